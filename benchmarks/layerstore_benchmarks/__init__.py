@@ -1,0 +1,1 @@
+"""Benchmarks of a layerstore driver: the scenarios' own steps, timed."""

@@ -1,0 +1,1 @@
+"""The conformance suite: scenarios that any layerstore driver has to pass."""

@@ -1,0 +1,1 @@
+"""Storage drivers that come with layerstore, each behind its own entry point."""
