@@ -1,0 +1,132 @@
+"""The front of every driver: arguments in order before the driver sees them, errors with its name after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from layerstore.driver import Driver, Reader, Stat, Writer, call_driver
+from layerstore.errors import InvalidOffsetError, InvalidPathError, PathNotFoundError
+from layerstore.keys import check_key, check_prefix
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from layerstore.url import StoreURL
+
+HandleT = TypeVar("HandleT", Reader, Writer)
+
+
+class CheckedDriver(Driver):
+    """Any driver, behind the checks of clauses K1 to K3, R2 and E1. This is what ``open_driver`` returns.
+
+    A driver below may rely on them; a caller above may rely on every storage failure being a ``DriverError`` that names
+    the driver and the key.
+    """
+
+    contract_version = "1.0"
+
+    def __init__(self, driver: Driver, scheme: str = "") -> None:
+        """Put ``driver`` behind the front; ``scheme`` is its name in messages, else its class's name."""
+        self.inner = driver
+        self.scheme = scheme or type(driver).__name__
+        self.capabilities = driver.capabilities
+        self._closed = False
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Open the URL's driver behind the front, as :func:`layerstore.open_driver` does."""
+        raise NotImplementedError("the front is put before a driver by layerstore.open_driver(url)")
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """See :meth:`Driver.open_reader`.
+
+        Raises:
+            InvalidOffsetError: also for a negative offset.
+        """
+        self._check(key)
+        if offset < 0:
+            raise InvalidOffsetError(key, f"offset {offset}", self.scheme)
+        return self._named(call_driver(self.scheme, key, self.inner.open_reader, key, offset))
+
+    def open_writer(self, key: str) -> Writer:
+        """See :meth:`Driver.open_writer`."""
+        self._check(key)
+        return self._named(call_driver(self.scheme, key, self.inner.open_writer, key))
+
+    def put(self, key: str, data: Buffer) -> None:
+        """See :meth:`Driver.put`. ``data`` is any C-contiguous buffer."""
+        self._check(key)
+        call_driver(self.scheme, key, self.inner.put, key, bytes(memoryview(data)))
+
+    def get(self, key: str, limit: int) -> bytes:
+        """Read a small object whole; of a larger one, its first ``limit`` bytes.
+
+        Raises:
+            PathNotFoundError: nothing under the key.
+        """
+        with self.open_reader(key) as reader:
+            data = bytearray(min(reader.size, limit))
+            done = 0
+            with memoryview(data) as view:
+                while done < len(data):
+                    done += reader.readinto(view[done:])
+            return bytes(data)
+
+    def stat(self, key: str) -> Stat:
+        """See :meth:`Driver.stat`."""
+        self._check(key)
+        return call_driver(self.scheme, key, self.inner.stat, key)
+
+    def find(self, key: str) -> Stat | None:
+        """Return the ``stat`` of a key, or None where nothing is under it."""
+        try:
+            return self.stat(key)
+        except PathNotFoundError:
+            return None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """See :meth:`Driver.list`. The arguments are checked at the call, not at the first item."""
+        try:
+            check_prefix(prefix)
+        except InvalidPathError as error:
+            raise error.named(self.scheme)  # noqa: B904  (the same error again)
+        return self._listing(prefix)
+
+    def _listing(self, prefix: str) -> Iterator[str]:
+        children = call_driver(self.scheme, prefix, self.inner.list, prefix)
+        while (child := call_driver(self.scheme, prefix, next, children, None)) is not None:
+            yield child
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """See :meth:`Driver.move`.
+
+        Raises:
+            InvalidPathError: also where source and target are one key.
+        """
+        self._check(source)
+        self._check(target)
+        if source == target:
+            raise InvalidPathError(source, "moved onto itself", self.scheme)
+        call_driver(self.scheme, source, self.inner.move, source, target, version=version)
+
+    def delete(self, key: str) -> None:
+        """See :meth:`Driver.delete`."""
+        self._check(key)
+        call_driver(self.scheme, key, self.inner.delete, key)
+
+    def close(self) -> None:
+        """See :meth:`Driver.close`. The driver below is closed once (clause T3)."""
+        if not self._closed:
+            self._closed = True
+            call_driver(self.scheme, "", self.inner.close)
+
+    def _check(self, key: str) -> None:
+        try:
+            check_key(key)
+        except InvalidPathError as error:
+            raise error.named(self.scheme)  # noqa: B904  (the same error again)
+
+    def _named(self, handle: HandleT) -> HandleT:
+        handle.scheme = self.scheme
+        return handle

@@ -1,0 +1,67 @@
+"""Digests: the names of layers."""
+
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from layerstore.errors import InvalidDigestError, TarSumVersionUnsupportedError, UnsupportedDigestError
+
+HEX_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
+"""Content algorithms, and the length of their hex form in characters."""
+
+TARSUM: Final = "tarsum.v1+sha256"
+"""The one tarsum label that layerstore verifies."""
+
+_GRAMMAR = re.compile(r"(?P<algorithm>[a-z0-9]+(?:[.+_-][a-z0-9]+)*):(?P<encoded>[A-Za-z0-9=_-]+)\Z", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]+\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """A validated ``algorithm:hex``, as the OCI image specification spells it (descriptor.md, "Digests").
+
+    sha256 is canonical: every blob is stored under it. sha384 and sha512 are verified and kept as further names.
+    A tarsum names a layer inside one repository and is no content digest: other bytes can have the same one.
+    """
+
+    algorithm: str
+    hex: str
+
+    @classmethod
+    def parse(cls, text: "str | Digest") -> "Digest":
+        """Read a digest.
+
+        Raises:
+            InvalidDigestError: not ``algorithm:hex`` in lower case with as many digits as the algorithm makes.
+            TarSumVersionUnsupportedError: a tarsum of another version than ``tarsum.v1+sha256``.
+            UnsupportedDigestError: another algorithm.
+        """
+        if isinstance(text, Digest):
+            return text
+        match = _GRAMMAR.match(text)
+        if match is None:
+            raise InvalidDigestError(text)
+        algorithm, encoded = match["algorithm"], match["encoded"]
+        if algorithm.startswith("tarsum") and algorithm != TARSUM:
+            raise TarSumVersionUnsupportedError(text, f"of the tarsums only {TARSUM} is verified")
+        length = 64 if algorithm == TARSUM else HEX_LENGTHS.get(algorithm)
+        if length is None:
+            raise UnsupportedDigestError(text, f"not one of {', '.join(HEX_LENGTHS)}, {TARSUM}")
+        if len(encoded) != length or not _HEX.match(encoded):
+            raise InvalidDigestError(text, f"{algorithm} takes {length} hex digits in lower case")
+        return cls(algorithm, encoded)
+
+    @property
+    def is_tarsum(self) -> bool:
+        """Whether this names a layer without naming its bytes."""
+        return self.algorithm == TARSUM
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"
+
+
+class FSLayer(NamedTuple):
+    """The entry that names a layer in an image manifest's ``fsLayers`` (the seed's ``FSLayer``)."""
+
+    blob_sum: str
+    """The digest the layer is asked for by, as text."""

@@ -1,0 +1,358 @@
+"""What a driver author writes: seven methods over keys, and the two handles that two of them return.
+
+The contract is docs/contract.md; the clauses named here (K1, W3, ...) are its. Argument checks, the naming of errors
+and everything else that can be done once is done once, here and in :mod:`layerstore.checked`: the methods of a driver
+are only called with arguments that are in order.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
+
+from layerstore.errors import BackendUnavailableError, DriverError, InvalidOffsetError, LayerClosedError, from_os_error
+from layerstore.url import StoreURL
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CONTRACT_VERSION = "1.0"
+"""The driver contract this layerstore speaks, ``major.minor``; a driver of another major is refused (clause C1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a driver can beyond the contract; each is tested both ways (clauses C2 to C5)."""
+
+    nested_keys: bool
+    """A key may lie below another key: ``a`` and ``a/b`` at once."""
+
+    shared: bool
+    """Other processes that open the same URL see the same store."""
+
+    durable: bool
+    """What was flushed, put, moved or deleted stays so through a loss of power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is known of an object without reading it (clauses S1 to S3)."""
+
+    size: int
+    """Bytes."""
+
+    modified: datetime
+    """When the bytes last changed; aware, in UTC."""
+
+    version: str
+    """Opaque; another one whenever the bytes have changed."""
+
+
+def call_driver(scheme: str, key: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a driver's method so that whatever fails in storage is a driver error that names the driver (clause E1)."""
+    try:
+        return method(*args, **kwargs)
+    except DriverError as error:
+        raise error.named(scheme)  # noqa: B904  (the same error again, its cause untouched)
+    except OSError as error:
+        raise from_os_error(error, key).named(scheme) from error
+
+
+class _Handle:
+    """What readers and writers have in common: a key, a position, and the driver's name for errors."""
+
+    scheme = ""
+    """The driver's URL scheme; set by the front."""
+
+    def __init__(self, key: str, position: int) -> None:
+        self.key = key
+        self._position = position
+
+    def _seek_to(self, offset: int, whence: int, size: int) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: size}.get(whence)
+        if base is None:
+            raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
+        if base + offset < 0:
+            raise InvalidOffsetError(self.key, f"seek to {base + offset}", self.scheme)
+        self._position = base + offset
+        return self._position
+
+
+class Reader(_Handle, io.RawIOBase):
+    """One version of one object, as a readable and seekable binary file object (clauses R1 to R6).
+
+    An author writes :meth:`read_at`, and :meth:`release` if something is to be given back. One thread at a time.
+    """
+
+    def __init__(self, key: str, size: int, version: str, offset: int = 0) -> None:
+        """Open at ``offset`` (bytes, zero-based) an object of ``size`` bytes."""
+        super().__init__(key, offset)
+        self.size = size
+        self.version = version
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill ``buffer`` with the object's bytes from ``offset`` on, and return how many; the author's part.
+
+        ``offset + len(buffer)`` is at most ``size`` and the buffer is not empty. Fewer bytes than asked for may be
+        returned, never none. The buffer is the caller's: it is not kept.
+        """
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Give back what the reader holds. Called once, and never raises; the author's part."""
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 only at the end of the object, or into an empty buffer.
+
+        Raises:
+            BackendUnavailableError: the object turned out shorter than its size: no short read in silence.
+        """
+        self._check_open()
+        with memoryview(buffer) as whole, whole.cast("B") as view:
+            wanted = min(len(view), self.size - self._position)
+            if wanted <= 0:
+                return 0
+            count = call_driver(self.scheme, self.key, self.read_at, self._position, view[:wanted])
+        if count <= 0:
+            detail = f"ends at byte {self._position} of {self.size}"
+            raise BackendUnavailableError(self.key, detail, self.scheme)
+        self._position += count
+        return count
+
+    def readall(self) -> bytes:
+        """Read from the position to the end."""
+        self._check_open()
+        data = bytearray(max(0, self.size - self._position))
+        with memoryview(data) as view:
+            done = 0
+            while done < len(data):
+                done += self.readinto(view[done:])
+        return bytes(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to an offset in bytes, beyond the end too; costs no read.
+
+        Raises:
+            InvalidOffsetError: the offset would be negative.
+        """
+        self._check_open()
+        return self._seek_to(offset, whence, self.size)
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        self._check_open()
+        return self._position
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that this can be seeked."""
+        return True
+
+    def close(self) -> None:
+        """Close; closing again does nothing."""
+        if not self.closed:
+            super().close()
+            self.release()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise LayerClosedError(f"reader of {self.key!r}")
+
+
+class Writer(_Handle, ABC):
+    """A new or existing object, opened for writing at any offset, positioned at its end (clauses W1 to W9, F1 to F4).
+
+    An author writes :meth:`write_at`, :meth:`publish` and :meth:`release`. One thread at a time. This is no
+    ``io.IOBase`` on purpose: those close, and so would flush, when they are collected.
+    """
+
+    closed = False
+
+    def __init__(self, key: str, size: int, version: str | None) -> None:
+        """Open an object of ``size`` bytes at its ``version``, or a new one: no bytes, and no version."""
+        super().__init__(key, size)
+        self.size = size
+        self.version = version
+        self._process = os.getpid()
+
+    @abstractmethod
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Accept all of ``data``, which is not empty, at ``offset``; the author's part.
+
+        Between the old end and an offset beyond it, zeros appear. The buffer is the caller's: it is not kept. An error
+        leaves the old size; every byte in the range is then the old or the new one.
+        """
+
+    @abstractmethod
+    def publish(self) -> str:
+        """Make everything accepted so far durable and visible, creating the object if new, and return its version.
+
+        The author's part.
+
+        Raises:
+            FencedError: another writer was opened since, or the object was put, moved or deleted; even if there is
+                nothing to publish. What others see is unchanged.
+        """
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give back what the writer holds and forget what was not published. Called once, and never raises.
+
+        The author's part.
+        """
+
+    def write(self, data: Buffer) -> int:
+        """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept."""
+        self._check_open()
+        with memoryview(data) as whole, whole.cast("B") as view:
+            count = len(view)
+            if count:
+                call_driver(self.scheme, self.key, self.write_at, self._position, view)
+        self._position += count
+        self.size = max(self.size, self._position) if count else self.size
+        return count
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to an offset in bytes, beyond the end too.
+
+        Raises:
+            InvalidOffsetError: the offset would be negative.
+        """
+        self._check_open()
+        return self._seek_to(offset, whence, self.size)
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        self._check_open()
+        return self._position
+
+    def flush(self) -> None:
+        """Make everything written durable and visible, and ``version`` that of the bytes now visible.
+
+        Raises:
+            FencedError: this writer was fenced; nothing was changed.
+        """
+        self._check_open()
+        self.version = call_driver(self.scheme, self.key, self.publish)
+
+    def close(self) -> None:
+        """Flush and close; closing again does nothing. The writer is closed even if the flush fails."""
+        if self.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Close without a flush: nothing after the last flush appears."""
+        if not self.closed:
+            self.closed = True
+            if self._process == os.getpid():  # a forked child must not take away what its parent goes on with
+                self.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_process"):  # else a subclass failed before this constructor ran
+            self.discard()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise LayerClosedError(f"writer of {self.key!r}")
+        if self._process != os.getpid():
+            raise LayerClosedError(f"writer of {self.key!r}, opened before a fork,")
+
+
+class Driver(ABC):
+    """Write-seek-read primitives over keys in one backend (the seed's ``StorageDriver``).
+
+    Threads may share a driver, not a handle (clause T1).
+    """
+
+    contract_version: ClassVar[str]
+    """The contract the driver was written for, ``"1.0"``; spelled out by every driver, never inherited (clause C1)."""
+
+    capabilities: Capabilities
+    """What it can beyond the contract."""
+
+    options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Names of the options that :meth:`open` takes, each with a sentence of help."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (an option is text from a URL, or any object)
+        """Open the backend a URL names. Creates nothing and may put off connecting until the first call.
+
+        Raises:
+            InvalidURLError: the URL does not name a backend of this kind, or an option's value is not in order.
+        """
+
+    @abstractmethod
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open an object for reading at ``offset``, at most its size (clauses R1 to R6).
+
+        Raises:
+            PathNotFoundError: nothing under the key.
+            InvalidOffsetError: the offset is beyond the end.
+        """
+
+    @abstractmethod
+    def open_writer(self, key: str) -> Writer:
+        """Open a new or existing object for writing, and fence every earlier writer (clauses W1 to W9, F1 to F4)."""
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Store a small object whole: atomic, durable on return, fencing its writers (clauses P1 to P3)."""
+
+    @abstractmethod
+    def stat(self, key: str) -> Stat:
+        """Tell size, time and version (clauses S1 to S3).
+
+        Raises:
+            PathNotFoundError: nothing under the key.
+        """
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield what lies directly below a prefix, ``""`` for the top, in lexicographic order (clauses L1 to L5).
+
+        Whole keys, and for whatever lies deeper its prefix with a slash at the end.
+        """
+
+    @abstractmethod
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move an object over another or none, atomically, fencing the writers of both (clauses M1 to M6).
+
+        Raises:
+            PathNotFoundError: nothing under ``source``; the target is as it was.
+            FencedError: ``source`` is not at ``version``; nothing has changed.
+        """
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Delete a key and all keys below ``key/``, fencing their writers; none is no error (clauses D1 to D4)."""
+
+    def close(self) -> None:  # noqa: B027  (not abstract: many drivers hold nothing)
+        """Give back connections; the driver is not used again. Closing again does nothing."""

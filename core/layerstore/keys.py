@@ -1,0 +1,40 @@
+"""The key grammar: what a driver may be asked to store under (clauses K1 to K3)."""
+
+import re
+
+from layerstore.errors import InvalidPathError
+
+MAX_KEY = 1000
+"""Longest key, in bytes."""
+
+MAX_SEGMENT = 255
+"""Longest segment between two slashes, in bytes: the limit of every common filesystem."""
+
+_KEY = re.compile(r"(?!\.)[A-Za-z0-9._+-]+(?:/(?!\.)[A-Za-z0-9._+-]+)*\Z")
+
+
+def check_key(key: str) -> None:
+    """Refuse what is no key.
+
+    Raises:
+        InvalidPathError: not 1 to 1,000 bytes of ``/``-separated segments, each 1 to 255 bytes of
+            ``[A-Za-z0-9._+-]`` and not beginning with a dot.
+    """
+    if len(key) > MAX_KEY:
+        raise InvalidPathError(key[:80] + "...", f"{len(key)} characters, at most {MAX_KEY}")
+    if not _KEY.match(key):
+        detail = "segments of [A-Za-z0-9._+-], not beginning with a dot, separated by single slashes"
+        raise InvalidPathError(key, detail)
+    longest = max(map(len, key.split("/")))
+    if longest > MAX_SEGMENT:
+        raise InvalidPathError(key[:80] + "...", f"a segment of {longest} characters, at most {MAX_SEGMENT}")
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse what can be listed by no driver: a prefix is a key, or the empty string for everything.
+
+    Raises:
+        InvalidPathError: as :func:`check_key`.
+    """
+    if prefix:
+        check_key(prefix)

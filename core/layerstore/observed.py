@@ -1,0 +1,157 @@
+"""Watch a driver at work: every call of a primitive, before and after. Counting, cutting and tracing are observers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
+
+from layerstore.driver import Driver, Reader, Stat, Writer
+
+if TYPE_CHECKING:
+    from layerstore.url import StoreURL
+
+T = TypeVar("T")
+
+
+class Call(NamedTuple):
+    """One call of a driver's, reader's or writer's method."""
+
+    method: str
+    """``open_reader``, ``read_at``, ``open_writer``, ``write_at``, ``publish``, ``put``, ``stat``, ``list``, ``move``
+    or ``delete``."""
+
+    key: str
+    """The key, prefix or source."""
+
+    size: int = 0
+    """Bytes given to ``write_at`` or ``put``, or asked of ``read_at``."""
+
+
+class Observer(Protocol):
+    """What watches an :class:`ObservedDriver`. An exception raised here is raised by the call."""
+
+    def before(self, call: Call) -> None:
+        """Be told of a call that is about to happen."""
+
+    def after(self, call: Call, result: object) -> None:
+        """Be told of a call that returned ``result``; one that raised is not followed by this."""
+
+
+class ObservedDriver(Driver):
+    """Any driver, with an observer told of every call of a primitive, those of its readers and writers included."""
+
+    contract_version = "1.0"
+
+    def __init__(self, driver: Driver, observer: Observer) -> None:
+        """Watch ``driver``."""
+        self.inner = driver
+        self.observer = observer
+        self.capabilities = driver.capabilities
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Refuse: an observer comes from a program, not from a URL."""
+        raise NotImplementedError("an observed driver is made of a driver and an observer")
+
+    def watch(self, call: Call, action: Callable[[], T]) -> T:
+        """Do what the call stands for, between the observer's two ends."""
+        self.observer.before(call)
+        result = action()
+        self.observer.after(call, result)
+        return result
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """See :meth:`Driver.open_reader`."""
+        inner = self.watch(Call("open_reader", key), lambda: self.inner.open_reader(key, offset))
+        return _ObservedReader(self, inner)
+
+    def open_writer(self, key: str) -> Writer:
+        """See :meth:`Driver.open_writer`."""
+        return _ObservedWriter(self, self.watch(Call("open_writer", key), lambda: self.inner.open_writer(key)))
+
+    def put(self, key: str, data: bytes) -> None:
+        """See :meth:`Driver.put`."""
+        self.watch(Call("put", key, len(data)), lambda: self.inner.put(key, data))
+
+    def stat(self, key: str) -> Stat:
+        """See :meth:`Driver.stat`."""
+        return self.watch(Call("stat", key), lambda: self.inner.stat(key))
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """See :meth:`Driver.list`."""
+        return self.watch(Call("list", prefix), lambda: self.inner.list(prefix))
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """See :meth:`Driver.move`."""
+        self.watch(Call("move", source), lambda: self.inner.move(source, target, version=version))
+
+    def delete(self, key: str) -> None:
+        """See :meth:`Driver.delete`."""
+        self.watch(Call("delete", key), lambda: self.inner.delete(key))
+
+    def close(self) -> None:
+        """See :meth:`Driver.close`."""
+        self.inner.close()
+
+
+class _ObservedReader(Reader):
+    def __init__(self, driver: ObservedDriver, inner: Reader) -> None:
+        super().__init__(inner.key, inner.size, inner.version, inner.tell())
+        self._driver = driver
+        self._inner = inner
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        call = Call("read_at", self.key, len(buffer))
+        return self._driver.watch(call, lambda: self._inner.read_at(offset, buffer))
+
+    def release(self) -> None:
+        self._inner.close()
+
+
+class _ObservedWriter(Writer):
+    def __init__(self, driver: ObservedDriver, inner: Writer) -> None:
+        super().__init__(inner.key, inner.size, inner.version)
+        self._driver = driver
+        self._inner = inner
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self._inner.seek(offset)
+        self._driver.watch(Call("write_at", self.key, len(data)), lambda: self._inner.write(data))
+
+    def publish(self) -> str:
+        self._driver.watch(Call("publish", self.key), self._inner.flush)
+        assert self._inner.version is not None, "W6: a flush has a version"
+        return self._inner.version
+
+    def release(self) -> None:
+        self._inner.discard()
+
+
+@dataclass
+class Counts:
+    """An observer that counts: what a piece of work costs in calls and bytes."""
+
+    calls: Counter[str]
+    """Calls by method."""
+
+    bytes_read: int = 0
+    bytes_written: int = 0
+    """By ``write_at`` and ``put``."""
+
+    @classmethod
+    def zero(cls) -> Self:
+        """Begin counting."""
+        return cls(Counter())
+
+    def before(self, call: Call) -> None:
+        """Count nothing yet: a call that fails is not counted."""
+
+    def after(self, call: Call, result: object) -> None:
+        """Count a call."""
+        self.calls[call.method] += 1
+        if call.method in ("write_at", "put"):
+            self.bytes_written += call.size
+        elif call.method == "read_at" and isinstance(result, int):
+            self.bytes_read += result

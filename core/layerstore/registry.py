@@ -1,0 +1,227 @@
+"""Find and open drivers: installed distributions claim URL schemes, and one plugin is imported to open one URL.
+
+A claim is an entry point in the group ``layerstore.drivers``: its name is the scheme, its value the module that holds
+the hook (:mod:`layerstore.hookspecs`). Claims are metadata; reading them imports nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import Distribution, EntryPoint
+from typing import Any
+
+import pluggy
+
+from layerstore import hookspecs
+from layerstore.checked import CheckedDriver
+from layerstore.driver import CONTRACT_VERSION, Driver, call_driver
+from layerstore.errors import (
+    ContractVersionError,
+    DriverConflictError,
+    DriverLoadError,
+    InvalidURLError,
+    UnknownDriverError,
+    UnknownOptionError,
+)
+from layerstore.url import StoreURL
+
+GROUP = "layerstore.drivers"
+"""The entry-point group of drivers."""
+
+OWN = "layerstore"
+"""The distribution whose claims no other can contest."""
+
+_VERSION = re.compile(r"([0-9]+)\.[0-9]+")
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DriverInfo:
+    """One distribution's claim to one scheme, as its metadata tells it; nothing was imported to know it."""
+
+    scheme: str
+    """In lower case."""
+
+    distribution: str
+    """The name in its normal form: lower case, with dashes."""
+
+    version: str
+    """Of the distribution."""
+
+    module: str
+    """What is imported when a URL of the scheme is opened."""
+
+    conflict: bool = False
+    """Another distribution claims the scheme with equal right: opening it raises ``DriverConflictError``."""
+
+    shadowed: bool = False
+    """The scheme is layerstore's own, and this claim is ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    entry: EntryPoint
+    distribution: str
+    version: str
+
+    def refused(self, detail: str) -> DriverLoadError:
+        return DriverLoadError(self.entry.name, self.distribution, detail)
+
+
+def installed_claims() -> Iterator[EntryPoint]:
+    """Yield the entry points of every installed distribution, in the order of ``sys.path``.
+
+    Unlike ``importlib.metadata.entry_points``, one distribution with unreadable metadata does not hide all the others;
+    it is logged and left out.
+    """
+    for distribution in importlib.metadata.distributions():
+        yield from _entries(distribution)
+
+
+class Registry:
+    """The drivers that can be opened. Keeps nothing: every call reads what is installed then; threads may share it."""
+
+    def __init__(self, claims: Callable[[], Iterable[EntryPoint]] = installed_claims) -> None:
+        """Take entry points from ``claims``, called anew each time; of distributions of one name the first counts."""
+        self._read = claims
+
+    def drivers(self) -> list[DriverInfo]:
+        """List every claim, sorted by scheme and distribution, those in conflict and shadowed ones too.
+
+        Imports no plugin.
+        """
+        listed = []
+        for scheme, claims in self._claims().items():
+            valid = _valid(claims)
+            for claim in claims:
+                conflict = claim in valid and len(valid) > 1
+                about = (scheme, claim.distribution, claim.version, claim.entry.value)
+                listed.append(DriverInfo(*about, conflict=conflict, shadowed=claim not in valid))
+        return sorted(listed)
+
+    def load(self, scheme: str) -> type[Driver]:
+        """Import the one plugin that claims a scheme, or else the part of it before the first ``+``.
+
+        Raises:
+            UnknownDriverError: none does.
+            DriverConflictError: several do, and none of them is layerstore itself.
+            DriverLoadError: the plugin's import or hook failed, by ``SystemExit`` too (the cause is chained), or what
+                it returned is not a class, no ``Driver``, or lacks methods.
+            ContractVersionError: the class is not written for this major version of the contract (clause C1), or does
+                not say. A newer minor version is accepted: within a major version the contract only gains what an
+                older layerstore never asks for.
+        """
+        claim = self._claim(scheme.lower())
+        driver = _imported(claim)
+        _check_contract(claim, driver)  # before completeness: another contract may have other methods
+        if missing := sorted(driver.__abstractmethods__):
+            raise claim.refused(f"{driver.__name__} has no {', '.join(missing)}")
+        return driver
+
+    def open(self, url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as Driver.open)
+        """Open the store a URL names; see :func:`open_driver`."""
+        parsed = StoreURL.parse(url) if isinstance(url, str) else url
+        driver = self.load(parsed.scheme)
+        merged = _merged(parsed, options, driver.options)
+        # Bound beforehand: an option may be called "key", as a parameter of call_driver is.
+        opened = call_driver(parsed.scheme, str(parsed), partial(driver.open, parsed, **merged))
+        return CheckedDriver(opened, parsed.scheme)
+
+    def _claim(self, scheme: str) -> _Claim:
+        claims = self._claims()
+        found = claims.get(scheme) or claims.get(scheme.partition("+")[0])
+        if not found:
+            raise UnknownDriverError(scheme, tuple(sorted(claims)))
+        valid = _valid(found)
+        if len(valid) > 1:
+            raise DriverConflictError(scheme, tuple(sorted(claim.distribution for claim in valid)))
+        return valid[0]
+
+    def _claims(self) -> dict[str, list[_Claim]]:
+        claims: dict[str, list[_Claim]] = {}
+        first: dict[str, Distribution | None] = {}
+        for entry in self._read():
+            name, version = _name_and_version(entry.dist)
+            if first.setdefault(name, entry.dist) is entry.dist:  # else an older install of the same, further back
+                claims.setdefault(entry.name.lower(), []).append(_Claim(entry, name, version))
+        return claims
+
+
+def open_driver(url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as Driver.open)
+    """Open the store a URL names, behind the front; options are those of the URL and of ``options`` together.
+
+    Creates nothing (clause O2). Close the driver after use.
+
+    Raises:
+        InvalidURLError: the text is no URL, the driver makes no sense of it, or an option is given in both places.
+        UnknownDriverError: no distribution claims the scheme.
+        DriverConflictError: two distributions claim the scheme.
+        DriverLoadError: the plugin cannot be imported, or is no plugin.
+        ContractVersionError: the driver is written for another contract (clause C1).
+        UnknownOptionError: the driver has no such option; the message lists those it has (clause O1).
+        DriverError: the backend cannot be opened.
+    """
+    return Registry().open(url, **options)
+
+
+def _entries(distribution: Distribution) -> Iterable[EntryPoint]:
+    try:
+        return distribution.entry_points.select(group=GROUP)
+    except Exception as error:  # noqa: BLE001  (whatever a damaged distribution raises concerns it alone)
+        _logger.warning("no drivers read from %s: %r", _name_and_version(distribution)[0], error)
+        return ()
+
+
+def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
+    name = version = ""
+    try:
+        if distribution and (metadata := distribution.metadata):
+            name, version = (str(metadata[field]) if field in metadata else "" for field in ("Name", "Version"))
+    except Exception:  # noqa: BLE001, S110  (as above; a listing shows what can be known)
+        pass
+    return re.sub(r"[-_.]+", "-", name).lower() or "unknown", version or "unknown"
+
+
+def _valid(claims: list[_Claim]) -> list[_Claim]:
+    return [claim for claim in claims if claim.distribution == OWN] or claims
+
+
+def _imported(claim: _Claim) -> type[Driver]:
+    plugins = pluggy.PluginManager(OWN)
+    plugins.add_hookspecs(hookspecs)
+    try:
+        plugins.register(claim.entry.load())
+        plugins.check_pending()  # a hook by a misspelt name
+        found = plugins.hook.layerstore_driver()
+    except (Exception, SystemExit) as error:
+        raise claim.refused(f"{type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Driver)):
+        raise claim.refused(f"hook layerstore_driver is missing or returned no Driver class, but {_kind(found)}")
+    return found
+
+
+def _kind(found: object) -> str:
+    return f"the class {found.__name__}" if isinstance(found, type) else f"an object of type {type(found).__name__}"
+
+
+def _check_contract(claim: _Claim, driver: type[Driver]) -> None:
+    # layerstore's own classes do not vouch for a plugin that derives from them and says nothing.
+    spelled = (vars(base).get("contract_version") for base in driver.__mro__ if base not in {Driver, CheckedDriver})
+    version = next((str(found) for found in spelled if found is not None), "none")
+    parsed = _VERSION.fullmatch(version)
+    if not parsed or parsed[1] != CONTRACT_VERSION.partition(".")[0]:
+        raise ContractVersionError(claim.entry.name, claim.distribution, version, CONTRACT_VERSION)
+
+
+def _merged(url: StoreURL, options: Mapping[str, object], known: Mapping[str, str]) -> dict[str, object]:
+    if twice := sorted(options.keys() & url.options.keys()):
+        raise InvalidURLError(str(url), f"option {twice[0]!r} is in the URL and given beside it")
+    merged = {**url.options, **options}
+    if unknown := sorted(merged.keys() - known.keys()):
+        raise UnknownOptionError(url.scheme, unknown[0], tuple(sorted(known)))
+    return merged
