@@ -1,0 +1,44 @@
+"""Cut a piece of work off at a chosen driver call, as if the process had died there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from layerstore.observed import Call
+
+Side = Literal["before", "after"]
+
+
+class Cut(BaseException):  # noqa: N818  (no error: nothing may handle it, as nothing handles a death)
+    """The process is dead: raised at the call it was cut off at, and at every later one."""
+
+
+class CutObserver:
+    """An observer that lets so many calls pass, and cuts off before or after the next one."""
+
+    def __init__(self, passing: int, side: Side) -> None:
+        """Let ``passing`` calls pass."""
+        self.passing = passing
+        self.side = side
+        self.calls: list[Call] = []
+        """Every call begun, the one cut off last."""
+        self.dead = False
+
+    def before(self, call: Call) -> None:
+        """Cut off here, or be dead already."""
+        if self.dead:
+            raise Cut
+        self.calls.append(call)
+        if self.side == "before":
+            self._count()
+
+    def after(self, call: Call, result: object) -> None:
+        """Cut off here."""
+        del call, result
+        if self.side == "after":
+            self._count()
+
+    def _count(self) -> None:
+        if len(self.calls) > self.passing:
+            self.dead = True
+            raise Cut

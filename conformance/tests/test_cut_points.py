@@ -1,0 +1,68 @@
+"""Every lifecycle, cut off before and after every driver call, on every driver that needs no server."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from layerstore import LayerService, open_driver
+from layerstore.checked import CheckedDriver
+from layerstore.observed import ObservedDriver
+from layerstore_conformance import theorem
+from layerstore_conformance.cutting import Cut, CutObserver, Side
+from layerstore_conformance.lifecycles import LIFECYCLES, Life
+
+NEVER = 1 << 30
+
+Lifecycle = Callable[[Life], None]
+
+
+def live(url: str, lifecycle: Lifecycle, observer: CutObserver) -> Life:
+    """Live a life as far as the observer lets it, and drop every handle as a dying process does."""
+    driver = CheckedDriver(ObservedDriver(open_driver(url), observer))
+    life = Life(LayerService(driver), "cut/off")
+    try:
+        lifecycle(life)
+    except Cut:
+        pass
+    life._upload = None
+    return life
+
+
+def check(url: str, life: Life, ending: Callable[[LayerService, Life], None]) -> None:
+    """Look at what is left through a fresh driver, and bring it to an end."""
+    service = LayerService(open_driver(url))
+    theorem.check_store(service.driver)
+    if theorem.check_upload(service, life):
+        ending(service, life)
+        theorem.check_store(service.driver)
+
+
+@pytest.fixture(params=["memory", "local"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Make the URL of a new store, by a name."""
+    if request.param == "memory":
+        return lambda name: f"memory://{tmp_path.name}-{name}"
+    return lambda name: f"local://{tmp_path}/{name}"
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("ending", [theorem.finish_again, theorem.cancel_again])
+@pytest.mark.parametrize("lifecycle", LIFECYCLES)
+def test_a_life_cut_off_at_any_call_keeps_the_theorem(
+    new_url: Callable[[str], str], lifecycle: Lifecycle, ending: Callable[[LayerService, Life], None], side: Side
+) -> None:
+    """Cut off anywhere, an upload is as promised, can be finished or cancelled, and nothing partial is visible."""
+    whole = CutObserver(NEVER, side)
+    life = live(new_url("whole"), lifecycle, whole)
+    assert life.finished or life.cancelled
+    for passing in range(len(whole.calls)):
+        url = new_url(f"{passing}")
+        observer = CutObserver(passing, side)
+        life = live(url, lifecycle, observer)
+        assert observer.dead
+        try:
+            check(url, life, ending)
+        except Exception as error:
+            error.add_note(f"cut off {side} call {passing}, {observer.calls[-1]}")
+            raise

@@ -1,0 +1,123 @@
+"""Container layers in any backend: uploads that survive, layers that are what their digest says.
+
+    >>> import hashlib, layerstore
+    >>> store = layerstore.open("memory://example")
+    >>> upload = store.upload("library/hello")
+    >>> upload.write(b"hello, layers")
+    13
+    >>> layer = upload.finish("sha256:" + hashlib.sha256(b"hello, layers").hexdigest())
+    >>> layer.read()
+    b'hello, layers'
+"""
+
+from typing import Any
+
+from layerstore.digest import Digest, FSLayer
+from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Reader, Stat, Writer
+from layerstore.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    ContractVersionError,
+    DriverConflictError,
+    DriverError,
+    DriverLoadError,
+    FencedError,
+    InvalidArchiveError,
+    InvalidDigestError,
+    InvalidNameError,
+    InvalidOffsetError,
+    InvalidPathError,
+    InvalidUploadIDError,
+    InvalidURLError,
+    LayerClosedError,
+    LayerExistsError,
+    LayerInvalidDigestError,
+    LayerInvalidSizeError,
+    LayerStoreError,
+    LayerUploadUnknownError,
+    NoSpaceError,
+    OffsetMismatchError,
+    PathNotFoundError,
+    PluginError,
+    TarSumVersionUnsupportedError,
+    UnknownDriverError,
+    UnknownLayerError,
+    UnknownOptionError,
+    UnsupportedDigestError,
+    UnsupportedOperationError,
+)
+from layerstore.hookspecs import hookimpl
+from layerstore.layer import Layer
+from layerstore.registry import open_driver
+from layerstore.service import LayerInfo, LayerService, UploadInfo
+from layerstore.spool import Verify
+from layerstore.upload import LayerUpload
+from layerstore.url import StoreURL
+
+
+def open(url: str | StoreURL, *, verify: Verify = "resume", **options: Any) -> LayerService:  # noqa: A001, ANN401
+    """Open the store a URL names: ``memory://NAME``, ``local:///absolute/path``, ``local:relative/path``.
+
+    ``verify`` is how uploads are verified when they are finished (see :class:`LayerService`); ``options`` are the
+    driver's, in the URL or here. Nothing is created before something is stored.
+
+    Raises:
+        InvalidURLError: no store URL.
+        UnknownDriverError: no driver for its scheme.
+        UnknownOptionError: the driver has no such option.
+        PluginError: the driver's plugin does not load, or two claim the scheme, or it is of another contract version.
+        ValueError: no such policy.
+    """
+    return LayerService(open_driver(url, **options), verify=verify)
+
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "AccessDeniedError",
+    "BackendUnavailableError",
+    "Capabilities",
+    "ContractVersionError",
+    "Digest",
+    "Driver",
+    "DriverConflictError",
+    "DriverError",
+    "DriverLoadError",
+    "FSLayer",
+    "FencedError",
+    "InvalidArchiveError",
+    "InvalidDigestError",
+    "InvalidNameError",
+    "InvalidOffsetError",
+    "InvalidPathError",
+    "InvalidURLError",
+    "InvalidUploadIDError",
+    "Layer",
+    "LayerClosedError",
+    "LayerExistsError",
+    "LayerInfo",
+    "LayerInvalidDigestError",
+    "LayerInvalidSizeError",
+    "LayerService",
+    "LayerStoreError",
+    "LayerUpload",
+    "LayerUploadUnknownError",
+    "NoSpaceError",
+    "OffsetMismatchError",
+    "PathNotFoundError",
+    "PluginError",
+    "Reader",
+    "Stat",
+    "StoreURL",
+    "TarSumVersionUnsupportedError",
+    "UnknownDriverError",
+    "UnknownLayerError",
+    "UnknownOptionError",
+    "UnsupportedDigestError",
+    "UnsupportedOperationError",
+    "UploadInfo",
+    "Verify",
+    "Writer",
+    "hookimpl",
+    "open",
+    "open_driver",
+]

@@ -1,0 +1,139 @@
+"""The hash cursor: how much of an upload is hashed already, and from where hashing can go on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
+from typing import Final
+
+from layerstore import sha256
+from layerstore.digest import Digest
+from layerstore.sha256 import Hasher
+
+BLOCK: Final = 1 << 20
+"""Bytes that are copied, hashed and written at a time."""
+
+GATHER: Final = 64 << 10
+"""Bytes of small writes gathered before they are hashed: a call of the hash costs as much as hashing 1 to 2 KiB."""
+
+OVERLAP: Final = 256 << 10
+"""From so many bytes on, hashing happens in a second thread; below, the hop costs more than it saves."""
+
+BACKLOG: Final = 3
+"""Blocks that hashing may lag behind."""
+
+MARKS: Final = 64
+"""States kept to go back to; the last 16 all, of older ones every second is dropped when there are more."""
+
+RECENT: Final = 16
+
+
+def buffers() -> Iterator[memoryview]:
+    """Yield block buffers in turn: one comes round again when hashing can no longer be reading it."""
+    return cycle([memoryview(bytearray(BLOCK)) for _ in range(BACKLOG + 1)])
+
+
+class HashCursor:
+    """SHA-256 of an upload's contiguous prefix, up to :attr:`offset`, with marks on the way to go back to.
+
+    It is told only of bytes that the upload has stored there, or is storing; if storing fails it is cut back. Bytes given
+    to :meth:`feed` and :meth:`start` must not change afterwards until :meth:`settle` has returned.
+    """
+
+    def __init__(self, marks: Iterable[tuple[int, Hasher]] = ()) -> None:
+        """Go on from the last of ``marks``, pairs of an offset in bytes and the state there, in ascending order."""
+        self._marks = [(0, sha256.new()), *marks]
+        self._pending = bytearray()
+        self._running: deque[Future[None]] = deque()
+        self._worker: ThreadPoolExecutor | None = None
+        self._go_back()
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start that are covered, hashed or about to be."""
+        return self._hashed + len(self._pending)
+
+    def feed(self, data: bytes) -> None:
+        """Cover a few more bytes; they are copied."""
+        self._pending += data
+        if len(self._pending) >= GATHER:
+            self._absorb()
+
+    def start(self, data: bytes | memoryview) -> None:
+        """Begin to cover a block of bytes in the second thread; at most ``BACKLOG`` earlier ones are unfinished then."""
+        self._absorb()
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, "layerstore-hash")
+        if len(self._running) >= BACKLOG:
+            self._wait(BACKLOG - 1)
+        self._hashed += len(data)
+        self._running.append(self._worker.submit(self._hash, data, self._hashed))
+
+    def settle(self) -> None:
+        """Wait until everything covered is hashed."""
+        self._wait()
+        self._absorb()
+
+    def cut(self, offset: int) -> None:
+        """Go back to the nearest mark at or below ``offset``, if more than that is covered."""
+        self._wait()
+        if offset >= self._hashed:
+            del self._pending[offset - self._hashed :]
+            return
+        while self._marks[-1][0] > offset:
+            self._marks.pop()
+        self._go_back()
+
+    def marks(self) -> list[tuple[int, bytes]]:
+        """Return offsets and exported states, the last at :attr:`offset`; none where states cannot be exported."""
+        self.settle()
+        if self._marks[-1][0] != self._hashed:
+            self._mark(self._hashed)
+        return [(offset, state.export()) for offset, state in self._marks[1:] if state.exportable]
+
+    def digest(self) -> Digest:
+        """Return the digest of the bytes covered."""
+        self.settle()
+        return Digest("sha256", self._hasher.hexdigest())
+
+    def close(self) -> None:
+        """End the second thread. Closing again does nothing."""
+        if self._worker is not None:
+            self._worker.shutdown()
+            self._worker = None
+
+    def _go_back(self) -> None:
+        """Go on from the last mark."""
+        self._pending.clear()
+        self._hashed, state = self._marks[-1]
+        self._hasher = state.copy()
+
+    def _wait(self, running: int = 0) -> None:
+        """Wait until at most so many blocks are running. If one failed, nothing is covered any more."""
+        failure: BaseException | None = None
+        while len(self._running) > (running if failure is None else 0):
+            failure = self._running.popleft().exception() or failure
+        if failure is not None:
+            del self._marks[1:]
+            self._go_back()
+            raise failure
+
+    def _absorb(self) -> None:
+        """Hash what small writes have gathered."""
+        if self._pending:
+            self._wait()
+            self._hasher.update(self._pending)
+            self._hashed += len(self._pending)
+            self._pending.clear()
+            self._mark(self._hashed)
+
+    def _hash(self, data: bytes | memoryview, end: int) -> None:
+        self._hasher.update(data)
+        self._mark(end)
+
+    def _mark(self, offset: int) -> None:
+        self._marks.append((offset, self._hasher.copy()))
+        if len(self._marks) > MARKS:
+            self._marks[1:-RECENT] = self._marks[1:-RECENT:2]

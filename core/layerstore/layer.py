@@ -1,0 +1,106 @@
+"""Layers: finished, verified, readable."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+from layerstore import layout, links
+from layerstore.digest import Digest, FSLayer
+from layerstore.errors import LayerClosedError, PathNotFoundError, UnknownLayerError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from typing_extensions import Buffer
+
+    from layerstore.checked import CheckedDriver
+    from layerstore.driver import Reader
+
+
+class Layer(io.RawIOBase):
+    """A finished layer: a readable, seekable binary file object, good for tarfile, shutil or an HTTP server.
+
+    Seeking to the end costs no read. One thread at a time; closing it does nothing to the store.
+    """
+
+    def __init__(self, name: str, digest: Digest, canonical: Digest, created_at: datetime, reader: Reader) -> None:
+        """Wrap a reader of the layer's blob."""
+        super().__init__()
+        self.name = name
+        """The repository it was fetched from."""
+        self.digest = digest
+        """The digest it was asked for by."""
+        self.canonical = canonical
+        """Its sha256."""
+        self.created_at = created_at
+        """When it was linked into the repository; aware, in UTC."""
+        self.size = reader.size
+        """Bytes."""
+        self._reader = reader
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 only at the end.
+
+        Raises:
+            LayerClosedError: the layer is closed.
+        """
+        self._check_open()
+        return self._reader.readinto(buffer)
+
+    def readall(self) -> bytes:
+        """Read from the position to the end."""
+        self._check_open()
+        return self._reader.readall()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to an offset in bytes, beyond the end too.
+
+        Raises:
+            InvalidOffsetError: the offset would be negative.
+        """
+        self._check_open()
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        self._check_open()
+        return self._reader.tell()
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that this can be seeked."""
+        return True
+
+    def close(self) -> None:
+        """Close; closing again does nothing."""
+        super().close()
+        if hasattr(self, "_reader"):  # else the constructor failed
+            self._reader.close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise LayerClosedError(f"layer {self.digest}")
+
+    def __repr__(self) -> str:
+        return f"<Layer {self.name}@{self.digest} {self.size} bytes>"
+
+
+def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
+    """Open a layer of a repository.
+
+    Raises:
+        UnknownLayerError: no link, a damaged one, or one to a blob that is not there.
+    """
+    canonical = links.read(driver, name, digest)
+    if canonical is not None:
+        try:
+            created_at = driver.stat(layout.link(name, digest)).modified
+            return Layer(name, digest, canonical, created_at, driver.open_reader(layout.blob(canonical)))
+        except PathNotFoundError:
+            pass
+    raise UnknownLayerError(name, FSLayer(str(digest)))

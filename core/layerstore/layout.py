@@ -1,0 +1,125 @@
+"""Where things lie in the backend: the one place that builds keys of a store.
+
+CNCF Distribution's layout, version 2, so that a registry on the same backend serves what was stored here and the other
+way round (distribution, registry/storage/paths.go):
+
+    docker/registry/v2/
+        blobs/sha256/<first two digits>/<hex>/data
+        repositories/<name>/_layers/<algorithm>/<hex>/link           sha256:<hex>, no newline
+        repositories/<name>/_layers/tarsum/v1/sha256/<hex>/link      the same; as the 2015 registry spelled it
+        repositories/<name>/_uploads/<uuid>/startedat                RFC 3339, UTC; the upload exists while this does
+        repositories/<name>/_uploads/<uuid>/data                     the bytes so far
+        repositories/<name>/_uploads/<uuid>/state                    saved hash states, ours: layerstore.uploadstate
+        repositories/<name>/_uploads/<uuid>/intent/<hex>             a finish under way, ours: the digest asked for
+
+Names, ids and digests are checked here, before any key is built of them.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from layerstore.digest import TARSUM, Digest
+from layerstore.errors import InvalidNameError, InvalidUploadIDError
+
+ROOT: Final = "docker/registry/v2"
+REPOSITORIES: Final = f"{ROOT}/repositories"
+
+MAX_NAME: Final = 255
+"""Longest repository name, in characters."""
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+
+def check_name(name: str) -> str:
+    """Return a repository name unchanged.
+
+    Raises:
+        InvalidNameError: not 1 to 255 characters of the OCI distribution specification's ``<name>`` grammar.
+    """
+    if len(name) > MAX_NAME:
+        raise InvalidNameError(name[:40] + "...", f"{len(name)} characters, at most {MAX_NAME}")
+    if not _NAME.match(name):
+        raise InvalidNameError(name, "lower-case letters and digits, joined by single . _ __ - or /")
+    return name
+
+
+def check_uuid(uuid: str) -> str:
+    """Return an upload id unchanged.
+
+    Raises:
+        InvalidUploadIDError: not a UUID in lower case with dashes.
+    """
+    if not _UUID.match(uuid):
+        raise InvalidUploadIDError(uuid)
+    return uuid
+
+
+def blob(digest: Digest) -> str:
+    """Return the key of the bytes whose sha256 this is."""
+    assert digest.algorithm == "sha256", "blobs lie under their canonical digest"
+    return f"{ROOT}/blobs/sha256/{digest.hex[:2]}/{digest.hex}/data"
+
+
+def layers(name: str) -> str:
+    """Return the prefix of a repository's links."""
+    return f"{REPOSITORIES}/{check_name(name)}/_layers"
+
+
+def links(name: str, algorithm: str) -> str:
+    """Return the prefix of a repository's links of one digest algorithm."""
+    return f"{layers(name)}/{'tarsum/v1/sha256' if algorithm == TARSUM else algorithm}"
+
+
+def link(name: str, digest: Digest) -> str:
+    """Return the key of a repository's link for a digest."""
+    return f"{links(name, digest.algorithm)}/{digest.hex}/link"
+
+
+def uploads(name: str) -> str:
+    """Return the prefix of a repository's uploads."""
+    return f"{REPOSITORIES}/{check_name(name)}/_uploads"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadKeys:
+    """The keys of one upload."""
+
+    name: str
+    uuid: str
+
+    def __post_init__(self) -> None:
+        """Check both before any key is built."""
+        check_name(self.name)
+        check_uuid(self.uuid)
+
+    @property
+    def prefix(self) -> str:
+        """Everything that belongs to the upload lies below this."""
+        return f"{uploads(self.name)}/{self.uuid}"
+
+    @property
+    def started_at(self) -> str:
+        """The upload exists while this key does."""
+        return f"{self.prefix}/startedat"
+
+    @property
+    def data(self) -> str:
+        """The bytes so far."""
+        return f"{self.prefix}/data"
+
+    @property
+    def state(self) -> str:
+        """The saved hash states."""
+        return f"{self.prefix}/state"
+
+    @property
+    def intents(self) -> str:
+        """The prefix of the finishes begun."""
+        return f"{self.prefix}/intent"
+
+    def intent(self, canonical: Digest) -> str:
+        """Name the intent to finish as this digest."""
+        return f"{self.intents}/{canonical.hex}"

@@ -1,0 +1,66 @@
+"""Links: how a repository points from a layer's digest to the blob that holds its bytes."""
+
+from __future__ import annotations
+
+from layerstore import layout
+from layerstore.checked import CheckedDriver
+from layerstore.digest import Digest
+from layerstore.errors import FencedError, InvalidDigestError, LayerExistsError, PathNotFoundError
+
+MAX_LINK = 256
+"""Longest text a link is read of, in bytes; a sha256 takes 71."""
+
+
+def read(driver: CheckedDriver, name: str, digest: Digest) -> Digest | None:
+    """Return the canonical digest a repository's link points to; None if there is no link, or a damaged one.
+
+    A link named by a sha256 points to nothing but that.
+    """
+    try:
+        target = Digest.parse(driver.get(layout.link(name, digest), MAX_LINK).decode("ascii"))
+    except (PathNotFoundError, InvalidDigestError, UnicodeDecodeError):
+        return None
+    if target.algorithm != "sha256" or (digest.algorithm == "sha256" and digest != target):
+        return None
+    return target
+
+
+def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
+    """Make ``digest`` point to the blob ``target``.
+
+    Raises:
+        LayerExistsError: a tarsum that points elsewhere already: other bytes can have the same, and the first keep it.
+    """
+    if digest.is_tarsum:
+        _claim(driver, name, digest, target)
+    else:
+        driver.put(layout.link(name, digest), str(target).encode("ascii"))
+
+
+def check_free(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
+    """Refuse what :func:`write` would refuse.
+
+    Raises:
+        LayerExistsError: as :func:`write`.
+    """
+    if digest.is_tarsum and read(driver, name, digest) not in (None, target):
+        raise LayerExistsError(name, str(digest))
+
+
+def _claim(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
+    """Write a link unless there is one; of several writers at once the fence lets one through."""
+    key, text = layout.link(name, digest), str(target).encode("ascii")
+    while True:
+        writer = driver.open_writer(key)
+        try:
+            check_free(driver, name, digest, target)
+            if writer.size == 0:
+                writer.write(text)
+                writer.flush()
+            elif read(driver, name, digest) is None:  # damaged: it points to nothing
+                driver.put(key, text)
+            return
+        except FencedError:
+            continue
+        finally:
+            writer.discard()

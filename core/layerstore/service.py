@@ -1,0 +1,268 @@
+"""The service: layers and uploads of every repository in one backend."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+from layerstore import finish, layout, links
+from layerstore.checked import CheckedDriver
+from layerstore.digest import TARSUM, Digest, FSLayer
+from layerstore.errors import (
+    InvalidDigestError,
+    InvalidUploadIDError,
+    LayerExistsError,
+    LayerUploadUnknownError,
+    OffsetMismatchError,
+    PathNotFoundError,
+    UnknownLayerError,
+)
+from layerstore.layer import Layer, open_layer
+from layerstore.layout import UploadKeys
+from layerstore.spool import Spool, Verify
+from layerstore.upload import LayerUpload
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from layerstore.driver import Driver
+    from layerstore.finish import Moved
+
+
+class LayerInfo(NamedTuple):
+    """A layer in a listing."""
+
+    name: str
+    digest: Digest
+    size: int
+    """Bytes."""
+    created_at: datetime
+    """When it was linked into the repository; aware, in UTC."""
+
+
+class UploadInfo(NamedTuple):
+    """An upload in a listing."""
+
+    name: str
+    uuid: str
+    offset: int
+    """Bytes stored; where a resumed upload goes on."""
+    started_at: datetime
+    """Aware, in UTC."""
+    modified: datetime
+    """When bytes were last stored; aware, in UTC."""
+
+
+class LayerService:
+    """Layers and uploads of every repository in one backend (the seed's ``LayerService``).
+
+    Threads share a service. Got from :func:`layerstore.open`, or made of a driver.
+    """
+
+    def __init__(self, driver: Driver, *, verify: Verify = "resume") -> None:
+        """Serve what ``driver`` stores.
+
+        ``verify`` is how ``finish`` makes sure of the bytes. ``"resume"`` reads back only those that were not hashed on
+        the way in; ``"reread"`` reads back all, and so also catches a backend that lost or changed some.
+
+        Raises:
+            ValueError: another policy.
+        """
+        if verify not in get_args(Verify):
+            raise ValueError(f"verify is one of {', '.join(get_args(Verify))}, not {verify!r}")
+        self.driver = driver if isinstance(driver, CheckedDriver) else CheckedDriver(driver)
+        self.verify: Verify = verify
+
+    def exists(self, name: str, digest: Digest | str) -> bool:
+        """Tell whether a repository has a layer.
+
+        Raises:
+            InvalidNameError, InvalidDigestError: no name, or no digest.
+        """
+        canonical = links.read(self.driver, name, Digest.parse(digest))
+        return canonical is not None and self.driver.find(layout.blob(canonical)) is not None
+
+    def fetch(self, name: str, digest: Digest | str) -> Layer:
+        """Open a layer for reading.
+
+        Raises:
+            UnknownLayerError: the repository does not have it.
+            InvalidNameError, InvalidDigestError: no name, or no digest.
+        """
+        return open_layer(self.driver, name, Digest.parse(digest))
+
+    def upload(self, name: str, *, expected: Digest | str | None = None) -> LayerUpload:
+        """Begin an upload.
+
+        Raises:
+            LayerExistsError: the repository already has the layer that is to be uploaded, if that was said.
+            InvalidNameError, InvalidDigestError: no name, or no digest.
+        """
+        keys = UploadKeys(name, str(uuids.uuid4()))
+        wanted = None if expected is None else Digest.parse(expected)
+        started_at = datetime.now(UTC).replace(microsecond=0)
+        self.driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
+        if wanted is not None and self.exists(name, wanted):  # asked after the first write, which may make the backend
+            finish.remove(self.driver, keys)
+            raise LayerExistsError(name, str(wanted))
+        return self._open(keys, started_at, Spool(self.driver, keys))
+
+    def resume(self, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
+        """Go on with an upload, positioned at the end of what is stored; earlier handles on it are fenced.
+
+        ``offset`` in bytes is compared with that position, if given.
+
+        Raises:
+            LayerUploadUnknownError: no such upload, or no longer.
+            OffsetMismatchError: it is at another offset; it tells which. Earlier handles are fenced all the same.
+            InvalidNameError, InvalidUploadIDError: no name, or no id.
+        """
+        keys = UploadKeys(name, uuid)
+        started_at = self._started_at(keys)
+        spool = Spool(self.driver, keys)
+        try:
+            content = self._content(keys, spool)
+            if offset is not None and offset != content.size:
+                raise OffsetMismatchError(offset, content.size)
+        except BaseException:
+            spool.release()
+            raise
+        return self._open(keys, started_at, content)
+
+    def cancel(self, name: str, uuid: str) -> None:
+        """Remove an upload and all it has stored; whoever has it open finds it gone.
+
+        Raises:
+            LayerUploadUnknownError: no such upload, or no longer.
+            InvalidNameError, InvalidUploadIDError: no name, or no id.
+        """
+        keys = UploadKeys(name, uuid)
+        if self.driver.find(keys.started_at) is None:
+            raise LayerUploadUnknownError(name, uuid)
+        finish.remove(self.driver, keys)
+
+    def mount(self, name: str, digest: Digest | str, *, source: str) -> Layer:
+        """Link a layer of the repository ``source`` into another one, and return it; no bytes are copied.
+
+        Raises:
+            UnknownLayerError: ``source`` does not have it.
+            LayerExistsError: a tarsum that other bytes have in this repository.
+            InvalidNameError, InvalidDigestError: no name, or no digest.
+        """
+        wanted = Digest.parse(digest)
+        layout.check_name(name)
+        with self.fetch(source, wanted) as layer:
+            canonical = layer.canonical
+        for each in {canonical: None, wanted: None}:
+            links.write(self.driver, name, each, canonical)
+        return self.fetch(name, wanted)
+
+    def unlink(self, name: str, digest: Digest | str) -> None:
+        """Take a layer out of a repository under this digest; its bytes, and its other names, stay.
+
+        Raises:
+            UnknownLayerError: the repository has no link for the digest.
+            InvalidNameError, InvalidDigestError: no name, or no digest.
+        """
+        wanted = Digest.parse(digest)
+        key = layout.link(name, wanted)
+        if self.driver.find(key) is None:
+            raise UnknownLayerError(name, FSLayer(str(wanted)))
+        self.driver.delete(key)
+
+    def repositories(self) -> Iterator[str]:
+        """Yield the names of all repositories that have a layer or an upload."""
+        return self._repositories(layout.REPOSITORIES)
+
+    def layers(self, name: str | None = None) -> Iterator[LayerInfo]:
+        """Yield the layers of one repository, or of all, under each digest they are linked by.
+
+        Raises:
+            InvalidNameError: no name.
+        """
+        for repository in self.repositories() if name is None else [layout.check_name(name)]:
+            for algorithm in ("sha256", "sha384", "sha512", TARSUM):
+                for hexdigits in self._below(layout.links(repository, algorithm)):
+                    yield from self._layer(repository, f"{algorithm}:{hexdigits}")
+
+    def uploads(self, name: str | None = None) -> Iterator[UploadInfo]:
+        """Yield the uploads of one repository, or of all.
+
+        Raises:
+            InvalidNameError: no name.
+        """
+        for repository in self.repositories() if name is None else [layout.check_name(name)]:
+            for uuid in self._below(layout.uploads(repository)):
+                yield from self._upload(repository, uuid)
+
+    def close(self) -> None:
+        """Close the driver; the service is not used again. Closing again does nothing."""
+        self.driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, keys: UploadKeys, started_at: datetime, content: Spool | Moved) -> LayerUpload:
+        return LayerUpload(self.driver, keys, started_at=started_at, verify=self.verify, content=content)
+
+    def _content(self, keys: UploadKeys, spool: Spool) -> Spool | Moved:
+        """Find out what there is to go on with: after the writer was opened, so that nothing can have gone since."""
+        moved = finish.find_moved(self.driver, keys) if spool.version is None else None
+        lost = spool.version is None and moved is None and next(self.driver.list(keys.intents), None) is not None
+        if lost or self.driver.find(keys.started_at) is None:
+            finish.remove(self.driver, keys)
+            raise LayerUploadUnknownError(keys.name, keys.uuid)
+        if moved is None:
+            return spool
+        spool.release()
+        return moved
+
+    def _started_at(self, keys: UploadKeys) -> datetime:
+        try:
+            text = self.driver.get(keys.started_at, 64).decode("ascii", "replace")
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except PathNotFoundError:
+            raise LayerUploadUnknownError(keys.name, keys.uuid) from None
+        except ValueError:
+            return self.driver.stat(keys.started_at).modified
+
+    def _repositories(self, prefix: str) -> Iterator[str]:
+        is_repository = False
+        for child in self.driver.list(prefix):
+            if child.endswith(("/_layers/", "/_uploads/")) and not is_repository:
+                is_repository = True
+                yield prefix.removeprefix(f"{layout.REPOSITORIES}/")
+            elif child.endswith("/") and "/_" not in child:
+                yield from self._repositories(child.rstrip("/"))
+
+    def _below(self, prefix: str) -> Iterator[str]:
+        """Yield the last segments of what lies below a prefix and has more below it."""
+        return (child.split("/")[-2] for child in self.driver.list(prefix) if child.endswith("/"))
+
+    def _layer(self, name: str, text: str) -> Iterator[LayerInfo]:
+        try:
+            with self.fetch(name, text) as layer:
+                yield LayerInfo(name, layer.digest, layer.size, layer.created_at)
+        except (InvalidDigestError, UnknownLayerError):
+            return  # not ours, or gone since it was listed
+
+    def _upload(self, name: str, uuid: str) -> Iterator[UploadInfo]:
+        try:
+            keys = UploadKeys(name, uuid)
+            started_at = self._started_at(keys)
+        except (InvalidUploadIDError, LayerUploadUnknownError):
+            return  # not ours, or gone since it was listed
+        stat = self.driver.find(keys.data)
+        if stat is not None:
+            yield UploadInfo(name, uuid, stat.size, started_at, stat.modified)
+            return
+        moved = finish.find_moved(self.driver, keys)
+        yield UploadInfo(name, uuid, moved.size if moved else 0, started_at, started_at)

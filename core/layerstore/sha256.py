@@ -1,0 +1,329 @@
+"""SHA-256 whose state can be taken out, stored, and gone on from in another process.
+
+:mod:`hashlib` keeps its state to itself. ``SHA256_Init``, ``SHA256_Update`` and ``SHA256_Final`` of libcrypto keep
+theirs in a public struct; called through :mod:`ctypes` they are as fast, and release the GIL. Where no libcrypto is
+found, or the one found does not prove itself, :mod:`hashlib` does the hashing and no state can be taken out:
+:func:`exportable` tells. The environment variable ``LAYERSTORE_HASH`` chooses: ``auto`` (the default), ``libcrypto``
+or ``hashlib``; it is read when the first hasher is made.
+
+An exported state is 108 bytes, those that ``MarshalBinary`` of Go's ``crypto/sha256`` makes, so that a registry written
+in Go goes on from a state of ours and we from its:
+
+====== ====== =====================================================================================
+offset bytes  what
+====== ====== =====================================================================================
+0      4      ``sha`` and the byte 3
+4      32     the chaining value: eight 32-bit words, big-endian; the initial one before 64 bytes
+36     64     the bytes since the last whole block (length modulo 64 of them), then zeros
+100    8      the length hashed so far, in bytes, big-endian
+====== ====== =====================================================================================
+
+>>> hasher = new()
+>>> hasher.update(b"a layer, ")
+>>> if exportable():
+...     hasher = restore(hasher.export())
+>>> hasher.update(b"in two parts")
+>>> hasher.hexdigest() == hashlib.sha256(b"a layer, in two parts").hexdigest()
+True
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self
+
+if TYPE_CHECKING:
+    import ctypes
+
+    from typing_extensions import Buffer
+
+CHOICES: Final = ("auto", "libcrypto", "hashlib")
+"""What ``LAYERSTORE_HASH`` may hold."""
+
+_MAGIC: Final = b"sha\x03"
+_STATE: Final = struct.Struct(">4s8I64sQ")
+_INITIAL: Final = (  # FIPS 180-4, section 5.3.3
+    *(0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A),
+    *(0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19),
+)
+_LENGTH_LIMIT: Final = 1 << 61  # bytes: SHA-256 counts 2**64 bits (FIPS 180-4, section 1)
+
+# SHA256_CTX of OpenSSL's public sha.h: h[8], Nl and Nh (the length in bits), data[64], num (bytes in data), md_len.
+# The same in LibreSSL, BoringSSL and AWS-LC.
+_CONTEXT: Final = struct.Struct("=8I2I64s2I")
+
+# Py_buffer, in words the size of a pointer: buf is the first, len the third (stable ABI since 3.11). It takes eleven
+# words where a pointer has four bytes, and ten where it has eight.
+_PY_BUFFER_WORDS: Final = 11
+_PYBUF_SIMPLE: Final = 0  # readable, contiguous, as plain bytes
+
+# Versioned names only: macOS kills a process that loads an unversioned libcrypto.dylib. Nor is the name asked of
+# ctypes.util.find_library, which answers with just that one there, and on Linux runs ldconfig and a compiler.
+_SONAMES: Final = ("libcrypto.so.3", "libcrypto.so.1.1", "libcrypto.3.dylib", "libcrypto.1.1.dylib")
+
+# What a missing, old, foreign or lying library makes loading or the self-test end with; PyPy's ctypes.pythonapi, too.
+_UNUSABLE: Final = (ImportError, OSError, AttributeError, TypeError, ValueError)
+
+
+class Hasher(Protocol):
+    """One SHA-256 in the making; used by one thread at a time, and by both sides of a fork, each its own copy."""
+
+    @property
+    def exportable(self) -> bool:
+        """Whether :meth:`export` works."""
+
+    def update(self, data: Buffer) -> None:
+        """Hash the bytes of any C-contiguous buffer, where it lies; the GIL is released while a large one is hashed.
+
+        Raises:
+            TypeError: no buffer.
+            BufferError: a buffer that is not C-contiguous.
+        """
+
+    def copy(self) -> Self:
+        """Return an independent hasher with the same state."""
+
+    def digest(self) -> bytes:
+        """Return the 32-byte digest of what was hashed so far; the hasher can go on."""
+
+    def hexdigest(self) -> str:
+        """Return the digest as 64 hex digits in lower case; the hasher can go on."""
+
+    def export(self) -> bytes:
+        """Return the state, 108 bytes in the form this module's documentation gives; the hasher can go on.
+
+        Raises:
+            RuntimeError: this hasher is not exportable.
+        """
+
+
+def new() -> Hasher:
+    """Make a hasher that has hashed nothing.
+
+    Raises:
+        ValueError: ``LAYERSTORE_HASH`` holds none of its choices.
+        RuntimeError: ``LAYERSTORE_HASH`` demands libcrypto, and none is usable.
+    """
+    return _backend().new()
+
+
+def restore(state: bytes) -> Hasher:
+    """Make a hasher that goes on from an exported state.
+
+    Raises:
+        ValueError: the state is damaged, or none; and as :func:`new` does.
+        RuntimeError: hashers are not exportable here (see :func:`exportable`); and as :func:`new` does.
+    """
+    words, block, length = _parse(state)
+    return _backend().restore(words, block, length)
+
+
+def exportable() -> bool:
+    """Tell whether hashers in this process are exportable; raises as :func:`new` does."""
+    return _backend().exportable
+
+
+def _parse(state: bytes) -> tuple[tuple[int, ...], bytes, int]:
+    """Return a state's words, block and length; refuse all that no hasher exports."""
+    if len(state) != _STATE.size:
+        raise ValueError(f"not a SHA-256 state: {len(state)} bytes instead of {_STATE.size}")
+    magic, *words, block, length = _STATE.unpack(state)
+    if magic != _MAGIC:
+        raise ValueError(f"not a SHA-256 state: it begins with {magic!r} instead of {_MAGIC!r}")
+    if length >= _LENGTH_LIMIT:
+        raise ValueError(f"damaged SHA-256 state: {length} bytes are more than SHA-256 counts")
+    if any(block[length % 64 :]):
+        raise ValueError("damaged SHA-256 state: bytes after the end of the last block")
+    if length < 64 and tuple(words) != _INITIAL:
+        raise ValueError("damaged SHA-256 state: a chaining value before the first whole block")
+    return tuple(words), block, length
+
+
+class _LibcryptoHasher:
+    """A context of libcrypto's, in memory of our own."""
+
+    __slots__ = ("_at", "_context", "_library")
+
+    exportable: ClassVar[bool] = True
+
+    def __init__(self, library: _Libcrypto, context: ctypes.Array[ctypes.c_uint32]) -> None:
+        self._library = library
+        self._context = context
+        self._at = library.byref(context)
+
+    def update(self, data: Buffer) -> None:
+        if type(data) is bytes:  # not of a subclass, whose len() may lie; five times cheaper to call than the way below
+            self._library.update(self._at, data, len(data))
+        else:
+            self._library.update_from(self._at, data)
+
+    def copy(self) -> Self:
+        return type(self)(self._library, self._library.context_type.from_buffer_copy(self._context))
+
+    def digest(self) -> bytes:
+        return self._library.digest(self._context)
+
+    def hexdigest(self) -> str:
+        return self.digest().hex()
+
+    def export(self) -> bytes:
+        *words, low, high, block, filled, _ = _CONTEXT.unpack(self._context)
+        # Beyond the filled part the block holds what was hashed before: nobody's business, and not canonical.
+        return _STATE.pack(_MAGIC, *words, block[:filled], (high << 32 | low) >> 3)
+
+
+class _Libcrypto:
+    """The three functions, out of one library that is loaded into this process."""
+
+    exportable: ClassVar[bool] = True
+
+    def __init__(self, name: str | None) -> None:
+        import ctypes  # late: a Python built without libffi has none, and hashlib does
+
+        library = ctypes.CDLL(name)  # a CDLL's functions run without the GIL, a PyDLL's with it
+        self.byref = ctypes.byref
+        self.context_type = ctypes.c_uint32 * (_CONTEXT.size // 4)
+        self._view_type = ctypes.c_size_t * _PY_BUFFER_WORDS
+        self._digest_type = ctypes.c_char * 32
+        self._init = library.SHA256_Init
+        self._init.argtypes = (ctypes.c_void_p,)
+        self.update = library.SHA256_Update
+        self.update.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+        self.update.restype = None  # always 1
+        self._final = library.SHA256_Final
+        self._final.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+        self._get_buffer = ctypes.pythonapi.PyObject_GetBuffer
+        self._get_buffer.argtypes = (ctypes.py_object, ctypes.c_void_p, ctypes.c_int)
+        self._release = ctypes.pythonapi.PyBuffer_Release
+        self._release.argtypes = (ctypes.c_void_p,)
+        self._release.restype = None
+
+    def new(self) -> _LibcryptoHasher:
+        context = self.context_type()
+        self._init(self.byref(context))
+        return _LibcryptoHasher(self, context)
+
+    def restore(self, words: tuple[int, ...], block: bytes, length: int) -> _LibcryptoHasher:
+        bits = length << 3
+        packed = _CONTEXT.pack(*words, bits & 0xFFFFFFFF, bits >> 32, block, length % 64, 32)
+        return _LibcryptoHasher(self, self.context_type.from_buffer_copy(packed))
+
+    def update_from(self, at: object, data: Buffer) -> None:
+        """Hash a buffer where it lies, be it writable or not: ctypes' own from_buffer takes writable ones only."""
+        view = self._view_type()
+        self._get_buffer(data, self.byref(view), _PYBUF_SIMPLE)  # raises what hashlib raises
+        try:
+            self.update(at, view[0], view[2])
+        finally:
+            self._release(self.byref(view))
+
+    def digest(self, context: ctypes.Array[ctypes.c_uint32]) -> bytes:
+        """Finish a copy: what has been finished cannot go on."""
+        digest = self._digest_type()
+        self._final(digest, self.context_type.from_buffer_copy(context))
+        return digest.raw
+
+
+class _HashlibHasher:
+    """A hasher of hashlib's; its state stays inside."""
+
+    __slots__ = ("_hash",)
+
+    exportable: ClassVar[bool] = False
+
+    def __init__(self, inner: hashlib._Hash) -> None:
+        self._hash = inner
+
+    def update(self, data: Buffer) -> None:
+        view = memoryview(data)
+        # hashlib refuses more than one dimension, which libcrypto does not: there this is worth a copy.
+        self._hash.update(view.tobytes() if view.ndim > 1 and view.c_contiguous else view)
+
+    def copy(self) -> Self:
+        return type(self)(self._hash.copy())
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+    def export(self) -> bytes:
+        raise RuntimeError("hashlib does not give out its state: ask exportable() first")
+
+
+class _Hashlib:
+    """What hashes where no libcrypto does."""
+
+    exportable: ClassVar[bool] = False
+
+    def new(self) -> _HashlibHasher:
+        return _HashlibHasher(hashlib.sha256())
+
+    def restore(self, words: tuple[int, ...], block: bytes, length: int) -> _HashlibHasher:
+        raise RuntimeError("hashlib does not take a state: ask exportable() first")
+
+
+@functools.cache  # what raises is not kept: a corrected environment is seen
+def _backend() -> _Libcrypto | _Hashlib:
+    choice = os.environ.get("LAYERSTORE_HASH") or "auto"
+    if choice not in CHOICES:
+        raise ValueError(f"LAYERSTORE_HASH is {choice!r}: expected one of {', '.join(CHOICES)}")
+    if choice == "hashlib":
+        return _Hashlib()
+    try:
+        return _load()
+    except RuntimeError:
+        if choice == "libcrypto":
+            raise
+        return _Hashlib()
+
+
+def _load() -> _Libcrypto:
+    """Return the first library that is there and proves itself."""
+    reasons = []
+    for name in _candidates():
+        try:
+            library = _Libcrypto(name)
+            _prove(library)
+        except _UNUSABLE as error:
+            reasons.append(f"{name or 'this program itself'}: {error}")
+        else:
+            return library
+    raise RuntimeError(f"LAYERSTORE_HASH=libcrypto, but no libcrypto is usable ({'; '.join(reasons)})")
+
+
+def _candidates() -> Iterator[str | None]:
+    """Name what to load, best first: the library that hashlib itself is linked with, by way of hashlib's extension.
+
+    A function that is looked up in a library is looked up in those it depends on, too. An extension that is built into
+    the program has no file, and None means the program.
+    """
+    try:
+        import _hashlib
+    except ImportError:  # a Python built without OpenSSL
+        pass
+    else:
+        yield getattr(_hashlib, "__file__", None)
+    yield from _SONAMES
+
+
+def _prove(library: _Libcrypto) -> None:
+    """Hold a library to hashlib's answers before anything relies on it: whole, in pieces, and by way of its state.
+
+    Raises:
+        ValueError: it answered otherwise.
+    """
+    message = bytes(range(256)) * 3 + b"abc"
+    for cut in (0, 1, 3, 55, 56, 63, 64, 65, 119, 128, len(message)):
+        hasher = library.new()
+        hasher.update(message[:cut])
+        restored = library.restore(*_parse(hasher.export()))
+        restored.update(memoryview(message)[cut:])
+        for ours, data in ((hasher, message[:cut]), (restored, message)):
+            if ours.digest() != hashlib.sha256(data).digest():
+                raise ValueError(f"its SHA-256 is wrong (self-test at byte {cut})")

@@ -1,0 +1,183 @@
+"""The bytes of an upload: written into the shared backend as they come, hashed on the way, read back as far as needed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from layerstore import uploadstate
+from layerstore.cursor import OVERLAP, HashCursor, buffers
+from layerstore.digest import Digest
+from layerstore.errors import DriverError, FencedError
+from layerstore.tarsum import tarsums
+
+if TYPE_CHECKING:
+    from layerstore.checked import CheckedDriver
+    from layerstore.driver import Reader
+    from layerstore.layout import UploadKeys
+
+Verify = Literal["resume", "reread"]
+"""``resume``: read back only what was not hashed on the way in. ``reread``: read back everything, and so also catch a
+backend that lost or changed bytes."""
+
+log = logging.getLogger("layerstore")
+
+
+class Spool:
+    """An upload's data object, open for writing, and a cursor over the prefix that was hashed on the way in."""
+
+    def __init__(self, driver: CheckedDriver, keys: UploadKeys) -> None:
+        """Open the data, fencing every earlier writer, and go on from the saved state if it describes this version."""
+        self._driver = driver
+        self._keys = keys
+        self._writer = driver.open_writer(keys.data)
+        self._saved: tuple[str | None, int] = (None, 0)
+        try:
+            self._cursor = HashCursor(self._load())
+        except BaseException:
+            self._writer.discard()
+            raise
+
+    @property
+    def size(self) -> int:
+        """Bytes, those not flushed yet included."""
+        return self._writer.size
+
+    @property
+    def version(self) -> str | None:
+        """The version of the data as last flushed; None if it never was."""
+        return self._writer.version
+
+    def store(self, offset: int, data: bytes | memoryview) -> None:
+        """Write at an offset. ``data`` must not change while it is hashed: bytes do not, nor do ``buffers()``."""
+        with self._doubting():
+            if offset < self._cursor.offset:
+                self._cursor.cut(offset)
+            try:
+                self._write(offset, data)
+            except DriverError:
+                self._cursor.cut(offset)
+                raise
+
+    def _write(self, offset: int, data: bytes | memoryview) -> None:
+        covered = offset == self._cursor.offset
+        if covered and len(data) >= OVERLAP:
+            self._cursor.start(data)
+        self._writer.seek(offset)
+        self._writer.write(data)
+        if covered and len(data) < OVERLAP:
+            self._cursor.feed(data)
+
+    def publish(self) -> None:
+        """Make everything written durable and visible.
+
+        Raises:
+            FencedError: another writer has taken over, or the data is gone.
+        """
+        self._writer.flush()
+
+    def save(self) -> None:
+        """Save the hash state of what was published, unless it is saved.
+
+        That it could not be saved costs a second reading, and is no reason to fail.
+
+        Raises:
+            FencedError: the upload was removed meanwhile.
+        """
+        version = self._writer.version
+        with self._doubting():
+            states = self._cursor.marks()
+        if version is None or not states or self._saved == (version, states[-1][0]):
+            return
+        try:
+            self._driver.put(self._keys.state, uploadstate.dump(version, states))
+        except DriverError as error:
+            log.warning("the hash state of upload %s was not saved: %s", self._keys.uuid, error)
+            return
+        self._saved = (version, states[-1][0])
+        if self._driver.find(self._keys.started_at) is None:  # then what was put must go again
+            raise FencedError(self._keys.data, "the upload is gone", self._driver.scheme)
+
+    def canonical(self, verify: Verify) -> Digest:
+        """Return the sha256 of the bytes as published, reading back what the cursor does not cover.
+
+        Raises:
+            FencedError: the data is no longer what this spool has published.
+        """
+        with self._doubting():
+            if verify == "reread":
+                self._cursor.cut(0)
+            if self._cursor.offset < self.size:
+                self._catch_up()
+            return self._cursor.digest()
+
+    def measure(self, wanted: Digest) -> Digest:
+        """Return the digest of the bytes as published by the algorithm of ``wanted``, reading back everything.
+
+        Raises:
+            FencedError: the data is no longer what this spool has published.
+            InvalidArchiveError: as :func:`measure`.
+        """
+        with self._open_reader(0) as reader:
+            return measure(reader, wanted)
+
+    def release(self) -> None:
+        """Close without a flush. Again: does nothing."""
+        self._writer.discard()
+        self._cursor.close()
+
+    def _open_reader(self, offset: int) -> Reader:
+        reader = self._driver.open_reader(self._keys.data, offset)
+        if (reader.version, reader.size) != (self._writer.version, self._writer.size):
+            reader.close()
+            raise FencedError(self._keys.data, "the data is at another version", self._driver.scheme)
+        return reader
+
+    def _catch_up(self) -> None:
+        with self._open_reader(self._cursor.offset) as reader:
+            for buffer in buffers():
+                count = reader.readinto(buffer)
+                if count == 0:
+                    return
+                self._cursor.start(buffer[:count])
+
+    def _load(self) -> list[tuple[int, uploadstate.Hasher]]:
+        version = self._writer.version
+        if version is None:
+            return []
+        try:
+            document = self._driver.get(self._keys.state, uploadstate.MAX_DOCUMENT)
+        except DriverError:
+            return []
+        marks = uploadstate.load(document, version, self._writer.size)
+        if marks:
+            self._saved = (version, marks[-1][0])
+        return marks
+
+    @contextmanager
+    def _doubting(self) -> Iterator[None]:
+        """Cover nothing any more, if work with the cursor was cut off where nobody can say how far it had come."""
+        try:
+            yield
+        except DriverError:
+            raise
+        except BaseException:
+            self._cursor = HashCursor()
+            raise
+
+
+def measure(reader: Reader, wanted: Digest) -> Digest:
+    """Read to the end, and return the digest of what was read by the algorithm of ``wanted``.
+
+    A tarsum is taken by both formulas that its label has stood for; the later one is returned if neither is wanted.
+
+    Raises:
+        InvalidArchiveError: a tarsum is wanted of what is no tar archive.
+    """
+    if not wanted.is_tarsum:
+        return Digest(wanted.algorithm, hashlib.file_digest(reader, wanted.algorithm).hexdigest())
+    sums = tarsums(reader)
+    return wanted if wanted.hex in sums else Digest(wanted.algorithm, sums.current)

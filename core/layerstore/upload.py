@@ -1,0 +1,273 @@
+"""Uploads: layers on their way in."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from layerstore import finish, links
+from layerstore.cursor import BLOCK, buffers
+from layerstore.digest import Digest
+from layerstore.errors import FencedError, InvalidOffsetError, LayerClosedError, LayerUploadUnknownError, PathNotFoundError
+from layerstore.layer import Layer, open_layer
+from layerstore.spool import Spool
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from typing_extensions import Buffer
+
+    from layerstore.checked import CheckedDriver
+    from layerstore.finish import Moved
+    from layerstore.layout import UploadKeys
+    from layerstore.spool import Verify
+
+
+class LayerUpload(io.RawIOBase):
+    """An upload in progress: a writable, seekable binary file object (the seed's ``LayerUpload``).
+
+    Got from :meth:`LayerService.upload` and :meth:`LayerService.resume`, positioned at the end of the stored bytes. What
+    was written is stored when ``flush`` or ``close`` returns; after a crash at least that is found again. Leaving a
+    ``with`` block without ``finish`` closes the upload and keeps it resumable. One thread at a time.
+
+    Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
+    raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``.
+    """
+
+    def __init__(
+        self, driver: CheckedDriver, keys: UploadKeys, *, started_at: datetime, verify: Verify, content: Spool | Moved
+    ) -> None:
+        """Wrap what :class:`LayerService` has opened: data to go on with, or a finish to go on with."""
+        super().__init__()
+        self.name = keys.name
+        """The repository."""
+        self.uuid = keys.uuid
+        self.started_at = started_at
+        """When the upload was begun; aware, in UTC."""
+        self._driver = driver
+        self._keys = keys
+        self._verify: Verify = verify
+        self._content = content
+        self._position = content.size
+        self._closed = False
+        self._gone = False
+        self._finished: set[Digest] = set()
+
+    @property
+    def size(self) -> int:
+        """Bytes so far, those not flushed yet included."""
+        return self._content.size
+
+    def write(self, data: Buffer) -> int:
+        """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept.
+
+        Beyond the end, the gap reads as zeros. Bytes of which another thread changes the content meanwhile are stored
+        and hashed as one of the two.
+
+        Raises:
+            LayerClosedError: the upload is closed, or its data has already become a blob.
+        """
+        spool = self._spool()
+        with memoryview(data) as whole, whole.cast("B") as view:
+            constant = isinstance(whole.obj, bytes)  # else it is copied: what is hashed must be what is stored
+            for start in range(0, len(view), BLOCK):
+                block = view[start : start + BLOCK]
+                self._store(spool, block if constant else bytes(block))
+            return len(view)
+
+    def read_from(self, stream: Any) -> int:  # noqa: ANN401  (whatever has readinto or read)
+        """Write everything a binary stream still holds, and return how much; reading, hashing and writing overlap.
+
+        Raises:
+            BlockingIOError: the stream is non-blocking and has nothing now; what was read before is written.
+        """
+        spool, fill, total = self._spool(), _filler(stream), 0
+        for buffer in buffers():
+            count = fill(buffer)
+            if count is None:
+                raise BlockingIOError(f"{stream!r} has nothing now")
+            if count == 0:
+                break
+            self._store(spool, buffer[:count])
+            total += count
+        return total
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to an offset in bytes, beyond the end too.
+
+        Raises:
+            InvalidOffsetError: the offset would be negative.
+        """
+        self._check_open()
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}.get(whence)
+        if base is None:
+            raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
+        if base + offset < 0:
+            raise InvalidOffsetError(self._keys.data, f"seek to {base + offset}", self._driver.scheme)
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        self._check_open()
+        return self._position
+
+    def writable(self) -> bool:
+        """Say that this can be written."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that this can be seeked."""
+        return True
+
+    def flush(self) -> None:
+        """Make everything written so far durable, and save the hash state that describes it.
+
+        Raises:
+            FencedError: the upload was resumed elsewhere; nothing was changed.
+            LayerUploadUnknownError: the upload is gone: finished, cancelled or purged.
+        """
+        self._check_open()
+        if isinstance(self._content, Spool):
+            with self._owning():
+                self._content.publish()
+                self._content.save()
+
+    def digest(self) -> Digest:
+        """Flush, and return the sha256 of everything written so far, reading back what was not hashed on the way in.
+
+        Raises:
+            FencedError, LayerUploadUnknownError: as :meth:`flush`.
+        """
+        spool = self._spool()
+        with self._owning():
+            spool.publish()
+            return spool.canonical("resume")
+
+    def finish(self, digest: Digest | str, size: int | None = None) -> Layer:
+        """Verify the bytes, make them a layer of the repository, and return it. Again: returns it again.
+
+        ``digest`` is a sha256, sha384, sha512 or ``tarsum.v1+sha256``; ``size``, in bytes, is compared if given. After an
+        error the upload is as it was, and may be gone on with, here or by resuming it; a finish that was cut off half
+        way is finished by finishing again.
+
+        Raises:
+            InvalidDigestError: no digest, or none that can be verified.
+            LayerInvalidDigestError: the bytes are others; it tells which.
+            LayerInvalidSizeError: they are more or fewer.
+            LayerExistsError: a tarsum that other bytes have in this repository.
+            InvalidArchiveError: a tarsum, of what is no tar archive.
+            FencedError: the upload was resumed elsewhere.
+            LayerUploadUnknownError: the upload is gone.
+            LayerClosedError: this handle is.
+        """
+        wanted = Digest.parse(digest)
+        if wanted not in self._finished:
+            self._check_open()
+            with self._owning():
+                canonical = self._become_blob(wanted, size)
+            for name in {canonical: None, wanted: None}:
+                links.write(self._driver, self.name, name, canonical)
+            self._finished = {canonical, wanted}
+        self._remove()
+        return open_layer(self._driver, self.name, wanted)
+
+    def cancel(self) -> None:
+        """Remove the upload and all it has stored. Again, or after ``finish``: does nothing."""
+        self._remove()
+
+    def close(self) -> None:
+        """Flush and close; the upload stays, to be resumed. Closing again, or after ``finish``, does nothing.
+
+        Raises:
+            FencedError, LayerUploadUnknownError: as :meth:`flush`; the handle is closed all the same.
+        """
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._release()
+
+    @property
+    def closed(self) -> bool:
+        """Whether this handle is closed."""
+        return self._closed
+
+    def __del__(self) -> None:
+        """Give back what the handle holds. A file object would flush here; an upload dropped is no upload closed."""
+        if hasattr(self, "_finished"):  # else the constructor failed
+            self._release()
+
+    def __repr__(self) -> str:
+        return f"<LayerUpload {self.name} {self.uuid} {self.size} bytes>"
+
+    def _store(self, spool: Spool, data: bytes | memoryview) -> None:
+        spool.store(self._position, data)
+        self._position += len(data)
+
+    def _become_blob(self, wanted: Digest, size: int | None) -> Digest:
+        if isinstance(self._content, Spool):
+            spool = self._content
+            try:
+                spool.publish()
+                finish.check_size(size, spool.size)
+                return finish.verify_and_move(self._driver, self._keys, spool, wanted, self._verify)
+            except (FencedError, PathNotFoundError):
+                moved = finish.find_moved(self._driver, self._keys)
+                if moved is None:
+                    raise
+                spool.release()
+                self._content = moved
+        return self._content.verify(wanted, size)
+
+    @contextmanager
+    def _owning(self) -> Iterator[None]:
+        """Tell an upload that was taken over from one that is gone; of the latter nothing is left behind."""
+        try:
+            yield
+        except (FencedError, PathNotFoundError) as error:
+            if self._driver.find(self._keys.started_at) is not None:
+                raise
+            self._remove()
+            raise LayerUploadUnknownError(self.name, self.uuid) from error
+
+    def _remove(self) -> None:
+        self._release()
+        if not self._gone:
+            finish.remove(self._driver, self._keys)
+            self._gone = True
+
+    def _release(self) -> None:
+        self._closed = True
+        if isinstance(self._content, Spool):
+            self._content.release()
+
+    def _spool(self) -> Spool:
+        self._check_open()
+        if isinstance(self._content, Spool):
+            return self._content
+        raise LayerClosedError(f"the data of upload {self.uuid} has become a blob and")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LayerClosedError(f"upload {self.uuid}")
+
+
+def _filler(stream: Any) -> Callable[[memoryview], int | None]:  # noqa: ANN401  (as read_from)
+    """Return the stream's ``readinto``, or one made of its ``read``."""
+    if hasattr(stream, "readinto"):
+        fill: Callable[[memoryview], int | None] = stream.readinto
+        return fill
+
+    def fill_by_reading(buffer: memoryview) -> int | None:
+        data = stream.read(len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    return fill_by_reading
