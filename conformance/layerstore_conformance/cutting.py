@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from layerstore.observed import Call
+from layerstore.checked import CheckedDriver
+from layerstore.observed import Call, ObservedDriver
+from layerstore_conformance.theorem import keys_below
 
 Side = Literal["before", "after"]
 
 
-class Cut(BaseException):  # noqa: N818  (no error: nothing may handle it, as nothing handles a death)
+class Cut(BaseException):
     """The process is dead: raised at the call it was cut off at, and at every later one."""
 
 
@@ -42,3 +44,12 @@ class CutObserver:
         if len(self.calls) > self.passing:
             self.dead = True
             raise Cut
+
+
+class PiecemealDriver(ObservedDriver):
+    """Any driver, but deleting a prefix key by key, as clause D4 allows: so that it can be cut off in between."""
+
+    def delete(self, key: str) -> None:
+        """See :meth:`Driver.delete`."""
+        for below in [*keys_below(CheckedDriver(self.inner), key), key]:
+            super().delete(below)

@@ -1,8 +1,8 @@
 """Bytes that say where they belong: every block of a payload names the payload and its own offset.
 
-So a failure can tell which part of which upload landed where, and no test can pass on bytes that are all alike. A block is
-512 bytes: ``<label:seed@offset>``, offset in twelve hex digits, and then noise derived from just that, so that neither
-compression nor deduplication nor a repeated block goes unnoticed.
+So a failure can tell which part of which upload landed where, and no test can pass on bytes that are all alike. A
+block is 512 bytes: ``<label:seed@offset>``, offset in twelve hex digits, and then noise derived from just that, so that
+neither compression nor deduplication nor a repeated block goes unnoticed.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The theorem, as checks that look at a store from outside.
 
-If ``finish(digest)`` returned, the bytes under that digest, read back, hash to it; and nothing partial was ever visible.
+If ``finish(digest)`` returned, the bytes under that digest, read back, hash to it; and nothing partial is visible.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layerstore import LayerUploadUnknownError, layout
+from layerstore import Digest, LayerUploadUnknownError, layout
 from layerstore_conformance.payloads import difference, digest
 
 if TYPE_CHECKING:
@@ -58,14 +58,19 @@ def check_upload(service: LayerService, life: Life) -> bool:
         return False
     assert not life.finished, "a finished upload is still there"
     assert not life.cancelled, "a cancelled upload is still there"
-    data = service.driver.find(layout.UploadKeys(life.name, life.uuid).data)
-    if data is not None:
-        found = service.driver.get(layout.UploadKeys(life.name, life.uuid).data, WHOLE)
-        assert found in life.possible, difference(life.promised, found)
-        assert listed[life.uuid] == len(found), "the offset is not where the bytes end"
-    elif not life.finishing:
-        assert b"" in life.possible, "what was promised is gone"
+    found = stored(service.driver, life)
+    assert found in life.possible, difference(life.promised, found)
+    assert listed[life.uuid] == len(found), "the offset is not where the bytes end"
     return True
+
+
+def stored(driver: CheckedDriver, life: Life) -> bytes:
+    """Return what is stored of an upload: its data, or the blob it has become already."""
+    assert life.uuid is not None, "begun"
+    for key in (layout.UploadKeys(life.name, life.uuid).data, layout.blob(Digest.parse(life.wanted))):
+        if driver.find(key) is not None:
+            return driver.get(key, WHOLE)
+    return b""
 
 
 def finish_again(service: LayerService, life: Life) -> None:
@@ -73,7 +78,7 @@ def finish_again(service: LayerService, life: Life) -> None:
     assert life.uuid is not None, "checked before"
     wanted = bytes(life.content)
     upload = service.resume(life.name, life.uuid)
-    if service.driver.find(layout.UploadKeys(life.name, life.uuid).data) is not None or upload.tell() == 0:
+    if stored(service.driver, life) != wanted:
         upload.seek(0)
         upload.write(wanted)
     upload.finish(life.wanted, len(wanted)).close()

@@ -1,15 +1,15 @@
 """Every lifecycle, cut off before and after every driver call, on every driver that needs no server."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.observed import ObservedDriver
 from layerstore_conformance import theorem
-from layerstore_conformance.cutting import Cut, CutObserver, Side
+from layerstore_conformance.cutting import Cut, CutObserver, PiecemealDriver, Side
 from layerstore_conformance.lifecycles import LIFECYCLES, Life
 
 NEVER = 1 << 30
@@ -19,12 +19,10 @@ Lifecycle = Callable[[Life], None]
 
 def live(url: str, lifecycle: Lifecycle, observer: CutObserver) -> Life:
     """Live a life as far as the observer lets it, and drop every handle as a dying process does."""
-    driver = CheckedDriver(ObservedDriver(open_driver(url), observer))
+    driver = CheckedDriver(PiecemealDriver(open_driver(url), observer))
     life = Life(LayerService(driver), "cut/off")
-    try:
+    with suppress(Cut):
         lifecycle(life)
-    except Cut:
-        pass
     life._upload = None
     return life
 

@@ -1,13 +1,13 @@
 """Container layers in any backend: uploads that survive, layers that are what their digest says.
 
-    >>> import hashlib, layerstore
-    >>> store = layerstore.open("memory://example")
-    >>> upload = store.upload("library/hello")
-    >>> upload.write(b"hello, layers")
-    13
-    >>> layer = upload.finish("sha256:" + hashlib.sha256(b"hello, layers").hexdigest())
-    >>> layer.read()
-    b'hello, layers'
+>>> import hashlib, layerstore
+>>> store = layerstore.open("memory://example")
+>>> upload = store.upload("library/hello")
+>>> upload.write(b"hello, layers")
+13
+>>> layer = upload.finish("sha256:" + hashlib.sha256(b"hello, layers").hexdigest())
+>>> layer.read()
+b'hello, layers'
 """
 
 from typing import Any

@@ -38,8 +38,8 @@ def buffers() -> Iterator[memoryview]:
 class HashCursor:
     """SHA-256 of an upload's contiguous prefix, up to :attr:`offset`, with marks on the way to go back to.
 
-    It is told only of bytes that the upload has stored there, or is storing; if storing fails it is cut back. Bytes given
-    to :meth:`feed` and :meth:`start` must not change afterwards until :meth:`settle` has returned.
+    It is told only of bytes that the upload has stored there, or is storing; if storing fails it is cut back. Bytes
+    given to :meth:`start` must not change until :meth:`settle` has returned.
     """
 
     def __init__(self, marks: Iterable[tuple[int, Hasher]] = ()) -> None:
@@ -55,14 +55,14 @@ class HashCursor:
         """Bytes from the start that are covered, hashed or about to be."""
         return self._hashed + len(self._pending)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Cover a few more bytes; they are copied."""
         self._pending += data
         if len(self._pending) >= GATHER:
             self._absorb()
 
     def start(self, data: bytes | memoryview) -> None:
-        """Begin to cover a block of bytes in the second thread; at most ``BACKLOG`` earlier ones are unfinished then."""
+        """Begin to cover a block of bytes in the second thread, ``BACKLOG`` - 1 earlier ones unfinished at most."""
         self._absorb()
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, "layerstore-hash")

@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerstore import layout, links
-from layerstore.digest import Digest, FSLayer
-from layerstore.errors import LayerInvalidDigestError, LayerInvalidSizeError, PathNotFoundError
+from layerstore.digest import Digest
+from layerstore.errors import LayerInvalidDigestError, LayerInvalidSizeError
 from layerstore.spool import Spool, measure
 
 if TYPE_CHECKING:

@@ -58,8 +58,13 @@ def check_uuid(uuid: str) -> str:
 
 
 def blob(digest: Digest) -> str:
-    """Return the key of the bytes whose sha256 this is."""
-    assert digest.algorithm == "sha256", "blobs lie under their canonical digest"
+    """Return the key of the bytes whose sha256 this is.
+
+    Raises:
+        ValueError: another algorithm; a tarsum above all would let other bytes take the place.
+    """
+    if digest.algorithm != "sha256":
+        raise ValueError(f"a blob lies under its sha256, not under {digest}")
     return f"{ROOT}/blobs/sha256/{digest.hex[:2]}/{digest.hex}/data"
 
 

@@ -122,8 +122,7 @@ class _ObservedWriter(Writer):
 
     def publish(self) -> str:
         self._driver.watch(Call("publish", self.key), self._inner.flush)
-        assert self._inner.version is not None, "W6: a flush has a version"
-        return self._inner.version
+        return self._inner.version or ""
 
     def release(self) -> None:
         self._inner.discard()

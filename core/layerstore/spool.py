@@ -1,4 +1,4 @@
-"""The bytes of an upload: written into the shared backend as they come, hashed on the way, read back as far as needed."""
+"""The bytes of an upload: written into the shared backend as they come, hashed on the way, read back as needed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Reader
     from layerstore.layout import UploadKeys
+    from layerstore.sha256 import Hasher
 
 Verify = Literal["resume", "reread"]
 """``resume``: read back only what was not hashed on the way in. ``reread``: read back everything, and so also catch a
@@ -144,7 +145,7 @@ class Spool:
                     return
                 self._cursor.start(buffer[:count])
 
-    def _load(self) -> list[tuple[int, uploadstate.Hasher]]:
+    def _load(self) -> list[tuple[int, Hasher]]:
         version = self._writer.version
         if version is None:
             return []

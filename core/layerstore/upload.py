@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from layerstore import finish, links
 from layerstore.cursor import BLOCK, buffers
 from layerstore.digest import Digest
-from layerstore.errors import FencedError, InvalidOffsetError, LayerClosedError, LayerUploadUnknownError, PathNotFoundError
+from layerstore.errors import (
+    FencedError,
+    InvalidOffsetError,
+    LayerClosedError,
+    LayerUploadUnknownError,
+    PathNotFoundError,
+)
 from layerstore.layer import Layer, open_layer
 from layerstore.spool import Spool
 
@@ -29,9 +35,9 @@ if TYPE_CHECKING:
 class LayerUpload(io.RawIOBase):
     """An upload in progress: a writable, seekable binary file object (the seed's ``LayerUpload``).
 
-    Got from :meth:`LayerService.upload` and :meth:`LayerService.resume`, positioned at the end of the stored bytes. What
-    was written is stored when ``flush`` or ``close`` returns; after a crash at least that is found again. Leaving a
-    ``with`` block without ``finish`` closes the upload and keeps it resumable. One thread at a time.
+    Got from :meth:`LayerService.upload` and :meth:`LayerService.resume`, positioned at the end of the stored bytes.
+    What was written is stored when ``flush`` or ``close`` returns; after a crash at least that is found again. Leaving
+    a ``with`` block without ``finish`` closes the upload and keeps it resumable. One thread at a time.
 
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
     raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``.
@@ -150,9 +156,9 @@ class LayerUpload(io.RawIOBase):
     def finish(self, digest: Digest | str, size: int | None = None) -> Layer:
         """Verify the bytes, make them a layer of the repository, and return it. Again: returns it again.
 
-        ``digest`` is a sha256, sha384, sha512 or ``tarsum.v1+sha256``; ``size``, in bytes, is compared if given. After an
-        error the upload is as it was, and may be gone on with, here or by resuming it; a finish that was cut off half
-        way is finished by finishing again.
+        ``digest`` is a sha256, sha384, sha512 or ``tarsum.v1+sha256``; ``size``, in bytes, is compared if given. After
+        an error the upload is as it was, and may be gone on with, here or by resuming it; a finish that was cut off
+        half way is finished by finishing again.
 
         Raises:
             InvalidDigestError: no digest, or none that can be verified.

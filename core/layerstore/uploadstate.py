@@ -7,8 +7,8 @@ The document under an upload's ``state`` key is JSON in ASCII:
      "states": [[<offset in bytes>, "<state, 108 bytes in base64>"], ...],
      "checksum": "<sha256, in hex, of the three members above as JSON without spaces, keys sorted>"}
 
-Offsets ascend. A state is the one of :mod:`layerstore.sha256`, which holds its own offset too. A document that is missing,
-damaged, of another format, or of another version of the data is no document: the bytes are read again instead.
+Offsets ascend. A state is the one of :mod:`layerstore.sha256`, which holds its own offset too. A document that is
+missing, damaged, of another format, or of another version of the data is none: the bytes are read again instead.
 """
 
 from __future__ import annotations
