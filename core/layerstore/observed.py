@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 from layerstore.driver import Driver, Reader, Stat, Writer
-
-if TYPE_CHECKING:
-    from layerstore.url import StoreURL
+from layerstore.passing import PassingDriver, PassingReader, PassingWriter
 
 T = TypeVar("T")
 
@@ -39,21 +37,13 @@ class Observer(Protocol):
         """Be told of a call that returned ``result``; one that raised is not followed by this."""
 
 
-class ObservedDriver(Driver):
+class ObservedDriver(PassingDriver):
     """Any driver, with an observer told of every call of a primitive, those of its readers and writers included."""
-
-    contract_version = "1.0"
 
     def __init__(self, driver: Driver, observer: Observer) -> None:
         """Watch ``driver``."""
-        self.inner = driver
+        super().__init__(driver)
         self.observer = observer
-        self.capabilities = driver.capabilities
-
-    @classmethod
-    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
-        """Refuse: an observer comes from a program, not from a URL."""
-        raise NotImplementedError("an observed driver is made of a driver and an observer")
 
     def watch(self, call: Call, action: Callable[[], T]) -> T:
         """Do what the call stands for, between the observer's two ends."""
@@ -91,41 +81,28 @@ class ObservedDriver(Driver):
         """See :meth:`Driver.delete`."""
         self.watch(Call("delete", key), lambda: self.inner.delete(key))
 
-    def close(self) -> None:
-        """See :meth:`Driver.close`."""
-        self.inner.close()
 
-
-class _ObservedReader(Reader):
+class _ObservedReader(PassingReader):
     def __init__(self, driver: ObservedDriver, inner: Reader) -> None:
-        super().__init__(inner.key, inner.size, inner.version, inner.tell())
+        super().__init__(inner)
         self._driver = driver
-        self._inner = inner
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         call = Call("read_at", self.key, len(buffer))
-        return self._driver.watch(call, lambda: self._inner.read_at(offset, buffer))
-
-    def release(self) -> None:
-        self._inner.close()
+        return self._driver.watch(call, lambda: self.inner.read_at(offset, buffer))
 
 
-class _ObservedWriter(Writer):
+class _ObservedWriter(PassingWriter):
     def __init__(self, driver: ObservedDriver, inner: Writer) -> None:
-        super().__init__(inner.key, inner.size, inner.version)
+        super().__init__(inner)
         self._driver = driver
-        self._inner = inner
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        self._inner.seek(offset)
-        self._driver.watch(Call("write_at", self.key, len(data)), lambda: self._inner.write(data))
+        call = Call("write_at", self.key, len(data))
+        self._driver.watch(call, lambda: super(_ObservedWriter, self).write_at(offset, data))
 
     def publish(self) -> str:
-        self._driver.watch(Call("publish", self.key), self._inner.flush)
-        return self._inner.version or ""
-
-    def release(self) -> None:
-        self._inner.discard()
+        return self._driver.watch(Call("publish", self.key), super().publish)
 
 
 @dataclass

@@ -231,7 +231,7 @@ class LayerService:
             return datetime.fromisoformat(text).astimezone(UTC)
         except PathNotFoundError:
             raise LayerUploadUnknownError(keys.name, keys.uuid) from None
-        except ValueError:
+        except (ValueError, OverflowError):
             return self.driver.stat(keys.started_at).modified
 
     def _repositories(self, prefix: str) -> Iterator[str]:

@@ -179,7 +179,7 @@ class _LibcryptoHasher:
 
     def export(self) -> bytes:
         *words, low, high, block, filled, _ = _CONTEXT.unpack(self._context)
-        # Beyond the filled part the block holds what was hashed before: nobody's business, and not canonical.
+        # OpenSSL zeroes the rest of the block, but promises it nowhere: a state with old bytes there would be refused.
         return _STATE.pack(_MAGIC, *words, block[:filled], (high << 32 | low) >> 3)
 
 

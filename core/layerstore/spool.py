@@ -55,6 +55,7 @@ class Spool:
     def store(self, offset: int, data: bytes | memoryview) -> None:
         """Write at an offset. ``data`` must not change while it is hashed: bytes do not, nor do ``buffers()``."""
         with self._doubting():
+            self._writer.seek(offset)  # refuses a forked child before that waits for a thread only its parent has
             if offset < self._cursor.offset:
                 self._cursor.cut(offset)
             try:
@@ -67,7 +68,6 @@ class Spool:
         covered = offset == self._cursor.offset
         if covered and len(data) >= OVERLAP:
             self._cursor.start(data)
-        self._writer.seek(offset)
         self._writer.write(data)
         if covered and len(data) < OVERLAP:
             self._cursor.feed(data)

@@ -1,0 +1,99 @@
+"""A driver that passes every call on to another one: derive from it to watch, change, count or break something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+from layerstore.driver import Driver, Reader, Stat, Writer
+
+if TYPE_CHECKING:
+    from layerstore.url import StoreURL
+
+
+class PassingDriver(Driver):
+    """Another driver, unchanged."""
+
+    contract_version = "1.0"
+
+    def __init__(self, inner: Driver) -> None:
+        """Pass on to ``inner``."""
+        self.inner = inner
+        self.capabilities = inner.capabilities
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Refuse: what is passed on to comes from a program, not from a URL."""
+        raise NotImplementedError(f"{cls.__name__} is made of another driver, not of a URL")
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """See :meth:`Driver.open_reader`."""
+        return self.inner.open_reader(key, offset)
+
+    def open_writer(self, key: str) -> Writer:
+        """See :meth:`Driver.open_writer`."""
+        return self.inner.open_writer(key)
+
+    def put(self, key: str, data: bytes) -> None:
+        """See :meth:`Driver.put`."""
+        self.inner.put(key, data)
+
+    def stat(self, key: str) -> Stat:
+        """See :meth:`Driver.stat`."""
+        return self.inner.stat(key)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """See :meth:`Driver.list`."""
+        return self.inner.list(prefix)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """See :meth:`Driver.move`."""
+        self.inner.move(source, target, version=version)
+
+    def delete(self, key: str) -> None:
+        """See :meth:`Driver.delete`."""
+        self.inner.delete(key)
+
+    def close(self) -> None:
+        """See :meth:`Driver.close`."""
+        self.inner.close()
+
+
+class PassingReader(Reader):
+    """Another reader, unchanged."""
+
+    def __init__(self, inner: Reader) -> None:
+        """Pass on to ``inner``."""
+        super().__init__(inner.key, inner.size, inner.version, inner.tell())
+        self.inner = inner
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """See :meth:`Reader.read_at`."""
+        return self.inner.read_at(offset, buffer)
+
+    def release(self) -> None:
+        """See :meth:`Reader.release`."""
+        self.inner.close()
+
+
+class PassingWriter(Writer):
+    """Another writer, unchanged."""
+
+    def __init__(self, inner: Writer) -> None:
+        """Pass on to ``inner``."""
+        super().__init__(inner.key, inner.size, inner.version)
+        self.inner = inner
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """See :meth:`Writer.write_at`."""
+        self.inner.seek(offset)
+        self.inner.write(data)
+
+    def publish(self) -> str:
+        """See :meth:`Writer.publish`."""
+        self.inner.flush()
+        return self.inner.version or ""
+
+    def release(self) -> None:
+        """See :meth:`Writer.release`."""
+        self.inner.discard()
