@@ -35,7 +35,7 @@ EXTENSION_LIMIT: Final = 1 << 20
 """The most bytes that a PAX header or a GNU long name may have; Go's limit since 1.19."""
 
 ENTRIES_LIMIT: Final = 1_000_000
-"""The most entries that an archive may have; each takes 80 bytes until the end, and some 400 while they are sorted."""
+"""The most entries that an archive may have; each takes 80 bytes until the end, and some 230 while they are sorted."""
 
 _BLOCK: Final = 512  # bytes (POSIX ustar)
 _ZEROS: Final = bytes(_BLOCK)
@@ -69,7 +69,7 @@ def tarsums(stream: Readable) -> TarSums:
     """Compute both tarsums of the archive that the stream holds from where it stands.
 
     The stream is read up to the archive's end marker and not closed; a stream without an entry has the tarsum of
-    nothing. At most 1 MiB and a little is kept in memory, and 80 bytes an entry.
+    nothing. Memory is bounded: less than 1 MiB, at worst 16 MiB for extension headers, and what ENTRIES_LIMIT says.
 
     Raises:
         InvalidArchiveError: no tar archive, a truncated one, or one that is refused (see the module's documentation).
