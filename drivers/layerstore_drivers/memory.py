@@ -1,0 +1,315 @@
+"""The reference driver: everything in this process's memory, as fast as the memory bus allows.
+
+``memory://name`` is one store for the whole process, ``memory:`` a new one at every opening. Nothing outlives the
+process.
+
+An object is a mapping from block numbers to blocks of up to 1 MiB, each holding the object's bytes from
+``number * BLOCK`` on. Where no block is, or a block ends early, the bytes are zeros: a gap costs nothing, a small
+object its own size.
+
+A published version is never changed and never copied. Versions, readers and writers share blocks, by one rule: a block
+never changes its length, nor a byte that lies within a version that holds it. So a writer copies a published block
+before it changes it, but for one case, without which appending and flushing in turn would copy half a block at every
+flush: past the published end it goes on filling the spare room of its own last block, which no version shows.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakValueDictionary
+
+from layerstore.driver import Capabilities, Driver, Reader, Stat, Writer
+from layerstore.errors import FencedError, InvalidOffsetError, InvalidURLError, NoSpaceError, PathNotFoundError
+from layerstore.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from layerstore.url import StoreURL
+
+BLOCK = 1 << 20
+"""Largest block, in bytes: what is copied at most when one published byte is changed."""
+
+_ZEROS = memoryview(bytes(BLOCK))
+"""What is read where nothing was written; never touched, so that it costs no memory until it is read."""
+
+_versions = itertools.count(1)
+"""One count for all stores: no object ever has a version again, made anew or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One published version of one object."""
+
+    blocks: Mapping[int, bytes | bytearray | memoryview]
+    size: int
+    modified: datetime
+    version: str
+
+    @classmethod
+    def now(cls, blocks: Mapping[int, bytes | bytearray | memoryview], size: int) -> Self:
+        return cls(blocks, size, datetime.now(UTC), str(next(_versions)))
+
+
+class _Store:
+    """What the drivers opened on one name share. Whoever holds ``lock`` sees and changes everything at once."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.objects: dict[str, _Version] = {}
+        self.keys: list[str] = []  # in order: a listing jumps from child to child
+        # The one writer of each key that is not fenced. Weak, so that a writer let go of leaves nothing behind.
+        self.owners: WeakValueDictionary[str, Writer] = WeakValueDictionary()
+
+    def find(self, key: str) -> _Version:
+        found = self.objects.get(key)
+        if found is None:
+            raise PathNotFoundError(key)
+        return found
+
+    def replace(self, key: str, version: _Version) -> None:
+        if key not in self.objects:
+            self.keys.insert(bisect_left(self.keys, key), key)
+        self.objects[key] = version
+
+    def remove(self, first: int, last: int) -> None:
+        for key in self.keys[first:last]:
+            del self.objects[key]
+        del self.keys[first:last]
+
+    def child(self, below: str, start: str) -> str | None:
+        """Return the first child of ``below``, which is empty or ends with a slash, that is not before ``start``."""
+        at = bisect_left(self.keys, start)
+        if at == len(self.keys) or not self.keys[at].startswith(below):
+            return None
+        key = self.keys[at]
+        return key[: key.find("/", len(below)) + 1] or key
+
+
+_named: dict[str, _Store] = {}
+"""The stores that have a name, for as long as the process lives."""
+
+
+class MemoryReader(Reader):
+    """Reads one published version; it stays readable whatever becomes of the object (clause R4)."""
+
+    def __init__(self, key: str, version: _Version, offset: int) -> None:
+        """Open ``version`` at ``offset``, in bytes."""
+        super().__init__(key, version.size, version.version, offset)
+        self._blocks = version.blocks
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill the whole buffer."""
+        done = 0
+        while done < len(buffer):
+            number, start = divmod(offset + done, BLOCK)
+            wanted = min(BLOCK - start, len(buffer) - done)
+            part = memoryview(self._blocks.get(number, b""))[start : start + wanted] or _ZEROS[:wanted]
+            buffer[done : done + len(part)] = part
+            done += len(part)
+        return done
+
+    def release(self) -> None:
+        """Let go of the blocks."""
+        self._blocks = {}
+
+
+class MemoryWriter(Writer):
+    """Writes to blocks of its own, and hands them over when it publishes."""
+
+    def __init__(self, store: _Store, key: str, opened: _Version | None) -> None:
+        """Open the ``opened`` version, or a new object."""
+        super().__init__(key, opened.size if opened else 0, opened.version if opened else None)
+        self._store = store
+        self._blocks = dict(opened.blocks) if opened else {}
+        self._private: set[int] = set()  # blocks that no version holds
+        self._tail = -1  # the block of our making that the last version ends in, ...
+        self._published = self.size  # ... to be written from here on
+        self._changed = opened is None
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Accept the data; without memory for it, nothing.
+
+        Raises:
+            NoSpaceError: out of memory.
+        """
+        self._changed = True
+        try:
+            if offset > self.size:
+                self._clear_tail()
+            done = 0
+            while done < len(data):
+                number, start = divmod(offset + done, BLOCK)
+                part = data[done : done + BLOCK - start]
+                self._write_block(number, start, part)
+                done += len(part)
+        except BaseException as error:
+            self._drop_beyond_end()
+            if isinstance(error, MemoryError):
+                raise NoSpaceError(self.key, "out of memory") from error
+            raise
+
+    def _write_block(self, number: int, start: int, part: memoryview) -> None:
+        block = self._blocks.get(number, b"")
+        if start + len(part) <= len(block) and self._is_writable(number, start):
+            memoryview(block)[start : start + len(part)] = part
+        else:
+            self._blocks[number] = self._rebuilt(number, start, part)
+            self._private.add(number)
+
+    def _is_writable(self, number: int, start: int) -> bool:
+        return number in self._private or (number == self._tail and number * BLOCK + start >= self._published)
+
+    def _rebuilt(self, number: int, start: int, part: memoryview) -> bytearray:
+        """Return a new block: what is in the old one, overlaid with ``part`` from ``start`` on."""
+        kept = memoryview(self._blocks.get(number, b""))
+        stop = start + len(part)
+        # A block that grows, grows to twice its size, so that a byte is copied about twice however small the writes. A
+        # large object's next block is whole from the start.
+        room = 0 if stop <= len(kept) else BLOCK if number else min(BLOCK, 2 * len(kept))
+        if start == 0 and stop >= max(len(kept), room):
+            return bytearray(part)
+        spare = _ZEROS[: max(0, room - stop)]
+        # One allocation, and each byte written once.
+        return bytearray().join((kept[:start], _ZEROS[: max(0, start - len(kept))], part, kept[stop:], spare))
+
+    def _clear_tail(self) -> None:
+        """Make zeros of what the last block holds beyond the end, before that becomes part of the object.
+
+        Until then it is spare room, which may hold a failed write's bytes, or be another writer's to write to.
+        """
+        number, end = divmod(self.size, BLOCK)
+        spare = len(self._blocks.get(number, b"")) - end
+        if spare > 0:
+            self._write_block(number, end, _ZEROS[:spare])
+
+    def _drop_beyond_end(self) -> None:
+        for number in [number for number in self._blocks if number * BLOCK >= self.size]:
+            del self._blocks[number]
+
+    def publish(self) -> str:
+        """Hand the blocks over to a new version, unless nothing has changed."""
+        blocks = dict(self._blocks) if self._changed else {}
+        with self._store.lock:
+            if self._store.owners.get(self.key) is not self:
+                raise FencedError(self.key)
+            if not self._changed:
+                return self._store.objects[self.key].version
+            version = _Version.now(blocks, self.size)
+            self._store.replace(self.key, version)
+        self._hand_over()
+        return version.version
+
+    def _hand_over(self) -> None:
+        last = self.size // BLOCK
+        self._tail = last if last in self._private or last == self._tail else -1
+        self._private.clear()
+        self._published = self.size
+        self._changed = False
+
+    def release(self) -> None:
+        """Let go of the blocks. Takes no lock: it may be a collection, in a thread that holds it."""
+        self._blocks = {}
+
+
+class MemoryDriver(Driver):
+    """Objects in memory. Every method is one step under the store's lock, and copies no object's bytes in it."""
+
+    contract_version = "1.0"
+    capabilities = Capabilities(nested_keys=True, shared=False, durable=False)
+
+    def __init__(self) -> None:
+        """Make a store of its own."""
+        self._store = _Store()
+
+    @classmethod
+    def open(cls, url: StoreURL, **_options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Open the process's store of the URL's host name, or a new one that nobody else can open.
+
+        Raises:
+            InvalidURLError: the URL has a path.
+        """
+        if url.path:
+            raise InvalidURLError(str(url), "expected memory://name, or memory: for a store of its own; it has no path")
+        driver = cls()
+        if url.host:
+            driver._store = _named.setdefault(url.host, driver._store)  # one step: two threads open one store
+        return driver
+
+    def open_reader(self, key: str, offset: int = 0) -> MemoryReader:
+        """Read the version published last."""
+        with self._store.lock:
+            version = self._store.find(key)
+        if offset > version.size:
+            raise InvalidOffsetError(key, f"offset {offset} of {version.size} bytes")
+        return MemoryReader(key, version, offset)
+
+    def open_writer(self, key: str) -> MemoryWriter:
+        """Open the version published last, or a new object, and own the key."""
+        with self._store.lock:
+            writer = MemoryWriter(self._store, key, self._store.objects.get(key))
+            self._store.owners[key] = writer
+        return writer
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep ``data`` itself, in slices."""
+        whole = memoryview(data)
+        blocks = {start // BLOCK: whole[start : start + BLOCK] for start in range(0, len(whole), BLOCK)}
+        with self._store.lock:
+            self._store.owners.pop(key, None)
+            self._store.replace(key, _Version.now(blocks, len(whole)))
+
+    def stat(self, key: str) -> Stat:
+        """Tell what is known of the version published last."""
+        with self._store.lock:
+            version = self._store.find(key)
+        return Stat(version.size, version.modified, version.version)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Look up each child when it is asked for, whatever lies below the one before."""
+        below = start = f"{prefix}/" if prefix else ""
+        while True:
+            with self._store.lock:
+                child = self._store.child(below, start)
+            if child is None:
+                return
+            yield child
+            start = _after(child)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Name the blocks anew; the target gets a version that no object had before."""
+        with self._store.lock:
+            moved = self._store.find(source)
+            if version not in (None, moved.version):
+                raise FencedError(source, f"at version {moved.version}, not {version}")
+            at = bisect_left(self._store.keys, source)
+            self._store.remove(at, at + 1)
+            self._store.replace(target, replace(moved, version=str(next(_versions))))
+            self._store.owners.pop(source, None)
+            self._store.owners.pop(target, None)
+
+    def delete(self, key: str) -> None:
+        """Drop the key and the run of keys below it, and fence writers that have published nothing, too."""
+        below = f"{key}/"
+        with self._store.lock:
+            keys = self._store.keys
+            at = bisect_left(keys, key)
+            self._store.remove(at, at + (keys[at : at + 1] == [key]))
+            self._store.remove(bisect_left(keys, below), bisect_left(keys, _after(below)))
+            for owned in [owned for owned in self._store.owners if f"{owned}/".startswith(below)]:
+                self._store.owners.pop(owned, None)
+
+
+def _after(child: str) -> str:
+    """Return a text that comes after the child, and after all below it if it is a prefix; before any other child."""
+    return child[:-1] + "0" if child.endswith("/") else child + "\0"  # 0 follows the slash
+
+
+@hookimpl
+def layerstore_driver() -> type[Driver]:
+    """Answer to the scheme ``memory``."""
+    return MemoryDriver
