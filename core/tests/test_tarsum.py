@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from layerstore import tarsum
+from layerstore import tarentries, tarsum
 from layerstore.errors import InvalidArchiveError
 from layerstore.tarsum import TarSums, tarsums
 
@@ -364,7 +364,7 @@ def test_an_ascending_path_among_many_is_sorted_by_sums() -> None:
     assert sums(b"".join(archive)).current == expected
 
 
-LONG = tarsum.EXTENSION_LIMIT
+LONG = tarentries.EXTENSION_LIMIT
 
 
 @pytest.mark.parametrize(
