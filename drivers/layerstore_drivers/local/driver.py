@@ -1,0 +1,165 @@
+"""Local disk: objects are plain files below one root directory, under their keys."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from layerstore.driver import Capabilities, Driver, Stat
+from layerstore.errors import FencedError, InvalidURLError, PathNotFoundError
+from layerstore_drivers.local.area import Area
+from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.fencing import fence
+from layerstore_drivers.local.install import install
+from layerstore_drivers.local.listing import children
+from layerstore_drivers.local.locks import closing_fd
+from layerstore_drivers.local.published import Published, current_version, open_object, open_published
+from layerstore_drivers.local.reader import LocalReader
+from layerstore_drivers.local.record import State
+from layerstore_drivers.local.removal import delete
+from layerstore_drivers.local.sweep import sweep
+from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.walk import walk
+from layerstore_drivers.local.writer import LocalWriter
+
+if TYPE_CHECKING:
+    from layerstore.url import StoreURL
+
+
+class LocalDriver(Driver):
+    """Objects as plain files at ``root/key``, so that another program, such as a registry, can share the root.
+
+    Nothing is cached that another process could make wrong. What the driver keeps for itself is in ``.layerstore``
+    below the root. It needs a local filesystem with modification times in nanoseconds and with ``flock``.
+    """
+
+    contract_version = "1.0"
+    capabilities = Capabilities(nested_keys=False, shared=True, durable=True)
+
+    def __init__(self, root: Path) -> None:
+        """Store below ``root``, which is made when first written to; a relative one is of this working directory."""
+        self._tree = Tree(root.absolute())
+        self._area = Area(self._tree)
+        self._swept = False
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open; there are none)
+        """Open ``local:///absolute/path`` or ``local:relative/path``.
+
+        Raises:
+            InvalidURLError: the URL has a host, or no path.
+        """
+        if url.host:
+            raise InvalidURLError(str(url), "a local path has no host: local:///absolute/path or local:relative/path")
+        if not url.path or "\0" in url.path:
+            raise InvalidURLError(str(url), "no path")
+        return cls(Path(url.path))
+
+    def open_reader(self, key: str, offset: int = 0) -> LocalReader:
+        """See :meth:`Driver.open_reader`."""
+        return LocalReader(key, open_published(self._tree, self._area, key), offset)
+
+    def open_writer(self, key: str) -> LocalWriter:
+        """See :meth:`Driver.open_writer`."""
+        area = self._writable()
+        with area.locked(key):
+            base = self._base(key)
+            try:
+                fence(self._tree, area, key)
+                fields = (base.inode, base.size, base.mtime_ns) if base else (0, 0, 0)
+                record = area.write_record(key, State(1, secrets.token_bytes(16), *fields, growing=False))
+            except BaseException:
+                if base:
+                    os.close(base.fd)
+                raise
+        return LocalWriter(self._tree, area, record, base)
+
+    def put(self, key: str, data: bytes) -> None:
+        """See :meth:`Driver.put`."""
+        area = self._writable()
+        draft = Draft(area)
+        try:
+            draft.span.write(0, memoryview(data))
+            draft.span.stamp(time.time_ns())
+            os.fsync(draft.span.fd)
+            with area.locked(key):
+                self._tree.refuse_obstacles(key)
+                fence(self._tree, area, key)
+                draft.install(self._tree, key)
+            self._tree.sync_parent(key)
+        finally:
+            draft.close()
+
+    def stat(self, key: str) -> Stat:
+        """See :meth:`Driver.stat`."""
+        found = open_published(self._tree, self._area, key)
+        with closing_fd(found.fd):
+            return Stat(found.size, found.modified, found.version)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """See :meth:`Driver.list`."""
+        root = self._tree.open_root(prefix)
+        try:
+            directory = walk(root, prefix.split("/") if prefix else ())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with closing_fd(directory):
+            yield from children(directory, prefix)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """See :meth:`Driver.move`."""
+        # Another program may have written it, and not synced; before the lock, for it may take long.
+        with closing_fd(open_object(self._tree, source, os.O_RDONLY)) as fd:
+            os.fsync(fd)
+        area = self._writable()
+        with area.locked(source, target):
+            found = current_version(self._tree, area, source)
+            if found is None:
+                raise PathNotFoundError(source)
+            if version not in (None, found):
+                raise FencedError(source, "not at the version given")
+            self._rename(area, source, target)
+        self._tree.sync_parent(target)
+        self._tree.sync_parent(source)
+
+    def delete(self, key: str) -> None:
+        """See :meth:`Driver.delete`."""
+        os.close(self._tree.open_root(key))
+        delete(self._tree, self._writable(), key)
+
+    def close(self) -> None:
+        """See :meth:`Driver.close`. Its session goes on until its last writer is closed."""
+        self._area = Area(self._tree)
+        self._swept = False
+
+    def _writable(self) -> Area:
+        """Return the private area, tidied up when this instance first writes."""
+        area = self._area
+        if not self._swept:
+            sweep(self._tree, area)
+            self._swept = True
+        return area
+
+    def _base(self, key: str) -> Published | None:
+        """Open what is published for writing; None if the key is free.
+
+        Raises:
+            UnsupportedOperationError: it is not, for another key above or below.
+        """
+        try:
+            return open_published(self._tree, self._area, key, os.O_RDWR)
+        except PathNotFoundError:
+            self._tree.refuse_obstacles(key)
+            return None
+
+    def _rename(self, area: Area, source: str, target: str) -> None:
+        self._tree.refuse_obstacles(target)
+        # Before the rename: killed in between, the writer must not go on appending to what is the target by then.
+        fence(self._tree, area, source)
+        fence(self._tree, area, target)
+        with self._tree.parent(source) as (directory, name):
+            install(self._tree, directory, name, target)

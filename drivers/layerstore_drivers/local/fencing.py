@@ -1,0 +1,43 @@
+"""Take a key from its writer (clauses F1 to F4)."""
+
+from __future__ import annotations
+
+import os
+
+from layerstore.errors import PathNotFoundError
+from layerstore_drivers.local import record
+from layerstore_drivers.local.area import Area, record_name
+from layerstore_drivers.local.locks import Lock, closing_fd
+from layerstore_drivers.local.published import binds, open_object
+from layerstore_drivers.local.tree import Tree
+
+
+def fence(tree: Tree, area: Area, key: str) -> None:
+    """Fence the writer of a locked key, if it has one, and cut off what that has not flushed."""
+    fd = area.open_record(key)
+    if fd is None:
+        return
+    # Its lock, too: the writer may be about to write in place, and not have looked yet whether it may.
+    with closing_fd(fd), Lock(fd):
+        found = record.read(fd)
+        if found:
+            _cut_off(tree, key, found.state)
+        area.remove_record(record_name(key))
+        if found and found.state.growing:
+            # If it came back with a loss of power, it would cut off what others append from here on.
+            area.sync_records()
+
+
+def _cut_off(tree: Tree, key: str, state: record.State) -> None:
+    try:
+        fd = open_object(tree, key, os.O_RDWR)
+    except PathNotFoundError:
+        return
+    with closing_fd(fd):
+        status = os.fstat(fd)
+        grown = (status.st_size, status.st_mtime_ns) != (state.size, state.mtime_ns)
+        if grown and binds(state, status):
+            os.ftruncate(fd, state.size)
+            os.utime(fd, ns=(status.st_atime_ns, state.mtime_ns))
+            # Without its record, nothing tells the unflushed bytes from the rest should the cut be lost.
+            os.fsync(fd)

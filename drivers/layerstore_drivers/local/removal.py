@@ -1,0 +1,73 @@
+"""Deleting an object, and everything below a prefix (clauses D1 to D4)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from layerstore.errors import PathNotFoundError
+from layerstore_drivers.local import record
+from layerstore_drivers.local.area import RECORDS, Area, record_name
+from layerstore_drivers.local.fencing import fence
+from layerstore_drivers.local.listing import is_key
+from layerstore_drivers.local.locks import closing_fd
+from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.walk import remove_directories, visit
+
+
+def delete(tree: Tree, area: Area, key: str) -> None:
+    """Delete an object and all below; durable on return.
+
+    Key by key, each whole: no lock is held longer, and whoever opens a writer meanwhile is before or after its key's
+    turn.
+    """
+    for name in _keys_with_writers(area, key):
+        with area.locked(name):
+            fence(tree, area, name)
+    with suppress(PathNotFoundError), tree.parent(key) as (parent, name):
+        tree.forget(key)
+        _remove_object(tree, area, parent, name, key)
+        _remove_below(tree, area, parent, name, key)
+        os.fsync(parent)
+
+
+def _keys_with_writers(area: Area, key: str) -> Iterator[str]:
+    """Yield the key if it has a record, and those below that have one: objects, or not published yet."""
+    with closing_fd(area.make(RECORDS)) as directory:
+        for name in os.listdir(directory):
+            with suppress(FileNotFoundError), closing_fd(os.open(name, os.O_RDONLY, dir_fd=directory)) as fd:
+                found = record.read(fd)
+                if found and f"{found.key}/".startswith(f"{key}/") and record_name(found.key) == name:
+                    yield found.key
+
+
+def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
+    with area.locked(key), suppress(FileNotFoundError):
+        if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            fence(tree, area, key)
+            os.unlink(name, dir_fd=parent)
+
+
+def _remove_below(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
+    directories = []
+    for path, directory in visit(parent, name):
+        directories.append(path)
+        for entry in _files(directory):
+            below = f"{key}{path[len(name) :]}/{entry.name}"
+            if is_key(below) and entry.is_file(follow_symlinks=False):
+                _remove_object(tree, area, directory, entry.name, below)
+            else:
+                _remove_foreign(directory, entry.name)
+    remove_directories(parent, directories)
+
+
+def _remove_foreign(directory: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+
+
+def _files(directory: int) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]

@@ -1,0 +1,68 @@
+"""Who is alive: a file per driver instance, locked for as long as the instance or a handle of it lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from contextlib import suppress
+from weakref import finalize
+
+from layerstore_drivers.local.locks import closing_fd, is_locked
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+class Session:
+    """The life of a driver instance and its handles; its name is on every file they leave in the private area."""
+
+    def __init__(self, directory: int) -> None:
+        """Begin in the directory of sessions, and take over its descriptor."""
+        try:
+            self.name, fd = _locked_file(directory)
+        except BaseException:
+            os.close(directory)
+            raise
+        finalize(self, _end, self.name, fd, directory, os.getpid())
+
+
+def is_alive(directory: int, name: str) -> bool:
+    """Tell whether a session goes on."""
+    try:
+        fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    with closing_fd(fd):
+        return is_locked(fd)
+
+
+def bury(directory: int, name: str) -> None:
+    """Remove what a session that is over has left of itself; one that goes on, or begins just now, is left alone."""
+    gone_or_alive = (FileNotFoundError, BlockingIOError)
+    with suppress(*gone_or_alive), closing_fd(os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=directory)) as fd:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(name, dir_fd=directory)
+
+
+def _locked_file(directory: int) -> tuple[str, int]:
+    while True:
+        name = uuid.uuid4().hex
+        fd = os.open(name, _NEW, 0o666, dir_fd=directory)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            # Before it was locked, another driver may have taken the file for one left over, and buried it.
+            if os.fstat(fd).st_nlink:
+                return name, fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _end(name: str, fd: int, directory: int, pid: int) -> None:
+    # A forked child ends its copy only: the lock is its parent's.
+    if pid == os.getpid():
+        with suppress(OSError):
+            os.unlink(name, dir_fd=directory)
+    os.close(fd)
+    os.close(directory)

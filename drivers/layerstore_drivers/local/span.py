@@ -1,0 +1,43 @@
+"""The bytes a writer has accepted, in a file that may hold torn ones beyond."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+STEP = 8 << 20
+"""Longest write in place, in bytes: whoever fences the writer waits for one."""
+
+
+class Span:
+    """The first ``size`` bytes of an open file."""
+
+    def __init__(self, fd: int, size: int, guard: AbstractContextManager[None] | None = None) -> None:
+        """Take over a descriptor; every change of the file happens inside a ``guard``."""
+        self.fd = fd
+        self.size = size
+        self._guard = guard or nullcontext()
+        self._torn = False
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write all of ``data``; if that fails, ``size`` stays (clauses W2 to W5)."""
+        self.mend()
+        self._torn = True
+        done = 0
+        while done < len(data):
+            with self._guard:
+                done += os.pwrite(self.fd, data[done : done + STEP], offset + done)
+        self.size = max(self.size, offset + done)
+        self._torn = False
+
+    def mend(self) -> None:
+        """Cut off what a failed write has left beyond the end, so that a later gap reads as zeros."""
+        if self._torn:
+            with self._guard:
+                os.ftruncate(self.fd, self.size)
+            self._torn = False
+
+    def stamp(self, mtime_ns: int) -> None:
+        """Set the file's modification time, in nanoseconds."""
+        with self._guard:
+            os.utime(self.fd, ns=(mtime_ns, mtime_ns))

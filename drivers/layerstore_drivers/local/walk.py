@@ -1,0 +1,67 @@
+"""Steps from a directory to those below it, by descriptor: no symlink is followed, whatever it points to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from layerstore_drivers.local.locks import closing_fd
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def enter(parent: int, name: str) -> int:
+    """Open a directory below another; raise NotADirectoryError for a symlink as for any file."""
+    return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def walk(fd: int, segments: Iterable[str], step: Callable[[int, str], int] = enter) -> int:
+    """Take a step for each segment and return the last descriptor; all others are closed, ``fd`` too."""
+    for segment in segments:
+        try:
+            below = step(fd, segment)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def visit(parent: int, name: str) -> Iterator[tuple[str, int]]:
+    """Yield a directory and all below it, each before those below: its path from ``parent``, and a descriptor.
+
+    One is open at a time, however deep: 500 levels fit into a key. What vanishes meanwhile is left out.
+    """
+    pending = [name]
+    while pending:
+        path = pending.pop()
+        try:
+            directory = walk(os.dup(parent), path.split("/"))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with closing_fd(directory):
+            yield path, directory
+            with os.scandir(directory) as entries:
+                pending += [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def remove_directories(parent: int, paths: Iterable[str]) -> None:
+    """Remove directories that :func:`visit` yielded, as far as they are empty by now."""
+    for path in sorted(paths, reverse=True):
+        above, _, name = path.rpartition("/")
+        try:
+            directory = walk(os.dup(parent), above.split("/") if above else ())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with closing_fd(directory):
+            _remove_or_sync(directory, name)
+
+
+def _remove_or_sync(parent: int, name: str) -> None:
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    except OSError:
+        # Not empty: what has been removed from it is to stay so.
+        with closing_fd(enter(parent, name)) as directory:
+            os.fsync(directory)

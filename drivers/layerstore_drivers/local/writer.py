@@ -1,0 +1,160 @@
+"""Writing: in place beyond what is published, in a draft else (clauses W1 to W9)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from layerstore.driver import Writer
+from layerstore.errors import BackendUnavailableError, DriverError, FencedError
+from layerstore_drivers.local.area import Area
+from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.fencing import fence
+from layerstore_drivers.local.locks import when_free
+from layerstore_drivers.local.published import Published, current_version
+from layerstore_drivers.local.record import OwnRecord
+from layerstore_drivers.local.span import Span
+from layerstore_drivers.local.tree import Tree
+
+
+class LocalWriter(Writer):
+    """Appends go to the object's own file, where no reader looks yet; all else to a draft that replaces it."""
+
+    def __init__(self, tree: Tree, area: Area, record: OwnRecord, base: Published | None) -> None:
+        """Take over the record and the descriptor of what is published, open for reading and writing."""
+        super().__init__(record.key, base.size if base else 0, base.version if base else None)
+        self._tree, self._area, self._record = tree, area, record
+        self._pid = os.getpid()
+        self._base = base
+        self._draft: Draft | None = None
+        self._tail = Span(base.fd, base.size, record) if base else None
+        self._armed = self._settled = False
+        self._failure: OSError | None = None
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Write in place beyond what is published; else in a draft, which begins as a copy of it."""
+        if self._draft:
+            self._draft.span.write(offset, data)
+        elif self._base and self._tail and offset >= self._base.size:
+            self._arm()
+            self._tail.write(offset, data)
+        else:
+            self._begin_draft().span.write(offset, data)
+
+    def publish(self) -> str:
+        """Make the bytes durable, and then visible.
+
+        Raises:
+            FencedError: the writer was fenced, or another program has changed the object.
+        """
+        if self._failure:
+            detail = "an earlier flush failed, and what it lost is unknown"
+            raise BackendUnavailableError(self.key, detail) from self._failure
+        if self._draft or not self._base:
+            self._base = self._publish_draft(self._draft or self._begin_draft())
+        elif self._tail and self._tail.size > self._base.size:
+            self._base = self._publish_tail(self._tail, self._base)
+        else:
+            with self._area.locked(self.key):
+                self._check_fence()
+        return self._base.version
+
+    def release(self) -> None:
+        """Close all files, remove the draft, and cut off what was not published."""
+        if self._draft:
+            self._draft.close()
+        if self._base:
+            os.close(self._base.fd)
+        tree, area, record, pid = self._tree, self._area, self._record, self._pid
+        when_free(lambda: _give_back(tree, area, record, pid))
+
+    def _begin_draft(self) -> Draft:
+        draft = Draft(self._area)
+        try:
+            if self._tail:
+                draft.copy(self._tail)
+        except BaseException as error:
+            draft.close()
+            if not self._record.owned:  # who fenced it has cut off what was to be copied
+                raise FencedError(self.key) from error
+            raise
+        self._draft = draft
+        return draft
+
+    def _arm(self) -> None:
+        """Make the record durable before the file grows: else the growth could be what survives a loss of power."""
+        if not self._armed:
+            self._record.tell_growing()
+            self._area.sync_record(self._record.fd)
+            self._armed = True
+
+    def _publish_draft(self, draft: Draft) -> Published:
+        mtime_ns = self._seal(draft.span)
+        with self._area.locked(self.key):
+            self._check_fence()
+            draft.install(self._tree, self.key)
+            base = Published(draft.span.fd, os.fstat(draft.span.fd).st_ino, draft.span.size, mtime_ns)
+            self._lasting(lambda: self._record.tell(base.inode, base.size, base.mtime_ns))
+            self._continue(base)
+        self._lasting(lambda: self._tree.sync_parent(self.key))
+        self._settled = True
+        return base
+
+    def _continue(self, base: Published) -> None:
+        """Go on in place, in the file that the draft has become."""
+        if self._base:
+            os.close(self._base.fd)
+        self._base, self._draft = base, None
+        self._tail = Span(base.fd, base.size, self._record)
+        self._armed = False
+
+    def _publish_tail(self, tail: Span, base: Published) -> Published:
+        mtime_ns = self._seal(tail)
+        if not self._settled:
+            # Whoever made the object may have died before its name was durable.
+            self._lasting(lambda: self._tree.sync_parent(self.key))
+            self._settled = True
+        with self._area.locked(self.key):
+            self._check_fence()
+            self._record.tell_grown(tail.size, mtime_ns)
+        return Published(base.fd, base.inode, tail.size, mtime_ns)
+
+    def _seal(self, span: Span) -> int:
+        """Make the bytes durable with a new modification time, and return that."""
+        self._check_fence()  # once more under the lock; here, before anything is changed, or synced in vain
+        span.mend()
+        span.stamp(max(time.time_ns(), self._base.mtime_ns + 1 if self._base else 0))
+        self._lasting(lambda: os.fsync(span.fd))
+        return os.fstat(span.fd).st_mtime_ns
+
+    def _lasting(self, sync: Callable[[], None]) -> None:
+        """Sync; where that fails, never again: a second sync would succeed without what the first one lost."""
+        try:
+            sync()
+        except OSError as error:
+            self._failure = OSError(error.errno, error.strerror)  # a copy: the traceback would keep the writer alive
+            raise
+
+    def _check_fence(self) -> None:
+        """Refuse to publish over what is not the version that was opened; that stays so while the key is locked.
+
+        Raises:
+            FencedError: a writer, or another program, has taken or changed the object.
+        """
+        found = current_version(self._tree, self._area, self.key) if self._record.owned else None
+        if not self._record.owned or found != (self._base.version if self._base else None):
+            raise FencedError(self.key)
+
+
+def _give_back(tree: Tree, area: Area, record: OwnRecord, pid: int) -> None:
+    """Close a writer's record, and fence the key once more if the writer still owned it."""
+    try:
+        # A forked child only has a copy: the writer is its parent's.
+        if pid == os.getpid() and record.owned:
+            with suppress(OSError, DriverError), area.locked(record.key):
+                if record.owned:
+                    fence(tree, area, record.key)
+    finally:
+        os.close(record.fd)

@@ -1,0 +1,239 @@
+"""The order of syncs and renames: what returned, survives a loss of power (clause C4)."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from layerstore.checked import CheckedDriver
+from layerstore_drivers.local import LocalDriver
+
+Event = tuple[str, ...]
+
+
+def _path(fd: int | None) -> str:
+    return os.readlink(f"/proc/self/fd/{fd}") if fd is not None else ""
+
+
+class Disk:
+    """What of the calls seen so far a loss of power could still undo."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.events: list[Event] = []
+        self.unsynced: set[str] = set()
+        self.dirty: set[str] = set()
+
+    def saw(self, *event: str) -> None:
+        """Take note of a call that succeeded."""
+        self.events.append(event)
+        kind, *paths = event
+        if kind == "write":
+            self.dirty.add(paths[0])
+        elif kind == "sync":
+            self.unsynced.discard(paths[0])
+            self.dirty.discard(paths[0])
+        else:
+            self.unsynced.update(os.path.dirname(path) for path in paths)
+        if kind == "rmdir":
+            self.unsynced.discard(paths[0])
+        if kind == "rename" and "/writers/" not in paths[1]:
+            assert paths[0] not in self.dirty, f"{paths[1]} was renamed into place before its bytes were durable"
+
+    @property
+    def at_risk(self) -> set[str]:
+        """Files and directories that matter after a restart and are not synced: temporary ones and locks do not."""
+        return {path for path in self.unsynced | self.dirty if not re.search(r"/\.layerstore($|/)", path)}
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Record the calls of this process that change or sync files."""
+    disk = Disk(tmp_path / "root")
+
+    def watch(name: str, describe: Callable[..., Event]) -> None:
+        real = getattr(os, name)
+
+        def watched(*args: object, **kwargs: object) -> object:
+            event = describe(*args, **kwargs)
+            result = real(*args, **kwargs)
+            disk.saw(*event)
+            return result
+
+        monkeypatch.setattr(os, name, watched)
+
+    watch("fsync", lambda fd: ("sync", _path(fd)))
+    watch("fdatasync", lambda fd: ("sync", _path(fd)))
+    watch("pwrite", lambda fd, *_: ("write", _path(fd)))
+    watch("utime", lambda fd, **_: ("write", _path(fd)))
+    watch("mkdir", lambda name, *_, dir_fd=None: ("mkdir", os.path.join(_path(dir_fd), name)))
+    watch("unlink", lambda name, dir_fd: ("unlink", os.path.join(_path(dir_fd), name)))
+    watch("rmdir", lambda name, dir_fd: ("rmdir", os.path.join(_path(dir_fd), name)))
+    watch("rename", lambda a, b, src_dir_fd, dst_dir_fd: ("rename", f"{_path(src_dir_fd)}/{a}", f"{_path(dst_dir_fd)}/{b}"))
+    return disk
+
+
+def _new(driver: CheckedDriver) -> None:
+    with driver.open_writer("n/e/w") as writer:
+        writer.write(b"bytes")
+
+
+def _append(driver: CheckedDriver) -> None:
+    with driver.open_writer("a/b") as writer:
+        writer.write(b"bytes")
+
+
+def _rewrite(driver: CheckedDriver) -> None:
+    with driver.open_writer("a/b") as writer:
+        writer.seek(1)
+        writer.write(b"bytes")
+
+
+ACTS: dict[str, Callable[[CheckedDriver], None]] = {
+    "put": lambda driver: driver.put("p/u/t", b"bytes"),
+    "put over": lambda driver: driver.put("a/b", b"bytes"),
+    "flush new": _new,
+    "flush appended": _append,
+    "flush rewritten": _rewrite,
+    "move": lambda driver: driver.move("a/b", "m/o/ve"),
+    "delete": lambda driver: driver.delete("a/b"),
+    "delete prefix": lambda driver: driver.delete("a"),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_what_returned_is_durable(disk: Disk, act: str) -> None:
+    """Bytes, names, and the names of directories made on the way are synced, each before what builds on it (C4, W6)."""
+    CheckedDriver(LocalDriver(disk.root)).put("a/b", b"old bytes")
+    assert not disk.at_risk
+    driver = CheckedDriver(LocalDriver(disk.root))
+    ACTS[act](driver)
+    assert not disk.at_risk
+
+
+def test_a_new_root_is_durable(disk: Disk) -> None:
+    """The directories above the first object are synced, up to the one that was there (C4)."""
+    disk.root = disk.root / "deep" / "root"
+    CheckedDriver(LocalDriver(disk.root)).put("a", b"")
+    synced = {path for kind, path, *_ in disk.events if kind == "sync"}
+    assert {str(disk.root), str(disk.root.parent), str(disk.root.parents[1]), str(disk.root.parents[2])} <= synced
+
+
+@pytest.mark.parametrize("act", ["put over", "flush appended", "move", "put"])
+def test_names_that_another_process_made_are_made_durable(disk: Disk, act: str) -> None:
+    """Whoever made a directory or an object may have died before its sync: what builds on it does that (C4)."""
+    (disk.root / "a").mkdir(parents=True)
+    (disk.root / "a" / "b").write_bytes(b"old")
+    disk.unsynced |= {str(disk.root), str(disk.root / "a")}
+    ACTS[act](CheckedDriver(LocalDriver(disk.root)))
+    assert str(disk.root) not in disk.unsynced
+    assert act == "put" or str(disk.root / "a") not in disk.unsynced
+
+
+def test_a_moved_objects_bytes_are_durable_even_if_another_program_wrote_them(disk: Disk) -> None:
+    """A registry may not have synced what it wrote: the move does (M5)."""
+    disk.root.mkdir()
+    (disk.root / "a").write_bytes(b"foreign")
+    CheckedDriver(LocalDriver(disk.root)).move("a", "b")
+    kinds = [event for event in disk.events if ".layerstore" not in event[1]]
+    assert kinds.index(("sync", str(disk.root / "a"))) < kinds.index(
+        ("rename", str(disk.root / "a"), str(disk.root / "b"))
+    )
+
+
+def test_the_target_of_a_move_is_durable_before_the_source_is_gone(disk: Disk) -> None:
+    """Cut off between the two syncs, the bytes are under the target or under both (M2)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a/x", b"")
+    disk.events.clear()
+    driver.move("a/x", "b/y")
+    after = disk.events[[event[0] for event in disk.events].index("rename") :]
+    synced = [path for kind, path, *_ in after if kind == "sync"]
+    assert synced.index(str(disk.root / "b")) < synced.index(str(disk.root / "a"))
+
+
+def test_an_append_is_hidden_durably_before_it_is_written(disk: Disk) -> None:
+    """The record of where the object ends is on disk before the file grows beyond (W7)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a", b"old")
+    disk.events.clear()
+    writer = driver.open_writer("a")
+    writer.write(b"tail")
+    last_sync, write = disk.events[-2:]
+    assert last_sync == ("sync", str(disk.root / ".layerstore" / "writers"))
+    assert write == ("write", str(disk.root / "a"))
+    assert not any("/writers/" in path for path in disk.dirty)
+    writer.discard()
+
+
+def test_appended_bytes_are_durable_before_the_record_says_so(disk: Disk) -> None:
+    """A flush syncs the data, then the record; two syncs are all it costs (W6)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    writer = driver.open_writer("a")
+    writer.flush()
+    writer.write(b"first")
+    writer.flush()
+    writer.write(b"second")
+    disk.events.clear()
+    writer.flush()
+    data, record = [path for kind, path in disk.events if kind == "sync"]
+    assert data == str(disk.root / "a")
+    assert "/writers/" in record
+    writer.discard()
+
+
+def test_a_small_put_syncs_the_file_and_its_directory(disk: Disk) -> None:
+    """Once the directories are known to be durable, a put costs two syncs (P2)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a/b", b"")
+    disk.events.clear()
+    driver.put("a/b", b"x" * 71)
+    assert [event[0] for event in disk.events if event[0] in ("sync", "rename")] == ["sync", "rename", "sync"]
+
+
+def test_a_flush_whose_sync_failed_is_never_reported_as_done(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed sync the bytes may be lost, and a second sync succeed: the flush goes on failing (W8)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    writer.write(b"lost")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", _fail)
+        with pytest.raises(Exception, match="Input/output"):
+            writer.flush()
+    with pytest.raises(Exception, match="earlier flush"):
+        writer.close()
+    assert driver.get("a", 99) == b"old"
+
+
+def _fail(_: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+STRACE = shutil.which("strace")
+
+
+@pytest.mark.skipif(
+    STRACE is None and "LAYERSTORE_CI" not in os.environ, reason="strace is not installed; the recorded calls are tested"
+)
+def test_the_kernel_sees_sync_rename_sync(tmp_path: Path) -> None:
+    """As the system calls go: the data, the rename, the directory, and first of all the directory's own name (C4)."""
+    code = "import pathlib; from layerstore_drivers.local import LocalDriver as D; D(pathlib.Path('root')).put('d/k', b'x')"
+    trace = tmp_path / "trace"
+    command = [str(STRACE), "-f", "-y", "-e", "trace=fsync,/rename,/mkdir", "-o", str(trace), sys.executable, "-c", code]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(command, cwd=tmp_path, env=env, check=True, timeout=60)
+    calls = [line for line in trace.read_text().splitlines() if "fsync" in line or ("root" in line and "__pycache__" not in line)]
+    where = [
+        next(number for number, line in enumerate(calls) if re.search(pattern, line))
+        for pattern in (r'mkdir.*"d"', r"fsync\(\d+<[^>]*/tmp/", r'rename.*"k"')
+    ]
+    made, data, renamed = where
+    assert data < renamed
+    assert any(re.search(r"fsync\(\d+<[^>]*/root>", line) for line in calls[made:renamed])
+    assert any(re.search(r"fsync\(\d+<[^>]*/root/d>", line) for line in calls[renamed:])

@@ -1,0 +1,142 @@
+"""Files that another program, such as a registry, keeps below the same root."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from layerstore.checked import CheckedDriver
+from layerstore.errors import FencedError, UnsupportedOperationError
+from layerstore_drivers.local import LocalDriver
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> CheckedDriver:
+    """Return a driver on a root where another program has left a file."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "data").write_bytes(b"foreign")
+    return CheckedDriver(LocalDriver(tmp_path))
+
+
+def test_a_foreign_file_is_an_object(driver: CheckedDriver) -> None:
+    """It is read, described and listed like any other; reader, stat and writer agree on it (S2)."""
+    assert driver.get("a/data", 99) == b"foreign"
+    assert list(driver.list("a")) == ["a/data"]
+    with driver.open_reader("a/data") as reader:
+        assert reader.version == driver.stat("a/data").version == driver.open_writer("a/data").version
+
+
+def test_a_foreign_file_is_appended_to_in_place(driver: CheckedDriver, tmp_path: Path) -> None:
+    """An append copies nothing: it is the same file after it (W6)."""
+    inode = (tmp_path / "a" / "data").stat().st_ino
+    with driver.open_writer("a/data") as writer:
+        writer.write(b" and ours")
+    assert (tmp_path / "a" / "data").read_bytes() == b"foreign and ours"
+    assert (tmp_path / "a" / "data").stat().st_ino == inode
+
+
+def test_a_foreign_file_is_rewritten(driver: CheckedDriver, tmp_path: Path) -> None:
+    """Bytes in the middle are replaced, for whoever looks, at the flush and not before (W5, W6)."""
+    with driver.open_writer("a/data") as writer:
+        writer.seek(3)
+        writer.write(b"EI")
+        assert (tmp_path / "a" / "data").read_bytes() == b"foreign"
+    assert (tmp_path / "a" / "data").read_bytes() == b"forEIgn"
+
+
+def test_nothing_is_left_beside_an_object(driver: CheckedDriver, tmp_path: Path) -> None:
+    """After the writer is closed, another program sees the bytes as a plain file, and no other file."""
+    with driver.open_writer("a/new") as writer:
+        writer.write(b"published")
+    writer = driver.open_writer("a/new")
+    writer.write(b" and not")
+    writer.discard()
+    assert sorted(os.listdir(tmp_path / "a")) == ["data", "new"]
+    assert (tmp_path / "a" / "new").read_bytes() == b"published"
+
+
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"+")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "replaced": lambda path: (path.with_name("t").write_bytes(b"foreign"), path.with_name("t").rename(path)),
+    "appended": _append,
+    "emptied": lambda path: path.write_bytes(b""),
+    "removed": lambda path: path.unlink(),
+    "moved": lambda path: path.rename(path.with_name("elsewhere")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_by_another_program_fences(driver: CheckedDriver, tmp_path: Path, change: str) -> None:
+    """A writer replaces the version it was opened at and nothing else, whoever made the other (F4)."""
+    writer = driver.open_writer("a/data")
+    before = driver.stat("a/data").version
+    CHANGES[change](tmp_path / "a" / "data")
+    found = driver.find("a/data")
+    assert found is None or found.version != before
+    with pytest.raises(FencedError):
+        writer.close()
+    assert driver.find("a/data") == found
+
+
+@pytest.mark.parametrize("change", ["replaced", "emptied", "removed", "moved"])
+def test_a_change_while_an_append_is_pending_fences(driver: CheckedDriver, tmp_path: Path, change: str) -> None:
+    """Also where bytes were appended in place and not yet flushed, the change stands (F4)."""
+    writer = driver.open_writer("a/data")
+    writer.write(b"pending")
+    CHANGES[change](tmp_path / "a" / "data")
+    found = driver.find("a/data")
+    with pytest.raises(FencedError):
+        writer.close()
+    assert driver.find("a/data") == found
+
+
+@pytest.mark.parametrize("name", [".hidden", "with space", "pct%41", "umläut"])
+def test_names_that_are_no_keys_are_not_listed(driver: CheckedDriver, tmp_path: Path, name: str) -> None:
+    """Foreign names are in no listing, make no prefix, and go with the prefix they are below (K2, L5, D1)."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / name).mkdir()
+    for directory in (tmp_path, tmp_path / "b" / name):
+        (directory / f"{name}.file").write_bytes(b"")
+    assert list(driver.list("")) == ["a/"]
+    driver.delete("b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_directories_without_an_object_are_nothing(driver: CheckedDriver, tmp_path: Path) -> None:
+    """They are not listed, and are out of the way of a key of their name (K3)."""
+    (tmp_path / "b" / "c" / "d").mkdir(parents=True)
+    assert list(driver.list("")) == ["a/"]
+    driver.put("b", b"object")
+    assert driver.get("b", 9) == b"object"
+
+
+def test_a_foreign_file_is_not_removed_for_a_key_of_its_directorys_name(driver: CheckedDriver, tmp_path: Path) -> None:
+    """What is no object, but no empty directory either, is left alone (C2)."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / ".mine").write_bytes(b"")
+    with pytest.raises(UnsupportedOperationError):
+        driver.put("b", b"")
+    assert (tmp_path / "b" / ".mine").exists()
+
+
+def test_an_object_as_deep_as_a_key_can_be(driver: CheckedDriver) -> None:
+    """500 levels, more than a process may have descriptors for, are written, found and deleted (K1)."""
+    key = "/".join("d" * 500)
+    driver.put(key, b"deep")
+    assert list(driver.list("")) == ["a/", "d/"]
+    assert driver.get(key, 9) == b"deep"
+    driver.delete("d")
+    assert list(driver.list("")) == ["a/"]
+
+
+def test_a_segment_as_long_as_a_name_can_be(driver: CheckedDriver) -> None:
+    """255 bytes leave no room for a suffix: whatever is kept for a writer is kept elsewhere (K1)."""
+    key = "n" * 255
+    with driver.open_writer(key) as writer:
+        writer.write(b"bytes")
+    assert driver.get(key, 9) == b"bytes"

@@ -1,0 +1,231 @@
+"""Writers' records, versions, and what is swept: the driver's private area."""
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+
+from layerstore.checked import CheckedDriver
+from layerstore.errors import FencedError
+from layerstore_drivers.local import LocalDriver, record
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> CheckedDriver:
+    """Return a driver on an empty root."""
+    return CheckedDriver(LocalDriver(tmp_path))
+
+
+def _area(root: Path, part: str) -> list[Path]:
+    return sorted((root / ".layerstore" / part).iterdir())
+
+
+def _end_sessions(root: Path) -> None:
+    """Make all sessions look as if their processes had been killed."""
+    for session in _area(root, "sessions"):
+        session.unlink()
+
+
+def test_a_hundred_puts_have_a_hundred_versions(driver: CheckedDriver) -> None:
+    """However coarse the kernel's clock, each has its own version; also after a deletion (S2)."""
+    versions = set()
+    for number in range(100):
+        driver.put("a", b"same")
+        versions.add(driver.stat("a").version)
+        if number % 3 == 0:
+            driver.delete("a")
+    assert len(versions) == 100
+
+
+def test_a_hundred_flushes_have_a_hundred_versions(driver: CheckedDriver) -> None:
+    """Each append and each rewrite changes the version, and a flush of nothing does not (S2, W6)."""
+    versions = []
+    with driver.open_writer("a") as writer:
+        for number in range(100):
+            writer.seek(0 if number % 3 == 0 else writer.size)
+            writer.write(b"x")
+            writer.flush()
+            versions.append(writer.version)
+            writer.flush()
+            assert driver.stat("a").version == versions[-1]
+    assert len(set(versions)) == 100
+
+
+def test_the_version_stays_whatever_becomes_of_the_writer(driver: CheckedDriver) -> None:
+    """Bytes written and discarded, or fenced, leave the version, the record's as the file's own (S2, W7)."""
+    driver.put("a", b"old")
+    version = driver.stat("a").version
+    first, second = driver.open_writer("a"), driver.open_writer("a")
+    with pytest.raises(FencedError):
+        first.write(b"+")
+    second.write(b"more")
+    assert driver.stat("a").version == version
+    second.discard()
+    assert driver.stat("a").version == version
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_torn_slot_leaves_the_other(driver: CheckedDriver, tmp_path: Path, slot: int) -> None:
+    """A record half written shows the state before or the state it has, and hides what is not flushed (W7)."""
+    writer = driver.open_writer("a")
+    for part in (b"1", b"2", b"3"):
+        writer.write(part)
+        writer.flush()
+    writer.write(b"4")
+    (path,) = _area(tmp_path, "writers")
+    with path.open("r+b") as file:
+        file.seek(slot * record.BLOCK + 20)
+        file.write(b"torn")
+    assert driver.get("a", 9) in (b"12", b"123")
+    writer.discard()
+
+
+def test_a_damaged_record_is_none(driver: CheckedDriver, tmp_path: Path) -> None:
+    """With both slots damaged the object is what the file is, and the next writer goes on from there."""
+    writer = driver.open_writer("a")
+    writer.write(b"bytes")
+    writer.flush()
+    (path,) = _area(tmp_path, "writers")
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    assert driver.get("a", 9) == b"bytes"
+    with driver.open_writer("a") as later:
+        later.write(b"+")
+    assert driver.get("a", 9) == b"bytes+"
+    with pytest.raises(FencedError):
+        writer.flush()
+
+
+def test_a_slot_is_all_or_nothing() -> None:
+    """Every single changed byte of a slot is noticed."""
+    state = record.State(7, b"t" * 16, 1, 2, 3, growing=True)
+    fd = os.memfd_create("record")
+    whole = record.encode(record.Record(state, "session", "key"))
+    for at in range(64):
+        torn = bytearray(whole)
+        torn[at] ^= 1
+        os.pwrite(fd, torn, 0)
+        assert record.read(fd) == record.Record(state, "session", "key")  # the other slot
+        torn[record.BLOCK + at] ^= 1
+        os.pwrite(fd, torn, 0)
+        assert record.read(fd) is None
+    os.close(fd)
+
+
+def test_a_killed_writers_remains_are_swept(driver: CheckedDriver, tmp_path: Path) -> None:
+    """The next driver's first change removes its temporary files and its record, and cuts its bytes off (W7)."""
+    driver.put("a", b"old")
+    version = driver.stat("a").version
+    tail, draft, new = driver.open_writer("a"), driver.open_writer("b"), driver.open_writer("c")
+    tail.write(b"tail")
+    draft.write(b"draft")
+    _end_sessions(tmp_path)
+    CheckedDriver(LocalDriver(tmp_path)).put("d", b"")
+    assert _area(tmp_path, "tmp") == _area(tmp_path, "writers") == []
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert driver.stat("a").version == version
+    for writer in (tail, draft, new):
+        with pytest.raises(FencedError):
+            writer.close()
+
+
+def test_a_living_writers_files_are_not_swept(driver: CheckedDriver, tmp_path: Path) -> None:
+    """As long as a writer lives nobody sweeps it, even when its driver is closed and collected (T2)."""
+    tail, draft = driver.open_writer("a"), driver.open_writer("b")
+    tail.flush()
+    tail.write(b"tail")
+    draft.write(b"draft")
+    driver.close()
+    del driver
+    gc.collect()
+    other = CheckedDriver(LocalDriver(tmp_path))
+    other.put("c", b"")
+    tail.close()
+    draft.close()
+    assert (other.get("a", 9), other.get("b", 9)) == (b"tail", b"draft")
+
+
+def test_a_session_ends_with_its_last_handle(driver: CheckedDriver, tmp_path: Path) -> None:
+    """Drivers and writers that are gone leave no file in the private area but the locks (T4)."""
+    writer = driver.open_writer("a")
+    writer.write(b"bytes")
+    driver.close()
+    del driver
+    assert len(_area(tmp_path, "sessions")) == 1
+    del writer
+    gc.collect()
+    assert _area(tmp_path, "sessions") == _area(tmp_path, "writers") == _area(tmp_path, "tmp") == []
+
+
+def test_handles_give_their_descriptors_back(driver: CheckedDriver) -> None:
+    """Closed, discarded, collected, or fenced and collected: no descriptor stays (T4)."""
+    driver.put("a", b"old")
+    before = len(os.listdir("/proc/self/fd"))
+    for end in ("close", "discard", "flush", "fileno"):
+        reader, writer = driver.open_reader("a"), driver.open_writer("a")
+        writer.seek(0 if end == "flush" else 3)
+        writer.write(b"new")
+        getattr(writer, end, list)()
+        listing = driver.list("")
+        next(listing)
+        del reader, writer, listing
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_writer_collected_inside_a_critical_section_waits_for_no_lock(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A collection can come anywhere, also where the thread holds the very lock that the dead writer needs."""
+    writer = driver.open_writer("a")
+    writer.write(b"lost")
+    area = driver.inner._area  # type: ignore[attr-defined]  # the side door
+    with area.locked("a"):
+        del writer
+        assert len(_area(tmp_path, "writers")) == 1
+    assert _area(tmp_path, "writers") == []
+
+
+def test_a_fork_does_not_end_its_parents_writers(driver: CheckedDriver, tmp_path: Path) -> None:
+    """What a forked child collects is its copy; the writer and its files are the parent's (T4)."""
+    writers = [driver.open_writer("a"), driver.open_writer("b")]
+    writers[0].flush()
+    for writer in writers:
+        writer.write(b"bytes")
+    pid = os.fork()
+    if not pid:
+        writers.clear()
+        del writer, driver
+        gc.collect()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    for writer in writers:
+        writer.close()
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"bytes"
+
+
+def test_a_failed_write_leaves_no_torn_bytes(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where half a write got into the file, a later gap is zeros and a later flush has none of it (W2, W4)."""
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    _tear(monkeypatch)
+    with pytest.raises(Exception, match="Input/output"):
+        writer.write(b"torn bytes")
+    monkeypatch.undo()
+    writer.flush()
+    assert driver.get("a", 99) == b"old"
+    writer.seek(5)
+    writer.write(b"!")
+    writer.close()
+    assert driver.get("a", 99) == b"old\0\0!"
+
+
+def _tear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let writes of more than one byte, but for those of records, write half and fail."""
+    real = os.pwrite
+
+    def torn(fd: int, data: bytes, offset: int) -> int:
+        if len(data) == 64:
+            return real(fd, data, offset)
+        real(fd, data[: len(data) // 2], offset)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pwrite", torn)
