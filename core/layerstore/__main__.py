@@ -1,0 +1,5 @@
+"""``python -m layerstore``: the command line."""
+
+from layerstore.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""How the program fails: one line on stderr, and a status that is not 0."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import click
+
+from layerstore.cli.invocation import Invocation, one_line
+from layerstore.cli.signals import Stopped
+from layerstore.errors import LayerStoreError
+
+BROKEN_PIPE = 128 + signal.SIGPIPE
+"""What a shell reports of a program that nobody reads any more."""
+
+
+def report(error: BaseException, invocation: Invocation) -> int:
+    """Tell of an error, and return the exit status."""
+    if isinstance(error, BrokenPipeError):
+        _silence()
+        return BROKEN_PIPE
+    status, message = _status(error), one_line(_sentence(error))
+    hints = [one_line(note) for note in getattr(error, "__notes__", ())]
+    fields: dict[str, object] = {"error": _name(error), "message": message, "exit": status, "hints": hints}
+    text = "\n".join([f"layerstore: error: {message}", *hints])
+    if invocation.debug:
+        trace = "".join(traceback.format_exception(error))
+        fields, text = {**fields, "traceback": trace}, trace + text
+    with suppress(OSError):  # stderr is gone too: the status alone has to tell
+        invocation.say("error", text, **fields)
+    return status
+
+
+@contextmanager
+def warnings_told(invocation: Invocation) -> Iterator[None]:
+    """Tell what core logs as a warning, within the block, as the program tells everything."""
+    handler = _Told(invocation)
+    logger = logging.getLogger("layerstore")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Told(logging.Handler):
+    def __init__(self, invocation: Invocation) -> None:
+        super().__init__(logging.WARNING)
+        self._invocation = invocation
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = one_line(record.getMessage())
+        self._invocation.say("warning", f"layerstore: warning: {message}", message=message)
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, Stopped):
+        return error.status
+    return error.exit_code if isinstance(error, click.ClickException) else 1
+
+
+def _name(error: BaseException) -> str:
+    """Name the kind of an error for a program; how finely click tells usage errors apart depends on its version."""
+    return "UsageError" if isinstance(error, click.UsageError) else type(error).__name__
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, click.UsageError):
+        return f"{error.format_message()} (see {error.ctx.command_path if error.ctx else 'layerstore'} --help)"
+    if isinstance(error, LayerStoreError | Stopped | click.ClickException):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def _silence() -> None:
+    """Let the interpreter's own flush of stdout and stderr, at exit, meet no broken pipe."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)

@@ -1,0 +1,89 @@
+"""One run of the program: which store, and how to speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import takewhile
+from pathlib import Path
+from typing import Self
+
+import click
+
+import layerstore
+from layerstore.service import LayerService
+from layerstore.spool import Verify
+from layerstore.url import StoreURL
+
+
+@dataclass
+class Invocation:
+    """What holds for every command of one run."""
+
+    json: bool = False
+    debug: bool = False
+    store: str | None = None
+    """What ``--store`` said."""
+
+    @classmethod
+    def of(cls, arguments: Sequence[str]) -> Self:
+        """Read the flags that decide how errors are told: before click does, which may be what fails."""
+        words = set(takewhile(lambda word: word != "--", arguments))
+        return cls(json="--json" in words, debug="--debug" in words)
+
+    @contextmanager
+    def open(self, *, verify: Verify = "resume") -> Iterator[LayerService]:
+        """Open the store for a block; the default one is made if this is its first use."""
+        url = self.store if self.store is not None else os.environ.get("LAYERSTORE_URL") or _default_store()
+        with layerstore.open(url, verify=verify) as service:
+            yield service
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks at stderr: then there are bars."""
+        return not self.json and bool(sys.stderr and sys.stderr.isatty())
+
+    def say(self, event: str, text: str, **fields: object) -> None:
+        """Write one line to stderr, at once: the text, or the event as JSON."""
+        click.echo(json.dumps({"event": event, **fields}) if self.json else text, err=True)
+
+    def answer(self, text: str, **fields: object) -> None:
+        """Write one line to stdout, at once: the text, or the fields as JSON."""
+        click.echo(json.dumps(fields) if self.json else text)
+
+    def command(self, *words: str) -> str:
+        """Spell a command on the same store for a shell; options in the store's URL, maybe secret, are left out."""
+        store = () if self.store is None else ("--store", self.store.partition("?")[0])
+        return shlex.join(["layerstore", *words, *store])
+
+
+def rfc3339(time: datetime) -> str:
+    """Spell a time as RFC 3339 does, in UTC and to the millisecond."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def one_line(text: str) -> str:
+    """Make a text fit for one line of a terminal: whatever does not print is escaped."""
+    joined = " ".join(text.split("\n"))
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
+
+
+def _default_store() -> StoreURL:
+    """Return the store under the user's data directory, made if missing."""
+    path = _data_home() / "layerstore"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return StoreURL("local", None, str(path))
+
+
+def _data_home() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    told = os.environ.get("XDG_DATA_HOME", "")
+    # A relative path is to be ignored (XDG Base Directory Specification 0.8, "Basics").
+    return Path(told) if Path(told).is_absolute() else Path.home() / ".local" / "share"

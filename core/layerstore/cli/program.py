@@ -1,0 +1,79 @@
+"""The program and its commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from layerstore.cli.drivers import drivers
+from layerstore.cli.failure import report, warnings_told
+from layerstore.cli.fetch import fetch
+from layerstore.cli.flags import flags
+from layerstore.cli.invocation import Invocation
+from layerstore.cli.layers import layers
+from layerstore.cli.upload import upload
+from layerstore.cli.uploads import uploads
+
+
+class Program(click.Group):
+    """A group of commands that tells errors in its own way."""
+
+    def main(  # type: ignore[override]  # click's further arguments are not for callers of this program
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        **extra: Any,  # noqa: ANN401  (click's)
+    ) -> NoReturn:
+        """Run a command line, ``sys.argv`` if None, and exit."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        invocation = Invocation.of(arguments)
+        try:
+            status = super().main(arguments, prog_name, standalone_mode=False, obj=invocation, **extra)
+        except click.ClickException as error:  # words before the command that say nothing to the program itself
+            status = report(error, invocation)
+        sys.exit(status)
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run the command, and return the exit status."""
+        try:
+            with warnings_told(ctx.obj):
+                super().invoke(ctx)
+        except click.exceptions.Exit:
+            raise
+        except BaseException as error:  # noqa: BLE001  (the last chance to tell of it; SystemExit of a plugin too)
+            return report(error, ctx.obj)
+        return 0
+
+
+@click.group(cls=Program, name="layerstore", no_args_is_help=False)
+@flags
+@click.version_option(package_name="layerstore", message="%(prog)s %(version)s")
+def program() -> None:
+    """Store container layers in any backend; resume what was cut off, verify what is stored.
+
+    The store is --store URL, else $LAYERSTORE_URL, else a directory under the user's data directory
+    ($XDG_DATA_HOME/layerstore). URLs: local:///absolute/path, local:relative/path, memory://NAME, and those of
+    installed drivers (layerstore drivers). --store, --json and --debug may stand before or after the command.
+
+    \b
+      layerstore upload layer.tar --repo library/debian
+      layerstore upload layer.tar --repo library/debian --resume UUID
+      tar -c rootfs | layerstore upload - --repo library/debian
+      layerstore fetch sha256:2cf2... --repo library/debian -o layer.tar
+      layerstore layers --json | jq -r .digest
+      layerstore uploads cancel UUID --repo library/debian
+
+    Without a terminal, listings are lines of tab-separated columns without a header. With --json, stdout and stderr are
+    JSON lines: on stdout one object per layer, upload or driver; on stderr one per event (started, resumed, checkpoint,
+    exists, fetched, warning, error). Sizes and offsets are in bytes, times in RFC 3339, UTC.
+
+    Exit status: 0 done; 1 failed; 2 a command line that makes no sense; 130, 143 interrupted by SIGINT, SIGTERM; 141
+    nobody reads the output any more.
+    """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
+
+
+for command in (upload, fetch, layers, uploads, drivers):
+    program.add_command(command)

@@ -1,0 +1,32 @@
+"""The progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from layerstore.cli.invocation import Invocation
+
+
+@contextmanager
+def progress(invocation: Invocation, what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Draw a bar with rate and time left, on a terminal; yield what is to be told how many bytes more are done.
+
+    ``total`` is in bytes, None if nobody knows; ``done`` of them were done before.
+    """
+    if not invocation.watched:
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total, completed=done)
+        yield lambda count: bar.advance(task, count)

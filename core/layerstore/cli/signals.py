@@ -1,0 +1,77 @@
+"""SIGINT and SIGTERM as an exception, raised where it does no harm."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(BaseException):
+    """A signal asks the program to stop. No ``Exception``: nothing on the way may take it for a failure of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status a shell would report of a program that the signal had killed."""
+        return 128 + self.number
+
+    def __str__(self) -> str:
+        return f"interrupted by {signal.Signals(self.number).name}"
+
+
+class Signals:
+    """Turns signals into :class:`Stopped`, at once or, while it is held, afterwards; held and sent again, at once."""
+
+    def __init__(self) -> None:
+        self._holding = False
+        self._waiting: Stopped | None = None
+
+    def install(self) -> None:
+        """Receive both signals from now on; one that whoever started the program had it ignore stays ignored."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self.receive)
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Raise ``Stopped``, now or later: the handler."""
+        if self._holding and self._waiting is None:
+            self._waiting = Stopped(number)
+            return
+        self._waiting = None
+        raise Stopped(number)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the block come to its end first: a write that is cut off leaves its hash state in doubt."""
+        with self._switched(holding=True):
+            yield
+        self._deliver()
+
+    @contextmanager
+    def let_through(self) -> Iterator[None]:
+        """Within a held block, raise at once again: reading from a pipe may take for ever."""
+        with self._switched(holding=False):
+            self._deliver()
+            yield
+
+    @contextmanager
+    def _switched(self, *, holding: bool) -> Iterator[None]:
+        before, self._holding = self._holding, holding
+        try:
+            yield
+        finally:
+            self._holding = before
+
+    def _deliver(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            raise waiting
+
+
+signals = Signals()
+"""The process's own: there is one handler of a signal in a process."""
