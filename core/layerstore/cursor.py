@@ -89,8 +89,6 @@ class HashCursor:
     def marks(self) -> list[tuple[int, bytes]]:
         """Return offsets and exported states, the last at :attr:`offset`; none where states cannot be exported."""
         self.settle()
-        if self._marks[-1][0] != self._hashed:
-            self._mark(self._hashed)
         return [(offset, state.export()) for offset, state in self._marks[1:] if state.exportable]
 
     def digest(self) -> Digest:

@@ -139,7 +139,7 @@ class Spool:
 
     def _catch_up(self) -> None:
         with self._open_reader(self._cursor.offset) as reader:
-            for buffer in buffers():
+            for buffer in buffers():  # pragma: no branch  (they never end)
                 count = reader.readinto(buffer)
                 if count == 0:
                     return

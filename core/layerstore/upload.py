@@ -91,7 +91,7 @@ class LayerUpload(io.RawIOBase):
             BlockingIOError: the stream is non-blocking and has nothing now; what was read before is written.
         """
         spool, fill, total = self._spool(), _filler(stream), 0
-        for buffer in buffers():
+        for buffer in buffers():  # pragma: no branch  (they never end)
             count = fill(buffer)
             if count is None:
                 raise BlockingIOError(f"{stream!r} has nothing now")

@@ -52,7 +52,7 @@ def load(document: bytes, version: str, size: int) -> list[tuple[int, Hasher]]:
 
 
 def _restore(offset: int, state: bytes) -> tuple[int, Hasher]:
-    if offset != int.from_bytes(state[-8:], "big"):
+    if type(offset) is not int or offset != int.from_bytes(state[-8:], "big"):
         raise ValueError("a state at another offset than it says")
     return offset, sha256.restore(state)
 

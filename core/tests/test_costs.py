@@ -1,0 +1,237 @@
+"""What uploads cost, as exact counts: bytes read back, bytes written, bytes hashed, and calls of the driver."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from layerstore import LayerService, LayerUpload, cursor, layout, open_driver, sha256
+from layerstore.driver import Driver
+from layerstore.observed import Call, Counts, ObservedDriver
+from layerstore_conformance.payloads import Payload, digest
+
+CHUNKS = (1 << 10, 64 << 10, 1 << 20, 5 << 20)
+DATA = Payload("costs").read(15 << 20)
+OTHER = Payload("other").read(5 << 20)
+
+
+class Costs(Counts):
+    """Counts, with the bytes read of uploads' data and of blobs apart: links and states are small."""
+
+    data_read = 0
+
+    def after(self, call: Call, result: object) -> None:
+        """Count a call."""
+        super().after(call, result)
+        if call.method == "read_at" and call.key.endswith("/data") and isinstance(result, int):
+            self.data_read += result
+
+    def forget(self) -> None:
+        """Begin again."""
+        self.calls.clear()
+        self.bytes_read = self.bytes_written = self.data_read = 0
+
+
+@pytest.fixture(params=["memory", "local"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
+    """Open a new store, in memory and on disk."""
+    return open_driver(f"memory://{tmp_path.name}" if request.param == "memory" else f"local://{tmp_path}/store")
+
+
+@pytest.fixture
+def costs() -> Costs:
+    """Begin counting."""
+    return Costs.zero()
+
+
+@pytest.fixture
+def store(driver: Driver, costs: Costs) -> LayerService:
+    """Open the store through a driver that counts."""
+    return LayerService(ObservedDriver(driver, costs))
+
+
+def write_chunks(upload: LayerUpload, chunk: int, count: int = 3) -> bytes:
+    """Write so many chunks, flushing each, as the requests of a client do; return them all."""
+    for index in range(count):
+        upload.write(DATA[index * chunk : (index + 1) * chunk])
+        upload.flush()
+    return DATA[: count * chunk]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_a_straight_upload_is_not_read_back(store: LayerService, costs: Costs, chunk: int) -> None:
+    """What one handle wrote, flushing or not, is known to it."""
+    upload = store.upload("a")
+    content = write_chunks(upload, chunk)
+    upload.write(OTHER[:chunk])
+    upload.finish(digest(content + OTHER[:chunk]))
+    assert costs.data_read == 0
+
+
+def test_a_copied_stream_is_not_read_back(store: LayerService, costs: Costs) -> None:
+    """``read_from`` hashes what it copies."""
+    upload = store.upload("a")
+    upload.read_from(io.BytesIO(DATA))
+    upload.finish(digest(DATA))
+    assert costs.data_read == 0
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_every_byte_is_hashed_once(store: LayerService, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """A straight upload hashes as many bytes as it has."""
+    hashed = []
+    update, new = type(sha256.new()).update, sha256.new()
+
+    def count(self: sha256.Hasher, data: bytes) -> None:
+        hashed.append(len(data))
+        update(self, data)
+
+    monkeypatch.setattr(type(new), "update", count)
+    upload = store.upload("a")
+    content = write_chunks(upload, chunk)
+    upload.finish(digest(content))
+    assert sum(hashed) == len(content)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_a_resumed_upload_with_its_state_is_not_read_back(store: LayerService, costs: Costs, chunk: int) -> None:
+    """Closed and resumed after every chunk, an upload reads nothing but its small saved states."""
+    upload = store.upload("a")
+    for index in range(3):
+        upload.write(DATA[index * chunk : (index + 1) * chunk])
+        upload.close()
+        upload = store.resume("a", upload.uuid)
+    upload.finish(digest(DATA[: 3 * chunk]))
+    assert costs.data_read == 0
+    assert costs.bytes_read < 3 << 12
+
+
+@pytest.mark.parametrize("damage", [lambda state: state[:-2], lambda _: b"", None])
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_a_resumed_upload_without_its_state_is_read_back_once(
+    store: LayerService, costs: Costs, driver: Driver, chunk: int, damage: Callable[[bytes], bytes] | None
+) -> None:
+    """With the state damaged or missing exactly the upload's length is read."""
+    with store.upload("a") as upload:
+        content = write_chunks(upload, chunk)
+    key = layout.UploadKeys("a", upload.uuid).state
+    with driver.open_reader(key) as reader:
+        document = reader.readall()
+    driver.delete(key) if damage is None else driver.put(key, damage(document))
+    store.resume("a", upload.uuid).finish(digest(content))
+    assert costs.data_read == len(content)
+
+
+def test_what_was_read_back_once_is_known(store: LayerService, costs: Costs, driver: Driver) -> None:
+    """Asked for the digest, an upload without a state reads everything; the finish that follows reads nothing."""
+    with store.upload("a") as upload:
+        content = write_chunks(upload, 1 << 20)
+    driver.delete(layout.UploadKeys("a", upload.uuid).state)
+    upload = store.resume("a", upload.uuid)
+    upload.digest()
+    upload.write(OTHER)
+    upload.finish(digest(content + OTHER))
+    assert costs.data_read == len(content)
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["same handle", "resumed"])
+@pytest.mark.parametrize("piece", [1 << 10, 1 << 30], ids=["in pieces", "at once"])
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_rewriting_the_last_chunk_reads_at_most_two(
+    store: LayerService, costs: Costs, chunk: int, piece: int, resumed: bool
+) -> None:
+    """A client that sends its last chunk again, with other bytes, does not pay for the rest of the upload."""
+    upload = store.upload("a")
+    content = write_chunks(upload, chunk)[:-chunk] + OTHER[:chunk]
+    if resumed:
+        upload.close()
+        upload = store.resume("a", upload.uuid)
+    upload.seek(-chunk, io.SEEK_END)
+    for at in range(0, chunk, min(piece, chunk)):
+        upload.write(OTHER[at : min(at + piece, chunk)])
+    upload.finish(digest(content))
+    assert costs.data_read <= 2 * chunk
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_rewriting_the_end_of_an_upload_in_one_go_reads_what_was_gathered(
+    store: LayerService, costs: Costs, chunk: int
+) -> None:
+    """Never flushed, small chunks have no state of their own: then 64 KiB more than two chunks are read at most."""
+    upload = store.upload("a")
+    for at in range(0, 3 << 20, chunk):
+        upload.write(DATA[at : at + chunk])
+    size = upload.size
+    upload.seek(size - chunk)
+    upload.write(OTHER[:chunk])
+    upload.finish(digest(DATA[: size - chunk] + OTHER[:chunk]))
+    assert costs.data_read <= 2 * chunk + cursor.GATHER
+
+
+def test_rewriting_half_the_last_chunk_reads_the_other_half(store: LayerService, costs: Costs) -> None:
+    """What follows the rewritten bytes is read back from where they end."""
+    upload = store.upload("a")
+    content = write_chunks(upload, 1 << 20)
+    upload.seek(2 << 20)
+    upload.write(OTHER[: 1 << 19])
+    upload.finish(digest(content[: 2 << 20] + OTHER[: 1 << 19] + content[5 << 19 :]))
+    assert costs.data_read == 1 << 19
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_another_algorithm_reads_the_bytes_once(store: LayerService, costs: Costs, algorithm: str) -> None:
+    """On the way in there is no other hash than sha256."""
+    upload = store.upload("a")
+    content = write_chunks(upload, 1 << 20)
+    upload.finish(f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}")
+    assert costs.data_read == len(content)
+
+
+def test_rereading_reads_the_bytes_once(driver: Driver, costs: Costs) -> None:
+    """With ``verify="reread"`` a straight upload is read back exactly once."""
+    upload = LayerService(ObservedDriver(driver, costs), verify="reread").upload("a")
+    content = write_chunks(upload, 1 << 20)
+    upload.finish(digest(content))
+    assert costs.data_read == len(content)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new blob", "over another"])
+def test_a_finish_moves_and_never_copies(store: LayerService, costs: Costs, again: bool) -> None:
+    """However large the upload, a finish is one move, and writes no more than an intent and a link."""
+    for name in ("first", "second")[: 1 + again]:
+        upload = store.upload(name)
+        content = write_chunks(upload, 5 << 20)
+        costs.forget()
+        upload.finish(digest(content))
+    assert (costs.calls["move"], costs.calls["write_at"], costs.calls["put"]) == (1, 0, 2)
+    assert (costs.bytes_written, costs.data_read) == (2 * len(digest(b"")), 0)
+
+
+def test_a_straight_upload_costs_a_handful_of_calls(store: LayerService, costs: Costs) -> None:
+    """From the beginning to the layer, with a single write: exactly these."""
+    upload = store.upload("a")
+    upload.write(DATA[:1000])
+    upload.finish(digest(DATA[:1000])).close()
+    assert dict(costs.calls) == {
+        "put": 3,  # startedat, intent, link
+        "open_writer": 1,
+        "write_at": 1,
+        "publish": 1,
+        "move": 1,
+        "delete": 2,  # startedat, and then the rest
+        "open_reader": 2,  # link and blob, to return the layer
+        "read_at": 1,
+        "stat": 1,
+    }
+
+
+def test_small_writes_are_not_gathered_before_the_driver(store: LayerService, costs: Costs) -> None:
+    """Every write reaches the driver as it is: what it gathers is its own affair."""
+    upload = store.upload("a")
+    for _ in range(10):
+        upload.write(b"x" * 100)
+    assert (costs.calls["write_at"], costs.bytes_written - 20) == (10, 1000)

@@ -1,0 +1,326 @@
+"""The hash cursor: what it says it has covered it has hashed, whatever was fed, cut, interrupted or failed before."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import layerstore
+from layerstore import LayerUpload, cursor, layout, open_driver, sha256, spool, upload
+from layerstore.cursor import BACKLOG, BLOCK, GATHER, MARKS, OVERLAP, RECENT, HashCursor
+from layerstore_conformance.payloads import Payload, digest
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+DATA = Payload("cursor").read(6 << 20)
+WHOLE = 1 << 30
+
+
+def check(hashing: HashCursor, covered: bytes) -> None:
+    """Compare what is covered, and every mark on the way, with hashlib."""
+    assert hashing.offset == len(covered)
+    assert str(hashing.digest()) == digest(covered)
+    for offset, state in hashing.marks():
+        hasher = sha256.restore(state)
+        hasher.update(covered[offset:])
+        assert hasher.hexdigest() == hashlib.sha256(covered).hexdigest()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["feed", "start"]), st.integers(1, 3 * GATHER)),
+        st.tuples(st.just("feed"), st.integers(1, 200)),
+        st.tuples(st.just("cut"), st.integers(0, 8 * GATHER)),
+        st.tuples(st.sampled_from(["marks", "settle", "digest", "close"]), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(steps=STEPS, shift=st.integers(0, 1000))
+def test_a_cursor_covers_what_a_model_says(steps: list[tuple[str, int]], shift: int) -> None:
+    """Fed, started and cut at random, it has hashed what it covers, and is never cut back less than was asked."""
+    hashing, covered = HashCursor(), b""
+    for step, number in steps:
+        if step in ("feed", "start"):
+            data = DATA[len(covered) + shift :][:number]
+            getattr(hashing, step)(data)
+            covered += data
+        elif step == "cut":
+            hashing.cut(number)
+            assert hashing.offset <= min(number, len(covered))
+            covered = covered[: hashing.offset]
+        else:
+            getattr(hashing, step)()
+        assert hashing.offset == len(covered)
+    check(hashing, covered)
+    hashing.close()
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(first=STEPS, offset=st.integers(0, 8 * GATHER))
+def test_a_cursor_goes_on_from_its_marks(first: list[tuple[str, int]], offset: int) -> None:
+    """Exported and restored, the marks are those of the cursor they were taken from, and can be cut back to."""
+    hashing, covered = HashCursor(), b""
+    for _, number in first:
+        hashing.feed(DATA[len(covered) :][:number])
+        covered = DATA[: hashing.offset]
+        hashing.settle()
+    again = HashCursor([(at, sha256.restore(state)) for at, state in hashing.marks()])
+    check(again, covered)
+    again.cut(offset)
+    check(again, covered[: again.offset])
+
+
+def test_a_new_cursor_has_nothing_to_save() -> None:
+    """No byte covered, no mark."""
+    assert HashCursor().marks() == []
+    assert str(HashCursor().digest()) == digest(b"")
+
+
+def test_a_cut_within_what_was_gathered_loses_nothing_else() -> None:
+    """Small writes not hashed yet are cut to the byte."""
+    hashing = HashCursor()
+    hashing.feed(DATA[:1000])
+    hashing.cut(10)
+    check(hashing, DATA[:10])
+
+
+@pytest.mark.parametrize(("offset", "left"), [(0, 0), (99, 0), (500, 500), (499, 400), (501, 500), (999, 900)])
+def test_a_cut_goes_back_to_the_nearest_mark(offset: int, left: int) -> None:
+    """To the last one that is not beyond the offset, and no byte further."""
+    hashing = HashCursor()
+    for at in range(0, 1000, 100):
+        hashing.feed(DATA[at : at + 100])
+        hashing.settle()
+    hashing.cut(offset)
+    check(hashing, DATA[:left])
+
+
+def test_a_cut_beyond_the_end_does_nothing() -> None:
+    """There is nothing to go back from."""
+    hashing = HashCursor()
+    hashing.start(DATA[:BLOCK])
+    hashing.cut(2 * BLOCK)
+    check(hashing, DATA[:BLOCK])
+
+
+def test_small_pieces_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash is called once for as many small writes as make 64 KiB, in the thread that wrote them."""
+    calls: list[tuple[int, bool]] = []
+    watch_updates(
+        monkeypatch, lambda data: calls.append((len(memoryview(data)), threading.current_thread().name == here))
+    )
+    here, hashing = threading.current_thread().name, HashCursor()
+    for at in range(0, GATHER, 1024):
+        hashing.feed(DATA[at : at + 1024])
+    assert calls == [(GATHER, True)]
+    assert hashing._worker is None
+
+
+def test_blocks_are_hashed_in_the_second_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread hashes, in order, and ends when the cursor is closed, once and again."""
+    threads = []
+    watch_updates(monkeypatch, lambda _: threads.append(threading.current_thread()))
+    hashing = HashCursor()
+    for at in range(0, 4 * BLOCK, BLOCK):
+        hashing.start(DATA[at : at + BLOCK])
+    hashing.close()
+    hashing.close()
+    assert len(set(threads)) == 1
+    assert threads[0] is not threading.current_thread()
+    assert not threads[0].is_alive()
+    check(hashing, DATA[: 4 * BLOCK])
+
+
+def watch_updates(monkeypatch: pytest.MonkeyPatch, action: Callable[[Buffer], object]) -> None:
+    """Do something with every piece before it is hashed, from the next cursor on."""
+    kind = type(sha256.new())
+    update = kind.update
+
+    def watched(self: sha256.Hasher, data: Buffer) -> None:
+        action(data)
+        update(self, data)
+
+    monkeypatch.setattr(kind, "update", watched)
+
+
+def test_hashing_lags_behind_by_no_more_than_the_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a block too many is begun the first one is finished: its buffer can come round again."""
+    begun, allowed = [], threading.Semaphore(0)
+
+    def wait(data: Buffer) -> None:
+        begun.append(len(memoryview(data)))
+        allowed.acquire()
+
+    watch_updates(monkeypatch, wait)
+    hashing = HashCursor()
+    for size in range(1, BACKLOG + 1):
+        hashing.start(DATA[:size])
+    later = threading.Thread(target=hashing.start, args=(DATA[: BACKLOG + 1],))
+    later.start()
+    assert hashing.offset == sum(range(1, BACKLOG + 1))
+    allowed.release(BACKLOG + 1)
+    later.join(20)
+    hashing.settle()
+    assert begun == list(range(1, BACKLOG + 2))
+
+
+def test_a_buffer_does_not_come_round_before_its_time() -> None:
+    """There is one buffer more than hashing may lag behind by."""
+    turns = cursor.buffers()
+    first = [next(turns) for _ in range(BACKLOG + 2)]
+    assert len({id(buffer.obj) for buffer in first}) == BACKLOG + 1
+    assert first[-1] is first[0]
+    assert {len(buffer) for buffer in first} == {BLOCK}
+
+
+@pytest.mark.parametrize("count", [1, MARKS, MARKS + 1, 1000])
+def test_no_more_marks_are_kept_than_a_document_holds(count: int) -> None:
+    """However many there were; of the last ones all."""
+    hashing = HashCursor()
+    for at in range(count):
+        hashing.feed(DATA[at : at + 1])
+        assert len(hashing.marks()) < MARKS
+    recent = [offset for offset, _ in hashing.marks()][-RECENT:]
+    assert recent == list(range(max(1, count - RECENT + 1), count + 1))
+    check(hashing, DATA[:count])
+
+
+def test_marks_are_kept_where_the_cursor_was_cut_back_to() -> None:
+    """After a cut the marks beyond it are gone, and new ones take their place."""
+    hashing = HashCursor()
+    for at in range(0, 600, 100):
+        hashing.feed(DATA[at : at + 100])
+        hashing.marks()
+    hashing.cut(250)
+    assert hashing.offset == 200
+    hashing.feed(DATA[:50])
+    assert [offset for offset, _ in hashing.marks()] == [100, 200, 250]
+    check(hashing, DATA[:200] + DATA[:50])
+
+
+def fail_at(number: int) -> Callable[[Buffer], None]:
+    """Make an action that raises the one time."""
+    count = iter(range(1 << 30))
+
+    def action(_: Buffer) -> None:
+        if next(count) == number:
+            raise MemoryError("injected")
+
+    return action
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_hash_that_failed_covers_nothing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The failure comes out, once, of whatever waits next; then the cursor begins anew, and is right."""
+    watch_updates(monkeypatch, fail_at(number))
+    hashing = HashCursor()
+    with pytest.raises(MemoryError, match="injected"):  # noqa: PT012  (whichever call comes to wait)
+        for at in range(0, 5 * BLOCK, BLOCK):
+            hashing.start(DATA[at : at + BLOCK])
+        hashing.settle()
+    assert hashing.offset == 0
+    hashing.start(DATA[:BLOCK])
+    check(hashing, DATA[:BLOCK])
+
+
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("piece", [GATHER, OVERLAP])
+def test_an_upload_whose_hash_failed_is_finished_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, piece: int
+) -> None:
+    """It is read back: what is asked for is compared with what is stored."""
+    watch_updates(monkeypatch, fail_at(number))
+    handle = layerstore.open(f"memory://{tmp_path.name}").upload("a")
+    for at in range(0, 4 * piece, piece):
+        with contextlib.suppress(MemoryError):
+            handle.write(DATA[at : at + piece])
+        handle.seek(at + piece)
+        if handle.size < at + piece:  # refused before it was stored
+            handle.seek(at)
+            handle.write(DATA[at : at + piece])
+    with contextlib.suppress(MemoryError):
+        handle.flush()
+    assert handle.finish(digest(DATA[: 4 * piece])).read() == DATA[: 4 * piece]
+
+
+class Interruption:
+    """A trace function that presses Ctrl-C at the so many-eth line that is run in an upload's code."""
+
+    def __init__(self, lines: int) -> None:
+        """Let so many lines pass."""
+        self.left = lines
+        self.files = {cursor.__file__, spool.__file__, upload.__file__, layerstore.driver.__file__, contextlib.__file__}
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Interruption | None:
+        """Count a line."""
+        if frame.f_code.co_filename not in self.files:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == -1:
+                raise KeyboardInterrupt
+        return self
+
+    def interrupt(self, action: Callable[[], object]) -> bool:
+        """Do something; tell whether it was interrupted."""
+        before = sys.gettrace()
+        try:
+            sys.settrace(self)
+            action()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+
+def rewind(handle: LayerUpload) -> None:
+    """Write over the second half of what is there."""
+    handle.seek(handle.size // 2)
+    handle.write(DATA[-GATHER:])
+
+
+ACTIONS: dict[str, Callable[[LayerUpload], object]] = {
+    "a small write": lambda handle: handle.write(DATA[:1000]),
+    "a write that fills what is gathered": lambda handle: handle.write(DATA[: GATHER - 1]),
+    "a large write": lambda handle: handle.write(DATA[:OVERLAP]),
+    "a copied stream": lambda handle: handle.read_from(io.BytesIO(DATA[: BLOCK + 5])),
+    "a rewind": rewind,
+    "a flush": lambda handle: handle.flush(),
+    "a digest": lambda handle: handle.digest(),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_an_interrupted_upload_never_lies(tmp_path: Path, action: Callable[[LayerUpload], object]) -> None:
+    """Interrupted at any line, what it says is the digest of what is stored, and finishes."""
+    interrupted, lines = True, 0
+    while interrupted:
+        url = f"memory://{tmp_path.name}-{lines}"
+        handle = layerstore.open(url).upload("a")
+        handle.write(DATA[:2000])
+        handle.flush()
+        handle.write(DATA[2000 : 2000 + OVERLAP])
+        interrupted = Interruption(lines).interrupt(lambda: action(handle))  # noqa: B023  (called at once)
+        handle.write(b"and on")
+        wanted = handle.digest()
+        stored = open_driver(url).get(layout.UploadKeys("a", handle.uuid).data, WHOLE)
+        assert str(wanted) == digest(stored), f"interrupted at line {lines}"
+        handle.finish(wanted).close()
+        lines += 1
+    assert lines > 10
