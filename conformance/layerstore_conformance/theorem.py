@@ -37,7 +37,7 @@ def check_store(driver: CheckedDriver) -> None:
         if key.startswith(f"{layout.ROOT}/blobs/"):
             assert digest(data) == f"sha256:{key.split('/')[-2]}", f"{key} holds other bytes"
         elif key.endswith("/link"):
-            hexdigits = data.decode("ascii").removeprefix("sha256:")
+            hexdigits = data.decode("ascii").removeprefix("sha256:").rstrip("\n")
             assert driver.find(f"{layout.ROOT}/blobs/sha256/{hexdigits[:2]}/{hexdigits}/data"), f"{key} leads nowhere"
 
 

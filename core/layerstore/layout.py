@@ -41,9 +41,14 @@ def check_name(name: str) -> str:
     """
     if len(name) > MAX_NAME:
         raise InvalidNameError(name[:40] + "...", f"{len(name)} characters, at most {MAX_NAME}")
-    if not _NAME.match(name):
+    if not is_name(name):
         raise InvalidNameError(name, "lower-case letters and digits, joined by single . _ __ - or /")
     return name
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a text is a repository name."""
+    return len(name) <= MAX_NAME and _NAME.match(name) is not None
 
 
 def check_uuid(uuid: str) -> str:

@@ -175,7 +175,7 @@ class LayerService:
 
     def repositories(self) -> Iterator[str]:
         """Yield the names of all repositories that have a layer or an upload."""
-        return self._repositories(layout.REPOSITORIES)
+        return self._repositories("")
 
     def layers(self, name: str | None = None) -> Iterator[LayerInfo]:
         """Yield the layers of one repository, or of all, under each digest they are linked by.
@@ -234,14 +234,13 @@ class LayerService:
         except (ValueError, OverflowError):
             return self.driver.stat(keys.started_at).modified
 
-    def _repositories(self, prefix: str) -> Iterator[str]:
-        is_repository = False
-        for child in self.driver.list(prefix):
-            if child.endswith(("/_layers/", "/_uploads/")) and not is_repository:
-                is_repository = True
-                yield prefix.removeprefix(f"{layout.REPOSITORIES}/")
-            elif child.endswith("/") and "/_" not in child:
-                yield from self._repositories(child.rstrip("/"))
+    def _repositories(self, name: str) -> Iterator[str]:
+        children = list(self.driver.list(f"{layout.REPOSITORIES}/{name}".rstrip("/")))
+        if layout.is_name(name) and any(child.endswith(("/_layers/", "/_uploads/")) for child in children):
+            yield name
+        for child in children:
+            if child.endswith("/") and "/_" not in child:
+                yield from self._repositories(child.removeprefix(f"{layout.REPOSITORIES}/").rstrip("/"))
 
     def _below(self, prefix: str) -> Iterator[str]:
         """Yield the last segments of what lies below a prefix and has more below it."""

@@ -59,6 +59,7 @@ def listed(scheme: str, distribution: str) -> list[str]:
     result = CliRunner().invoke(program, ["drivers"])
     assert result.exit_code == 0
     rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert {len(row) for row in rows} == {4}
     return next(row for row in rows if row[:2] == [scheme, distribution])
 
 

@@ -223,6 +223,13 @@ def test_listing_into_a_pipe_that_is_closed_is_quiet(start: Start) -> None:
     assert process.wait() == 141
 
 
+def test_an_error_is_told_where_stdout_is_closed(start: Start) -> None:
+    """Without a stdout, errors and statuses are what they are."""
+    process = start("--bogus", program=("sh", "-c", 'exec "$@" >&-', "sh"))
+    assert pipe(process.stderr).read().startswith(b"layerstore: error: No such option")
+    assert process.wait() == 2
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_disk_under_stdout_is_a_failure(start: Start) -> None:
     """A listing that could not be written was not written."""

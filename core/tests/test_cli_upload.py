@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 import layerstore
 from layerstore import LayerService
+from layerstore.cli.invocation import Invocation
 from layerstore.cli.program import program
 from layerstore.cli.size import size
 from layerstore.observed import Call, Counts, ObservedDriver
@@ -215,12 +216,14 @@ def test_upload_without_a_repository_is_a_usage_error() -> None:
 
 
 def test_upload_names_its_store_and_digest_in_the_hint(url: str, file: str) -> None:
-    """What was said on the command line is said again to resume, but for options in the store's URL."""
-    arguments = ("--repo", "a", "--digest", WRONG, "--verify", "reread", "--store", "memory://x?key=secret")
-    first = run("upload", file, *arguments[:-2]).stderr.splitlines()[0]
-    assert first.endswith(f" --digest {WRONG} --verify reread")
-    assert run("upload", file, "--repo", "a", "--store", url).stderr.endswith(f" --store {url}\n")
-    assert "secret" not in run("upload", file, *arguments).stderr
+    """What was said on the command line is said again to resume."""
+    result = run("upload", file, "--repo", "a", "--digest", WRONG, "--verify", "reread", "--store", url)
+    assert result.stderr.splitlines()[0].endswith(f" --digest {WRONG} --verify reread --store {url}")
+
+
+def test_no_hint_shows_the_options_of_a_store() -> None:
+    """A credential may be among them."""
+    assert Invocation(store="memory://x?key=secret").command("layers") == "layerstore layers --store memory://x"
 
 
 def test_upload_of_a_name_like_an_option(store: LayerService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,25 +158,13 @@ def watch_updates(monkeypatch: pytest.MonkeyPatch, action: Callable[[Buffer], ob
     monkeypatch.setattr(kind, "update", watched)
 
 
-def test_hashing_lags_behind_by_no_more_than_the_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hashing_lags_behind_by_no_more_than_the_backlog() -> None:
     """Before a block too many is begun the first one is finished: its buffer can come round again."""
-    begun, allowed = [], threading.Semaphore(0)
-
-    def wait(data: Buffer) -> None:
-        begun.append(len(memoryview(data)))
-        allowed.acquire()
-
-    watch_updates(monkeypatch, wait)
     hashing = HashCursor()
-    for size in range(1, BACKLOG + 1):
-        hashing.start(DATA[:size])
-    later = threading.Thread(target=hashing.start, args=(DATA[: BACKLOG + 1],))
-    later.start()
-    assert hashing.offset == sum(range(1, BACKLOG + 1))
-    allowed.release(BACKLOG + 1)
-    later.join(20)
-    hashing.settle()
-    assert begun == list(range(1, BACKLOG + 2))
+    for at in range(0, 6 * BLOCK, BLOCK):
+        hashing.start(DATA[at : at + BLOCK])
+        assert len(hashing._running) <= BACKLOG
+    check(hashing, DATA)
 
 
 def test_a_buffer_does_not_come_round_before_its_time() -> None:
@@ -198,6 +186,16 @@ def test_no_more_marks_are_kept_than_a_document_holds(count: int) -> None:
     recent = [offset for offset, _ in hashing.marks()][-RECENT:]
     assert recent == list(range(max(1, count - RECENT + 1), count + 1))
     check(hashing, DATA[:count])
+
+
+def test_of_older_marks_every_second_is_kept() -> None:
+    """When there are more than there may be, and not before."""
+    hashing = HashCursor()
+    for at in range(MARKS):
+        hashing.feed(DATA[at : at + 1])
+        hashing.settle()
+    older, recent = MARKS - RECENT, list(range(MARKS - RECENT + 1, MARKS + 1))
+    assert [offset for offset, _ in hashing.marks()] == [*range(1, older, 2), *recent]
 
 
 def test_marks_are_kept_where_the_cursor_was_cut_back_to() -> None:

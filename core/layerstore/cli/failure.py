@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,10 +22,15 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 def report(error: BaseException, invocation: Invocation) -> int:
     """Tell of an error, and return the exit status."""
-    if isinstance(error, BrokenPipeError):
-        _silence()
-        return BROKEN_PIPE
-    status, message = _status(error), one_line(_sentence(error))
+    status = _status(error)
+    if status != BROKEN_PIPE:
+        _tell(error, status, invocation)
+    _let_go()
+    return status
+
+
+def _tell(error: BaseException, status: int, invocation: Invocation) -> None:
+    message = one_line(_sentence(error))
     hints = [one_line(note) for note in getattr(error, "__notes__", ())]
     fields: dict[str, object] = {"error": _name(error), "message": message, "exit": status, "hints": hints}
     text = "\n".join([f"layerstore: error: {message}", *hints])
@@ -33,7 +39,6 @@ def report(error: BaseException, invocation: Invocation) -> int:
         fields, text = {**fields, "traceback": trace}, trace + text
     with suppress(OSError):  # stderr is gone too: the status alone has to tell
         invocation.say("error", text, **fields)
-    return status
 
 
 @contextmanager
@@ -59,6 +64,8 @@ class _Told(logging.Handler):
 
 
 def _status(error: BaseException) -> int:
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
     if isinstance(error, Stopped):
         return error.status
     return error.exit_code if isinstance(error, click.ClickException) else 1
@@ -79,8 +86,10 @@ def _sentence(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
-def _silence() -> None:
-    """Let the interpreter's own flush of stdout and stderr, at exit, meet no broken pipe."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
-        os.dup2(nowhere, descriptor)
+def _let_go() -> None:
+    """Drop what stdout and stderr hold and nobody takes: the interpreter would fail once more over it, at exit."""
+    for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, AttributeError):  # AttributeError: None, for what was closed from the start
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

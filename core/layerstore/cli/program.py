@@ -14,6 +14,7 @@ from layerstore.cli.fetch import fetch
 from layerstore.cli.flags import flags
 from layerstore.cli.invocation import Invocation
 from layerstore.cli.layers import layers
+from layerstore.cli.plugins import plugged
 from layerstore.cli.upload import upload
 from layerstore.cli.uploads import uploads
 
@@ -35,6 +36,14 @@ class Program(click.Group):
         except click.ClickException as error:  # words before the command that say nothing to the program itself
             status = report(error, invocation)
         sys.exit(status)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of our own commands, and of those that are plugged in."""
+        return sorted({*super().list_commands(ctx), *plugged()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command: our own before any that is plugged in."""
+        return super().get_command(ctx, cmd_name) or plugged().get(cmd_name)
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the command, and return the exit status."""

@@ -1,0 +1,70 @@
+"""Commands that other distributions and rooms bring: found by metadata, imported when one of them is run.
+
+An entry point in the group ``layerstore.commands``: its name is the command, its value a click command object.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from importlib.metadata import Distribution, EntryPoint
+from typing import Any
+
+import click
+
+GROUP = "layerstore.commands"
+
+
+class PluggedCommand(click.Command):
+    """A command that is imported when it is run, and not to be listed."""
+
+    def __init__(self, entry: EntryPoint) -> None:
+        super().__init__(entry.name, short_help=f"Provided by {_distribution(entry)}.")
+        self._entry = entry
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401  (click's)
+    ) -> click.Context:
+        """Import the command, and have it read its part of the command line."""
+        return self._imported().make_context(info_name, args, parent, **extra)
+
+    def _imported(self) -> click.Command:
+        try:
+            found = self._entry.load()
+        except (Exception, SystemExit) as error:
+            raise self._refused(f"{type(error).__name__}: {error}{self._hint(error)}") from error
+        if not isinstance(found, click.Command):
+            raise self._refused(f"{self._entry.value} is no click command")
+        return found
+
+    def _refused(self, detail: str) -> click.ClickException:
+        return click.ClickException(f"command {self.name!r} of {_distribution(self._entry)} does not load: {detail}")
+
+    def _hint(self, error: BaseException) -> str:
+        """Say how to install what is missing, where the distribution has an extra of the command's name."""
+        extras = self._entry.dist.metadata.get_all("Provides-Extra") or () if self._entry.dist else ()
+        missing = isinstance(error, ModuleNotFoundError) and self.name in extras
+        return f"; pip install '{_distribution(self._entry)}[{self.name}]'" if missing else ""
+
+
+def plugged() -> dict[str, PluggedCommand]:
+    """Return every command that is installed, by name; of two of one name, the first on ``sys.path``. Imports none."""
+    found: dict[str, PluggedCommand] = {}
+    for distribution in importlib.metadata.distributions():
+        for entry in _entries(distribution):
+            found.setdefault(entry.name, PluggedCommand(entry))
+    return found
+
+
+def _entries(distribution: Distribution) -> list[EntryPoint]:
+    try:
+        return list(distribution.entry_points.select(group=GROUP))
+    except Exception:  # noqa: BLE001  (a distribution whose metadata is damaged brings nothing, and is none of ours)
+        return []
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "an unknown distribution"
