@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from layerstore.driver import Driver, Reader, Stat, Writer, call_driver
-from layerstore.errors import InvalidOffsetError, InvalidPathError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, InvalidOffsetError, InvalidPathError, PathNotFoundError
 from layerstore.keys import check_key, check_prefix
 
 if TYPE_CHECKING:
@@ -65,13 +65,14 @@ class CheckedDriver(Driver):
         Raises:
             PathNotFoundError: nothing under the key.
         """
-        with self.open_reader(key) as reader:
-            data = bytearray(min(reader.size, limit))
-            done = 0
-            with memoryview(data) as view:
-                while done < len(data):
-                    done += reader.readinto(view[done:])
-            return bytes(data)
+        while True:
+            with self.open_reader(key) as reader:
+                try:
+                    return reader.read(min(reader.size, limit))
+                except BackendUnavailableError:
+                    if self.stat(key).version == reader.version:
+                        raise
+                    # else it was replaced meanwhile, and that version cannot be read any more (clause R4)
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""

@@ -45,6 +45,7 @@ class HashCursor:
     def __init__(self, marks: Iterable[tuple[int, Hasher]] = ()) -> None:
         """Go on from the last of ``marks``, pairs of an offset in bytes and the state there, in ascending order."""
         self._marks = [(0, sha256.new()), *marks]
+        self._hashed = 0
         self._pending = bytearray()
         self._running: deque[Future[None]] = deque()
         self._worker: ThreadPoolExecutor | None = None
@@ -68,8 +69,14 @@ class HashCursor:
             self._worker = ThreadPoolExecutor(1, "layerstore-hash")
         if len(self._running) >= BACKLOG:
             self._wait(BACKLOG - 1)
-        self._hashed += len(data)
-        self._running.append(self._worker.submit(self._hash, data, self._hashed))
+        end = self._hashed + len(data)
+        try:
+            self._running.append(self._worker.submit(self._hash, data, end))
+        except RuntimeError:  # no thread is to be had: at a limit, or while the interpreter ends
+            self._worker = None
+            self._wait()
+            self._hash(data, end)
+        self._hashed = end
 
     def settle(self) -> None:
         """Wait until everything covered is hashed."""

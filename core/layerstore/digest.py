@@ -27,29 +27,35 @@ class Digest:
     algorithm: str
     hex: str
 
+    def __post_init__(self) -> None:
+        """Refuse, however it was made, what is no digest.
+
+        Raises:
+            InvalidDigestError: not as many hex digits in lower case as the algorithm makes.
+            TarSumVersionUnsupportedError: a tarsum of another version than ``tarsum.v1+sha256``.
+            UnsupportedDigestError: another algorithm.
+        """
+        if self.algorithm.startswith("tarsum") and self.algorithm != TARSUM:
+            raise TarSumVersionUnsupportedError(str(self), f"of the tarsums only {TARSUM} is verified")
+        length = 64 if self.algorithm == TARSUM else HEX_LENGTHS.get(self.algorithm)
+        if length is None:
+            raise UnsupportedDigestError(str(self), f"not one of {', '.join(HEX_LENGTHS)}, {TARSUM}")
+        if len(self.hex) != length or not _HEX.match(self.hex):
+            raise InvalidDigestError(str(self), f"{self.algorithm} takes {length} hex digits in lower case")
+
     @classmethod
     def parse(cls, text: "str | Digest") -> "Digest":
         """Read a digest.
 
         Raises:
-            InvalidDigestError: not ``algorithm:hex`` in lower case with as many digits as the algorithm makes.
-            TarSumVersionUnsupportedError: a tarsum of another version than ``tarsum.v1+sha256``.
-            UnsupportedDigestError: another algorithm.
+            InvalidDigestError: not ``algorithm:hex``, or not in order; see :meth:`__post_init__`.
         """
         if isinstance(text, Digest):
             return text
         match = _GRAMMAR.match(text)
         if match is None:
             raise InvalidDigestError(text)
-        algorithm, encoded = match["algorithm"], match["encoded"]
-        if algorithm.startswith("tarsum") and algorithm != TARSUM:
-            raise TarSumVersionUnsupportedError(text, f"of the tarsums only {TARSUM} is verified")
-        length = 64 if algorithm == TARSUM else HEX_LENGTHS.get(algorithm)
-        if length is None:
-            raise UnsupportedDigestError(text, f"not one of {', '.join(HEX_LENGTHS)}, {TARSUM}")
-        if len(encoded) != length or not _HEX.match(encoded):
-            raise InvalidDigestError(text, f"{algorithm} takes {length} hex digits in lower case")
-        return cls(algorithm, encoded)
+        return cls(match["algorithm"], match["encoded"])
 
     @property
     def is_tarsum(self) -> bool:

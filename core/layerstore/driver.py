@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import index
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
@@ -81,9 +82,10 @@ class _Handle:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: size}.get(whence)
         if base is None:
             raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
-        if base + offset < 0:
-            raise InvalidOffsetError(self.key, f"seek to {base + offset}", self.scheme)
-        self._position = base + offset
+        target = base + index(offset)
+        if target < 0:
+            raise InvalidOffsetError(self.key, f"seek to {target}", self.scheme)
+        self._position = target
         return self._position
 
 
@@ -111,32 +113,34 @@ class Reader(_Handle, io.RawIOBase):
         """Give back what the reader holds. Called once, and never raises; the author's part."""
 
     def readinto(self, buffer: Buffer) -> int:
-        """Read up to ``len(buffer)`` bytes; 0 only at the end of the object, or into an empty buffer.
+        """Fill ``buffer``, and return how many bytes it took: fewer than its length only at the end of the object.
 
         Raises:
             BackendUnavailableError: the object turned out shorter than its size: no short read in silence.
         """
         self._check_open()
-        with memoryview(buffer) as whole, whole.cast("B") as view:
-            wanted = min(len(view), self.size - self._position)
-            if wanted <= 0:
+        with memoryview(buffer) as whole:
+            if not whole.nbytes:
                 return 0
-            count = call_driver(self.scheme, self.key, self.read_at, self._position, view[:wanted])
-        if count <= 0:
-            detail = f"ends at byte {self._position} of {self.size}"
-            raise BackendUnavailableError(self.key, detail, self.scheme)
-        self._position += count
-        return count
+            with whole.cast("B") as view:
+                return self._fill(view[: max(0, self.size - self._position)])
+
+    def _fill(self, view: memoryview) -> int:
+        """Fill a view, however few bytes the author's part gives at a time: callers take a short read for the end."""
+        done = 0
+        while done < len(view):
+            at = self._position + done
+            count = call_driver(self.scheme, self.key, self.read_at, at, view[done:])
+            if count <= 0:
+                raise BackendUnavailableError(self.key, f"ends at byte {at} of {self.size}", self.scheme)
+            done += count
+        self._position += done
+        return done
 
     def readall(self) -> bytes:
         """Read from the position to the end."""
         self._check_open()
-        data = bytearray(max(0, self.size - self._position))
-        with memoryview(data) as view:
-            done = 0
-            while done < len(data):
-                done += self.readinto(view[done:])
-        return bytes(data)
+        return self.read(max(0, self.size - self._position))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to an offset in bytes, beyond the end too; costs no read.
@@ -216,13 +220,14 @@ class Writer(_Handle, ABC):
     def write(self, data: Buffer) -> int:
         """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept."""
         self._check_open()
-        with memoryview(data) as whole, whole.cast("B") as view:
-            count = len(view)
-            if count:
+        with memoryview(data) as whole:
+            if not whole.nbytes:
+                return 0
+            with whole.cast("B") as view:
                 call_driver(self.scheme, self.key, self.write_at, self._position, view)
-        self._position += count
-        self.size = max(self.size, self._position) if count else self.size
-        return count
+                self._position += len(view)
+                self.size = max(self.size, self._position)
+                return len(view)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to an offset in bytes, beyond the end too.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from layerstore import layout, links
 from layerstore.digest import Digest
-from layerstore.errors import LayerInvalidDigestError, LayerInvalidSizeError
+from layerstore.errors import InvalidArchiveError, InvalidDigestError, LayerInvalidDigestError, LayerInvalidSizeError
 from layerstore.spool import Spool, measure
 
 if TYPE_CHECKING:
@@ -56,16 +56,16 @@ def verify_and_move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wante
 class Moved:
     """An upload whose data has become a blob already: a finish was cut off, or is under way elsewhere."""
 
-    def __init__(self, driver: CheckedDriver, name: str, blobs: dict[Digest, int]) -> None:
+    def __init__(self, driver: CheckedDriver, keys: UploadKeys, blobs: dict[Digest, int]) -> None:
         """Hold the blobs it may have become, by canonical digest, with their sizes in bytes."""
         self._driver = driver
-        self._name = name
+        self._keys = keys
         self._blobs = blobs
 
     @property
     def size(self) -> int:
-        """Bytes of the blob; of the first, where a finish that lost a race has left its intent too."""
-        return next(iter(self._blobs.values()))
+        """Bytes of the blob; where an earlier finish has left its intent too, of the larger: uploads never shrink."""
+        return max(self._blobs.values())
 
     def verify(self, wanted: Digest, size: int | None) -> Digest:
         """Return the blob that is what is asked for, having read it back.
@@ -73,18 +73,29 @@ class Moved:
         Raises:
             LayerInvalidDigestError: none of them is.
             LayerInvalidSizeError: it is of another size.
+            LayerExistsError: a tarsum that other bytes have in this repository.
+            InvalidArchiveError: a tarsum, of what is no tar archive.
+            PathNotFoundError: the upload is gone.
         """
+        failures: list[LayerInvalidDigestError | InvalidArchiveError] = []
         for canonical, actual_size in self._blobs.items():
-            if wanted.algorithm == "sha256" and wanted != canonical:
+            try:
+                self._read_back(canonical, canonical)
+                self._read_back(canonical, wanted)
+            except (LayerInvalidDigestError, InvalidArchiveError) as error:
+                failures.append(error)
                 continue
-            if all(self._read_back(canonical, digest) == digest for digest in {canonical, wanted}):
-                check_size(size, actual_size)
-                return canonical
-        raise LayerInvalidDigestError(str(wanted), str(next(iter(self._blobs))))
+            check_size(size, actual_size)
+            links.check_free(self._driver, self._keys.name, wanted, canonical)
+            self._driver.stat(self._keys.started_at)  # cancelled, or finished elsewhere, it is not linked once more
+            return canonical
+        raise failures[-1]
 
-    def _read_back(self, canonical: Digest, wanted: Digest) -> Digest:
+    def _read_back(self, canonical: Digest, wanted: Digest) -> None:
         with self._driver.open_reader(layout.blob(canonical)) as reader:
-            return measure(reader, wanted)
+            actual = measure(reader, wanted)
+        if actual != wanted:
+            raise LayerInvalidDigestError(str(wanted), str(actual))
 
 
 def find_moved(driver: CheckedDriver, keys: UploadKeys) -> Moved | None:
@@ -93,11 +104,14 @@ def find_moved(driver: CheckedDriver, keys: UploadKeys) -> Moved | None:
         return None
     blobs: dict[Digest, int] = {}
     for key in driver.list(keys.intents):
-        canonical = Digest("sha256", key.rpartition("/")[2])
+        try:
+            canonical = Digest("sha256", key.rpartition("/")[2])
+        except InvalidDigestError:
+            continue  # not ours
         stat = driver.find(layout.blob(canonical))
         if stat is not None:
             blobs[canonical] = stat.size
-    return Moved(driver, keys.name, blobs) if blobs else None
+    return Moved(driver, keys, blobs) if blobs else None
 
 
 def remove(driver: CheckedDriver, keys: UploadKeys) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from layerstore import layout, links
 from layerstore.digest import Digest, FSLayer
-from layerstore.errors import LayerClosedError, PathNotFoundError, UnknownLayerError
+from layerstore.errors import BackendUnavailableError, LayerClosedError, PathNotFoundError, UnknownLayerError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from layerstore.checked import CheckedDriver
-    from layerstore.driver import Reader
 
 
 class Layer(io.RawIOBase):
@@ -25,8 +24,10 @@ class Layer(io.RawIOBase):
     Seeking to the end costs no read. One thread at a time; closing it does nothing to the store.
     """
 
-    def __init__(self, name: str, digest: Digest, canonical: Digest, created_at: datetime, reader: Reader) -> None:
-        """Wrap a reader of the layer's blob."""
+    def __init__(
+        self, driver: CheckedDriver, name: str, digest: Digest, canonical: Digest, created_at: datetime
+    ) -> None:
+        """Open the layer's blob."""
         super().__init__()
         self.name = name
         """The repository it was fetched from."""
@@ -36,9 +37,10 @@ class Layer(io.RawIOBase):
         """Its sha256."""
         self.created_at = created_at
         """When it was linked into the repository; aware, in UTC."""
-        self.size = reader.size
+        self._driver = driver
+        self._reader = driver.open_reader(layout.blob(canonical))
+        self.size = self._reader.size
         """Bytes."""
-        self._reader = reader
 
     def readinto(self, buffer: Buffer) -> int:
         """Read up to ``len(buffer)`` bytes; 0 only at the end.
@@ -47,12 +49,16 @@ class Layer(io.RawIOBase):
             LayerClosedError: the layer is closed.
         """
         self._check_open()
-        return self._reader.readinto(buffer)
+        try:
+            return self._reader.readinto(buffer)
+        except BackendUnavailableError:
+            if not self._reopened():
+                raise
+            return self._reader.readinto(buffer)
 
     def readall(self) -> bytes:
         """Read from the position to the end."""
-        self._check_open()
-        return self._reader.readall()
+        return self.read(max(0, self.size - self.tell()))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to an offset in bytes, beyond the end too.
@@ -82,6 +88,13 @@ class Layer(io.RawIOBase):
         if hasattr(self, "_reader"):  # else the constructor failed
             self._reader.close()
 
+    def _reopened(self) -> bool:
+        """Go on in the blob that has replaced this one, if one has: the same layer once more, so the same bytes."""
+        stale, self._reader = self._reader, self._driver.open_reader(layout.blob(self.canonical))
+        self._reader.seek(stale.tell())
+        stale.close()
+        return self._reader.version != stale.version
+
     def _check_open(self) -> None:
         if self.closed:
             raise LayerClosedError(f"layer {self.digest}")
@@ -100,7 +113,7 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
     if canonical is not None:
         try:
             created_at = driver.stat(layout.link(name, digest)).modified
-            return Layer(name, digest, canonical, created_at, driver.open_reader(layout.blob(canonical)))
+            return Layer(driver, name, digest, canonical, created_at)
         except PathNotFoundError:
             pass
     raise UnknownLayerError(name, FSLayer(str(digest)))

@@ -140,9 +140,10 @@ class LayerService:
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
-        if self.driver.find(keys.started_at) is None:
+        known = self.driver.find(keys.started_at) is not None
+        finish.remove(self.driver, keys)  # also what an earlier one has left, that was cut off
+        if not known:
             raise LayerUploadUnknownError(name, uuid)
-        finish.remove(self.driver, keys)
 
     def mount(self, name: str, digest: Digest | str, *, source: str) -> Layer:
         """Link a layer of the repository ``source`` into another one, and return it; no bytes are copied.
@@ -156,7 +157,7 @@ class LayerService:
         layout.check_name(name)
         with self.fetch(source, wanted) as layer:
             canonical = layer.canonical
-        for each in {canonical: None, wanted: None}:
+        for each in {wanted: None, canonical: None}:
             links.write(self.driver, name, each, canonical)
         return self.fetch(name, wanted)
 
@@ -216,10 +217,11 @@ class LayerService:
     def _content(self, keys: UploadKeys, spool: Spool) -> Spool | Moved:
         """Find out what there is to go on with: after the writer was opened, so that nothing can have gone since."""
         moved = finish.find_moved(self.driver, keys) if spool.version is None else None
-        lost = spool.version is None and moved is None and next(self.driver.list(keys.intents), None) is not None
-        if lost or self.driver.find(keys.started_at) is None:
+        if self.driver.find(keys.started_at) is None:
             finish.remove(self.driver, keys)
             raise LayerUploadUnknownError(keys.name, keys.uuid)
+        if spool.version is None and moved is None and next(self.driver.list(keys.intents), None) is not None:
+            raise LayerUploadUnknownError(keys.name, keys.uuid)  # its blob is gone
         if moved is None:
             return spool
         spool.release()
@@ -230,6 +232,7 @@ class LayerService:
             text = self.driver.get(keys.started_at, 64).decode("ascii", "replace")
             return datetime.fromisoformat(text).astimezone(UTC)
         except PathNotFoundError:
+            self.driver.delete(keys.prefix)  # what a cancel or finish has left, that was cut off
             raise LayerUploadUnknownError(keys.name, keys.uuid) from None
         except (ValueError, OverflowError):
             return self.driver.stat(keys.started_at).modified
@@ -264,4 +267,5 @@ class LayerService:
             yield UploadInfo(name, uuid, stat.size, started_at, stat.modified)
             return
         moved = finish.find_moved(self.driver, keys)
-        yield UploadInfo(name, uuid, moved.size if moved else 0, started_at, started_at)
+        if self.driver.find(keys.started_at) is not None:  # else it was finished since
+            yield UploadInfo(name, uuid, moved.size if moved else 0, started_at, started_at)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from layerstore import uploadstate
 from layerstore.cursor import OVERLAP, HashCursor, buffers
 from layerstore.digest import Digest
-from layerstore.errors import DriverError, FencedError
+from layerstore.errors import BackendUnavailableError, DriverError, FencedError
 from layerstore.tarsum import tarsums
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Spool:
         self._keys = keys
         self._writer = driver.open_writer(keys.data)
         self._saved: tuple[str | None, int] = (None, 0)
+        self._certain = True  # until a write ends in an error, or is interrupted: then less is known of the size
         try:
             self._cursor = HashCursor(self._load())
         except BaseException:
@@ -97,8 +98,8 @@ class Spool:
             self._driver.put(self._keys.state, uploadstate.dump(version, states))
         except DriverError as error:
             log.warning("the hash state of upload %s was not saved: %s", self._keys.uuid, error)
-            return
-        self._saved = (version, states[-1][0])
+        else:
+            self._saved = (version, states[-1][0])
         if self._driver.find(self._keys.started_at) is None:  # then what was put must go again
             raise FencedError(self._keys.data, "the upload is gone", self._driver.scheme)
 
@@ -111,7 +112,7 @@ class Spool:
         with self._doubting():
             if verify == "reread":
                 self._cursor.cut(0)
-            if self._cursor.offset < self.size:
+            if self._cursor.offset < self.size or not self._certain:
                 self._catch_up()
             return self._cursor.digest()
 
@@ -132,10 +133,13 @@ class Spool:
 
     def _open_reader(self, offset: int) -> Reader:
         reader = self._driver.open_reader(self._keys.data, offset)
-        if (reader.version, reader.size) != (self._writer.version, self._writer.size):
-            reader.close()
+        if (reader.version, reader.size) == (self._writer.version, self.size):
+            return reader
+        reader.close()
+        if reader.version != self._writer.version:
             raise FencedError(self._keys.data, "the data is at another version", self._driver.scheme)
-        return reader
+        detail = f"{reader.size} bytes are stored, {self.size} were written"
+        raise BackendUnavailableError(self._keys.data, detail, self._driver.scheme)
 
     def _catch_up(self) -> None:
         with self._open_reader(self._cursor.offset) as reader:
@@ -143,7 +147,8 @@ class Spool:
                 count = reader.readinto(buffer)
                 if count == 0:
                     return
-                self._cursor.start(buffer[:count])
+                cover = self._cursor.start if count >= OVERLAP else self._cursor.feed
+                cover(buffer[:count])
 
     def _load(self) -> list[tuple[int, Hasher]]:
         version = self._writer.version
@@ -163,10 +168,10 @@ class Spool:
         """Cover nothing any more, if work with the cursor was cut off where nobody can say how far it had come."""
         try:
             yield
-        except DriverError:
-            raise
-        except BaseException:
-            self._cursor = HashCursor()
+        except BaseException as error:
+            self._certain = False
+            if not isinstance(error, DriverError):
+                self._cursor = HashCursor()
             raise
 
 

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from layerstore import finish, links
@@ -60,6 +61,7 @@ class LayerUpload(io.RawIOBase):
         self._position = content.size
         self._closed = False
         self._gone = False
+        self._fenced = False
         self._finished: set[Digest] = set()
 
     @property
@@ -77,12 +79,14 @@ class LayerUpload(io.RawIOBase):
             LayerClosedError: the upload is closed, or its data has already become a blob.
         """
         spool = self._spool()
-        with memoryview(data) as whole, whole.cast("B") as view:
-            constant = isinstance(whole.obj, bytes)  # else it is copied: what is hashed must be what is stored
-            for start in range(0, len(view), BLOCK):
-                block = view[start : start + BLOCK]
-                self._store(spool, block if constant else bytes(block))
-            return len(view)
+        start = self._position
+        try:
+            for block in _blocks(data):
+                self._store(spool, block)
+        except BaseException:
+            self._position = start  # so that writing it once more repeats nothing
+            raise
+        return self._position - start
 
     def read_from(self, stream: Any) -> int:  # noqa: ANN401  (whatever has readinto or read)
         """Write everything a binary stream still holds, and return how much; reading, hashing and writing overlap.
@@ -111,9 +115,10 @@ class LayerUpload(io.RawIOBase):
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}.get(whence)
         if base is None:
             raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
-        if base + offset < 0:
-            raise InvalidOffsetError(self._keys.data, f"seek to {base + offset}", self._driver.scheme)
-        self._position = base + offset
+        target = base + index(offset)
+        if target < 0:
+            raise InvalidOffsetError(self._keys.data, f"seek to {target}", self._driver.scheme)
+        self._position = target
         return self._position
 
     def tell(self) -> int:
@@ -175,15 +180,21 @@ class LayerUpload(io.RawIOBase):
             self._check_open()
             with self._owning():
                 canonical = self._become_blob(wanted, size)
-            for name in {canonical: None, wanted: None}:
+            for name in {wanted: None, canonical: None}:
                 links.write(self._driver, self.name, name, canonical)
             self._finished = {canonical, wanted}
         self._remove()
         return open_layer(self._driver, self.name, wanted)
 
     def cancel(self) -> None:
-        """Remove the upload and all it has stored. Again, or after ``finish``: does nothing."""
-        self._remove()
+        """Remove the upload and all it has stored. Again, or after ``finish``: does nothing.
+
+        A handle that was told that it is fenced is only closed: the upload is another's.
+        """
+        if self._fenced:
+            self._release()
+        else:
+            self._remove()
 
     def close(self) -> None:
         """Flush and close; the upload stays, to be resumed. Closing again, or after ``finish``, does nothing.
@@ -212,7 +223,8 @@ class LayerUpload(io.RawIOBase):
         return f"<LayerUpload {self.name} {self.uuid} {self.size} bytes>"
 
     def _store(self, spool: Spool, data: bytes | memoryview) -> None:
-        spool.store(self._position, data)
+        with self._owning():
+            spool.store(self._position, data)
         self._position += len(data)
 
     def _become_blob(self, wanted: Digest, size: int | None) -> Digest:
@@ -237,6 +249,7 @@ class LayerUpload(io.RawIOBase):
             yield
         except (FencedError, PathNotFoundError) as error:
             if self._driver.find(self._keys.started_at) is not None:
+                self._fenced = isinstance(error, FencedError)
                 raise
             self._remove()
             raise LayerUploadUnknownError(self.name, self.uuid) from error
@@ -261,6 +274,17 @@ class LayerUpload(io.RawIOBase):
     def _check_open(self) -> None:
         if self._closed:
             raise LayerClosedError(f"upload {self.uuid}")
+
+
+def _blocks(data: Buffer) -> Iterator[bytes | memoryview]:
+    """Yield a buffer's bytes in blocks that cannot change: what is hashed must be what is stored."""
+    with memoryview(data) as whole:
+        if not whole.nbytes:
+            return
+        with whole.cast("B") as view:
+            for start in range(0, len(view), BLOCK):
+                block = view[start : start + BLOCK]
+                yield block if isinstance(whole.obj, bytes) else bytes(block)
 
 
 def _filler(stream: Any) -> Callable[[memoryview], int | None]:  # noqa: ANN401  (as read_from)

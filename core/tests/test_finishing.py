@@ -221,8 +221,8 @@ def test_a_finish_is_done_in_this_order(store: LayerService, watch: Watch) -> No
         f"publish {here}/data",
         f"put {here}/intent/{hexdigits}",
         f"move {here}/data",
-        f"put layers/sha256/{hexdigits}/link",
         f"put layers/sha512/{NAMES['sha512'][7:]}/link",
+        f"put layers/sha256/{hexdigits}/link",
         f"delete {here}/startedat",
         f"delete {here}",
     ]
@@ -494,7 +494,8 @@ def test_a_moved_upload_is_not_finished_by_a_wrong_digest(
     upload = moved(store, watch)
     with pytest.raises(LayerInvalidDigestError) as caught:
         upload.finish(wanted)
-    assert (caught.value.digest, caught.value.actual) == (wanted, digest(ARCHIVE))
+    assert caught.value.digest == wanted
+    assert caught.value.actual in NAMES.values()
     assert not store.exists("a", digest(ARCHIVE))
     upload.finish(digest(ARCHIVE))
     check_layer(url, digest(ARCHIVE))

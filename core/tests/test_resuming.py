@@ -411,6 +411,7 @@ def test_an_upload_that_goes_while_it_is_resumed_is_unknown(
     reads.trap = ("open_writer", "/data", lambda: layerstore.open(url).cancel("a", keys.uuid))
     with pytest.raises(LayerUploadUnknownError):
         store.resume("a", keys.uuid)
+    store.cancel("a", keys.uuid)
     assert list(keys_below(raw, layout.ROOT)) == []
 
 
