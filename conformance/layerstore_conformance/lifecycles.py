@@ -49,6 +49,10 @@ class Life:
         """The digest of what was written."""
         return digest(bytes(self.content))
 
+    def abandon(self) -> None:
+        """Drop the handle, as a dying process does."""
+        self._upload = None
+
     def begin(self) -> None:
         """Begin the upload."""
         self._upload = self.service.upload(self.name)

@@ -66,7 +66,8 @@ def _origin(data: bytes, at: int) -> str:
         return "zeros"
     for match in _HEAD.finditer(data[max(0, at - BLOCK) : at + 2 * BLOCK]):
         start = max(0, at - BLOCK) + match.start()
-        offset = int(match[3], 16) + at - start
-        if start - BLOCK < at < start + BLOCK and offset >= 0:
-            return f"byte {offset} of payload {match[1].decode()}:{match[2].decode()}"
+        payload, offset = Payload(match[1].decode(), int(match[2])), int(match[3], 16) + at - start
+        # A head beside it proves nothing: another payload may begin, or go on elsewhere, in the middle of a block.
+        if offset >= 0 and payload.read(len(here[:8]), offset) == here[:8]:
+            return f"byte {offset} of payload {payload.label}:{payload.seed}"
     return repr(here[:16])

@@ -41,7 +41,13 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], s
     """Make the URL of a new store, by a name."""
     if request.param == "memory":
         return lambda name: f"memory://{tmp_path.name}-{name}"
-    return lambda name: f"local://{tmp_path}/{name}"
+    return lambda name: f"local:{new_directory(tmp_path / name)}"
+
+
+def new_directory(path: Path) -> Path:
+    """Make the root of a store, so that one cut off before its first call can be looked at too (clause E2)."""
+    path.mkdir()
+    return path
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

@@ -1,4 +1,4 @@
-"""Commands that are plugged in: one that is broken breaks itself alone, and none is imported but the one that is run."""
+"""Commands that other distributions bring: listed unimported, run by name, and broken for themselves only."""
 
 import sys
 from importlib.metadata import EntryPoint

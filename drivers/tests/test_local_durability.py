@@ -74,8 +74,12 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
     watch("mkdir", lambda name, *_, dir_fd=None: ("mkdir", os.path.join(_path(dir_fd), name)))
     watch("unlink", lambda name, dir_fd: ("unlink", os.path.join(_path(dir_fd), name)))
     watch("rmdir", lambda name, dir_fd: ("rmdir", os.path.join(_path(dir_fd), name)))
-    watch("rename", lambda a, b, src_dir_fd, dst_dir_fd: ("rename", f"{_path(src_dir_fd)}/{a}", f"{_path(dst_dir_fd)}/{b}"))
+    watch("rename", _rename)
     return disk
+
+
+def _rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> Event:
+    return "rename", os.path.join(_path(src_dir_fd), source), os.path.join(_path(dst_dir_fd), target)
 
 
 def _new(driver: CheckedDriver) -> None:
@@ -219,16 +223,12 @@ STRACE = shutil.which("strace")
 
 
 @pytest.mark.skipif(
-    STRACE is None and "LAYERSTORE_CI" not in os.environ, reason="strace is not installed; the recorded calls are tested"
+    STRACE is None and "LAYERSTORE_CI" not in os.environ,
+    reason="strace is not installed; the recorded calls are tested",
 )
 def test_the_kernel_sees_sync_rename_sync(tmp_path: Path) -> None:
     """As the system calls go: the data, the rename, the directory, and first of all the directory's own name (C4)."""
-    code = "import pathlib; from layerstore_drivers.local import LocalDriver as D; D(pathlib.Path('root')).put('d/k', b'x')"
-    trace = tmp_path / "trace"
-    command = [str(STRACE), "-f", "-y", "-e", "trace=fsync,/rename,/mkdir", "-o", str(trace), sys.executable, "-c", code]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run(command, cwd=tmp_path, env=env, check=True, timeout=60)
-    calls = [line for line in trace.read_text().splitlines() if "fsync" in line or ("root" in line and "__pycache__" not in line)]
+    calls = _traced(tmp_path, "from layerstore_drivers.local import LocalDriver as D; D(Path('root')).put('d/k', b'x')")
     where = [
         next(number for number, line in enumerate(calls) if re.search(pattern, line))
         for pattern in (r'mkdir.*"d"', r"fsync\(\d+<[^>]*/tmp/", r'rename.*"k"')
@@ -237,3 +237,13 @@ def test_the_kernel_sees_sync_rename_sync(tmp_path: Path) -> None:
     assert data < renamed
     assert any(re.search(r"fsync\(\d+<[^>]*/root>", line) for line in calls[made:renamed])
     assert any(re.search(r"fsync\(\d+<[^>]*/root/d>", line) for line in calls[renamed:])
+
+
+def _traced(where: Path, code: str) -> list[str]:
+    """Run code in a process under strace, and return its syncs, renames and makings of directories."""
+    trace = where / "trace"
+    options = ["-f", "-y", "-e", "trace=fsync,/rename,/mkdir", "-o", str(trace)]
+    command = [str(STRACE), *options, sys.executable, "-c", f"from pathlib import Path; {code}"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(command, cwd=where, env=env, check=True, timeout=60)
+    return trace.read_text().splitlines()

@@ -131,7 +131,7 @@ class Area:
         return record.OwnRecord(fd, made)
 
     def remove_record(self, name: str) -> None:
-        """Unlink a record, which fences its writer."""
+        """Unlink a record."""
         with closing_fd(self.make(RECORDS)) as directory:
             os.unlink(name, dir_fd=directory)
 

@@ -19,6 +19,8 @@ def fence(tree: Tree, area: Area, key: str) -> None:
         return
     # Its lock, too: the writer may be about to write in place, and not have looked yet whether it may.
     with closing_fd(fd), Lock(fd):
+        # First of all: were anything to fail half way, the writer must not go on with bytes that have been cut off.
+        record.disown(fd)
         found = record.read(fd)
         if found:
             _cut_off(tree, key, found.state)

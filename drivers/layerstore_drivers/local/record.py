@@ -1,9 +1,9 @@
 """A writer's record: who owns a key, and how much of the object has been flushed.
 
 Only a key with an open writer has one, or with a writer that was killed. It lies in the private area under a hash of
-the key, so that it needs no room in the key's own directory. Whoever unlinks it has fenced the writer; a writer asks
-the descriptor it holds whether that has happened. Readers take from it where the object ends, for a writer appends in
-place.
+the key, so that it needs no room in the key's own directory. Whoever cuts off its last byte has fenced the writer, and
+unlinks it then; a writer asks the descriptor it holds whether that has happened. Readers take from it where the object
+ends, for a writer appends in place.
 
 Two slots hold the state, written in turn and each within one disk block: a write that is cut off leaves the other.
 """
@@ -64,10 +64,17 @@ def read(fd: int) -> Record | None:
     data = os.pread(fd, _LONGEST, 0)
     states = [state for at in (0, BLOCK) if (state := _decode(data[at : at + _SLOT.size]))]
     try:
-        session, key, end = data[_OWNER:].decode("ascii").split("\n")
+        session, key = data[_OWNER:].decode("ascii").splitlines()
     except ValueError:
         return None
-    return Record(max(states), session, key) if states and not end else None
+    return Record(max(states), session, key) if states else None
+
+
+def disown(fd: int) -> None:
+    """Fence the writer of a record, which still says what is published; needs no space and is not made durable."""
+    size = os.fstat(fd).st_size
+    if size > _OWNER and os.pread(fd, 1, size - 1) == b"\n":
+        os.ftruncate(fd, size - 1)
 
 
 def encode(record: Record) -> bytes:
@@ -103,6 +110,7 @@ class OwnRecord(Lock):
         """Take over the descriptor of the record's file, open for reading and writing."""
         super().__init__(fd)
         self.key = record.key
+        self._size = len(encode(record))
         self._state = record.state
 
     def __enter__(self) -> None:
@@ -114,7 +122,8 @@ class OwnRecord(Lock):
     @property
     def owned(self) -> bool:
         """Whether no one has fenced the writer: for longer than a moment only while it, or its key, is locked."""
-        return os.fstat(self.fd).st_nlink > 0
+        status = os.fstat(self.fd)
+        return status.st_nlink > 0 and status.st_size == self._size
 
     def tell(self, inode: int, size: int, mtime_ns: int) -> None:
         """Say what is published from now on, to every reader at once; not durably, and nothing being in growth."""

@@ -1,0 +1,140 @@
+"""What a scenario is given: a store of its own, fresh handles on it, payloads, and sizes for the profile."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from layerstore import LayerService, open_driver
+from layerstore.checked import CheckedDriver
+from layerstore.observed import Call, ObservedDriver
+from layerstore_conformance.payloads import Payload, difference
+from layerstore_conformance.prefixed import PrefixedDriver
+
+if TYPE_CHECKING:
+    from layerstore import Verify
+    from layerstore.driver import Driver
+    from layerstore_conformance.harness import Harness
+    from layerstore_conformance.scenario import Profile
+
+ROOT = "layerstore-conformance"
+"""Everything the suite stores lies below this, but for the few keys that must be as long as a key may be."""
+
+TRACE = 40
+"""Driver calls kept for the report of a failure."""
+
+Wrap = Callable[["Driver"], "Driver"]
+"""Puts something in front of a driver."""
+
+
+class Context:
+    """One scenario's own store, in the backend of the driver under test."""
+
+    def __init__(
+        self, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
+    ) -> None:
+        """Open the driver; ``wrap`` is put in front of every handle, for the proof."""
+        self.harness = harness
+        self.seed = seed
+        self.profile = profile
+        self.random = random.Random(seed)
+        self.prefix = f"{ROOT}/{uuid.uuid4().hex}"
+        self.trace: deque[str] = deque(maxlen=TRACE)
+        """The last driver calls, oldest first."""
+        self.notes: list[str] = []
+        """What the scenario said it was doing."""
+        self._wrap = wrap
+        self._opened: list[CheckedDriver] = []
+        self.driver = self.open()
+        """A handle on the store; other handles by :meth:`open`."""
+        self.capabilities = self.driver.capabilities
+
+    def open(self) -> CheckedDriver:
+        """Open a fresh handle on the scenario's store: what was done is looked at through another one."""
+        driver: Driver = self.harness.open()
+        scheme = driver.scheme if isinstance(driver, CheckedDriver) else type(driver).__name__
+        if self._wrap is not None:
+            driver = self._wrap(driver)
+        front = CheckedDriver(PrefixedDriver(ObservedDriver(driver, self), self.prefix), scheme)
+        self._opened.append(front)
+        return front
+
+    def bare(self) -> CheckedDriver:
+        """Open a fresh handle on the whole backend, without the scenario's prefix; what it stores, it takes away."""
+        return self._bare(self.harness.open())
+
+    def missing(self) -> CheckedDriver:
+        """Open a handle on the backend that there is not, for scenarios that need ``missing``."""
+        assert self.harness.missing is not None, "needs missing"
+        return self._bare(open_driver(self.harness.missing))
+
+    def _bare(self, driver: CheckedDriver) -> CheckedDriver:
+        wrapped = driver if self._wrap is None else self._wrap(driver)
+        front = CheckedDriver(ObservedDriver(wrapped, self), driver.scheme)
+        self._opened.append(front)
+        return front
+
+    def service(self, verify: Verify = "resume") -> LayerService:
+        """Open a fresh service on the scenario's store."""
+        return LayerService(self.open(), verify=verify)
+
+    def payload(self, label: str) -> Payload:
+        """Return bytes that say where they belong, of this scenario's seed."""
+        return Payload(label, self.seed)
+
+    def size(self, size: int) -> int:
+        """Return a size in bytes, or a number of repetitions, as large as the harness wants it; at least 1."""
+        return max(1, int(size * self.harness.scale))
+
+    def step(self, note: str) -> None:
+        """Say what is being done; the report of a failure tells it."""
+        self.notes.append(note)
+
+    def read(self, key: str) -> bytes:
+        """Read an object whole, through a fresh handle, and by the side door if there is one."""
+        data = self.open().get(key, 1 << 40)
+        if self.harness.side_door is not None and self._wrap is None:
+            beside = self.harness.side_door.read(f"{self.prefix}/{key}")
+            assert beside == data, f"by the side door: {difference(data, beside or b'')}"
+        return data
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return every key below a prefix, through a fresh handle."""
+        return list(_walk(self.open(), prefix))
+
+    def expect(self, key: str, content: bytes) -> None:
+        """Check through a fresh handle that an object holds exactly this."""
+        found = self.read(key)
+        assert found == content, f"{key}: {difference(content, found)}"
+
+    def same(self, found: bytes, expected: bytes, what: str) -> None:
+        """Check that bytes read by other means than :meth:`expect` are these."""
+        assert found == expected, f"{what}: {difference(expected, found)}"
+
+    def clean(self) -> list[str]:
+        """Take away everything below the prefix, and return what was still there afterwards."""
+        driver = self.harness.open()
+        driver.put(f"{self.prefix}/cleaning", b"")  # a backend that is made when first written to may not be there yet
+        driver.delete(self.prefix)
+        left = list(_walk(driver, self.prefix))
+        for each in [*self._opened, driver]:
+            each.close()
+        return left
+
+    def before(self, call: Call) -> None:
+        """Keep a driver call for the report."""
+        size = f" {call.size}" if call.size else ""
+        self.trace.append(f"{call.method} {call.key.removeprefix(self.prefix + '/')}{size}")
+
+    def after(self, call: Call, result: object) -> None:
+        """Keep no more than the call."""
+
+
+def _walk(driver: CheckedDriver, prefix: str) -> list[str]:
+    found: list[str] = []
+    for child in driver.list(prefix):
+        found += _walk(driver, child.rstrip("/")) if child.endswith("/") else [child]
+    return found

@@ -1,0 +1,113 @@
+"""Planted defects: drivers, and cores, of which one thing is wrong. The suite must find every one of them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from layerstore.passing import PassingDriver
+
+if TYPE_CHECKING:
+    from layerstore.driver import Driver
+
+Wrap = Callable[["Driver"], "Driver"]
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One thing that is wrong."""
+
+    id: str
+    """The class's or function's name, with dashes."""
+    title: str
+    """What is wrong, in one line."""
+    clauses: tuple[str, ...]
+    """The clauses it breaks."""
+    plant: Callable[[], AbstractContextManager[Wrap]]
+    """Plant it: what this yields is put in front of every handle while it is planted."""
+
+
+class DefectiveDriver(PassingDriver):
+    """Where a driver's defect is planted: ``memory`` is common to all handles while it is planted."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        """Pass on to ``inner``, but for what is wrong."""
+        super().__init__(inner)
+        self.memory = memory
+
+
+DriverT = TypeVar("DriverT", bound=DefectiveDriver)
+Core = Callable[[], Iterator[None]]
+_FOUND: dict[str, Defect] = {}
+_planted: list[str] = []
+
+
+def planted_now() -> tuple[str, ...]:
+    """Return the ids of the defects that are planted at the moment: another process must have them, too."""
+    return tuple(_planted)
+
+
+def planted(*clauses: str) -> Callable[[type[DriverT]], type[DriverT]]:
+    """Make a driver class a defect; its docstring's first line says what is wrong."""
+
+    def mark(driver: type[DriverT]) -> type[DriverT]:
+        @contextmanager
+        def plant() -> Iterator[Wrap]:
+            yield partial(_wrap, driver, {})
+
+        words = re.sub(r"(?<!^)(?=[A-Z])", "-", driver.__name__).lower()
+        _found(words, driver, clauses, plant)
+        return driver
+
+    return mark
+
+
+def planted_in_core(*clauses: str) -> Callable[[Core], Core]:
+    """Make a generator function that changes the core, yields, and changes it back a defect."""
+
+    def mark(change: Core) -> Core:
+        @contextmanager
+        def plant() -> Iterator[Wrap]:
+            with contextmanager(change)():
+                yield lambda driver: driver
+
+        _found(change.__name__.replace("_", "-"), change, clauses, plant)
+        return change
+
+    return mark
+
+
+def _wrap(kind: type[DefectiveDriver], memory: dict[str, Any], driver: Driver) -> Driver:
+    return kind(driver, memory)
+
+
+def _found(
+    name: str, where: object, clauses: tuple[str, ...], plant: Callable[[], AbstractContextManager[Wrap]]
+) -> None:
+    @contextmanager
+    def plant_by_name() -> Iterator[Wrap]:
+        _planted.append(name)
+        try:
+            with plant() as wrap:
+                yield wrap
+        finally:
+            _planted.remove(name)
+
+    _FOUND[name] = Defect(name, (inspect.getdoc(where) or "").partition("\n")[0], clauses, plant_by_name)
+
+
+@cache
+def defects() -> dict[str, Defect]:
+    """Return every defect there is, by id."""
+    from layerstore_conformance import defects as package
+
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(_FOUND.items()))

@@ -1,0 +1,126 @@
+"""Act from another process: a fresh interpreter with the scenario's store open, told what to do, and killed.
+
+Started with ``-m`` and not forked: a driver that keeps something in the process must not find it there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, cast
+
+from layerstore import open_driver
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.defect import defects, planted_now
+from layerstore_conformance.prefixed import PrefixedDriver
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from layerstore.driver import Driver
+    from layerstore_conformance.context import Context
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Elsewhere:
+    """Another process with a driver on a scenario's store; the scenario needs ``shared`` and ``url``.
+
+    ::
+
+        with Elsewhere(ctx) as there:
+            there.run(CheckedDriver.put, "key", b"from another process")
+            there.kill()
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        """Start the process, and open the store there, with whatever defects are planted here."""
+        self._pipe, theirs = Pipe()
+        command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
+        path = os.pathsep.join(filter(None, sys.path))
+        self._process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+        )
+        theirs.close()
+        self._pipe.send((ctx.harness.url, ctx.prefix, planted_now()))
+
+    def run(self, work: Callable[Concatenate[CheckedDriver, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something there, and return what comes of it; what is raised there is raised here.
+
+        ``work`` is a module's own function, or a method of the driver: it is named to the other process, not sent.
+        """
+        self._pipe.send((work, args, kwargs, False))
+        return cast("T", self._answer())
+
+    def hold(self, work: Callable[Concatenate[CheckedDriver, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Do something there, and keep there what comes of it, an open writer say, until the process ends."""
+        self._pipe.send((work, args, kwargs, True))
+        self._answer()
+
+    def kill(self) -> None:
+        """Kill the process on the spot, by SIGKILL: nothing is flushed, closed or collected."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipe.close()
+        self._process.wait()
+
+    def _answer(self) -> object:
+        try:
+            result, error = self._pipe.recv()
+        except EOFError:
+            raise AssertionError(f"the other process died, with {self._process.wait()}") from None
+        if error is not None:
+            raise error
+        return result
+
+
+def write(driver: CheckedDriver, key: str, parts: Sequence[tuple[int, bytes]], *, flush: bool) -> object:
+    """Write parts at their offsets, flush them or not, and return the writer."""
+    writer = driver.open_writer(key)
+    for offset, data in parts:
+        writer.seek(offset)
+        writer.write(data)
+    if flush:
+        writer.flush()
+    return writer
+
+
+def _serve(pipe: Connection) -> None:
+    """Do what comes through a pipe, until it is closed."""
+    url, prefix, planted = pipe.recv()
+    held = []
+    with ExitStack() as stack:
+        driver: Driver = open_driver(url)
+        for name in planted:
+            driver = stack.enter_context(defects()[name].plant())(driver)
+        front = CheckedDriver(PrefixedDriver(driver, prefix), "elsewhere")
+        while True:
+            try:
+                work, args, kwargs, hold = pipe.recv()
+            except EOFError:
+                return
+            try:
+                result = work(front, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001  (it is raised in the process that asked)
+                pipe.send((None, error))
+                continue
+            if hold:
+                held.append(result)
+            pipe.send((None if hold else result, None))
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])))

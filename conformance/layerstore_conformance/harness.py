@@ -1,0 +1,92 @@
+"""The harness: how the suite gets at the driver under test, and what it may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Protocol
+
+from layerstore import StoreURL, open_driver, sha256
+from layerstore.checked import CheckedDriver
+from layerstore.driver import call_driver
+from layerstore.registry import Registry
+
+if TYPE_CHECKING:
+    from layerstore.driver import Capabilities, Driver
+
+
+class SideDoor(Protocol):
+    """A way to look at the backend without the driver under test."""
+
+    def read(self, key: str) -> bytes | None:
+        """Return the bytes of an object; None if there is none."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield every key below a prefix, of objects only."""
+
+
+class Harness:
+    """What an author gives the suite. With a URL alone everything essential runs.
+
+    ::
+
+        Harness("mystore://bucket")                             # opens it anew whenever a fresh handle is asked for
+        Harness(factory=lambda: MyDriver(connection))           # no URL: scenarios with a second process are skipped
+        Harness("mystore://bucket", side_door=RawBucket(...))   # observations through the backend's own tools
+
+    The backend may hold other things: every scenario has a random prefix to itself, and leaves nothing below it.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        factory: Callable[[], Driver] | None = None,
+        side_door: SideDoor | None = None,
+        missing: str | None = None,
+        scale: float = 1.0,
+    ) -> None:
+        """Open the driver by ``url``, or by ``factory``: called again, it opens the same store anew.
+
+        ``missing`` is the URL of a backend that there is not: an unknown bucket, a directory never made. ``scale``
+        shrinks (below 1) what scenarios store and how often they repeat, for a backend that is slow or dear.
+
+        Raises:
+            ValueError: neither url nor factory, or a scale that is not above 0.
+        """
+        if (url is None) == (factory is None):
+            raise ValueError("a harness takes either a url or a factory")
+        if scale <= 0:
+            raise ValueError(f"scale is above 0, not {scale}")
+        self.url = url
+        self.side_door = side_door
+        self.missing = missing
+        self.scale = scale
+        self._factory = factory
+
+    def open(self) -> CheckedDriver:
+        """Open a fresh handle on the store."""
+        if self._factory is None:
+            return self._reopen()
+        driver = self._factory()
+        return driver if isinstance(driver, CheckedDriver) else CheckedDriver(driver)
+
+    def declared(self, capabilities: Capabilities) -> frozenset[str]:
+        """Return the names of what driver and harness declare, as scenarios need it."""
+        names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
+        names |= {"url"} if self.url else set()
+        names |= {"missing"} if self.missing else set()
+        names |= {"hash_state"} if sha256.exportable() else set()
+        return frozenset(names | ({"side_door"} if self.side_door else set()))
+
+    def _reopen(self) -> CheckedDriver:
+        url, kind = self._found
+        return CheckedDriver(call_driver(url.scheme, str(url), partial(kind.open, url, **url.options)), url.scheme)
+
+    @cached_property
+    def _found(self) -> tuple[StoreURL, type[Driver]]:
+        """Look through what is installed for the URL's driver; once, for a suite opens a store a thousand times."""
+        assert self.url is not None, "checked in the constructor"
+        url = StoreURL.parse(self.url)
+        open_driver(url).close()  # as every user opens it: an unknown option or contract is refused here
+        return url, Registry().load(url.scheme)

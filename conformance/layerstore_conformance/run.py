@@ -1,0 +1,89 @@
+"""Run a scenario on a driver, and tell what happened."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from layerstore_conformance.context import Context, Wrap
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from layerstore_conformance.harness import Harness
+    from layerstore_conformance.scenario import Profile, Scenario
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a scenario."""
+
+    scenario: Scenario
+    outcome: Outcome
+    seconds: float
+    reason: str = ""
+    """Why it was skipped; or what the failed check said."""
+    line: str = ""
+    """File and line of the scenario that failed."""
+    trace: tuple[str, ...] = ()
+    """The last driver calls before the failure, oldest first."""
+    notes: tuple[str, ...] = ()
+    """What the scenario said it was doing."""
+    error: BaseException | None = None
+
+
+def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
+    """Return why a scenario does not apply to a driver and harness; empty if it does."""
+    for name in scenario.needs:
+        if name not in declared:
+            return f"{name} is not declared"
+    for name in scenario.without:
+        if name in declared:
+            return f"{name} is declared"
+    return ""
+
+
+def run(
+    scenario: Scenario, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
+) -> Result:
+    """Run a scenario; ``wrap`` is put in front of every handle, for the proof."""
+    began = time.perf_counter()
+    context = Context(harness, seed=seed, profile=profile, wrap=wrap)
+    reason = unmet(scenario, harness.declared(context.capabilities))
+    if reason:
+        context.clean()
+        return Result(scenario, "skipped", time.perf_counter() - began, reason)
+    try:
+        try:
+            scenario.check(context)
+        finally:
+            left = context.clean()
+        assert not left, f"left below the scenario's prefix: {left[:5]}"
+    except Exception as error:  # noqa: BLE001  (whatever a scenario ends with is its result)
+        return Result(
+            scenario,
+            "failed",
+            time.perf_counter() - began,
+            _said(error),
+            _line(error.__traceback__, scenario),
+            tuple(context.trace),
+            tuple(context.notes),
+            error,
+        )
+    return Result(scenario, "passed", time.perf_counter() - began)
+
+
+def _said(error: Exception) -> str:
+    text = str(error) or "the check did not hold"
+    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
+
+
+def _line(trace: TracebackType | None, scenario: Scenario) -> str:
+    """Return where in the scenario's own file the error arose, innermost last."""
+    file = scenario.check.__code__.co_filename
+    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == file]
+    return f"{file.rpartition('/')[2]}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

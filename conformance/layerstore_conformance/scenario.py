@@ -1,0 +1,114 @@
+"""Scenarios: what the suite is made of. One behaviour each, a stable id, its clauses, the defects it kills."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from layerstore_conformance.context import Context
+
+Profile = Literal["quick", "default", "full"]
+"""How much is run: ``quick`` in seconds, ``default`` in CI, ``full`` with layers of a GiB."""
+
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+Check = Callable[["Context"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One behaviour that every driver has, or that it declares."""
+
+    id: str
+    """``<module>.<function>``, with dashes. It stays when the scenario's text changes."""
+    group: str
+    """The table it is reported in: its module's ``GROUP``."""
+    title: str
+    """A sentence: what holds."""
+    why: str
+    """What goes wrong for whom where it does not; may be empty."""
+    clauses: tuple[str, ...]
+    """The clauses of docs/contract.md it checks; of a scenario about layers, the clauses that the layers rest on."""
+    kills: tuple[str, ...]
+    """The planted defects that it must find."""
+    rows: tuple[int, ...]
+    """The rows it covers of the table of behaviours that other suites check: docs/coverage.md."""
+    needs: tuple[str, ...]
+    """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``side_door``)."""
+    without: tuple[str, ...]
+    """Capabilities that must be declared missing."""
+    profile: Profile
+    """The smallest profile it belongs to."""
+    check: Check
+
+
+def scenario(
+    *clauses: str,
+    kills: tuple[str, ...],
+    rows: tuple[int, ...] = (),
+    needs: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+    profile: Profile = "quick",
+) -> Callable[[Check], Check]:
+    """Make a function of a context a scenario; its docstring's first line is the title, the rest is why."""
+
+    def mark(check: Check) -> Check:
+        title, _, why = inspect.cleandoc(check.__doc__ or "").partition("\n\n")
+        module = importlib.import_module(check.__module__)
+        made = Scenario(
+            id=f"{check.__module__.rpartition('.')[2]}.{check.__name__}".replace("_", "-"),
+            group=module.GROUP,
+            title=" ".join(title.split()),
+            why=" ".join(why.split()),
+            clauses=clauses,
+            kills=kills,
+            rows=rows,
+            needs=needs,
+            without=without,
+            profile=profile,
+            check=check,
+        )
+        _FOUND[made.id] = made
+        return check
+
+    return mark
+
+
+_FOUND: dict[str, Scenario] = {}
+
+
+@cache
+def scenarios() -> tuple[Scenario, ...]:
+    """Return every scenario there is, by group and then in the order of the source."""
+    from layerstore_conformance import scenarios as package
+
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return tuple(sorted(_FOUND.values(), key=lambda each: GROUPS.index(each.group)))
+
+
+GROUPS = ("primitives", "upload", "resume", "verify", "cancel", "concurrency", "security", "leaks", "cost")
+"""In the order of the report."""
+
+
+def selected(profile: Profile, only: tuple[str, ...] = ()) -> tuple[Scenario, ...]:
+    """Return the scenarios of a profile; of those, if any are named, only these groups, modules and ids.
+
+    Raises:
+        LookupError: nothing of that name.
+    """
+    names = {
+        name: [each for each in scenarios() if name in {each.id, each.group, each.id.split(".")[0]}] for name in only
+    }
+    for name, found in names.items():
+        if not found:
+            raise LookupError(f"no scenario, module or group {name!r}")
+    wanted = {each.id for found in names.values() for each in found} if only else {each.id for each in scenarios()}
+    within = PROFILES[: PROFILES.index(profile) + 1]
+    return tuple(each for each in scenarios() if each.id in wanted and each.profile in within)

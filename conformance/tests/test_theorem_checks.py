@@ -1,0 +1,235 @@
+"""The theorem's checks prove themselves: each finds the damage that is planted for it, and none where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import layerstore
+from layerstore import Digest, InvalidPathError, LayerService, layout, open_driver
+from layerstore.checked import CheckedDriver
+from layerstore_conformance import lifecycles, theorem
+from layerstore_conformance.lifecycles import LIFECYCLES, Life
+from layerstore_conformance.payloads import Payload, digest
+
+OTHER = Payload("other").read(3000)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Name a store of the test's own."""
+    return f"memory://{tmp_path.name}"
+
+
+@pytest.fixture
+def raw(url: str) -> CheckedDriver:
+    """Open the side door, through which damage is planted."""
+    return open_driver(url)
+
+
+@pytest.fixture
+def store(url: str) -> LayerService:
+    """Open the store."""
+    return layerstore.open(url)
+
+
+@pytest.fixture
+def finished(store: LayerService) -> Life:
+    """Live a life to its layer."""
+    life = Life(store, "a")
+    lifecycles.straight(life)
+    return life
+
+
+@pytest.fixture
+def closed(store: LayerService) -> Life:
+    """Live a life as far as a closed upload of two chunks."""
+    life = Life(store, "a")
+    life.begin()
+    life.write()
+    life.write()
+    life.close()
+    return life
+
+
+def keys(life: Life) -> layout.UploadKeys:
+    """Return the keys of a life's upload."""
+    assert life.uuid
+    return layout.UploadKeys(life.name, life.uuid)
+
+
+def blob(life: Life) -> str:
+    """Return the key of a life's layer."""
+    return layout.blob(Digest.parse(life.wanted))
+
+
+@pytest.mark.parametrize("lifecycle", LIFECYCLES)
+def test_an_undisturbed_life_passes_every_check(
+    store: LayerService, raw: CheckedDriver, lifecycle: Callable[[Life], None]
+) -> None:
+    """The checks find nothing where nothing is wrong."""
+    life = Life(store, "a")
+    lifecycle(life)
+    theorem.check_store(raw)
+    theorem.check_nothing_left(raw, life)
+    assert not theorem.check_upload(store, life)
+    if life.finished:
+        theorem.check_layer(store, life)
+
+
+def test_every_key_below_a_prefix_is_found(raw: CheckedDriver) -> None:
+    """However deep, and nothing beside it."""
+    for key in ("a/b", "a/c/d/e", "a/c/f", "ab", "b/a"):
+        raw.put(key, b"")
+    assert list(theorem.keys_below(raw, "a")) == ["a/b", "a/c/d/e", "a/c/f"]
+    assert len(list(theorem.keys_below(raw, ""))) == 5
+
+
+@pytest.mark.parametrize("data", [b"", OTHER])
+def test_a_blob_of_other_bytes_is_found(raw: CheckedDriver, finished: Life, data: bytes) -> None:
+    """Empty, or whole and another's."""
+    raw.put(blob(finished), data)
+    with pytest.raises(AssertionError, match="holds other bytes"):
+        theorem.check_store(raw)
+
+
+def test_a_blob_that_is_partial_is_found(raw: CheckedDriver, finished: Life) -> None:
+    """One byte short is not whole, whether a repository has it or not."""
+    raw.delete(layout.REPOSITORIES)
+    raw.put(blob(finished), bytes(finished.content[:-1]))
+    with pytest.raises(AssertionError, match="holds other bytes"):
+        theorem.check_store(raw)
+
+
+@pytest.mark.parametrize("text", [digest(OTHER), "damaged"])
+def test_a_link_that_leads_nowhere_is_found(raw: CheckedDriver, finished: Life, text: str) -> None:
+    """To no blob that is there."""
+    raw.put(layout.link("b", Digest.parse(finished.wanted)), text.encode())
+    with pytest.raises(AssertionError, match="leads nowhere"):
+        theorem.check_store(raw)
+
+
+@pytest.mark.parametrize("text", [b"", b"sha256:", b"\xff"])
+def test_a_link_that_is_none_is_found(raw: CheckedDriver, finished: Life, text: bytes) -> None:
+    """What cannot even name a blob fails as well, by the name it does not make."""
+    raw.put(layout.link("b", Digest.parse(finished.wanted)), text)
+    with pytest.raises((InvalidPathError, UnicodeDecodeError)):
+        theorem.check_store(raw)
+
+
+def test_a_blob_that_went_from_under_its_link_is_found(raw: CheckedDriver, finished: Life) -> None:
+    """The link is left, and leads nowhere."""
+    raw.delete(blob(finished))
+    with pytest.raises(AssertionError, match="leads nowhere"):
+        theorem.check_store(raw)
+
+
+def test_a_layer_of_other_bytes_is_found_and_narrated(raw: CheckedDriver, store: LayerService, finished: Life) -> None:
+    """The check says what lies there instead."""
+    raw.put(blob(finished), bytes(finished.content[:3000]) + OTHER + bytes(finished.content[6000:]))
+    with pytest.raises(
+        AssertionError, match=r"there: byte 0 of payload other:0 instead of byte 3000 of payload life:0"
+    ):
+        theorem.check_layer(store, finished)
+
+
+def test_an_upload_that_is_as_promised_passes(store: LayerService, closed: Life) -> None:
+    """It is there, and the check tells so."""
+    assert theorem.check_upload(store, closed)
+
+
+def test_an_upload_that_is_gone_is_found(raw: CheckedDriver, store: LayerService, closed: Life) -> None:
+    """Nobody had begun to finish or to cancel it."""
+    raw.delete(keys(closed).prefix)
+    with pytest.raises(AssertionError, match="an upload that was promised is gone"):
+        theorem.check_upload(store, closed)
+
+
+def test_an_upload_without_its_data_is_found(raw: CheckedDriver, store: LayerService, closed: Life) -> None:
+    """It is listed, and what was promised is not there."""
+    raw.delete(keys(closed).data)
+    with pytest.raises(AssertionError, match="0 bytes instead of 6000"):
+        theorem.check_upload(store, closed)
+
+
+@pytest.mark.parametrize("data", [b"", b"short", OTHER + OTHER])
+def test_an_upload_of_other_bytes_is_found(raw: CheckedDriver, store: LayerService, closed: Life, data: bytes) -> None:
+    """Fewer than were promised, or others."""
+    raw.put(keys(closed).data, data)
+    with pytest.raises(AssertionError, match=r"bytes.*the same up to byte"):
+        theorem.check_upload(store, closed)
+
+
+def test_an_upload_of_bytes_that_were_never_flushed_is_found(store: LayerService, closed: Life) -> None:
+    """More than was promised is as wrong as less."""
+    with store.resume("a", keys(closed).uuid) as upload:
+        upload.write(OTHER)
+    with pytest.raises(AssertionError, match="9000 bytes instead of 6000"):
+        theorem.check_upload(store, closed)
+
+
+def test_a_finished_upload_that_is_still_there_is_found(
+    raw: CheckedDriver, store: LayerService, finished: Life
+) -> None:
+    """Its beginning came back."""
+    raw.put(keys(finished).started_at, b"2015-01-21T16:42:05Z")
+    with pytest.raises(AssertionError, match="a finished upload is still there"):
+        theorem.check_upload(store, finished)
+
+
+def test_a_cancelled_upload_that_is_still_there_is_found(raw: CheckedDriver, store: LayerService) -> None:
+    """What was cancelled must stay so."""
+    life = Life(store, "a")
+    lifecycles.cancelled(life)
+    raw.put(keys(life).started_at, b"2015-01-21T16:42:05Z")
+    with pytest.raises(AssertionError, match="a cancelled upload is still there"):
+        theorem.check_upload(store, life)
+
+
+def test_a_finished_upload_without_its_layer_is_found(raw: CheckedDriver, store: LayerService, finished: Life) -> None:
+    """The upload is gone, and so is the link."""
+    raw.delete(layout.layers("a"))
+    with pytest.raises(layerstore.UnknownLayerError):
+        theorem.check_upload(store, finished)
+
+
+@pytest.mark.parametrize("name", ["state", "data", "intent/x"])
+def test_what_is_left_of_an_upload_is_found(raw: CheckedDriver, finished: Life, name: str) -> None:
+    """Any key below the upload is one too many."""
+    raw.put(f"{keys(finished).prefix}/{name}", b"")
+    with pytest.raises(AssertionError, match=f"left of the upload.*{name}"):
+        theorem.check_nothing_left(raw, finished)
+
+
+def test_an_upload_that_was_cut_off_is_finished(store: LayerService, raw: CheckedDriver, closed: Life) -> None:
+    """The ending writes it again, finishes it, and finds the layer."""
+    theorem.finish_again(store, closed)
+    theorem.check_store(raw)
+    assert store.exists("a", closed.wanted)
+
+
+def test_an_upload_that_was_cut_off_is_cancelled(store: LayerService, raw: CheckedDriver, closed: Life) -> None:
+    """The ending leaves nothing, and makes sure that it is gone."""
+    theorem.cancel_again(store, closed)
+    assert list(theorem.keys_below(raw, "")) == []
+
+
+def test_a_cancel_that_does_nothing_is_found(
+    store: LayerService, closed: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that only says that it has cancelled is not believed."""
+    monkeypatch.setattr(store, "cancel", lambda *_: None)
+    with pytest.raises(AssertionError, match="left of the upload"):
+        theorem.cancel_again(store, closed)
+    monkeypatch.setattr(theorem, "check_nothing_left", lambda *_: None)
+    with pytest.raises(AssertionError, match="a cancelled upload was resumed"):
+        theorem.cancel_again(store, closed)
+
+
+def test_a_life_accepts_no_wrong_digest(store: LayerService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lifecycle that finishes with a wrong digest fails where that succeeds."""
+    monkeypatch.setattr(Life, "finish", lambda *_: None)
+    with pytest.raises(AssertionError, match="a wrong digest was accepted"):
+        lifecycles.wrong_then_right(Life(store, "a"))
