@@ -121,7 +121,11 @@ class LayerService:
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
-        started_at = self._started_at(keys)
+        try:
+            started_at = self._started_at(keys)
+        except LayerUploadUnknownError:
+            finish.remove(self.driver, keys)  # what a cancel or finish has left, that was cut off
+            raise
         spool = Spool(self.driver, keys)
         try:
             content = self._content(keys, spool)
@@ -232,7 +236,6 @@ class LayerService:
             text = self.driver.get(keys.started_at, 64).decode("ascii", "replace")
             return datetime.fromisoformat(text).astimezone(UTC)
         except PathNotFoundError:
-            self.driver.delete(keys.prefix)  # what a cancel or finish has left, that was cut off
             raise LayerUploadUnknownError(keys.name, keys.uuid) from None
         except (ValueError, OverflowError):
             return self.driver.stat(keys.started_at).modified

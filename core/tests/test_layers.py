@@ -393,6 +393,17 @@ def test_what_is_no_upload_is_not_listed(store: LayerService, raw: CheckedDriver
     assert [info.uuid for info in store.uploads()] == [upload.uuid]
 
 
+def test_looking_takes_nothing_away(store: LayerService, raw: CheckedDriver) -> None:
+    """What a cancel or another program left of an upload goes when it is resumed or purged, and not by being listed."""
+    keys = layout.UploadKeys("a", f"{'0' * 8}-0000-0000-0000-{'0' * 12}")
+    raw.put(keys.data, b"x")
+    assert list(store.uploads()) == []
+    assert raw.get(keys.data, 10) == b"x"
+    with pytest.raises(layerstore.LayerUploadUnknownError):
+        store.resume("a", keys.uuid)
+    assert raw.find(keys.data) is None
+
+
 def test_a_finished_upload_is_not_listed(store: LayerService) -> None:
     """What has become a layer is an upload no more."""
     store_layer(store, "a")

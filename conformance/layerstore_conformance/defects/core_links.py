@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from unittest.mock import patch
 
-from layerstore import layout, links, service, upload
+from layerstore import finish, layout, links, service, upload
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
-from layerstore.errors import InvalidDigestError, PathNotFoundError, UnknownLayerError
+from layerstore.errors import InvalidDigestError, InvalidUploadIDError, PathNotFoundError, UnknownLayerError
 from layerstore.layer import Layer, open_layer
-from layerstore.service import LayerInfo, LayerService
+from layerstore.service import LayerInfo, LayerService, UploadInfo
 from layerstore_conformance.defect import planted_in_core
 
 
@@ -92,7 +93,7 @@ def repository_is_ignored_by_fetch() -> Iterator[None]:
         except UnknownLayerError:
             if wanted.algorithm != "sha256" or (stat := self.driver.find(layout.blob(wanted))) is None:
                 raise
-            return Layer(name, wanted, wanted, stat.modified, self.driver.open_reader(layout.blob(wanted)))
+            return Layer(self.driver, name, wanted, wanted, stat.modified)
 
     with patch.object(LayerService, "fetch", fetch):
         yield
@@ -215,6 +216,22 @@ def foreign_keys_are_an_error() -> Iterator[None]:
         return datetime.fromisoformat(self.driver.get(keys.started_at, 64).decode("ascii"))
 
     with patch.object(LayerService, "_layer", layer), patch.object(LayerService, "_started_at", started_at):
+        yield
+
+
+@planted_in_core("L3")
+def listing_takes_away() -> Iterator[None]:
+    """Listing uploads removes whatever is no upload any more."""
+    real = LayerService._upload
+
+    def upload_or_nothing(self: LayerService, name: str, uuid: str) -> Iterator[UploadInfo]:
+        found = list(real(self, name, uuid))
+        with suppress(InvalidUploadIDError):
+            if not found:
+                finish.remove(self.driver, layout.UploadKeys(name, uuid))
+        yield from found
+
+    with patch.object(LayerService, "_upload", upload_or_nothing):
         yield
 
 

@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import digest as digests
 from layerstore import finish, layout
 from layerstore.checked import CheckedDriver
 from layerstore.cursor import HashCursor
@@ -229,7 +228,7 @@ def digest_is_not_checked() -> Iterator[None]:
         algorithm, _, encoded = str(text).partition(":")
         return Digest(algorithm, encoded)
 
-    with patch.object(digests.Digest, "parse", parse):
+    with patch.object(Digest, "parse", parse), patch.object(Digest, "__post_init__", lambda self: None):
         yield
 
 
