@@ -77,6 +77,18 @@ class Context:
         self._opened.append(front)
         return front
 
+    def restart(self) -> None:
+        """Kill the backend and start it again, for scenarios that need ``restart``."""
+        assert self.harness.restart is not None, "needs restart"
+        self.step("the backend is restarted")
+        self.harness.restart()
+
+    def cut(self) -> None:
+        """Break every open connection to the backend, for scenarios that need ``cut``."""
+        assert self.harness.cut is not None, "needs cut"
+        self.step("the connections are cut")
+        self.harness.cut()
+
     def service(self, verify: Verify = "resume") -> LayerService:
         """Open a fresh service on the scenario's store."""
         return LayerService(self.open(), verify=verify)
@@ -101,9 +113,14 @@ class Context:
             assert beside == data, f"by the side door: {difference(data, beside or b'')}"
         return data
 
-    def keys(self, prefix: str = "") -> list[str]:
-        """Return every key below a prefix, through a fresh handle."""
-        return list(_walk(self.open(), prefix))
+    def stored(self, prefix: str = "") -> list[str]:
+        """Return every key below a prefix, through a fresh handle, and by the side door if there is one."""
+        found = list(_walk(self.open(), prefix))
+        if self.harness.side_door is not None and self._wrap is None:
+            whole = f"{self.prefix}/{prefix}".rstrip("/")
+            beside = [key.removeprefix(f"{self.prefix}/") for key in self.harness.side_door.keys(whole)]
+            assert sorted(beside) == sorted(found), f"by the side door there are {sorted(beside)}, listed {found}"
+        return found
 
     def expect(self, key: str, content: bytes) -> None:
         """Check through a fresh handle that an object holds exactly this."""

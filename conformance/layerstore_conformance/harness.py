@@ -44,12 +44,16 @@ class Harness:
         factory: Callable[[], Driver] | None = None,
         side_door: SideDoor | None = None,
         missing: str | None = None,
+        restart: Callable[[], None] | None = None,
+        cut: Callable[[], None] | None = None,
         scale: float = 1.0,
     ) -> None:
         """Open the driver by ``url``, or by ``factory``: called again, it opens the same store anew.
 
-        ``missing`` is the URL of a backend that there is not: an unknown bucket, a directory never made. ``scale``
-        shrinks (below 1) what scenarios store and how often they repeat, for a backend that is slow or dear.
+        ``missing`` is the URL of a backend that there is not: an unknown bucket, a directory never made. ``restart``
+        kills the backend and starts it again; ``cut`` breaks every connection to it that is open, and lets new ones be
+        made. Both return when it is done. ``scale`` shrinks (below 1) what scenarios store and how often they repeat,
+        for a backend that is slow or dear.
 
         Raises:
             ValueError: neither url nor factory, or a scale that is not above 0.
@@ -61,6 +65,8 @@ class Harness:
         self.url = url
         self.side_door = side_door
         self.missing = missing
+        self.restart = restart
+        self.cut = cut
         self.scale = scale
         self._factory = factory
 
@@ -74,10 +80,8 @@ class Harness:
     def declared(self, capabilities: Capabilities) -> frozenset[str]:
         """Return the names of what driver and harness declare, as scenarios need it."""
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
-        names |= {"url"} if self.url else set()
-        names |= {"missing"} if self.missing else set()
-        names |= {"hash_state"} if sha256.exportable() else set()
-        return frozenset(names | ({"side_door"} if self.side_door else set()))
+        names |= {name for name in ("url", "side_door", "missing", "restart", "cut") if getattr(self, name)}
+        return frozenset(names | ({"hash_state"} if sha256.exportable() else set()))
 
     def _reopen(self) -> CheckedDriver:
         url, kind = self._found

@@ -58,7 +58,7 @@ def expect_no_layer(ctx: Context, name: str, *digests: str) -> None:
     """Check that a repository has no such layer, and that no blob at all is visible."""
     for wanted in digests:
         assert not ctx.service().exists(name, wanted), f"repository {name} has layer {wanted}"
-    assert (found := ctx.keys(BLOBS)) == [], f"blobs where none was finished: {found}"
+    assert (found := ctx.stored(BLOBS)) == [], f"blobs where none was finished: {found}"
     assert (left := list(ctx.service().layers())) == [], f"layers where none was finished: {left}"
 
 
@@ -71,7 +71,7 @@ def expect_stored(ctx: Context, name: str, uuid: str, data: bytes) -> None:
 
 def expect_gone(ctx: Context, name: str, uuid: str) -> None:
     """Check through fresh handles that nothing of an upload is left, and that it is unknown."""
-    left = ctx.keys(layout.UploadKeys(name, uuid).prefix)
+    left = ctx.stored(layout.UploadKeys(name, uuid).prefix)
     assert not left, f"left of the upload: {left}"
     assert uuid not in [info.uuid for info in ctx.service().uploads(name)], "the upload is still listed"
     try:

@@ -40,7 +40,7 @@ class Scenario:
     rows: tuple[int, ...]
     """The rows it covers of the table of behaviours that other suites check: docs/coverage.md."""
     needs: tuple[str, ...]
-    """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``side_door``)."""
+    """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``cut``)."""
     without: tuple[str, ...]
     """Capabilities that must be declared missing."""
     profile: Profile
@@ -93,7 +93,7 @@ def scenarios() -> tuple[Scenario, ...]:
     return tuple(sorted(_FOUND.values(), key=lambda each: GROUPS.index(each.group)))
 
 
-GROUPS = ("primitives", "upload", "resume", "verify", "cancel", "concurrency", "security", "leaks", "cost")
+GROUPS = ("primitives", "upload", "resume", "verify", "cancel", "concurrency", "faults", "security", "leaks", "cost")
 """In the order of the report."""
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import finish, layout
+from layerstore import finish, layout, service
 from layerstore.checked import CheckedDriver
 from layerstore.cursor import HashCursor
 from layerstore.digest import Digest
@@ -37,7 +38,7 @@ def upload_ids_repeated() -> Iterator[None]:
             given.append(uuid.UUID(int=0x4000_8000_0000_0000_0000 + len(given)))
         return given[-1]
 
-    with patch.object(uuid, "uuid4", uuid4):
+    with patch.object(service, "uuids", SimpleNamespace(uuid4=uuid4)):
         yield
 
 
@@ -229,6 +230,15 @@ def digest_is_not_checked() -> Iterator[None]:
         return Digest(algorithm, encoded)
 
     with patch.object(Digest, "parse", parse), patch.object(Digest, "__post_init__", lambda self: None):
+        yield
+
+
+@planted_in_core("T3")
+def closed_upload_cannot_be_printed() -> Iterator[None]:
+    """Printing an upload asks its position, which one that is closed refuses."""
+    with patch.object(
+        LayerUpload, "__repr__", lambda self: f"<LayerUpload {self.name} {self.uuid} {self.tell()} bytes>"
+    ):
         yield
 
 

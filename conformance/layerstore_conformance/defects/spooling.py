@@ -34,7 +34,7 @@ class _FlippingReader(PassingReader):
 
 
 @planted("W2", "W6")
-class LosesBytesPastEightMiB(DefectiveDriver):
+class LosesBytesPastEightMebibytes(DefectiveDriver):
     """What is written past 8 MiB is accepted, and stored as zeros."""
 
     def open_writer(self, key: str) -> Writer:

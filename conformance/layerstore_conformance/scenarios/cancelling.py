@@ -44,7 +44,7 @@ def an_upload_cancelled_at_any_point_is_gone(ctx: Context) -> None:
     for point in POINTS:
         ctx.step(point)
         expect_gone(ctx, "a", upload_at(ctx, point))
-    assert ctx.keys() == [], "cancelled uploads left something"
+    assert ctx.stored() == [], "cancelled uploads left something"
 
 
 @scenario("D1", "D3", kills=("cancel-keeps-the-data", "cancel-forgets-startedat"), rows=(148, 153))
@@ -85,7 +85,7 @@ def a_cancelled_handle_takes_nothing(ctx: Context) -> None:
         with refused(LayerClosedError):
             attempt()
     expect_gone(ctx, "a", upload.uuid)
-    assert ctx.keys() == [], "a cancelled upload came back"
+    assert ctx.stored() == [], "a cancelled upload came back"
 
 
 @scenario("D1", kills=("cancel-takes-the-layer",), rows=(150,))
@@ -106,13 +106,13 @@ def cancelling_keeps_the_layer_of_the_same_bytes(ctx: Context) -> None:
     """Cancelling an upload of bytes that are a layer already keeps that, and everything beside it."""
     data = ctx.payload("same").read(4000)
     store(ctx.service(), "a", data)
-    before = ctx.keys()
+    before = ctx.stored()
     upload = ctx.service().upload("a")
     upload.write(data)
     upload.flush()
     assert str(upload.digest()) == digest(data)
     upload.cancel()
-    assert ctx.keys() == before
+    assert ctx.stored() == before
     expect_layer(ctx, "a", data)
 
 
@@ -149,7 +149,7 @@ def what_is_cancelled_stays_away(ctx: Context) -> None:
             attempt()
     del first, second, third, upload, attempt
     gc.collect()
-    assert ctx.keys() == [], "a cancelled upload came back"
+    assert ctx.stored() == [], "a cancelled upload came back"
 
 
 @scenario("D3", "F3", kills=("gone-upload-is-merely-fenced",), rows=(149, 153))
@@ -163,7 +163,7 @@ def a_cancelled_upload_is_not_finished(ctx: Context) -> None:
     with refused(LayerUploadUnknownError):
         upload.finish(digest(data))
     assert not ctx.service().exists("a", digest(data))
-    assert ctx.keys() == [], f"left: {ctx.keys(BLOBS)}"
+    assert ctx.stored() == [], f"left: {ctx.stored(BLOBS)}"
 
 
 @scenario("D4", "E4", kills=("failed-cancel-counts",), rows=(171, 174))
@@ -181,7 +181,7 @@ def a_failed_cancel_is_repeated(ctx: Context) -> None:
             ctx.service().resume("a", upload.uuid).close()
         upload.cancel()
         expect_gone(ctx, "a", upload.uuid)
-    assert ctx.keys() == [], "failed cancels left something"
+    assert ctx.stored() == [], "failed cancels left something"
 
 
 @scenario("M1", "D1", kills=("no-intent", "cancel-forgets-startedat"), rows=(148, 173))
@@ -198,7 +198,7 @@ def a_finish_that_was_cut_off_can_be_cancelled(ctx: Context) -> None:
     again.cancel()
     expect_gone(ctx, "a", upload.uuid)
     assert not ctx.service().exists("a", digest(data))
-    assert ctx.keys() == [blob(data)], "the blob alone is left, which no repository has"
+    assert ctx.stored() == [blob(data)], "the blob alone is left, which no repository has"
 
 
 @scenario("D2", "S3", kills=("cancel-of-nothing-is-accepted",), rows=(130, 148))
@@ -212,4 +212,4 @@ def a_finished_upload_cannot_be_cancelled_by_its_id(ctx: Context) -> None:
         ctx.service().cancel("a", upload.uuid)
     assert (refusal.error.name, refusal.error.uuid) == ("a", upload.uuid)
     expect_layer(ctx, "a", data)
-    assert ctx.keys(layout.uploads("a")) == []
+    assert ctx.stored(layout.uploads("a")) == []

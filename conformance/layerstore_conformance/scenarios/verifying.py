@@ -111,11 +111,11 @@ def a_wrong_digest_makes_nothing_visible(ctx: Context) -> None:
     upload = ctx.service().upload("a")
     upload.write(data)
     upload.flush()
-    before = ctx.keys()
+    before = ctx.stored()
     with refused(LayerInvalidDigestError):
         upload.finish(digest(b"something else"))
     expect_no_layer(ctx, "a", digest(data), digest(b"something else"))
-    assert ctx.keys() == before, "a refused finish left something"
+    assert ctx.stored() == before, "a refused finish left something"
 
 
 @scenario("E4", kills=("mismatch-without-the-digest",), rows=(142,))
@@ -142,7 +142,7 @@ def a_refused_digest_keeps_the_layer_that_has_it(ctx: Context) -> None:
     with refused(LayerInvalidDigestError):
         upload.finish(digest(data))
     expect_layer(ctx, "a", data)
-    assert ctx.keys(BLOBS) == [blob(data)]
+    assert ctx.stored(BLOBS) == [blob(data)]
 
 
 @scenario("W3", "S1", kills=("size-is-not-compared",), rows=(136, 135))
@@ -175,7 +175,7 @@ def a_layer_is_found_by_each_digest_it_was_given(ctx: Context) -> None:
         assert fetched(ctx, algorithm, wanted) == data
         ctx.expect(link(algorithm, wanted), digest(data).encode())
         assert {str(info.digest) for info in ctx.service().layers(algorithm)} == {wanted, digest(data)}
-    assert len(ctx.keys(BLOBS)) == 3
+    assert len(ctx.stored(BLOBS)) == 3
 
 
 @scenario("R5", "P1", kills=("only-sha256-is-verified",), rows=(158, 142))
@@ -204,7 +204,7 @@ def a_tarsum_names_a_layer_and_no_blob(ctx: Context) -> None:
     upload.finish(tarsum_of(data)).close()
     expect_layer(ctx, "a", data)
     assert fetched(ctx, "a", tarsum_of(data)) == data
-    assert ctx.keys(BLOBS) == [blob(data)]
+    assert ctx.stored(BLOBS) == [blob(data)]
     ctx.expect(link("a", tarsum_of(data)), digest(data).encode())
     assert not ctx.service().exists("b", tarsum_of(data))
 

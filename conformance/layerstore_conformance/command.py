@@ -1,0 +1,135 @@
+"""``layerstore conformance``: the suite, for a store's URL, and what changed between two runs of it.
+
+The scenarios run in a pytest of their own, in another process: its plugins, its rewriting of asserts and its handling
+of signals are not ours, and what is configured where the command happens to be run has no say in a driver's verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+HERE = Path(__file__).parent
+
+CONFIGURATION = 7
+"""The exit status where the run could not begin."""
+
+PATIENCE = 30
+"""Seconds that an interrupted run may take to clean up after the scenario it was in."""
+
+
+class Conformance(click.Command):
+    """The command, with ``diff`` as the one word that is no URL: a URL has a scheme."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401  (click's)
+    ) -> click.Context:
+        """Read a command line."""
+        if args[:1] == ["diff"]:
+            return diff.make_context(f"{info_name} diff", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's)
+        """Run what the command line was read for: click asks the context's command, or the first, as it is called."""
+        return diff.invoke(ctx) if ctx.command is diff else super().invoke(ctx)
+
+
+@click.command(cls=Conformance)
+@click.argument("url")
+@click.option("--report", metavar="DIR", help="Write report.html, report.json, junit.xml, matrix.md, badge.svg there.")
+@click.option("--only", metavar="GROUP|ID", multiple=True, help="Only this group, module or scenario; repeatable.")
+@click.option("--prove", is_flag=True, help="Also plant every known defect in front of the driver, and see it found.")
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of payloads and choices.")
+@click.option("--quick", "profile", flag_value="quick", help="What takes seconds.")
+@click.option("--full", "profile", flag_value="full", help="Everything, a layer of a GiB too.")
+@click.option("--waivers", metavar="FILE", help="Scenarios that may fail, each with a reason and a last day.")
+@click.option("-n", "processes", metavar="N", type=click.IntRange(min=0), default=0, help="Run in N processes.")
+@click.pass_context
+def conformance(context: click.Context, /, url: str, processes: int, **options: Any) -> None:  # noqa: ANN401  (click's)
+    """Run the conformance suite on the driver of URL, or compare two reports of it.
+
+    \b
+      layerstore conformance URL --report DIR
+      layerstore conformance URL --only resume --seed 7
+      layerstore conformance diff BEFORE/report.json AFTER/report.json
+
+    What is stored at URL already stays as it is: every scenario has a prefix of its own, below layerstore-conformance/,
+    and takes it away afterwards.
+
+    Exit status: 0 every selected scenario was run, and passed, was skipped for something the driver declares not to
+    have, or is waived; 1 one failed, a waiver has expired, or a planted defect was not found; 2 a command line that
+    makes no sense; 3 the suite itself broke; 6 the run is incomplete: a scenario was not run, or run twice; 7 it could
+    not begin: the store does not open, no such scenario, waivers out of order; 130, 143 interrupted.
+    """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
+    context.exit(_run(_pytest(url, processes, options)))
+
+
+@click.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.pass_context
+def diff(context: click.Context, before: Path, after: Path) -> None:
+    """Tell what changed between two runs: the report.json of each.
+
+    Exit status: 0 nothing newly fails; 1 something does; 7 a file is no report.
+    """
+    from layerstore_conformance.reports.difference import ReportError, difference, read_report
+
+    try:
+        found = difference(read_report(before), read_report(after))
+    except ReportError as error:
+        click.echo(f"layerstore conformance: ERROR: {error}", err=True)
+        context.exit(CONFIGURATION)
+    for line in found.lines() or ["no change"]:
+        click.echo(line)
+    context.exit(int(bool(found.newly_failing)))
+
+
+def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
+    """Return the command line of pytest."""
+    words = [sys.executable, "-m", "pytest", str(HERE / "test_conformance.py")]
+    words += [f"--config-file={HERE / 'command.ini'}", f"--rootdir={HERE}", "--noconftest", "-p", "no:cacheprovider"]
+    words += ["-p", "layerstore_conformance.plugin", "-qq", "-rN", "--tb=short", f"--layerstore-url={url}"]
+    words += ["-p", "xdist", f"--numprocesses={processes}"] if processes else []
+    words += [f"--layerstore-only={name}" for name in options["only"]]
+    words += [f"--layerstore-seed={options['seed']}", f"--layerstore-profile={options['profile'] or 'default'}"]
+    for name in ("report", "waivers"):
+        words += [f"--layerstore-{name}={options[name]}"] if options[name] else []
+    words += ["--layerstore-prove"] if options["prove"] else []
+    if not sys.stdout.isatty():
+        words += ["-p", "layerstore_conformance.quiet", "-o", "console_output_style=classic"]
+    return words
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run pytest, and return its exit status; one who is interrupted lets it clean up."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    environment["PYTHONSAFEPATH"] = "1"  # `python -m` would look for modules in the current directory first
+    # In a group of its own: Ctrl-C reaches it once, through us, and not a second time while it cleans up.
+    child = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        return child.wait()
+    except BaseException:
+        _end(child)
+        raise
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    os.killpg(child.pid, signal.SIGINT)  # the workers of -n too: the one they work for would merely end them
+    try:
+        child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -1,0 +1,268 @@
+"""Defects of fencing: who is not fenced, and what a fenced writer still does."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from contextlib import suppress
+from weakref import WeakValueDictionary
+
+from layerstore.driver import Writer
+from layerstore.errors import FencedError, PathNotFoundError
+from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.defects.writing import DefectiveWriter, WriterDefect
+
+
+class _ReplayingWriter(DefectiveWriter):
+    """Remembers what it has not flushed, and can write that again with another writer."""
+
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._parts: list[tuple[int, bytes]] = []
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        with suppress(FencedError):  # what that means is decided at the flush
+            super().write_at(offset, data)
+        self._parts.append((offset, bytes(data)))
+
+    def publish(self) -> str:
+        try:
+            version = super().publish()
+        except FencedError as error:
+            version = self.fenced(error)
+        self._parts.clear()
+        return version
+
+    def fenced(self, error: FencedError) -> str:
+        """Say what a fenced writer's flush does: return a version, or raise ``error``."""
+        raise error
+
+    def take_over(self) -> str:
+        """Publish although fenced, however often others do so in between; return the version."""
+        while True:
+            self.inner.discard()
+            self.inner = self.driver.inner.open_writer(self.key)
+            with suppress(FencedError):
+                for offset, data in self._parts:
+                    super().write_at(offset, memoryview(data))
+                return super().publish()
+
+
+class _UnfencedWriter(_ReplayingWriter):
+    def fenced(self, error: FencedError) -> str:
+        del error
+        return self.take_over()
+
+
+@planted("F1", "F2", "F3")
+class FencingAbsent(WriterDefect):
+    """No writer is ever fenced: whoever flushes publishes over what is there."""
+
+    writer = _UnfencedWriter
+
+
+class _ComparingWriter(_ReplayingWriter):
+    def fenced(self, error: FencedError) -> str:
+        try:
+            found: str | None = self.driver.inner.stat(self.key).version
+        except PathNotFoundError:
+            found = None
+        if found != self.version:
+            raise error
+        return self.take_over()
+
+
+@planted("F1", "F2", "F4")
+class FencedByVersionAlone(WriterDefect):
+    """A writer is fenced if the object is at another version than its own, whatever has happened in between."""
+
+    writer = _ComparingWriter
+
+
+class _DefiantWriter(_ReplayingWriter):
+    def fenced(self, error: FencedError) -> str:
+        self.take_over()
+        self.driver.inner.open_writer(self.key).discard()  # or it would be fenced no more
+        raise error
+
+
+@planted("F3")
+class FencedWriterPublishes(WriterDefect):
+    """A fenced writer's flush raises ``FencedError``, and has published all the same."""
+
+    writer = _DefiantWriter
+
+
+class _ComplacentWriter(_ReplayingWriter):
+    def fenced(self, error: FencedError) -> str:
+        if self._parts:
+            raise error
+        return self.version or ""
+
+
+@planted("F3")
+class FencedOnlyWithNewData(WriterDefect):
+    """A fenced writer is told only when it has something to publish."""
+
+    writer = _ComplacentWriter
+
+
+class _VengefulWriter(DefectiveWriter):
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except FencedError:
+            self.driver.inner.open_writer(self.key).discard()
+            raise
+
+
+@planted("F3")
+class FencedFlushFences(WriterDefect):
+    """A fenced writer's flush is refused, and fences the writer that came later."""
+
+    writer = _VengefulWriter
+
+
+class _SpitefulWriter(DefectiveWriter):
+    _fenced = False
+
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except FencedError:
+            self._fenced = True
+            raise
+
+    def release(self) -> None:
+        super().release()
+        if self._fenced:
+            self.driver.inner.open_writer(self.key).discard()
+
+
+@planted("F1", "F3")
+class FencedDiscardFences(WriterDefect):
+    """A fenced writer that is closed gives the key away, though it belongs to the writer that came later."""
+
+    writer = _SpitefulWriter
+
+
+class _SelfFencingWriter(DefectiveWriter):
+    def publish(self) -> str:
+        version = super().publish()
+        self.driver.inner.open_writer(self.key).discard()
+        return version
+
+
+@planted("F4")
+class AFlushFencesItsWriter(WriterDefect):
+    """A flush fences the writer that flushed: the version is not any more the one that was opened."""
+
+    writer = _SelfFencingWriter
+
+
+class _OwningWriter(_ReplayingWriter):
+    spared = False
+    """Whether it goes on, whoever has fenced it, unless the key has another owner by now."""
+
+    def fenced(self, error: FencedError) -> str:
+        if self.spared and _owners(self.driver).get(self.key) is self:
+            return self.take_over()
+        raise error
+
+
+def _owners(driver: DefectiveDriver) -> MutableMapping[str, _OwningWriter]:
+    owners: MutableMapping[str, _OwningWriter] = driver.memory.setdefault("owners", WeakValueDictionary())
+    return owners
+
+
+class _KnowsOwners(DefectiveDriver):
+    """Knows whom every key belongs to, as far as this process has to do with it."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that owns the key."""
+        writer = _owners(self)[key] = _OwningWriter(self, self.inner.open_writer(key))
+        return writer
+
+    def put(self, key: str, data: bytes) -> None:
+        """Fence, and put."""
+        self.fence(key)
+        self.inner.put(key, data)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Fence the source and the target, and move."""
+        self.fence(source)
+        self.fence(target)
+        self.inner.move(source, target, version=version)
+
+    def delete(self, key: str) -> None:
+        """Fence the key and what is below it, and delete."""
+        for owned in self.at_or_below(key):
+            self.fence(owned)
+        self.inner.delete(key)
+
+    def at_or_below(self, key: str) -> list[str]:
+        """Return the keys with an owner that a delete takes away."""
+        return [owned for owned in list(_owners(self)) if f"{owned}/".startswith(f"{key}/")]
+
+    def fence(self, key: str) -> None:
+        """Take the key from its owner."""
+        _owners(self).pop(key, None)
+
+    def spare(self, key: str) -> None:
+        """Leave the key to its owner, whom the driver behind is about to fence."""
+        owner = _owners(self).get(key)
+        if owner is not None:
+            owner.spared = True
+
+
+@planted("C3", "F1", "F2")
+class FencingEndsWithTheProcess(_KnowsOwners):
+    """Who owns a key is kept in the process, so that a writer is fenced by its own process alone."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that no other process fences."""
+        writer = super().open_writer(key)
+        self.spare(key)
+        return writer
+
+
+@planted("F2")
+class PutDoesNotFence(_KnowsOwners):
+    """A put leaves the object to its writer, who writes into what was put there."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and fence nobody."""
+        self.spare(key)
+        self.inner.put(key, data)
+
+
+@planted("F2", "D1")
+class DeleteFencesOnlyTheKey(_KnowsOwners):
+    """A delete of a prefix leaves the writers of the keys below it unfenced."""
+
+    def delete(self, key: str) -> None:
+        """Fence the key alone, and delete."""
+        for owned in self.at_or_below(key):
+            (self.fence if owned == key else self.spare)(owned)
+        self.inner.delete(key)
+
+
+@planted("F2")
+class MoveDoesNotFenceTheSource(_KnowsOwners):
+    """A move leaves the source to its writer, who brings it back."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Fence the target alone, and move."""
+        self.spare(source)
+        self.fence(target)
+        self.inner.move(source, target, version=version)
+
+
+@planted("F2")
+class MoveDoesNotFenceTheTarget(_KnowsOwners):
+    """A move leaves the target to its writer, who writes into what was moved there."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Fence the source alone, and move."""
+        self.fence(source)
+        self.spare(target)
+        self.inner.move(source, target, version=version)

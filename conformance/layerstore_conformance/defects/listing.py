@@ -1,0 +1,238 @@
+"""Defects of listings: what is yielded, in which order, how much of it, and what a listing remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import dropwhile, islice
+
+from layerstore.driver import Driver
+from layerstore.errors import PathNotFoundError
+from layerstore_conformance.defect import DefectiveDriver, planted
+
+PAGE = 1000
+"""Keys: what one request for a listing, or for a deletion, takes at most on the common object stores."""
+
+FEW = 2
+"""Children: a page so small that a scenario need not store a thousand objects to turn one."""
+
+
+def keys_below(driver: Driver, prefix: str) -> Iterator[str]:
+    """Yield every key below a prefix, however deep."""
+    for child in driver.list(prefix):
+        if child.endswith("/"):
+            yield from keys_below(driver, child.rstrip("/"))
+        else:
+            yield child
+
+
+def beside(driver: Driver, key: str) -> tuple[str, ...]:
+    """Return what lies beside a key, keys and prefixes, and begins with the same letters."""
+    above, _, _ = key.rpartition("/")
+    return tuple(child for child in driver.list(above) if child.startswith(key) and child.rstrip("/") != key)
+
+
+@planted("L1")
+class GrandchildrenListed(DefectiveDriver):
+    """A listing yields each prefix and also what lies directly below it, one level too deep."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List two levels."""
+        for child in self.inner.list(prefix):
+            yield child
+            if child.endswith("/"):
+                yield from self.inner.list(child.rstrip("/"))
+
+
+@planted("L1")
+class NamesWithoutTheirPrefix(DefectiveDriver):
+    """A listing yields the last segments of its keys, not the whole keys."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List names."""
+        return (child.removeprefix(f"{prefix}/") for child in self.inner.list(prefix))
+
+
+@planted("L1")
+class PrefixesWithoutASlash(DefectiveDriver):
+    """A listing yields prefixes without the slash at their end, as if they were keys."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List without slashes."""
+        return (child.rstrip("/") for child in self.inner.list(prefix))
+
+
+@planted("L1")
+class TopNotListed(DefectiveDriver):
+    """The listing of the top yields nothing."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List, but not the top."""
+        return self.inner.list(prefix) if prefix else iter(())
+
+
+@planted("L1")
+class ListedByTheLetters(DefectiveDriver):
+    """A listing also yields what lies beside the prefix and begins with the same letters: ``foobar`` for ``foo``."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List what begins with the prefix."""
+        alike = beside(self.inner, prefix) if prefix else ()
+        yield from sorted((*alike, *self.inner.list(prefix)))
+
+
+@planted("L1")
+class ListingEndsAtAPrefix(DefectiveDriver):
+    """A listing ends after the first prefix that it yields, whatever comes behind that."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List to the first prefix."""
+        for child in self.inner.list(prefix):
+            yield child
+            if child.endswith("/"):
+                return
+
+
+@planted("L2")
+class ListedOutOfOrder(DefectiveDriver):
+    """A listing yields all keys first and the prefixes after them, as the pages of an object store tell them."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List keys, then prefixes."""
+        yield from sorted(self.inner.list(prefix), key=lambda child: (child.endswith("/"), child))
+
+
+@planted("L2")
+class OrderedWithoutTheSlash(DefectiveDriver):
+    """A listing is ordered by the names, to which the slashes of prefixes are added afterwards."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List by names alone."""
+        yield from sorted(self.inner.list(prefix), key=lambda child: child.rstrip("/"))
+
+
+@planted("L2")
+class OrderedWithoutCase(DefectiveDriver):
+    """A listing is in alphabetical order, in which upper and lower case are alike."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List as a dictionary does."""
+        yield from sorted(self.inner.list(prefix), key=str.lower)
+
+
+@planted("L2")
+class PrefixListedForEveryKey(DefectiveDriver):
+    """A prefix is yielded once for every key that lies below it."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List a child for each key."""
+        for child in self.inner.list(prefix):
+            if child.endswith("/"):
+                yield from (child for _ in keys_below(self.inner, child.rstrip("/")))
+            else:
+                yield child
+
+
+@planted("L3")
+class MissingPrefixRaises(DefectiveDriver):
+    """The listing of a prefix below which nothing lies raises, as that of a missing directory does."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List something, or raise."""
+        found = False
+        for child in self.inner.list(prefix):
+            found = True
+            yield child
+        if prefix and not found:
+            raise PathNotFoundError(prefix)
+
+
+@planted("L3")
+class KeyListsItself(DefectiveDriver):
+    """The listing of a key yields the key itself, as ``ls`` of a file does."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List the key, too."""
+        yield from self._itself(prefix)
+        yield from self.inner.list(prefix)
+
+    def _itself(self, prefix: str) -> tuple[str, ...]:
+        try:
+            return (prefix,) if prefix and self.inner.stat(prefix).version else ()
+        except PathNotFoundError:
+            return ()
+
+
+@planted("L4")
+class ListCapped(DefectiveDriver):
+    """A listing ends after its first page of 1,000."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List one page."""
+        return islice(self.inner.list(prefix), PAGE)
+
+
+@planted("D1")
+class DeleteStopsAtAThousand(DefectiveDriver):
+    """A delete deletes at most 1,000 objects, the first page of what is to go."""
+
+    def delete(self, key: str) -> None:
+        """Delete one page."""
+        page = tuple(islice(keys_below(self.inner, key), PAGE))
+        for each in page if len(page) == PAGE else (key,):
+            self.inner.delete(each)
+
+
+@planted("L4")
+class ListPagesByNumber(DefectiveDriver):
+    """The next page of a listing begins at a number: what came or went meanwhile makes it repeat or skip children."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List by pages."""
+        start = 0
+        while page := tuple(islice(self.inner.list(prefix), start, start + FEW)):
+            yield from page
+            start += FEW
+
+
+@planted("L4")
+class ListingEndsWhereItsPlaceIsGone(DefectiveDriver):
+    """A listing looks for the child it yielded last to go on behind it, and ends where that was deleted meanwhile."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List on from the child yielded last."""
+        child = next(self.inner.list(prefix), None)
+        while child is not None:
+            yield child
+            child = _after(self.inner.list(prefix), child)
+
+
+def _after(children: Iterator[str], place: str) -> str | None:
+    """Return the child that comes after a place; None where the place is gone."""
+    rest = dropwhile(lambda child: child != place, children)
+    next(rest, None)
+    return next(rest, None)
+
+
+@planted("L4", "T2")
+class OneListingAtATime(DefectiveDriver):
+    """A handle keeps one place in one listing, which the listing begun last takes away from the one before."""
+
+    _place: Iterator[str] = iter(())
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Begin to list, in the place of any other listing."""
+        self._place = self.inner.list(prefix)
+        while (child := next(self._place, None)) is not None:
+            yield child
+
+
+@planted("L1", "L5")
+class ListingCached(DefectiveDriver):
+    """A handle lists a prefix once, and repeats what it found whenever it is asked again."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List from memory."""
+        cached = self.__dict__.setdefault("_listed", {})
+        if prefix not in cached:
+            cached[prefix] = tuple(self.inner.list(prefix))
+        return iter(cached[prefix])

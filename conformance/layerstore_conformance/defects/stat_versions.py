@@ -1,0 +1,144 @@
+"""Defects of versions: those that do not change with the bytes, that change without them, and that differ by handle."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections import Counter
+from dataclasses import replace
+
+from layerstore.driver import Reader, Stat, Writer
+from layerstore.errors import FencedError
+from layerstore.passing import PassingWriter
+from layerstore_conformance.defect import DefectiveDriver, planted
+
+
+class _VersionedDriver(DefectiveDriver):
+    """A driver whose versions are made otherwise; stat, reader, writer and move agree on them."""
+
+    @abstractmethod
+    def version_of(self, key: str, found: Stat) -> str:
+        """Make the version of an object of what is known of it."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader of such a version."""
+        reader = self.inner.open_reader(key, offset)
+        reader.version = self.stat(key).version
+        return reader
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer at such a version."""
+        return _VersionedWriter(self, self.inner.open_writer(key))
+
+    def stat(self, key: str) -> Stat:
+        """Tell such a version."""
+        found = self.inner.stat(key)
+        return replace(found, version=self.version_of(key, found))
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move at such a version."""
+        found = self.inner.stat(source)
+        if version not in (None, self.version_of(source, found)):
+            raise FencedError(source, "at another version")
+        self.inner.move(source, target, version=found.version if version else None)
+
+
+class _VersionedWriter(PassingWriter):
+    def __init__(self, driver: _VersionedDriver, inner: Writer) -> None:
+        super().__init__(inner)
+        self._driver = driver
+        self.version = driver.stat(self.key).version if inner.version else None
+
+    def publish(self) -> str:
+        super().publish()
+        return self._driver.stat(self.key).version
+
+
+@planted("S2")
+class VersionNeverChanges(_VersionedDriver):
+    """Every object is always at version 1."""
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Call it the first."""
+        del key, found
+        return "1"
+
+
+@planted("S2")
+class VersionIsTheSize(_VersionedDriver):
+    """The version is the size: other bytes of the same size are at the same version."""
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell the size."""
+        del key
+        return str(found.size)
+
+
+@planted("S2")
+class VersionIsTheSecond(_VersionedDriver):
+    """The version is the time in whole seconds: two changes within a second are one."""
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell the second."""
+        del key
+        return str(int(found.modified.timestamp()))
+
+
+@planted("S2")
+class VersionIsAHash(_VersionedDriver):
+    """The version is a hash of the bytes: an object made anew of the same bytes is at the old version."""
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Hash the object."""
+        del found
+        with self.inner.open_reader(key) as reader:
+            return hashlib.sha256(reader.readall()).hexdigest()
+
+
+@planted("S2")
+class VersionChangesOnReading(_VersionedDriver):
+    """Every reader that is opened on an object leaves it at another version, as a time of last access does."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader, and count it."""
+        reader = super().open_reader(key, offset)
+        self._readers()[key] += 1
+        return reader
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Add how often the object was read."""
+        return f"{found.version}-{self._readers()[key]}"
+
+    def _readers(self) -> Counter[str]:
+        found: Counter[str] = self.memory.setdefault("readers", Counter())
+        return found
+
+
+@planted("S2")
+class VersionOfAReaderDiffers(DefectiveDriver):
+    """A reader tells its version in quotation marks, as HTTP has it, ``stat`` and writers without."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that quotes its version."""
+        reader = self.inner.open_reader(key, offset)
+        reader.version = f'"{reader.version}"'
+        return reader
+
+
+@planted("S2", "W6")
+class FlushReturnsAnotherVersion(DefectiveDriver):
+    """A flush returns the version that it has replaced, if there was one, not the one that is visible afterwards."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that asks too early."""
+        return _EarlyWriter(self.inner.open_writer(key))
+
+
+class _EarlyWriter(PassingWriter):
+    def __init__(self, inner: Writer) -> None:
+        super().__init__(inner)
+        self._visible = inner.version
+
+    def publish(self) -> str:
+        before, self._visible = self._visible, super().publish()
+        return before or self._visible

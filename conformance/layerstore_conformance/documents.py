@@ -1,0 +1,95 @@
+"""Pages of the documentation that are made of the suite: ``python -m layerstore_conformance.documents docs``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from layerstore_conformance.clauses import clauses
+from layerstore_conformance.defect import defects
+from layerstore_conformance.rows import BY_CONSTRUCTION, LEFT_OUT, SECTIONS, rows
+from layerstore_conformance.scenario import GROUPS, scenarios
+
+MADE = "<!-- Made by `python -m layerstore_conformance.documents docs`; edit the suite, not this page. -->"
+
+
+def coverage() -> str:
+    """Return docs/coverage.md: which scenarios cover which behaviour that other suites check, and why some are left."""
+    covering = {number: [each.id for each in scenarios() if number in each.rows] for number in rows()}
+    covered = sum(bool(names) for names in covering.values()) + len(BY_CONSTRUCTION)
+    lines = [
+        *("# What other suites check, and where it is here", "", MADE, ""),
+        "Twelve public conformance suites (of distribution, OpenDAL, go-cloud, zarr, csi-sanity, perkeep, objstore,",
+        "PyFilesystem2, fsspec, tusd, arrow-rs and the OCI distribution specification) check, all together, these",
+        f"{len(rows())} behaviours; none of them checks more than 73. {covered} are covered here, and the other",
+        f"{len(LEFT_OUT)} are left out for the reason given.",
+    ]
+    numbered = iter(rows().items())
+    for section, texts in SECTIONS.items():
+        lines += ["", f"## {section}", "", "| # | behaviour | scenarios |", "| ---: | --- | --- |"]
+        for number, text in islice(numbered, len(texts)):
+            lines.append(f"| {number} | {text} | {_covered(number, covering[number])} |")
+    return "\n".join(lines) + "\n"
+
+
+def proof() -> str:
+    """Return docs/proof.md: every planted defect, and the scenarios that find it."""
+    lines = [
+        *("# The proof: what the suite finds", "", MADE, ""),
+        f"{len(defects())} defects, each planted in front of a driver that works or in the core, and found by every",
+        f"scenario named beside it, of {len(scenarios())}. Our CI plants every one for every scenario that claims it;",
+        "`layerstore conformance URL --prove` does that on a driver of yours.",
+    ]
+    for name, text in clauses().items():
+        lines += ["", f"## {name}", "", f"> {text}", "", *_of_clause(name)]
+    return "\n".join(lines) + "\n"
+
+
+def index() -> str:
+    """Return docs/scenarios.md: every scenario, what it holds, and by which clauses."""
+    lines = ["# The scenarios", "", MADE]
+    for group in GROUPS:
+        lines += ["", f"## {group}", "", "| scenario | what holds | clauses |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{each.id}` | {_plain(each.title)} | {' '.join(each.clauses)} |"
+            for each in scenarios()
+            if each.group == group
+        ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"coverage.md": coverage, "proof.md": proof, "scenarios.md": index}
+
+
+def write(folder: Path) -> None:
+    """Write every page into a folder."""
+    for name, make in PAGES.items():
+        (folder / name).write_text(make(), encoding="utf-8", newline="\n")
+
+
+def _covered(number: int, names: Iterable[str]) -> str:
+    if number in LEFT_OUT:
+        return f"*left out*: {LEFT_OUT[number]}"
+    return BY_CONSTRUCTION.get(number) or "<br>".join(f"`{name}`" for name in names)
+
+
+def _of_clause(name: str) -> Iterator[str]:
+    """Yield the table of the defects that break a clause, and the scenarios that cite it and find none of those."""
+    broken = {each.id: each for each in defects().values() if name in each.clauses}
+    yield from ("| defect | what is wrong | found by |", "| --- | --- | --- |")
+    for defect in broken.values():
+        finders = "<br>".join(f"`{each.id}`" for each in scenarios() if defect.id in each.kills)
+        yield f"| `{defect.id}` | {_plain(defect.title)} | {finders} |"
+    others = [each.id for each in scenarios() if name in each.clauses and not broken.keys() & set(each.kills)]
+    if others:
+        yield from ("", "Checked in passing by " + ", ".join(f"`{each}`" for each in others) + ".")
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "`").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

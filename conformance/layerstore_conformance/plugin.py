@@ -1,0 +1,116 @@
+"""The pytest plugin: options, the harness, and a verdict at the end.
+
+It is imported in every pytest run of everybody who has layerstore installed: it imports pytest and the standard
+library, and nothing else before a scenario is wanted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from layerstore_conformance.harness import Harness
+
+# Before a scenario is imported: an assert that shows no values is worth nothing in somebody else's CI.
+pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.context")
+
+RECORD = "layerstore"
+"""The user property under which a test report carries a scenario's record."""
+
+SUBJECT = "layerstore-subject"
+"""The user property that tells the driver under test."""
+
+CLAIM = "layerstore-claim"
+"""The user property that tells what became of a claim to find a planted defect."""
+
+UNUSABLE = "layerstore-unusable"
+"""The user property that says why no scenario can be run."""
+
+OPTIONS = ("url", "only", "seed", "profile", "report", "waivers", "prove")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("layerstore", "layerstore's conformance suite")
+    group.addoption("--layerstore-url", metavar="URL", help="run the scenarios on the store of this URL")
+    group.addoption(
+        "--layerstore-only", metavar="NAME", action="append", default=[], help="only this group, module or scenario id"
+    )
+    group.addoption("--layerstore-seed", metavar="N", type=int, default=0, help="of payloads and choices; 0")
+    group.addoption(
+        "--layerstore-profile", choices=["quick", "default", "full"], default="default", help="how much is run; default"
+    )
+    group.addoption("--layerstore-report", metavar="DIR", help="write report.json, report.html, junit.xml, ... there")
+    group.addoption("--layerstore-waivers", metavar="FILE", help="scenarios that may fail, each with reason and expiry")
+    group.addoption("--layerstore-prove", action="store_true", help="plant every known defect, and see it found")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the verdict, in the process that has it all."""
+    from layerstore_conformance.verdict import Verdict, Watch  # light: the standard library only
+
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Watch(), "layerstore-watch")
+        return
+    for name in ("layerstore_report", "layerstore_waivers"):  # a worker's current directory may be another
+        if config.getoption(name):
+            setattr(config.option, name, str(Path(config.getoption(name)).absolute()))
+    config.pluginmanager.register(Verdict(config), "layerstore-verdict")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Go no further with options that name what there is not."""
+    from layerstore_conformance.verdict import CONFIGURATION, mistake
+
+    said = "" if hasattr(config, "workerinput") else mistake(config)
+    if not said:
+        return None
+    sys.stderr.write(f"layerstore conformance: ERROR: {said}\n")
+    return CONFIGURATION
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take the proof away where it is not asked for."""
+    if not config.getoption("layerstore_prove"):
+        items[:] = [item for item in items if not takes(item, "layerstore_claim")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Stop at a harness that cannot be made: it would be the same error for every scenario."""
+    report = yield
+    if call.excinfo is None or not takes(item, "layerstore_scenario") or not report.failed:
+        return report
+    if report.when == "setup":
+        reason = f"the harness could not be made: {call.excinfo.exconly()}".removeprefix("Failed: ")
+        report.user_properties.append((UNUSABLE, reason))
+        item.session.shouldstop = "no store to run scenarios on"
+    if UNUSABLE in dict(report.user_properties) and not getattr(call.excinfo.value, "pytrace", True):
+        report.longrepr = str(call.excinfo.value)  # nobody's code is to be shown: the verdict says it all
+    return report
+
+
+@pytest.fixture(scope="session")
+def layerstore_harness(request: pytest.FixtureRequest) -> Harness:
+    """Return the harness of ``--layerstore-url``; override this fixture to give another one."""
+    from layerstore_conformance.harness import Harness
+
+    url = request.config.getoption("layerstore_url")
+    if url is None:
+        pytest.fail("give --layerstore-url, or override the fixture layerstore_harness", pytrace=False)
+    return Harness(url)
+
+
+def takes(item: pytest.Item, name: str) -> bool:
+    """Return whether a test is parametrised by this."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and name in callspec.params

@@ -1,0 +1,114 @@
+"""The record of a scenario: what reports are made of, and the story told of a failure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from functools import cache
+from typing import TYPE_CHECKING, TypedDict
+
+from layerstore import StoreURL
+from layerstore_conformance.clauses import clauses
+from layerstore_conformance.defect import defects
+from layerstore_conformance.harness import Harness
+from layerstore_conformance.prove import finds
+
+if TYPE_CHECKING:
+    from layerstore_conformance.run import Result
+    from layerstore_conformance.scenario import Scenario
+
+CALLS_TOLD = 12
+"""Driver calls that the story of a failure tells; the record has more."""
+
+
+class Record(TypedDict):
+    """A scenario and what became of it, as JSON holds it."""
+
+    id: str
+    group: str
+    title: str
+    why: str
+    clauses: list[str]
+    outcome: str
+    reason: str
+    seconds: float
+    seed: int
+    line: str
+    trace: list[str]
+    notes: list[str]
+    looks_like: str
+    """The planted defect whose finding reads most like this failure; empty if none does."""
+    narration: str
+
+
+def record(result: Result, harness: Harness, *, seed: int) -> Record:
+    """Make the record of a result."""
+    scenario = result.scenario
+    looks_like = resembling(scenario, result.reason) if result.outcome == "failed" else ""
+    made: Record = {
+        "id": scenario.id,
+        "group": scenario.group,
+        "title": scenario.title,
+        "why": scenario.why,
+        "clauses": list(scenario.clauses),
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "seconds": round(result.seconds, 6),
+        "seed": seed,
+        "line": result.line,
+        "trace": list(result.trace),
+        "notes": list(result.notes),
+        "looks_like": looks_like,
+        "narration": "",
+    }
+    if result.outcome == "failed":
+        made["narration"] = narrate(made, str(StoreURL.parse(harness.url)) if harness.url else None)
+    return made
+
+
+def narrate(made: Record, url: str | None) -> str:
+    """Tell a failure: what, by which clause, why it matters, what happened, how to see it again.
+
+    ``url`` is without options, for they may be credentials: who sees it again gives them again.
+    """
+    said = [f"{made['id']}: {made['title']}", ""]
+    said += [f"  clause {name}: {clauses()[name]}" for name in made["clauses"]]
+    if made["why"]:
+        said += ["", f"  why it matters: {made['why']}"]
+    said += ["", "  what happened:", *(f"    {line}" for line in made["reason"].splitlines())]
+    if made["line"]:
+        said += [f"    at {made['line']}"]
+    if made["notes"]:
+        said += ["  while:", *(f"    {note}" for note in made["notes"][-3:])]
+    if made["trace"]:
+        said += ["  last driver calls:", *(f"    {call}" for call in made["trace"][-CALLS_TOLD:])]
+    if made["looks_like"]:
+        said += ["", f"  looks like: {made['looks_like']}: {defects()[made['looks_like']].title}"]
+    if url is not None:
+        command = ["layerstore", "conformance", url, "--only", made["id"], "--seed", str(made["seed"])]
+        said += ["", f"  again: {shlex.join(command)}"]
+    return "\n".join(said)
+
+
+def resembling(scenario: Scenario, reason: str) -> str:
+    """Return the defect whose finding by this scenario reads most like a failure; empty if none does."""
+    likeness = {
+        name: difflib.SequenceMatcher(None, _plain(reason), _plain(said)).ratio()
+        for name, said in _findings(scenario).items()
+    }
+    best = max(likeness, key=likeness.__getitem__, default="")
+    return best if best and likeness[best] > 0.6 else ""
+
+
+@cache
+def _findings(scenario: Scenario) -> dict[str, str]:
+    """Return what the scenario says of every defect it finds, planted in the reference driver."""
+    reference = Harness("memory://layerstore-conformance-reference")
+    found = {name: finds(scenario, defects()[name], reference) for name in scenario.kills if name in defects()}
+    return {name: said for name, said in found.items() if said}
+
+
+def _plain(text: str) -> str:
+    """Return a text without what differs from run to run: numbers, ids, digests."""
+    return re.sub(r"[0-9a-f]{8,}|\d+", "#", text)

@@ -1,0 +1,87 @@
+"""What changed between two runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerstore_conformance.reports.document import SCHEMA
+
+Scenarios = dict[str, dict[str, Any]]
+"""Records by id."""
+
+
+class ReportError(ValueError):
+    """A file is no report of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed, by scenario id; each is in one list."""
+
+    newly_failing: tuple[str, ...]
+    """Failed, and did not before: those that were not there before included."""
+    newly_passing: tuple[str, ...]
+    appeared: tuple[str, ...]
+    disappeared: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Skipped or waived, and not before, or for another reason."""
+
+    def lines(self) -> list[str]:
+        """Say it: a line for each scenario."""
+        kinds = {
+            "newly failing": self.newly_failing,
+            "newly passing": self.newly_passing,
+            "appeared": self.appeared,
+            "disappeared": self.disappeared,
+            "changed": self.changed,
+        }
+        return [f"{kind}: {told}" for kind, all_told in kinds.items() for told in all_told]
+
+
+def read_report(path: Path) -> Scenarios:
+    """Read the scenarios of a ``report.json``.
+
+    Raises:
+        ReportError: it cannot be read, or is none of this version.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: {error}") from error
+    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+        raise ReportError(f"{path}: no {SCHEMA}")
+    return {each["id"]: each for each in told["records"]}
+
+
+def difference(before: Scenarios, after: Scenarios) -> Difference:
+    """Compare two runs."""
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(before.keys() | after.keys()):
+        kind, told = _change(before.get(name), after.get(name))
+        kinds.setdefault(kind, []).append(name + told)
+    names = ("newly_failing", "newly_passing", "appeared", "disappeared", "changed")
+    return Difference(**{name: tuple(kinds.get(name, ())) for name in names})
+
+
+def _change(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tuple[str, str]:
+    old, new = _state(before), _state(after)
+    if new == old:
+        return "", ""
+    if after is None:
+        return "disappeared", f" (was {old})"
+    if after["outcome"] == "failed":
+        return ("newly_failing", f" (was {old})") if before is None or before["outcome"] != "failed" else ("", "")
+    if before is None:
+        return "appeared", f" ({new})"
+    return ("newly_passing" if new == "passed" else "changed"), f" (was {old}, is {new})"
+
+
+def _state(record: dict[str, Any] | None) -> str:
+    """Return what became of a scenario, in a word; a skip and a waiver with their reasons."""
+    if record is None:
+        return "not there"
+    reason = {"skipped": record["reason"], "waived": record["waiver"]}.get(record["outcome"], "")
+    return f"{record['outcome']}: {reason}" if reason else str(record["outcome"])

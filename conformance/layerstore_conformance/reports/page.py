@@ -1,0 +1,42 @@
+"""``report.html``: one page, for a person, that needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from layerstore_conformance.clauses import clauses
+from layerstore_conformance.judging import OUTCOMES
+from layerstore_conformance.reports.badge import badge
+
+if TYPE_CHECKING:
+    from layerstore_conformance.reports.document import Document
+
+_CODE = re.compile(r"``?([^`]+)``?")
+"""What contract and docstrings mark as code; looked for in text that is escaped already."""
+
+
+def page(made: Document) -> str:
+    """Draw the report."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # late: only who wants a report needs it
+    from markupsafe import Markup, escape
+
+    environment = Environment(
+        loader=PackageLoader("layerstore_conformance.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["prose"] = lambda text: Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704
+    drawn = Markup(badge(made))  # noqa: S704  (our own SVG, which escapes what it is given)
+    template = environment.get_template("report.html")
+    return template.render(report=made, clauses=clauses(), outcomes=OUTCOMES, badge=drawn, defects=_titles(made))
+
+
+def _titles(made: Document) -> dict[str, str]:
+    """Return what the planted defects are that failures look like."""
+    from layerstore_conformance.defect import defects
+
+    named = {each["looks_like"] for each in made["records"]} - {""}
+    return {name: defects()[name].title for name in named if name in defects()}

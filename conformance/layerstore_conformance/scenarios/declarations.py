@@ -1,0 +1,307 @@
+"""What a driver declares, and how it is opened: a declaration holds in both directions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from importlib.metadata import EntryPoint
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from layerstore import (
+    CONTRACT_VERSION,
+    Capabilities,
+    ContractVersionError,
+    Driver,
+    InvalidURLError,
+    StoreURL,
+    UnknownOptionError,
+    UnsupportedOperationError,
+    hookimpl,
+    open_driver,
+)
+from layerstore.checked import CheckedDriver
+from layerstore.passing import PassingDriver
+from layerstore.registry import GROUP as ENTRY_POINTS
+from layerstore.registry import Registry
+from layerstore_conformance.elsewhere import Elsewhere
+from layerstore_conformance.refusal import refused
+from layerstore_conformance.scenario import scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from layerstore_conformance.context import Context
+
+GROUP = "primitives"
+
+
+class ForeignDriver(PassingDriver):
+    """A driver of a contract that nobody speaks."""
+
+    contract_version = "999.0"
+    opened: ClassVar[list[StoreURL]] = []
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Keep that it was opened."""
+        del options
+        cls.opened.append(url)
+        raise AssertionError("a driver of an unknown contract was opened")
+
+
+class ForeignPlugin:
+    """The plugin that brings it."""
+
+    @staticmethod
+    @hookimpl
+    def layerstore_driver() -> type[Driver]:
+        """Return the driver."""
+        return ForeignDriver
+
+
+class ListeningDriver(PassingDriver):
+    """A driver with two options, that keeps what it was opened with."""
+
+    contract_version = CONTRACT_VERSION
+    options = MappingProxyType({"region": "where the store is", "retries": "how often to try"})
+    opened: ClassVar[list[tuple[StoreURL, dict[str, object]]]] = []
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Keep what it was opened with."""
+        cls.opened.append((url, options))
+        return cls(open_driver("memory:"))
+
+
+class ListeningPlugin:
+    """The plugin that brings it."""
+
+    @staticmethod
+    @hookimpl
+    def layerstore_driver() -> type[Driver]:
+        """Return the driver."""
+        return ListeningDriver
+
+
+def _listening(url: str, **options: object) -> tuple[StoreURL, dict[str, object]]:
+    """Open a URL of the scheme ``listening``, and return what reached the driver."""
+    ListeningDriver.opened.clear()
+    claim = EntryPoint("listening", f"{__name__}:{ListeningPlugin.__name__}", ENTRY_POINTS)
+    Registry(lambda: [claim]).open(url, **options).close()
+    return ListeningDriver.opened[-1]
+
+
+@scenario("C1", kills=("contract-not-spelled-out",), rows=(4,))
+def the_contract_is_spelled_out(ctx: Context) -> None:
+    """The driver, and whatever is put in front of it, says in full that it was written for this major version."""
+    major = CONTRACT_VERSION.partition(".")[0]
+    layer: object = ctx.bare()
+    while isinstance(layer, Driver):
+        spelled = getattr(layer, "contract_version", None)
+        assert re.fullmatch(rf"{major}\.[0-9]+", str(spelled)), f"{type(layer).__name__} is written for {spelled!r}"
+        layer = getattr(layer, "inner", None)
+
+
+@scenario("C1", kills=("contract-unchecked",), rows=(4,))
+def another_contract_is_refused(ctx: Context) -> None:
+    """A driver of another major version is refused before it is opened: it could not know what it must keep."""
+    del ctx
+    claim = EntryPoint("foreign", f"{__name__}:{ForeignPlugin.__name__}", ENTRY_POINTS)
+    ForeignDriver.opened.clear()
+    with refused(ContractVersionError):
+        Registry(lambda: [claim]).open("foreign:")
+    assert not ForeignDriver.opened, "it was opened before it was refused"
+
+
+@scenario("C1", "C3", "C4", kills=("capabilities-not-yes-or-no", "capabilities-change"), rows=(4,))
+def every_handle_declares_the_same(ctx: Context) -> None:
+    """Capabilities are yes or no, and what one handle declares, every other does, before and after it is used."""
+    ctx.driver.put("key", ctx.payload("used").read(600))
+    declared = [driver.capabilities for driver in (ctx.driver, ctx.open(), ctx.bare())]
+    for name in (field.name for field in fields(Capabilities)):
+        found = [getattr(each, name) for each in declared]
+        assert {type(each) for each in found} == {bool}, f"{name} is declared as {found}, not as yes or no"
+        assert len(set(found)) == 1, f"{name} is declared as {found}"
+
+
+@scenario(
+    "C2",
+    "K3",
+    kills=("nested-keys-declared-in-vain", "below-an-object-is-the-object"),
+    rows=(24, 63),
+    needs=("nested_keys",),
+)
+def a_key_can_lie_below_another(ctx: Context) -> None:
+    """Who declares ``nested_keys`` keeps an object and others below its key, however they came."""
+    for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y", "z")):
+        ctx.driver.put(key, ctx.payload("nested").read(700, 512 * number))
+    with ctx.driver.open_writer("a/b/c") as writer:
+        writer.write(ctx.payload("written").read(700))
+    ctx.driver.move("z", "a/b/c/d/e")
+    for number, key in ((0, "a"), (1, "a/b"), (2, "a/b/c/d"), (3, "z/y"), (4, "a/b/c/d/e")):
+        ctx.expect(key, ctx.payload("nested").read(700, 512 * number))
+    for prefix, expected in (("", ["a", "a/", "z/"]), ("a/b", ["a/b/c", "a/b/c/"])):
+        found = list(ctx.open().list(prefix))
+        assert found == expected, f"below {prefix!r} lie {found} instead of {expected}"
+
+
+def _write(driver: CheckedDriver, key: str) -> None:
+    with driver.open_writer(key) as writer:
+        writer.write(b"written where nothing can be")
+
+
+ATTEMPTS: dict[str, Callable[[CheckedDriver, str], None]] = {
+    "put": lambda driver, key: driver.put(key, b"put where nothing can be"),
+    "write": _write,
+    "move": lambda driver, key: driver.move("source", key),
+}
+"""Ways to make an object."""
+
+
+@scenario(
+    "C2",
+    "E4",
+    kills=("nested-keys-denied-in-vain", "failed-move-loses-its-source", "failed-put-leaves-a-trace"),
+    rows=(63, 97, 99),
+    without=("nested_keys",),
+)
+def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
+    """Who does not declare ``nested_keys`` refuses a key below or above another, and changes nothing."""
+    data = ctx.payload("stays").read(700)
+    for key in ("a/b", "source"):
+        ctx.driver.put(key, data)
+    for name, attempt in ATTEMPTS.items():
+        for key in ("a", "a/b/c", "a/b/c/d"):
+            ctx.step(f"{name} {key}")
+            with refused(UnsupportedOperationError):
+                attempt(ctx.driver, key)
+            assert ctx.stored() == ["a/b", "source"], f"{name} of {key} left {ctx.stored()}"
+    ctx.expect("a/b", data)
+    ctx.expect("source", data)
+
+
+@scenario("C2", "W6", "E4", kills=("nested-keys-denied-in-vain",), rows=(63,), without=("nested_keys",))
+def without_nested_keys_the_later_flush_is_refused(ctx: Context) -> None:
+    """Where the other key came after a writer was opened, its flush is refused, and changes nothing."""
+    data = ctx.payload("earlier").read(700)
+    for late, early in (("a", "a/b"), ("c/d", "c")):
+        writer = ctx.driver.open_writer(late)
+        writer.write(ctx.payload("late").read(700))
+        ctx.open().put(early, data)
+        with refused(UnsupportedOperationError):
+            writer.flush()
+        writer.discard()
+        ctx.expect(early, data)
+    assert ctx.stored() == ["a/b", "c"]
+
+
+@scenario("C3", kills=("every-process-has-its-own",), rows=(5,), needs=("shared", "url"))
+def another_process_sees_and_changes_the_same_store(ctx: Context) -> None:
+    """Who declares ``shared`` has one store for all processes: each sees at once what the others did."""
+    ctx.driver.put("dir/here", ctx.payload("here").read(700))
+    with Elsewhere(ctx) as there:
+        ctx.same(there.run(CheckedDriver.get, "dir/here", 1 << 20), ctx.payload("here").read(700), "elsewhere")
+        there.run(CheckedDriver.put, "dir/there", ctx.payload("there").read(700))
+        ctx.expect("dir/there", ctx.payload("there").read(700))
+        assert there.run(CheckedDriver.stat, "dir/here") == ctx.open().stat("dir/here"), "stat differs elsewhere"
+        ctx.driver.delete("dir/here")
+        assert there.run(_listed, "dir") == ["dir/there"]
+        there.run(CheckedDriver.move, "dir/there", "moved")
+    assert ctx.stored() == ["moved"]
+
+
+def _listed(driver: CheckedDriver, prefix: str) -> list[str]:
+    return list(driver.list(prefix))
+
+
+@scenario("C5", "C3", "P1", kills=("every-handle-its-own-store",), rows=(5, 8))
+def within_a_process_every_handle_sees_the_same_store(ctx: Context) -> None:
+    """A second driver opened on the same store sees what the first one did, and the other way, ``shared`` or not."""
+    first, second = ctx.driver, ctx.open()
+    first.put("a", ctx.payload("first").read(700))
+    second.put("b", ctx.payload("second").read(700))
+    for driver in (first, second, ctx.open()):
+        ctx.same(driver.get("a", 1000), ctx.payload("first").read(700), "a")
+        ctx.same(driver.get("b", 1000), ctx.payload("second").read(700), "b")
+        assert list(driver.list("")) == ["a", "b"]
+
+
+@scenario("O1", kills=("unknown-options-ignored",), rows=(12,), needs=("url",))
+def an_unknown_option_is_refused(ctx: Context) -> None:
+    """An option that the driver does not have is refused, in the URL and beside it.
+
+    A misspelt option that is ignored is a setting that somebody believes in.
+    """
+    assert ctx.harness.url is not None, "needs url"
+    between = "&" if "?" in ctx.harness.url else "?"
+    with refused(UnknownOptionError):
+        open_driver(f"{ctx.harness.url}{between}no-such-option=1").close()
+    with refused(UnknownOptionError):
+        open_driver(ctx.harness.url, **{"no-such-option": "1"}).close()
+
+
+@scenario("O1", kills=("known-options-not-told",), rows=(12,))
+def a_refused_option_is_told_the_known_ones(ctx: Context) -> None:
+    """Who misspells an option is told which there are."""
+    del ctx
+    with refused(UnknownOptionError) as refusal:
+        _listening("listening:store?regoin=here")
+    assert set(refusal.error.known) == set(ListeningDriver.options), f"known are {refusal.error.known}"
+    unsaid = [name for name in ListeningDriver.options if name not in str(refusal.error)]
+    assert not unsaid, f"{unsaid} is not in {str(refusal.error)!r}"
+
+
+@scenario("O1", kills=("options-beside-the-url-dropped",), rows=(12,))
+def options_reach_the_driver(ctx: Context) -> None:
+    """Options of the URL and those beside it reach the driver; one that is given in both places is refused.
+
+    A secret belongs beside the URL, where no log shows it.
+    """
+    del ctx
+    _, options = _listening("listening:store?region=here", retries=5)
+    assert options == {"region": "here", "retries": 5}, f"the driver was opened with {options}"
+    with refused(InvalidURLError):
+        _listening("listening:store?region=here", region="there")
+
+
+@scenario("O1", kills=("host-taken-for-a-path",), rows=(12,))
+def a_url_is_read_by_its_parts(ctx: Context) -> None:
+    """A URL with a host and one without, of a relative path or an absolute one, mean four different things."""
+    del ctx
+    for text, host, path in (
+        ("listening:some/path", None, "some/path"),
+        ("listening:///some/path", None, "/some/path"),
+        ("listening://some/path", "some", "/path"),
+        ("listening://some", "some", ""),
+    ):
+        url, _ = _listening(text)
+        assert (url.host, url.path) == (host, path), f"{text}: host {url.host!r}, path {url.path!r}"
+
+
+@scenario("O1", "O2", kills=("fragments-cut-off",), rows=(12,), needs=("url",))
+def a_url_that_means_nothing_is_refused(ctx: Context) -> None:
+    """What cannot be part of a store's URL is refused when it is opened, and not read as something else."""
+    assert ctx.harness.url is not None, "needs url"
+    between = "&" if "?" in ctx.harness.url else "?"
+    for rest in ("#fragment", f"{between}=1", f"{between}a=%zz", f"{between}a=%00"):
+        with refused(InvalidURLError):
+            open_driver(f"{ctx.harness.url}{rest}").close()
+
+
+@scenario("O2", "W1", kills=("opening-the-store-changes-it", "opening-the-store-creates"), rows=(1, 8))
+def opening_the_store_changes_nothing(ctx: Context) -> None:
+    """Opening and closing drivers on a store creates nothing in it, and touches nothing."""
+    assert ctx.stored() == [], "a fresh store is not empty"
+    ctx.driver.put("key", ctx.payload("stays").read(700))
+    before = ctx.open().stat("key")
+    for _ in range(3):
+        ctx.open().close()
+    assert ctx.open().stat("key") == before, "the object changed"
+    ctx.expect("key", ctx.payload("stays").read(700))
+    assert ctx.stored() == ["key"]
+    looks = [set(ctx.bare().list("")) for _ in range(4)]
+    more = [later - earlier for earlier, later in pairwise(looks)]
+    # Others may put something there, too; but hardly between any two looks.
+    assert not all(more), f"with every opening the store has more at its top: {more}"

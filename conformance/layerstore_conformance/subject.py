@@ -1,0 +1,94 @@
+"""The driver under test: whether its store can be used at all, and what is known of it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import uuid
+from typing import TYPE_CHECKING, TypedDict
+
+from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
+from layerstore.registry import Registry
+from layerstore_conformance.context import ROOT
+
+if TYPE_CHECKING:
+    from layerstore.checked import CheckedDriver
+    from layerstore_conformance.harness import Harness
+
+
+class Subject(TypedDict):
+    """A driver, as reports tell it."""
+
+    scheme: str
+    distribution: str
+    """Empty if it belongs to none that is known."""
+    version: str
+    """Of the distribution."""
+    driver_class: str
+    url: str
+    """Without options; empty if the harness has a factory."""
+    capabilities: dict[str, bool]
+    harness: list[str]
+    """What the harness offers beyond opening: ``url``, ``side_door``, ``missing``, ``restart``, ``cut``."""
+
+
+OFFERS = frozenset({"url", "side_door", "missing", "restart", "cut"})
+"""What a harness may offer."""
+
+
+class UnusableStoreError(Exception):
+    """No scenario can be run: there is no store, or it can be neither opened nor written to."""
+
+
+def examine(harness: Harness) -> Subject:
+    """Open the store, write to it, take that away again, and tell which driver did it.
+
+    Raises:
+        UnusableStoreError: it cannot be opened, or refuses, lacks the space or is not there. Whatever else is wrong is
+            for the scenarios to find.
+    """
+    try:
+        driver = harness.open()
+    except Exception as error:
+        raise UnusableStoreError(f"the store does not open: {type(error).__name__}: {error}") from error
+    try:
+        _write(driver)
+        return _subject(harness, driver)
+    finally:
+        driver.close()
+
+
+def _write(driver: CheckedDriver) -> None:
+    key = f"{ROOT}/first-{uuid.uuid4().hex}"
+    try:
+        try:
+            driver.put(key, b"written before the first scenario, to see whether the store is there")
+        finally:  # one who is interrupted leaves nothing, either
+            driver.delete(key)
+    except (AccessDeniedError, BackendUnavailableError, NoSpaceError) as error:
+        raise UnusableStoreError(f"the store cannot be written to: {type(error).__name__}: {error}") from error
+    except Exception:  # noqa: BLE001, S110  (a defect: scenarios say what it is)
+        pass
+
+
+def _subject(harness: Harness, driver: CheckedDriver) -> Subject:
+    kind = type(driver.inner)
+    capabilities = driver.capabilities
+    distribution, version = _distribution(driver.scheme, kind.__module__)
+    return {
+        "scheme": driver.scheme,
+        "distribution": distribution,
+        "version": version,
+        "driver_class": f"{kind.__module__}.{kind.__qualname__}",
+        "url": str(StoreURL.parse(harness.url)) if harness.url else "",
+        "capabilities": {name: getattr(capabilities, name) for name in ("nested_keys", "shared", "durable")},
+        "harness": sorted(harness.declared(capabilities) & OFFERS),
+    }
+
+
+def _distribution(scheme: str, module: str) -> tuple[str, str]:
+    """Return whose driver it is, by its claim to the scheme or else by its module, and the version."""
+    for claim in Registry().drivers():
+        if (claim.scheme == scheme.partition("+")[0] or claim.module == module) and not claim.shadowed:
+            return claim.distribution, claim.version
+    names = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
+    return (names[0], importlib.metadata.version(names[0])) if names else ("", "")

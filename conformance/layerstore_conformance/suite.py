@@ -1,0 +1,111 @@
+"""The scenarios as one parametrised test; a driver author's own module takes it over whole.
+
+::
+
+    import pytest
+    from layerstore_conformance.harness import Harness
+    from layerstore_conformance.suite import *
+
+    @pytest.fixture(scope="session")
+    def layerstore_harness():
+        return Harness("mystore://bucket")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE
+from layerstore_conformance.prove import attempt, claims
+from layerstore_conformance.record import record
+from layerstore_conformance.run import run
+from layerstore_conformance.scenario import selected
+from layerstore_conformance.subject import Subject, UnusableStoreError, examine
+from layerstore_conformance.waivers import Waiver, read_waivers
+
+if TYPE_CHECKING:
+    from layerstore_conformance.defect import Defect
+    from layerstore_conformance.harness import Harness
+    from layerstore_conformance.scenario import Scenario
+
+__all__ = ["pytest_generate_tests", "test_proof", "test_scenario"]
+
+_SUBJECTS = pytest.StashKey[list[tuple["Harness", Subject]]]()
+_WAIVERS = pytest.StashKey[dict[str, Waiver]]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of every scenario that is selected, and of every claim of theirs if they are to be proved."""
+    wanted = {"layerstore_scenario", "layerstore_claim"} & set(metafunc.fixturenames)
+    if not wanted:
+        return
+    options = metafunc.config.option
+    chosen = selected(options.layerstore_profile, tuple(options.layerstore_only))
+    if "layerstore_scenario" in wanted:
+        metafunc.parametrize("layerstore_scenario", chosen, ids=[each.id for each in chosen])
+        return
+    # Without the option one item stands for all of them, and the plugin takes it away.
+    made = claims(chosen) if options.layerstore_prove else [None]
+    metafunc.parametrize("layerstore_claim", made, ids=[f"{each[0].id}-{each[1].id}" if each else "" for each in made])
+
+
+def test_scenario(layerstore_scenario: Scenario, layerstore_harness: Harness, request: pytest.FixtureRequest) -> None:
+    """A driver keeps its contract."""
+    options = request.config.option
+    subject = _examined(layerstore_harness, request)
+    result = run(
+        layerstore_scenario, layerstore_harness, seed=options.layerstore_seed, profile=options.layerstore_profile
+    )
+    kept = record(result, layerstore_harness, seed=options.layerstore_seed)
+    request.node.user_properties += [(RECORD, kept), (SUBJECT, subject)]
+    if result.outcome == "skipped":
+        pytest.skip(result.reason)
+    if result.outcome == "failed":
+        waiver = _waivers(request.config).get(layerstore_scenario.id)
+        if waiver and not waiver.expired:
+            pytest.xfail(f"waived until {waiver.expires}: {waiver.reason}")
+        pytest.fail(str(kept["narration"]), pytrace=False)
+
+
+def test_proof(
+    layerstore_claim: tuple[Defect, Scenario], layerstore_harness: Harness, request: pytest.FixtureRequest
+) -> None:
+    """A scenario finds a defect planted in front of the driver."""
+    defect, scenario = layerstore_claim
+    _examined(layerstore_harness, request)
+    result = attempt(scenario, defect, layerstore_harness, seed=request.config.option.layerstore_seed)
+    outcome = {"passed": "missed", "failed": "found", "skipped": "skipped"}[result.outcome]
+    claim = {"defect": defect.id, "title": defect.title, "scenario": scenario.id}
+    request.node.user_properties.append((CLAIM, {**claim, "outcome": outcome, "said": result.reason}))
+    if outcome == "skipped":
+        pytest.skip(result.reason)
+    if outcome == "missed":
+        pytest.fail(f"{scenario.id} passed although this was planted: {defect.id}: {defect.title}", pytrace=False)
+
+
+def _examined(harness: Harness, request: pytest.FixtureRequest) -> Subject:
+    """Tell which driver is under test, once for every harness."""
+    known = request.config.stash.setdefault(_SUBJECTS, [])
+    for each, subject in known:
+        if each is harness:
+            return subject
+    try:
+        known.append((harness, examine(harness)))
+    except UnusableStoreError as error:
+        reason = str(error)
+    else:
+        return known[-1][1]
+    # It would be the same error for every scenario.
+    request.node.user_properties.append((UNUSABLE, reason))
+    request.session.shouldstop = "no store to run scenarios on"
+    pytest.fail(reason, pytrace=False)
+
+
+def _waivers(config: pytest.Config) -> dict[str, Waiver]:
+    if _WAIVERS not in config.stash:
+        path = config.option.layerstore_waivers
+        config.stash[_WAIVERS] = read_waivers(Path(path)) if path else {}
+    return config.stash[_WAIVERS]

@@ -1,0 +1,161 @@
+"""The proof: the scenarios pass on drivers that work, and find every planted defect that they say they find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layerstore import BackendUnavailableError, open_driver
+from layerstore.driver import Driver, Reader, Writer
+from layerstore.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.clauses import clauses
+from layerstore_conformance.defect import defects
+from layerstore_conformance.harness import Harness
+from layerstore_conformance.prove import finds
+from layerstore_conformance.run import run
+from layerstore_conformance.scenario import Scenario, scenarios
+
+
+@pytest.fixture(params=scenarios(), ids=lambda each: each.id)
+def scenario(request: pytest.FixtureRequest) -> Scenario:
+    """Return every scenario in turn."""
+    found: Scenario = request.param
+    return found
+
+
+def in_memory(tmp_path: Path) -> Harness:
+    """Make a store of the test's own in memory."""
+    return Harness(f"memory://{tmp_path.parent.name}-{tmp_path.name}")
+
+
+def on_disk(tmp_path: Path) -> Harness:
+    """Make a store of the test's own on disk."""
+    return Harness(f"local://{tmp_path}/store", missing=f"local://{tmp_path}/not/there")
+
+
+class Wire:
+    """What stands between a store in memory and its handles, and can be cut: those open then fail once, or for good."""
+
+    def __init__(self) -> None:
+        """Begin whole."""
+        self.cuts = 0
+
+    def cut(self) -> None:
+        """Cut every connection there is."""
+        self.cuts += 1
+
+
+class Remote(PassingDriver):
+    """A store at the other end of a wire."""
+
+    def __init__(self, inner: Driver, wire: Wire) -> None:
+        """Reach ``inner`` over ``wire``."""
+        super().__init__(inner)
+        self.wire = wire
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that a cut ends."""
+        return RemoteReader(self.inner.open_reader(key, offset), self.wire)
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that connects anew after a cut."""
+        return RemoteWriter(self.inner.open_writer(key), self.wire)
+
+
+class RemoteReader(PassingReader):
+    """A reader that a cut ends."""
+
+    def __init__(self, inner: Reader, wire: Wire) -> None:
+        """Read over a connection of its own."""
+        super().__init__(inner)
+        self.wire, self.began = wire, wire.cuts
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Read, unless it was cut."""
+        if self.wire.cuts != self.began:
+            raise BackendUnavailableError(self.key, "connection reset")
+        return super().read_at(offset, buffer)
+
+
+class RemoteWriter(PassingWriter):
+    """A writer that tells of a cut once, and connects anew."""
+
+    def __init__(self, inner: Writer, wire: Wire) -> None:
+        """Write over a connection of its own."""
+        super().__init__(inner)
+        self.wire, self.began = wire, wire.cuts
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Write, unless it was cut since the last call."""
+        self.told()
+        super().write_at(offset, data)
+
+    def publish(self) -> str:
+        """Publish, unless it was cut since the last call."""
+        self.told()
+        return super().publish()
+
+    def told(self) -> None:
+        """Tell of a cut."""
+        if self.wire.cuts != self.began:
+            self.began = self.wire.cuts
+            raise BackendUnavailableError(self.key, "connection reset")
+
+
+def over_a_wire(tmp_path: Path) -> Harness:
+    """Make a store of the test's own at the other end of a wire."""
+    wire, url = Wire(), f"memory://{tmp_path.parent.name}-{tmp_path.name}"
+    return Harness(factory=lambda: Remote(open_driver(url), wire), cut=wire.cut, restart=wire.cut)
+
+
+def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
+    """Make a store that has what a scenario needs, the smallest first."""
+    needs = set(scenario.needs)
+    if {"cut", "restart"} & needs:
+        return over_a_wire(tmp_path)
+    on_disk_only = {"shared", "durable", "missing"} & needs or "nested_keys" in scenario.without
+    return on_disk(tmp_path) if on_disk_only else in_memory(tmp_path)
+
+
+def test_it_passes_on_a_store_that_has_what_it_needs(scenario: Scenario, tmp_path: Path) -> None:
+    """It passes on the smallest driver that has what it needs, and lacks what it needs to be lacking."""
+    result = run(scenario, fitting(scenario, tmp_path))
+    assert result.outcome == "passed", result.reason
+
+
+def test_it_finds_what_it_says(scenario: Scenario, tmp_path: Path) -> None:
+    """It fails with each planted defect that it says it finds, and it says at least one."""
+    harness = fitting(scenario, tmp_path)
+    assert scenario.kills, "it finds nothing"
+    missed = [name for name in scenario.kills if not finds(scenario, defects()[name], harness)]
+    assert not missed, "it passes although these are planted"
+
+
+def test_no_defect_survives() -> None:
+    """Every planted defect is claimed by a scenario, which the test above holds to it."""
+    claimed = {name for each in scenarios() for name in each.kills}
+    assert sorted(defects().keys() ^ claimed) == []
+
+
+def test_no_scenario_is_idle() -> None:
+    """Every scenario finds something, and cites a clause that there is."""
+    assert [each.id for each in scenarios() if not each.kills or not each.clauses] == []
+    assert sorted({name for each in scenarios() for name in each.clauses} - set(clauses())) == []
+
+
+def test_no_clause_is_unproved() -> None:
+    """Every clause has a defect that breaks it, found by a scenario that cites it."""
+    proved = {
+        name
+        for each in scenarios()
+        for name in each.clauses
+        for defect in each.kills
+        if name in defects()[defect].clauses
+    }
+    assert [name for name in clauses() if name not in proved] == []
+
+
+def test_there_are_as_many_defects_as_promised() -> None:
+    """The documentation says how many; it is never less."""
+    assert len(defects()) >= 60

@@ -1,0 +1,41 @@
+"""The whole suite, on the local driver; observed through the files themselves."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from layerstore import PathNotFoundError, open_driver
+from layerstore_conformance.harness import Harness
+from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
+
+
+class Files:
+    """The side door: the directory."""
+
+    def __init__(self, root: Path) -> None:
+        """Look below a root."""
+        self.root = root
+
+    def read(self, key: str) -> bytes | None:
+        """Return what is in a file, up to where it is published: beyond may lie what a writer has not flushed."""
+        with suppress(PathNotFoundError):
+            return (self.root / key).read_bytes()[: open_driver(f"local://{self.root}").stat(key).size]
+        return None
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield every file's path but those of the driver's own."""
+        for path in (self.root / prefix).rglob("*"):
+            key = path.relative_to(self.root).as_posix()
+            if path.is_file() and not any(name.startswith(".") for name in key.split("/")):
+                yield key
+
+
+@pytest.fixture(scope="session")
+def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """Return a store in a directory, which every scenario leaves as empty as it was."""
+    root = tmp_path_factory.mktemp("conformance")
+    door = Files(root / "store")
+    yield Harness(f"local://{root}/store", side_door=door, missing=f"local://{root}/not/there")
+    assert list(door.keys("")) == []
