@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
-from layerstore_conformance.payloads import Payload, difference
+from layerstore_conformance.payloads import Payload, expect_same
 from layerstore_conformance.prefixed import PrefixedDriver
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Context:
         """The last driver calls, oldest first."""
         self.notes: list[str] = []
         """What the scenario said it was doing."""
+        self.counts: Counter[str] = Counter()
+        """How much of what was tried: cut points, say."""
         self._wrap = wrap
         self._opened: list[CheckedDriver] = []
         self.driver = self.open()
@@ -105,12 +107,16 @@ class Context:
         """Say what is being done; the report of a failure tells it."""
         self.notes.append(note)
 
+    def count(self, what: str, number: int = 1) -> None:
+        """Say that so many of something, cut points or plans, were tried; the report adds them up."""
+        self.counts[what] += number
+
     def read(self, key: str) -> bytes:
         """Read an object whole, through a fresh handle, and by the side door if there is one."""
         data = self.open().get(key, 1 << 40)
         if self.harness.side_door is not None and self._wrap is None:
             beside = self.harness.side_door.read(f"{self.prefix}/{key}")
-            assert beside == data, f"by the side door: {difference(data, beside or b'')}"
+            expect_same(beside or b"", data, "by the side door")
         return data
 
     def stored(self, prefix: str = "") -> list[str]:
@@ -124,12 +130,11 @@ class Context:
 
     def expect(self, key: str, content: bytes) -> None:
         """Check through a fresh handle that an object holds exactly this."""
-        found = self.read(key)
-        assert found == content, f"{key}: {difference(content, found)}"
+        expect_same(self.read(key), content, key)
 
     def same(self, found: bytes, expected: bytes, what: str) -> None:
         """Check that bytes read by other means than :meth:`expect` are these."""
-        assert found == expected, f"{what}: {difference(expected, found)}"
+        expect_same(found, expected, what)
 
     def clean(self) -> list[str]:
         """Take away everything below the prefix, and return what was still there afterwards."""

@@ -85,6 +85,13 @@ class Judgement:
         counts = ", ".join(f"{self.totals[name]} {name}" for name in OUTCOMES if self.totals[name] or name == "passed")
         return "; ".join([f"{self.outcome.upper()}: {counts}", *self.problems])
 
+    def counts(self) -> dict[str, int]:
+        """Add up what scenarios counted: cut points, say."""
+        total: Counter[str] = Counter()
+        for each in self.records:
+            total.update(each["counts"])
+        return dict(sorted(total.items()))
+
     def groups(self) -> dict[str, dict[str, int]]:
         """Count by group what became of the scenarios."""
         counted: dict[str, Counter[str]] = {}

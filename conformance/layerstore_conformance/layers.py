@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerstore import Digest, LayerUploadUnknownError, layout
-from layerstore_conformance.payloads import difference, digest
+from layerstore_conformance.payloads import digest, expect_same
 
 if TYPE_CHECKING:
     from layerstore import LayerService
@@ -49,8 +49,7 @@ def fetched(ctx: Context, name: str, wanted: str) -> bytes:
 def expect_layer(ctx: Context, name: str, data: bytes) -> None:
     """Check through a fresh service, and under its raw key, that a repository has a layer of exactly these bytes."""
     assert ctx.service().exists(name, digest(data)), f"repository {name} does not have layer {digest(data)}"
-    found = fetched(ctx, name, digest(data))
-    assert found == data, f"layer of {name}: {difference(data, found)}"
+    expect_same(fetched(ctx, name, digest(data)), data, f"layer of {name}")
     ctx.expect(blob(data), data)
 
 

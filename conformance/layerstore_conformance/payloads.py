@@ -57,6 +57,16 @@ def difference(expected: bytes, actual: bytes) -> str:
     return f"{sizes}, the same up to byte {at}; there: {_origin(actual, at)} instead of {_origin(expected, at)}"
 
 
+def expect_same(found: bytes, expected: bytes, what: str) -> None:
+    """Check that bytes are these. Not by an assert of both: pytest would compare large ones line by line, for minutes.
+
+    Raises:
+        AssertionError: they are others; it says where they part, and what lies there.
+    """
+    if found != expected:
+        raise AssertionError(f"{what}: {difference(bytes(expected), bytes(found))}")
+
+
 def _origin(data: bytes, at: int) -> str:
     """Say what lies at an offset: the end, zeros, or which byte of which payload."""
     here = data[at : at + 2 * BLOCK]

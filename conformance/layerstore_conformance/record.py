@@ -37,6 +37,8 @@ class Record(TypedDict):
     line: str
     trace: list[str]
     notes: list[str]
+    counts: dict[str, int]
+    """How many of what were tried: cut points, plans."""
     looks_like: str
     """The planted defect whose finding reads most like this failure; empty if none does."""
     narration: str
@@ -59,6 +61,7 @@ def record(result: Result, harness: Harness, *, seed: int) -> Record:
         "line": result.line,
         "trace": list(result.trace),
         "notes": list(result.notes),
+        "counts": dict(result.counts),
         "looks_like": looks_like,
         "narration": "",
     }

@@ -33,6 +33,8 @@ class Result:
     """The last driver calls before the failure, oldest first."""
     notes: tuple[str, ...] = ()
     """What the scenario said it was doing."""
+    counts: tuple[tuple[str, int], ...] = ()
+    """What the scenario counted: cut points, say, and how many of them."""
     error: BaseException | None = None
 
 
@@ -72,9 +74,10 @@ def run(
             _line(error.__traceback__, scenario),
             tuple(context.trace),
             tuple(context.notes),
+            tuple(context.counts.items()),
             error,
         )
-    return Result(scenario, "passed", time.perf_counter() - began)
+    return Result(scenario, "passed", time.perf_counter() - began, counts=tuple(context.counts.items()))
 
 
 def _said(error: Exception) -> str:

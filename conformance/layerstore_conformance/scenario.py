@@ -93,7 +93,10 @@ def scenarios() -> tuple[Scenario, ...]:
     return tuple(sorted(_FOUND.values(), key=lambda each: GROUPS.index(each.group)))
 
 
-GROUPS = ("primitives", "upload", "resume", "verify", "cancel", "concurrency", "faults", "security", "leaks", "cost")
+GROUPS = (
+    *("primitives", "upload", "resume", "verify", "cancel", "concurrency"),
+    *("crash", "faults", "model", "security", "leaks", "cost"),
+)
 """In the order of the report."""
 
 

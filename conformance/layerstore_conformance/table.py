@@ -23,6 +23,8 @@ def told(seen: Evidence, judgement: Judgement, files: list[Path]) -> Iterator[Li
         if each["outcome"] == "waived":
             yield f"waived {each['id']}: {each['waiver']}", {"yellow": True}
     yield from ((f"warning: {warning}", {"yellow": True}) for warning in judgement.warnings)
+    if tried := judgement.counts():
+        yield "tried: " + ", ".join(f"{number} {what}" for what, number in tried.items()), {}
     yield from _proof(judgement)
     yield from ((f"report: {file}", {}) for file in files if file.suffix == ".html")
     yield f"layerstore conformance: {judgement.sentence}{_by(seen)}", {COLOURS[judgement.outcome]: True, "bold": True}

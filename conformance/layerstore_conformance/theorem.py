@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerstore import Digest, LayerUploadUnknownError, layout
-from layerstore_conformance.payloads import difference, digest
+from layerstore_conformance.payloads import difference, digest, expect_same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +44,7 @@ def check_store(driver: CheckedDriver) -> None:
 def check_layer(service: LayerService, life: Life) -> None:
     """Check that the finished layer is there, and holds what was written."""
     with service.fetch(life.name, life.wanted) as layer:
-        found = layer.read()
-    assert found == life.content, difference(bytes(life.content), found)
+        expect_same(layer.read(), bytes(life.content), "the layer")
 
 
 def check_upload(service: LayerService, life: Life) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from layerstore_conformance.payloads import BLOCK, Payload, difference, digest
+from layerstore_conformance.payloads import BLOCK, Payload, difference, digest, expect_same
 
 DATA = Payload("one").read(10 * BLOCK)
 OTHER = Payload("two", 7).read(10 * BLOCK)
@@ -103,3 +103,15 @@ def test_a_difference_shows_bytes_of_no_payload() -> None:
         "3024 bytes instead of 5120, the same up to byte 1024; "
         f"there: {b'?' * 16!r} instead of byte 1024 of payload one:0"
     )
+
+
+def test_large_bytes_are_not_compared_by_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where bytes differ the difference is told; pytest, which would look for it in minutes, is not asked."""
+
+    def compare(*_: object) -> str:
+        pytest.fail("pytest was asked to compare")
+
+    monkeypatch.setattr("_pytest.assertion.util._reprcompare", compare)
+    data = Payload("large").read(3 << 20)
+    with pytest.raises(AssertionError, match="3145727 bytes instead of 3145728, the same up to byte 3145727"):
+        expect_same(data[:-1], data, "cut short")

@@ -43,6 +43,7 @@ def record(name: str, outcome: str, text: str) -> Record:
         "line": f"putting.py:1: assert {text}" if outcome == "failed" else "",
         "trace": [f"put {text} 5", "stat key"],
         "notes": [text],
+        "counts": {"cut points": 3},
         "looks_like": text if outcome == "failed" else "",
         "narration": f"narrated {text}" if outcome == "failed" else "",
     }

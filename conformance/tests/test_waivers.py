@@ -28,6 +28,7 @@ def record(outcome: str) -> Record:
         "line": "",
         "trace": [],
         "notes": [],
+        "counts": {},
         "looks_like": "",
         "narration": "a.b: it is c",
     }

@@ -55,6 +55,7 @@ class Document(TypedDict):
     selected: list[str]
     totals: dict[str, int]
     groups: dict[str, dict[str, int]]
+    counts: dict[str, int]
     verdict: dict[str, Any]
     waivers: list[dict[str, str]]
     records: list[Judged]
@@ -78,6 +79,7 @@ def document(run: Run) -> Document:
         "selected": list(run.expected.scenarios),
         "totals": judgement.totals,
         "groups": judgement.groups(),
+        "counts": judgement.counts(),
         "verdict": {
             "outcome": judgement.outcome,
             "sentence": judgement.sentence,

@@ -232,4 +232,4 @@ def an_unreadable_start_is_no_error(ctx: Context) -> None:
         if text == b"yesterday":
             upload.finish(digest(data)).close()
         upload.cancel()
-    assert fetched(ctx, "a", digest(data)) == data
+    ctx.same(fetched(ctx, "a", digest(data)), data, "the layer")

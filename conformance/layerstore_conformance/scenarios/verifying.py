@@ -172,7 +172,7 @@ def a_layer_is_found_by_each_digest_it_was_given(ctx: Context) -> None:
         with upload.finish(wanted, len(data)) as layer:
             assert (str(layer.digest), str(layer.canonical)) == (wanted, digest(data))
         expect_layer(ctx, algorithm, data)
-        assert fetched(ctx, algorithm, wanted) == data
+        ctx.same(fetched(ctx, algorithm, wanted), data, wanted)
         ctx.expect(link(algorithm, wanted), digest(data).encode())
         assert {str(info.digest) for info in ctx.service().layers(algorithm)} == {wanted, digest(data)}
     assert len(ctx.stored(BLOBS)) == 3
@@ -203,7 +203,7 @@ def a_tarsum_names_a_layer_and_no_blob(ctx: Context) -> None:
     upload.write(data)
     upload.finish(tarsum_of(data)).close()
     expect_layer(ctx, "a", data)
-    assert fetched(ctx, "a", tarsum_of(data)) == data
+    ctx.same(fetched(ctx, "a", tarsum_of(data)), data, "by its tarsum")
     assert ctx.stored(BLOBS) == [blob(data)]
     ctx.expect(link("a", tarsum_of(data)), digest(data).encode())
     assert not ctx.service().exists("b", tarsum_of(data))
