@@ -96,6 +96,8 @@ def pytest_runtest_makereport(
         item.session.shouldstop = "no store to run scenarios on"
     if UNUSABLE in dict(report.user_properties) and not getattr(call.excinfo.value, "pytrace", True):
         report.longrepr = str(call.excinfo.value)  # nobody's code is to be shown: the verdict says it all
+    elif crash := getattr(report.longrepr, "reprcrash", None):
+        crash.message = crash.message.partition("\n")[0]  # in CI pytest's summary would tell the whole story once more
     return report
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from layerstore import uploadstate
 from layerstore.cursor import BLOCK, HashCursor
-from layerstore.errors import DriverError
+from layerstore.errors import DriverError, LayerClosedError
 from layerstore.sha256 import Hasher
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
@@ -262,7 +262,7 @@ def dropped_upload_is_flushed() -> Iterator[None]:
 
     def collect(self: LayerUpload) -> None:
         if not self._closed and isinstance(self._content, Spool):
-            with suppress(DriverError):
+            with suppress(DriverError, LayerClosedError):  # its writer may have been collected before it
                 self._content.publish()
         self._release()
 
