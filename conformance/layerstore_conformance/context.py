@@ -6,7 +6,7 @@ import random
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
@@ -25,6 +25,8 @@ ROOT = "layerstore-conformance"
 
 TRACE = 40
 """Driver calls kept for the report of a failure."""
+
+T = TypeVar("T")
 
 Wrap = Callable[["Driver"], "Driver"]
 """Puts something in front of a driver."""
@@ -138,6 +140,9 @@ class Context:
 
     def clean(self) -> list[str]:
         """Take away everything below the prefix, and return what was still there afterwards."""
+        return though_interrupted(self._clean)
+
+    def _clean(self) -> list[str]:
         driver = self.harness.open()
         driver.put(f"{self.prefix}/cleaning", b"")  # a backend that is made when first written to may not be there yet
         driver.delete(self.prefix)
@@ -153,6 +158,15 @@ class Context:
 
     def after(self, call: Call, result: object) -> None:
         """Keep no more than the call."""
+
+
+def though_interrupted(act: Callable[[], T]) -> T:
+    """Do something that may be done again; if somebody interrupts it, do it again before giving way."""
+    try:
+        return act()
+    except KeyboardInterrupt:
+        act()
+        raise
 
 
 def _walk(driver: CheckedDriver, prefix: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
 from layerstore.registry import Registry
-from layerstore_conformance.context import ROOT
+from layerstore_conformance.context import ROOT, though_interrupted
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -62,8 +62,8 @@ def _write(driver: CheckedDriver) -> None:
     try:
         try:
             driver.put(key, b"written before the first scenario, to see whether the store is there")
-        finally:  # one who is interrupted leaves nothing, either
-            driver.delete(key)
+        finally:
+            though_interrupted(lambda: driver.delete(key))
     except (AccessDeniedError, BackendUnavailableError, NoSpaceError) as error:
         raise UnusableStoreError(f"the store cannot be written to: {type(error).__name__}: {error}") from error
     except Exception:  # noqa: BLE001, S110  (a defect: scenarios say what it is)
