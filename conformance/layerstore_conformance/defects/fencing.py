@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from contextlib import suppress
+from threading import Lock
 from weakref import WeakValueDictionary
 
 from layerstore.driver import Writer
@@ -39,9 +40,10 @@ class _ReplayingWriter(DefectiveWriter):
     def take_over(self) -> str:
         """Publish although fenced, however often others do so in between; return the version."""
         while True:
-            self.inner.discard()
-            self.inner = self.driver.inner.open_writer(self.key)
-            with suppress(FencedError):
+            # One at a time: threads that took over from each other in turns would get nowhere.
+            with self.driver.memory.setdefault("turn", Lock()), suppress(FencedError):
+                self.inner.discard()
+                self.inner = self.driver.inner.open_writer(self.key)
                 for offset, data in self._parts:
                     super().write_at(offset, memoryview(data))
                 return super().publish()
