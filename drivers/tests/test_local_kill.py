@@ -44,7 +44,7 @@ def _content(driver: CheckedDriver) -> dict[str, bytes]:
 
 def _run(call: str) -> None:
     """Run a function of this module in a process of its own."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     code = f"import os, test_local_kill as kill; os.fsync = os.fdatasync = lambda fd: None; kill.{call}"
     subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=300)
 
