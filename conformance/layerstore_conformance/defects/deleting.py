@@ -119,17 +119,6 @@ class DeleteStopsAtWhatIsGone(DefectiveDriver):
         self.inner.delete(key)
 
 
-@planted("D4", "E4")
-class DeleteEmptiesFirst(DefectiveDriver):
-    """A delete cuts all objects to no bytes before it takes the first one away."""
-
-    def delete(self, key: str) -> None:
-        """Empty, and delete."""
-        for each in taken_by_a_delete(self.inner, key):
-            self.inner.put(each, b"")
-        self.inner.delete(key)
-
-
 @planted("D4", "D1")
 class DeleteWaitsForClose(WaitingDriver):
     """A delete takes place only when the handle is closed; until then the object is still seen."""

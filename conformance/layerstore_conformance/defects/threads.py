@@ -14,7 +14,7 @@ from layerstore_conformance.defect import DefectiveDriver, planted
 if TYPE_CHECKING:
     from layerstore.driver import Driver, Reader, Writer
 
-MOMENT = 0.05
+MOMENT = 0.1
 """Seconds that a step takes at most; it is over sooner when another thread has come by."""
 
 

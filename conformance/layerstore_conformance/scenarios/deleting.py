@@ -150,7 +150,7 @@ def a_delete_may_be_repeated(ctx: Context) -> None:
     ctx.expect("c", ctx.payload("deleted").read(600))
 
 
-@scenario("D4", "C3", kills=("delete-empties-first",), rows=(113, 161), needs=("shared", "url"))
+@scenario("D4", "D1", "C3", kills=("delete-does-nothing",), rows=(113, 161), needs=("shared", "url"))
 def a_delete_that_is_cut_off_leaves_whole_objects(ctx: Context) -> None:
     """When the process that deletes is killed, every object is as it was or gone, and the delete may be repeated."""
     keys = [f"d/{number:02}" for number in range(ctx.size(40))]

@@ -184,7 +184,7 @@ def a_move_outlives_the_process(ctx: Context) -> None:
     ctx.expect("target", ctx.payload("moved").read(70_000))
 
 
-@scenario("M2", "C3", kills=("move-drops-the-source-first",), rows=(94, 161), needs=("shared", "url"))
+@scenario("M2", "C3", kills=("move-copies-nothing",), rows=(94, 161), needs=("shared", "url"))
 def a_move_that_is_cut_off_loses_nothing(ctx: Context) -> None:
     """When the process that moves is killed, the bytes are under the source, the target, or both, and whole.
 
