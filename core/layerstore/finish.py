@@ -12,11 +12,19 @@ become; a finish then reads that blob back, since others may have written it mea
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import layout, links
 from layerstore.digest import Digest
-from layerstore.errors import InvalidArchiveError, InvalidDigestError, LayerInvalidDigestError, LayerInvalidSizeError
+from layerstore.errors import (
+    FencedError,
+    InvalidArchiveError,
+    InvalidDigestError,
+    LayerInvalidDigestError,
+    LayerInvalidSizeError,
+    PathNotFoundError,
+)
 from layerstore.spool import Spool, measure
 
 if TYPE_CHECKING:
@@ -87,9 +95,21 @@ class Moved:
                 continue
             check_size(size, actual_size)
             links.check_free(self._driver, self._keys.name, wanted, canonical)
+            self._settle(canonical)
             self._driver.stat(self._keys.started_at)  # cancelled, or finished elsewhere, it is not linked once more
             return canonical
         raise failures[-1]
+
+    def _settle(self, canonical: Digest) -> None:
+        """Make the blob durable before a link leads to it: whoever moved it may have died before it was."""
+        writer = self._driver.open_writer(layout.blob(canonical))
+        try:
+            if writer.version is None:
+                raise PathNotFoundError(writer.key)
+            with suppress(FencedError):  # moved there once more, and durably
+                writer.flush()
+        finally:
+            writer.discard()
 
     def _read_back(self, canonical: Digest, wanted: Digest) -> None:
         with self._driver.open_reader(layout.blob(canonical)) as reader:

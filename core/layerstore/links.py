@@ -58,7 +58,7 @@ def _claim(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> 
             if read(driver, name, digest) is None:
                 writer.seek(0)
                 writer.write(text.ljust(writer.size, b"\n"))  # over a damaged one, whatever it was
-                writer.flush()
+            writer.flush()  # one that is there already, too: whoever wrote it may have died before it was durable
             return
         except FencedError:
             continue

@@ -560,6 +560,27 @@ def test_a_blob_that_went_since_is_not_linked(store: LayerService, raw: CheckedD
     assert not store.exists("a", digest(ARCHIVE))
 
 
+def test_a_blob_that_went_while_it_was_verified_is_not_made_anew(
+    store: LayerService, raw: CheckedDriver, watch: Watch
+) -> None:
+    """Making the blob durable, before it is linked, makes none of no bytes."""
+    upload, blob = moved(store, watch), layout.blob(Digest.parse(digest(ARCHIVE)))
+    watch.at("before", "open_writer", "/data", lambda: raw.delete(blob))
+    with pytest.raises(PathNotFoundError):
+        upload.finish(digest(ARCHIVE))
+    assert raw.find(blob) is None
+
+
+def test_a_blob_that_is_moved_once_more_while_it_is_verified_is_linked(
+    url: str, store: LayerService, raw: CheckedDriver, watch: Watch
+) -> None:
+    """Of two that finish the same bytes, one may move them over the other's."""
+    upload, blob = moved(store, watch), layout.blob(Digest.parse(digest(ARCHIVE)))
+    watch.at("before", "publish", "/data", lambda: raw.put(blob, ARCHIVE))
+    upload.finish(digest(ARCHIVE)).close()
+    assert layerstore.open(url).exists("a", digest(ARCHIVE))
+
+
 def lost_race(url: str, store: LayerService, watch: Watch) -> str:
     """Let a second handle take an upload over between the first one's intent and its move; return the upload's id.
 
