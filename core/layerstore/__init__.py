@@ -12,6 +12,7 @@ b'hello, layers'
 
 from typing import Any
 
+from layerstore.collect import Collected, CollectReport
 from layerstore.digest import Digest, FSLayer
 from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Reader, Stat, Writer
 from layerstore.errors import (
@@ -35,6 +36,7 @@ from layerstore.errors import (
     LayerInvalidSizeError,
     LayerStoreError,
     LayerUploadUnknownError,
+    MarkingIncompleteError,
     NoSpaceError,
     OffsetMismatchError,
     PathNotFoundError,
@@ -48,9 +50,12 @@ from layerstore.errors import (
 )
 from layerstore.hookspecs import hookimpl
 from layerstore.layer import Layer
+from layerstore.purge import PurgeEntry, PurgeReport
 from layerstore.registry import open_driver
+from layerstore.scrub import ScrubReport
 from layerstore.service import LayerInfo, LayerService, UploadInfo
 from layerstore.spool import Verify
+from layerstore.survey import Finding
 from layerstore.upload import LayerUpload
 from layerstore.url import StoreURL
 
@@ -76,6 +81,8 @@ __all__ = [
     "AccessDeniedError",
     "BackendUnavailableError",
     "Capabilities",
+    "CollectReport",
+    "Collected",
     "ContractVersionError",
     "Digest",
     "Driver",
@@ -84,6 +91,7 @@ __all__ = [
     "DriverLoadError",
     "FSLayer",
     "FencedError",
+    "Finding",
     "InvalidArchiveError",
     "InvalidDigestError",
     "InvalidNameError",
@@ -101,11 +109,15 @@ __all__ = [
     "LayerStoreError",
     "LayerUpload",
     "LayerUploadUnknownError",
+    "MarkingIncompleteError",
     "NoSpaceError",
     "OffsetMismatchError",
     "PathNotFoundError",
     "PluginError",
+    "PurgeEntry",
+    "PurgeReport",
     "Reader",
+    "ScrubReport",
     "Stat",
     "StoreURL",
     "TarSumVersionUnsupportedError",

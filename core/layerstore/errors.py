@@ -14,6 +14,7 @@
     │       └── TarSumVersionUnsupportedError   a tarsum of a version layerstore does not verify
     ├── InvalidNameError              not a repository name                                     ValueError
     ├── InvalidUploadIDError          not an upload id                                          ValueError
+    ├── MarkingIncompleteError        a collection cannot tell what is in use, and deletes nothing
     ├── DriverError                   storage: carries the key and the driver
     │   ├── PathNotFoundError         nothing under this key                                    LookupError
     │   ├── InvalidPathError          not a key                                                 ValueError
@@ -184,6 +185,18 @@ class InvalidUploadIDError(LayerStoreError, ValueError):
 
     def __str__(self) -> str:
         return f"invalid upload id {self.text!r}: expected a UUID in lower case with dashes"
+
+
+class MarkingIncompleteError(LayerStoreError):
+    """What keeps blobs in use could not all be read: nothing was collected. ``key`` is where, ``detail`` why."""
+
+    def __init__(self, key: str, detail: str) -> None:
+        super().__init__(key, detail)
+        self.key = key
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"cannot tell which blobs are in use, nothing was deleted: {self.key!r}: {self.detail}"
 
 
 class DriverError(LayerStoreError):

@@ -11,12 +11,18 @@ way round (distribution, registry/storage/paths.go):
         repositories/<name>/_uploads/<uuid>/data                     the bytes so far
         repositories/<name>/_uploads/<uuid>/state                    saved hash states, ours: layerstore.uploadstate
         repositories/<name>/_uploads/<uuid>/intent/<hex>             a finish under way, ours: the digest asked for
+        repositories/<name>/_uploads/<uuid>/intent/purged            what was the data of an upload being purged, ours
+    layerstore/                                                      where a registry does not look, ours
+        quarantine/sha256/<hex>/<time>                               a blob that was not what its name says
+        trash/sha256/<hex>/<random>                                  a blob about to be deleted, or to be put back
 
 Names, ids and digests are checked here, before any key is built of them.
 """
 
 import re
+import uuid as uuids
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from layerstore.digest import TARSUM, Digest
@@ -24,6 +30,9 @@ from layerstore.errors import InvalidNameError, InvalidUploadIDError
 
 ROOT: Final = "docker/registry/v2"
 REPOSITORIES: Final = f"{ROOT}/repositories"
+BLOBS: Final = f"{ROOT}/blobs"
+QUARANTINE: Final = "layerstore/quarantine/sha256"
+TRASH: Final = "layerstore/trash/sha256"
 
 MAX_NAME: Final = 255
 """Longest repository name, in characters."""
@@ -70,7 +79,17 @@ def blob(digest: Digest) -> str:
     """
     if digest.algorithm != "sha256":
         raise ValueError(f"a blob lies under its sha256, not under {digest}")
-    return f"{ROOT}/blobs/sha256/{digest.hex[:2]}/{digest.hex}/data"
+    return f"{BLOBS}/sha256/{digest.hex[:2]}/{digest.hex}/data"
+
+
+def quarantined(digest: Digest, at: datetime) -> str:
+    """Return the key that a damaged blob is moved to, at a moment in UTC."""
+    return f"{QUARANTINE}/{digest.hex}/{at:%Y%m%dT%H%M%S.%fZ}"
+
+
+def trashed(digest: Digest) -> str:
+    """Return a key that a blob is moved to before it is deleted, another one at every call."""
+    return f"{TRASH}/{digest.hex}/{uuids.uuid4().hex}"
 
 
 def layers(name: str) -> str:
@@ -133,3 +152,8 @@ class UploadKeys:
     def intent(self, canonical: Digest) -> str:
         """Name the intent to finish as this digest."""
         return f"{self.intents}/{canonical.hex}"
+
+    @property
+    def purged(self) -> str:
+        """What was the data; being an intent, it makes of the upload, once it has no data, one that is not resumed."""
+        return f"{self.intents}/purged"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid as uuids
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from layerstore import finish, layout, links
+from layerstore import collect, finish, layout, links, purge, scrub
 from layerstore.checked import CheckedDriver
+from layerstore.collect import GRACE
 from layerstore.digest import TARSUM, Digest, FSLayer
 from layerstore.errors import (
     InvalidDigestError,
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from layerstore.collect import CollectReport
     from layerstore.driver import Driver
     from layerstore.finish import Moved
+    from layerstore.purge import PurgeReport
+    from layerstore.scrub import Progress
+    from layerstore.survey import Finding
 
 
 class LayerInfo(NamedTuple):
@@ -203,6 +208,53 @@ class LayerService:
             for uuid in self._below(layout.uploads(repository)):
                 yield from self._upload(repository, uuid)
 
+    def purge(
+        self, older_than: timedelta, *, name: str | None = None, dry_run: bool = False, now: datetime | None = None
+    ) -> PurgeReport:
+        """Remove abandoned uploads of one repository, or of all, and what ended ones have left.
+
+        Those go that were begun, and last written to, at least ``older_than`` before ``now`` (aware). Who has one of
+        them open is told that it is gone; one that is written to meanwhile is let go of, its writer fenced. What fails
+        is reported, and the rest goes on. A dry run lists what a run would remove.
+
+        Raises:
+            InvalidNameError: no name.
+            ValueError: ``older_than`` is negative.
+        """
+        return purge.purge(self.driver, older_than, name=name, dry_run=dry_run, now=now)
+
+    def scrub(
+        self,
+        *,
+        name: str | None = None,
+        jobs: int = 1,
+        since: datetime | None = None,
+        quarantine: bool = False,
+        after: str | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Finding]:
+        """Read all blobs, or those of one repository, and yield what is found of them and of the links to them.
+
+        Findings of blobs come in ascending order of their sha256; ``after``, the hex of one, goes on behind it. Those
+        stored before ``since`` (aware) are not read. With ``quarantine`` a damaged one is moved away, so that fetching
+        it says ``UnknownLayerError``. ``progress`` is told of bytes read, in ``jobs`` threads.
+
+        Raises:
+            InvalidNameError, InvalidDigestError: no name, or ``after`` no hex of a sha256.
+            ValueError: less than one job, or ``since`` not aware.
+        """
+        return scrub.scrub(
+            self.driver, name=name, jobs=jobs, since=since, quarantine=quarantine, after=after, progress=progress
+        )
+
+    def collect(self, *, dry_run: bool = False, now: datetime | None = None, grace: timedelta = GRACE) -> CollectReport:
+        """Delete the blobs that no repository links and no finish has claimed, stored ``grace`` before ``now``.
+
+        Raises:
+            MarkingIncompleteError: a link could not be listed, read or understood; nothing was deleted.
+        """
+        return collect.collect(self.driver, dry_run=dry_run, now=now, grace=grace)
+
     def close(self) -> None:
         """Close the driver; the service is not used again. Closing again does nothing."""
         self.driver.close()
@@ -270,5 +322,7 @@ class LayerService:
             yield UploadInfo(name, uuid, stat.size, started_at, stat.modified)
             return
         moved = finish.find_moved(self.driver, keys)
+        if moved is None and next(self.driver.list(keys.intents), None) is not None:
+            return  # its blob is gone, or a purge was cut off: it cannot be resumed
         if self.driver.find(keys.started_at) is not None:  # else it was finished since
             yield UploadInfo(name, uuid, moved.size if moved else 0, started_at, started_at)

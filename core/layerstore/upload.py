@@ -249,7 +249,9 @@ class LayerUpload(io.RawIOBase):
             yield
         except (FencedError, PathNotFoundError) as error:
             if self._driver.find(self._keys.started_at) is not None:
-                self._fenced = isinstance(error, FencedError)
+                self._fenced = isinstance(error, FencedError) or error.key == self._keys.data
+                if self._fenced and isinstance(error, PathNotFoundError):  # a purge has taken the data, and is at it
+                    raise FencedError(self._keys.data, "the data is gone", self._driver.scheme) from error
                 raise
             self._remove()
             raise LayerUploadUnknownError(self.name, self.uuid) from error

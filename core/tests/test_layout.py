@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from layerstore import layout
@@ -11,6 +13,7 @@ from layerstore.keys import check_key
 HEX = "ab12" * 16
 UUID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 SHA256 = Digest("sha256", HEX)
+WHEN = datetime(2026, 7, 4, 1, 2, 3, 4, tzinfo=UTC)
 UPLOAD = layout.UploadKeys("library/debian", UUID)
 
 KEYS = {
@@ -26,6 +29,8 @@ KEYS = {
     UPLOAD.state: f"docker/registry/v2/repositories/library/debian/_uploads/{UUID}/state",
     UPLOAD.intents: f"docker/registry/v2/repositories/library/debian/_uploads/{UUID}/intent",
     UPLOAD.intent(SHA256): f"docker/registry/v2/repositories/library/debian/_uploads/{UUID}/intent/{HEX}",
+    UPLOAD.purged: f"docker/registry/v2/repositories/library/debian/_uploads/{UUID}/intent/purged",
+    layout.quarantined(SHA256, WHEN): f"layerstore/quarantine/sha256/{HEX}/20260704T010203.000004Z",
 }
 
 NAMES = ("a", "0", "library/debian", "a.b_c__d-e", "a---b", "a/b/c/d", "x" * 255, "/".join(["ab"] * 85))

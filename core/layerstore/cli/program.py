@@ -12,9 +12,11 @@ from layerstore.cli.drivers import drivers
 from layerstore.cli.failure import report, warnings_told
 from layerstore.cli.fetch import fetch
 from layerstore.cli.flags import flags
+from layerstore.cli.gc import gc
 from layerstore.cli.invocation import Invocation
 from layerstore.cli.layers import layers
 from layerstore.cli.plugins import plugged
+from layerstore.cli.scrub import scrub
 from layerstore.cli.upload import upload
 from layerstore.cli.uploads import uploads
 
@@ -74,15 +76,19 @@ def program() -> None:
       layerstore fetch sha256:2cf2... --repo library/debian -o layer.tar
       layerstore layers --json | jq -r .digest
       layerstore uploads cancel UUID --repo library/debian
+      layerstore uploads purge --older-than 7d
+      layerstore scrub --jobs 2
+      layerstore gc --dry-run
 
     Without a terminal, listings are lines of tab-separated columns without a header. With --json, stdout and stderr are
-    JSON lines: on stdout one object per layer, upload or driver; on stderr one per event (started, resumed, checkpoint,
-    exists, fetched, warning, error). Sizes and offsets are in bytes, times in RFC 3339, UTC.
+    JSON lines: on stdout one object per layer, upload, blob or driver; on stderr one per event (started, resumed,
+    checkpoint, exists, fetched, purged, scrubbed, collected, warning, error). Sizes and offsets are in bytes, times in
+    RFC 3339, UTC.
 
-    Exit status: 0 done; 1 failed; 2 a command line that makes no sense; 130, 143 interrupted by SIGINT, SIGTERM; 141
-    nobody reads the output any more.
+    Exit status: 0 done; 1 failed, or scrub has found harm; 2 a command line that makes no sense; 130, 143 interrupted
+    by SIGINT, SIGTERM; 141 nobody reads the output any more.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
 
 
-for command in (upload, fetch, layers, uploads, drivers):
+for command in (upload, fetch, layers, uploads, scrub, gc, drivers):
     program.add_command(command)

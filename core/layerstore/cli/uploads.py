@@ -7,6 +7,7 @@ import click
 from layerstore.cli.flags import flags
 from layerstore.cli.invocation import Invocation, rfc3339
 from layerstore.cli.listing import Row, show
+from layerstore.cli.purge import purge
 from layerstore.service import UploadInfo
 
 COLUMNS = ("uuid", "repository", "offset", "started", "last write")
@@ -15,7 +16,7 @@ COLUMNS = ("uuid", "repository", "offset", "started", "last write")
 @click.group(no_args_is_help=False)
 @flags
 def uploads() -> None:
-    """List or cancel uploads under way."""
+    """List, cancel or purge uploads under way."""
 
 
 @uploads.command("list")
@@ -42,6 +43,9 @@ def cancel(invocation: Invocation, uuid: str, repo: str) -> None:
         service.cancel(repo, uuid)
     if invocation.json:
         invocation.answer("", uuid=uuid, repository=repo)
+
+
+uploads.add_command(purge)
 
 
 def _row(upload: UploadInfo) -> Row:

@@ -1,0 +1,61 @@
+"""``layerstore gc``: blobs that nothing uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import click
+
+from layerstore.cli.flags import flags
+from layerstore.cli.harm import HarmError
+from layerstore.cli.invocation import Invocation
+from layerstore.cli.listing import Row, show
+from layerstore.cli.moment import span
+from layerstore.collect import CollectReport
+
+COLUMNS = ("outcome", "digest", "size", "reason")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Delete nothing; list what would be deleted.")
+@click.option(
+    "--grace", metavar="AGE", type=span, default="1h", help="Leave what is younger: 90s, 30m, 7d; by default 1h."
+)
+@flags
+@click.pass_obj
+def gc(invocation: Invocation, dry_run: bool, grace: timedelta) -> None:  # noqa: FBT001  (click's)
+    """Delete blobs that no repository links and no finish has claimed.
+
+    Layers, manifests and tags of a CNCF registry in the same store count as links. If any link cannot be read or
+    understood, nothing is deleted. Safe while layers are uploaded and mounted with layerstore; while a registry is
+    written to, it is not: see docs/operations.md.
+
+    Columns: outcome (deleted, would-delete, failed), digest, size (bytes), reason.
+    """
+    with invocation.open() as service:
+        report = service.collect(dry_run=dry_run, grace=grace)
+    show(invocation, COLUMNS, _rows(report))
+    _sum_up(invocation, report)
+
+
+def _rows(report: CollectReport) -> Iterator[Row]:
+    deleted = "would-delete" if report.dry_run else "deleted"
+    for outcome, blobs in ((deleted, report.removed), ("failed", report.failed)):
+        for blob in blobs:
+            reason = str(blob.error or "")
+            yield {"outcome": outcome, "digest": str(blob.digest), "size": blob.size, "reason": reason}
+
+
+def _sum_up(invocation: Invocation, report: CollectReport) -> None:
+    size = sum(blob.size for blob in report.removed)
+    deleted, failed, kept = len(report.removed), len(report.failed), len(report.kept)
+    verb = "would be deleted" if report.dry_run else "deleted"
+    text = (
+        f"layerstore: {deleted} blobs of {size} bytes {verb}, {failed} failed; {report.in_use} in use, {kept} since it "
+        f"began, {report.young} too young"
+    )
+    counts = {"deleted": deleted, "bytes": size, "failed": failed, "in_use": report.in_use, "kept": kept}
+    invocation.say("collected", text, dry_run=report.dry_run, young=report.young, **counts)
+    if failed:
+        raise HarmError(f"{failed} could not be deleted")

@@ -1,0 +1,62 @@
+"""What keeps blobs in use: the links of repositories, and the finishes under way.
+
+Every key that ends in ``/link`` below a repository counts, so that a store shared with a CNCF registry is understood,
+too: what that keeps in ``_layers``, and the revisions and tags in its ``_manifests``, are links of the same form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from layerstore import walk
+from layerstore.checked import CheckedDriver
+from layerstore.digest import Digest
+from layerstore.errors import InvalidDigestError, PathNotFoundError
+from layerstore.links import MAX_LINK
+
+
+class Link(NamedTuple):
+    """A link, and what it points to."""
+
+    key: str
+    target: Digest | None
+    """None: it is damaged."""
+    detail: str = ""
+    """What is wrong with it."""
+
+
+def link(driver: CheckedDriver, key: str) -> Link | None:
+    """Read a link; None if there is none any more. One named by a sha256 points to nothing but that."""
+    try:
+        target = Digest.parse(driver.get(key, MAX_LINK).decode("ascii").rstrip("\n"))  # see links._claim
+    except PathNotFoundError:
+        return None
+    except (InvalidDigestError, UnicodeDecodeError) as error:
+        return Link(key, None, str(error))
+    if "/_layers/sha256/" in key and key.split("/")[-2] != target.hex:
+        return Link(key, None, f"points to {target}")
+    return Link(key, target)
+
+
+def is_link(key: str) -> bool:
+    """Tell whether a key below an area is a link's."""
+    return key.endswith("/link")
+
+
+def links(driver: CheckedDriver, area: str) -> Iterator[Link]:
+    """Yield the links of an area, damaged ones too."""
+    for key in walk.keys_below(driver, area):
+        found = link(driver, key) if is_link(key) else None
+        if found is not None:
+            yield found
+
+
+def claimed(driver: CheckedDriver, area: str) -> Iterator[str]:
+    """Yield the sha256, in hex, of every blob that an upload of an area is about to become, or has become.
+
+    Whether the upload is still there is not asked: what is left of one keeps a blob no longer than until it is purged.
+    """
+    for child in driver.list(area):
+        if child.endswith("/") and walk.is_key(child):
+            yield from (key.rpartition("/")[2] for key in driver.list(f"{child}intent"))

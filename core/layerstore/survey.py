@@ -1,0 +1,121 @@
+"""A survey of what points to blobs, before these are looked at; and what is odd about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from layerstore import layout, marks, walk
+from layerstore.checked import CheckedDriver
+from layerstore.digest import Digest
+from layerstore.errors import InvalidUploadIDError, LayerStoreError
+
+Kind = Literal["ok", "damaged", "unreadable", "missing", "damaged-link", "unlinked", "foreign", "leftover"]
+"""``ok``: a blob is what its name says. ``damaged``: it is not. ``unreadable``: it, or a part of the store, cannot be
+read. ``missing``: a link leads to no blob. ``damaged-link``: to nothing at all. ``unlinked``: no link leads to a blob,
+and no finish has claimed it. ``foreign``: not of this layout. ``leftover``: of something that was cut off."""
+
+HARMFUL: tuple[Kind, ...] = ("damaged", "unreadable", "missing", "damaged-link")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a scrub has found."""
+
+    kind: Kind
+    key: str
+    """Of the blob; of a ``missing`` one, of the link to it."""
+    digest: Digest | None = None
+    """What the blob should be."""
+    actual: Digest | None = None
+    """What a damaged one is."""
+    size: int = 0
+    """Bytes of the blob."""
+    detail: str = ""
+    """What else there is to tell."""
+    quarantined: str = ""
+    """The key it was moved to."""
+
+    @property
+    def harmful(self) -> bool:
+        """Whether somebody who fetches layers will notice."""
+        return self.kind in HARMFUL
+
+
+@dataclass(slots=True)
+class Survey:
+    """What links and uploads point to."""
+
+    links: dict[str, list[str]] = field(default_factory=dict)
+    """The keys of the links to each blob, by the hex of its sha256."""
+    claimed: set[str] = field(default_factory=set)
+    """Hex of the blobs that finishes under way have claimed."""
+    odd: list[Finding] = field(default_factory=list)
+    whole: bool = False
+    """Whether it is of all repositories, and nothing was missed."""
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def uses(self, digest: Digest) -> bool:
+        """Tell whether a blob is in use, as far as is known."""
+        return not self.whole or digest.hex in self.links or digest.hex in self.claimed
+
+
+def survey(driver: CheckedDriver, name: str | None) -> Survey:
+    """Look at the links and uploads of one repository, or of all.
+
+    Raises:
+        DriverError: the repositories cannot be listed at all.
+    """
+    work = _Surveyor(driver, Survey(whole=name is None))
+    for area in walk.areas(driver, name, work.missed):
+        try:
+            work.uploads(area) if area.endswith(f"/{walk.UPLOADS}") else work.links(area)
+        except LayerStoreError as error:
+            work.missed(area, error)
+    return work.found
+
+
+@dataclass(frozen=True, slots=True)
+class _Surveyor:
+    driver: CheckedDriver
+    found: Survey
+
+    def missed(self, prefix: str, error: LayerStoreError) -> None:
+        if prefix == layout.REPOSITORIES:
+            raise error
+        self.found.whole = False
+        self._odd("unreadable", prefix, str(error))
+
+    def uploads(self, area: str) -> None:
+        for child in self.driver.list(area):
+            uuid = child.removeprefix(f"{area}/")
+            try:
+                layout.check_uuid(uuid.removesuffix("/") if uuid.endswith("/") else "")
+            except InvalidUploadIDError:
+                self._odd("foreign", child)
+                continue
+            if self.driver.find(f"{child}startedat") is None:
+                self._odd("leftover", child, "of an upload that has ended")
+        self.found.claimed.update(marks.claimed(self.driver, area))
+
+    def links(self, area: str) -> None:
+        for key in walk.keys_below(self.driver, area):
+            if marks.is_link(key):
+                self._link(key)
+            else:
+                self._odd("foreign", key)
+
+    def _link(self, key: str) -> None:
+        try:
+            link = marks.link(self.driver, key)
+        except LayerStoreError as error:
+            self.missed(key, error)
+            return
+        if link is not None and link.target is None:
+            self._odd("damaged-link", key, link.detail)
+        elif link is not None and link.target is not None and link.target.algorithm == "sha256":
+            self.found.links.setdefault(link.target.hex, []).append(key)
+
+    def _odd(self, kind: Kind, key: str, detail: str = "") -> None:
+        self.found.odd.append(Finding(kind, key, detail=detail))
