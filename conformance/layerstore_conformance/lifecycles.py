@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from layerstore import LayerInvalidDigestError
 from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.promise import Promise
 
 if TYPE_CHECKING:
     from layerstore import Layer, LayerService, LayerUpload
@@ -13,29 +16,22 @@ if TYPE_CHECKING:
 CHUNK = 3000
 """Bytes; no multiple of a payload's block."""
 
+Tell = Callable[..., object]
+"""Is told a step and its details: :meth:`Promise.take` says which there are."""
 
-class Life:
-    """One upload from beginning to end, and what may be found in the store if it is cut off now."""
 
-    def __init__(self, service: LayerService, name: str, *, seed: int = 0, chunk: int = CHUNK) -> None:
-        """Be ready to begin."""
+class Life(Promise):
+    """One upload from beginning to end, or several after each other, and what may be found if it is cut off now."""
+
+    def __init__(
+        self, service: LayerService, name: str, *, seed: int = 0, chunk: int = CHUNK, tell: Tell = lambda *_: None
+    ) -> None:
+        """Be ready to begin, and tell every step, before it is taken and after, also to ``tell``."""
+        super().__init__(name)
         self.service = service
-        self.name = name
         self.chunk = chunk
         self.payload = Payload("life", seed)
-        self.uuid: str | None = None
-        self.content = bytearray()
-        """What was written and accepted."""
-        self.promised: bytes = b""
-        """What the last flush or close has promised to keep."""
-        self.possible: set[bytes] = {b""}
-        """What may be stored: what was promised, and while a flush is under way also what it is about to promise."""
-        self.finishing = False
-        """A finish that ought to succeed has begun: the upload may be gone, and then the layer is there."""
-        self.finished = False
-        self.cancelling = False
-        """A cancel has begun: the upload may be gone."""
-        self.cancelled = False
+        self._also_tell = tell
         self._upload: LayerUpload | None = None
 
     @property
@@ -44,27 +40,23 @@ class Life:
         assert self._upload is not None, "begin or resume first"
         return self._upload
 
-    @property
-    def wanted(self) -> str:
-        """The digest of what was written."""
-        return digest(bytes(self.content))
-
     def abandon(self) -> None:
         """Drop the handle, as a dying process does."""
         self._upload = None
 
     def begin(self) -> None:
-        """Begin the upload."""
+        """Begin the upload; after one that is finished, another."""
+        self._tell("beginning")
         self._upload = self.service.upload(self.name)
-        self.uuid = self._upload.uuid
+        self._tell("begun", self._upload.uuid)
 
     def write(self, size: int | None = None, payload: Payload | None = None) -> None:
         """Write at the position what the payload has there."""
         offset = self.upload.tell()
         data = (payload or self.payload).read(size or self.chunk, offset)
+        self._tell("writing", offset, len(data))
         self.upload.write(data)
-        self.content.extend(bytes(max(0, offset - len(self.content))))
-        self.content[offset : offset + len(data)] = data
+        self._tell("accepted", offset, data)
 
     def seek(self, offset: int) -> None:
         """Go to an offset."""
@@ -72,37 +64,54 @@ class Life:
 
     def flush(self) -> None:
         """Flush."""
-        self._promise(self.upload.flush)
+        self._tell("flushing")
+        self.upload.flush()
+        self._tell("flushed")
 
     def close(self) -> None:
         """Close."""
-        self._promise(self.upload.close)
+        self._tell("flushing")
+        self.upload.close()
+        self._tell("flushed")
 
     def resume(self) -> None:
         """Open the upload again."""
         assert self.uuid is not None, "begin first"
+        self._tell("resuming")
         self._upload = self.service.resume(self.name, self.uuid)
+        self._tell("resumed")
 
     def finish(self, wanted: str | None = None) -> Layer:
-        """Finish with the digest of what was written, or with another one."""
-        self.finishing = wanted is None
-        self.possible.add(bytes(self.content))
-        layer = self.upload.finish(wanted or self.wanted)
-        self.finished = True
+        """Finish with the digest of what was written, or with another one.
+
+        Raises:
+            LayerInvalidDigestError: with another one.
+        """
+        self._tell("finishing", wanted or self.wanted)
+        try:
+            layer = self.upload.finish(wanted or self.wanted)
+        except LayerInvalidDigestError:
+            self._tell("refused")
+            raise
+        self._tell("finished")
         return layer
 
     def cancel(self) -> None:
         """Cancel."""
-        self.cancelling = True
+        self._tell("cancelling")
         self.upload.cancel()
-        self.cancelled = True
+        self._tell("cancelled")
 
-    def _promise(self, action: Callable[[], None]) -> None:
-        promise = bytes(self.content)
-        self.possible.add(promise)
-        action()
-        self.promised = promise
-        self.possible = {promise}
+    def purge(self) -> None:
+        """Have it purged, as who runs the store does on a later day."""
+        self._tell("purging")
+        report = self.service.purge(timedelta(0), now=datetime.now(UTC) + timedelta(days=1))
+        assert [entry.uuid for entry in report.removed] == [self.uuid], f"it was not purged: {report}"
+        self._tell("purged")
+
+    def _tell(self, step: str, *details: object) -> None:
+        self.take(step, *details)
+        self._also_tell(step, *details)
 
 
 def straight(life: Life) -> None:
@@ -162,8 +171,6 @@ def sparse(life: Life) -> None:
 
 def wrong_then_right(life: Life) -> None:
     """Write two chunks, finish with a wrong digest, then with the right one."""
-    from layerstore import LayerInvalidDigestError
-
     life.begin()
     life.write()
     life.write()
@@ -186,6 +193,30 @@ def cancelled(life: Life) -> None:
     life.cancel()
 
 
+def twice(life: Life) -> None:
+    """Upload a layer of two chunks, and the same layer once more, flushed in between: it replaces the first."""
+    life.begin()
+    life.write()
+    life.write()
+    life.finish()
+    life.begin()
+    life.write()
+    life.flush()
+    life.write()
+    life.finish()
+
+
+def purged(life: Life) -> None:
+    """Write two chunks, close, resume, write another, and have it purged while it is open."""
+    life.begin()
+    life.write()
+    life.write()
+    life.close()
+    life.resume()
+    life.write()
+    life.purge()
+
+
 LIFECYCLES: tuple[Callable[[Life], None], ...] = (
     straight,
     resumed,
@@ -194,5 +225,7 @@ LIFECYCLES: tuple[Callable[[Life], None], ...] = (
     sparse,
     wrong_then_right,
     cancelled,
+    twice,
+    purged,
 )
 """Every one of them."""

@@ -5,6 +5,9 @@ If ``finish(digest)`` returned, the bytes under that digest, read back, hash to 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import Digest, LayerUploadUnknownError, layout
@@ -15,7 +18,10 @@ if TYPE_CHECKING:
 
     from layerstore import LayerService
     from layerstore.checked import CheckedDriver
-    from layerstore_conformance.lifecycles import Life
+    from layerstore_conformance.promise import Promise
+
+Ending = Callable[["LayerService", "Promise"], None]
+"""What is done with an upload that was cut off: :func:`finish_again`, or :func:`cancel_again`."""
 
 WHOLE = 1 << 40
 """More bytes than any object here has."""
@@ -41,63 +47,130 @@ def check_store(driver: CheckedDriver) -> None:
             assert driver.find(f"{layout.ROOT}/blobs/sha256/{hexdigits[:2]}/{hexdigits}/data"), f"{key} leads nowhere"
 
 
-def check_layer(service: LayerService, life: Life) -> None:
+def check_layer(service: LayerService, promise: Promise) -> None:
     """Check that the finished layer is there, and holds what was written."""
-    with service.fetch(life.name, life.wanted) as layer:
-        expect_same(layer.read(), bytes(life.content), "the layer")
+    _expect_layer(service, promise.name, bytes(promise.content), "the layer")
 
 
-def check_upload(service: LayerService, life: Life) -> bool:
+def check_kept(service: LayerService, promise: Promise) -> None:
+    """Check that the layers of earlier uploads are there, and what they were."""
+    for name, content in promise.kept:
+        _expect_layer(service, name, content, "the layer of an earlier upload")
+
+
+def check_upload(service: LayerService, promise: Promise) -> bool:
     """Check that what is stored of an upload cut off is what was promised; tell whether there is any."""
-    listed = {info.uuid: info.offset for info in service.uploads(life.name)}
-    if life.uuid not in listed:
-        assert life.uuid is None or life.finishing or life.cancelling, "an upload that was promised is gone"
-        if life.finishing:
-            check_layer(service, life)
+    listed = {info.uuid: info.offset for info in service.uploads(promise.name)}
+    if promise.uuid not in listed:
+        assert promise.uuid is None or _is_ending(promise), "an upload that was promised is gone"
+        if promise.finishing:
+            check_layer(service, promise)
         return False
-    assert not life.finished, "a finished upload is still there"
-    assert not life.cancelled, "a cancelled upload is still there"
-    found = stored(service.driver, life)
-    assert found in life.possible, difference(life.promised, found)
-    assert listed[life.uuid] == len(found), "the offset is not where the bytes end"
+    assert not promise.finished, "a finished upload is still there"
+    assert not promise.cancelled, "a cancelled upload is still there"
+    assert not promise.purged, "a purged upload is still there"
+    if promise.purging and not _can_be_resumed(service, promise):
+        return False
+    found = stored(service.driver, promise)
+    assert found in promise.possible, difference(promise.promised, found)
+    offset = listed[promise.uuid]
+    assert offset == len(found), f"the upload is listed at offset {offset}, and {len(found)} bytes are stored"
     return True
 
 
-def stored(driver: CheckedDriver, life: Life) -> bytes:
-    """Return what is stored of an upload: its data, or the blob it has become already."""
-    assert life.uuid is not None, "begun"
-    for key in (layout.UploadKeys(life.name, life.uuid).data, layout.blob(Digest.parse(life.wanted))):
+def stored(driver: CheckedDriver, promise: Promise) -> bytes:
+    """Return what is stored of an upload: its data, or when a finish has begun, the blob it has become already."""
+    assert promise.uuid is not None, "begun"
+    places = [layout.UploadKeys(promise.name, promise.uuid).data]
+    if promise.finishing:
+        places.append(layout.blob(Digest.parse(promise.wanted)))
+    for key in places:
         if driver.find(key) is not None:
             return driver.get(key, WHOLE)
     return b""
 
 
-def finish_again(service: LayerService, life: Life) -> None:
-    """Take an upload up where it was cut off, bring it to its end, and check what is there then."""
-    assert life.uuid is not None, "checked before"
-    wanted = bytes(life.content)
-    upload = service.resume(life.name, life.uuid)
-    if stored(service.driver, life) != wanted:
-        upload.seek(0)
-        upload.write(wanted)
-    upload.finish(life.wanted, len(wanted)).close()
-    check_layer(service, life)
-    check_nothing_left(service.driver, life)
+def finish_again(service: LayerService, promise: Promise) -> None:
+    """Take an upload up where it was cut off, write the rest, finish it, and check what is there then."""
+    assert promise.uuid is not None, "checked before"
+    found, wanted = stored(service.driver, promise), bytes(promise.content)
+    upload = service.resume(promise.name, promise.uuid, offset=len(found))
+    if found != wanted:
+        assert str(upload.digest()) == digest(found), "resumed, it says that it has other bytes than are stored"
+        same = _same_up_to(found, wanted)
+        upload.seek(same)
+        upload.write(wanted[same:])
+    upload.finish(promise.wanted, len(wanted)).close()
+    check_layer(service, promise)
+    check_nothing_left(service.driver, promise)
 
 
-def cancel_again(service: LayerService, life: Life) -> None:
+def cancel_again(service: LayerService, promise: Promise) -> None:
     """Cancel an upload that was cut off, and check that nothing of it is left."""
-    assert life.uuid is not None, "checked before"
-    service.cancel(life.name, life.uuid)
-    check_nothing_left(service.driver, life)
+    assert promise.uuid is not None, "checked before"
+    service.cancel(promise.name, promise.uuid)
+    check_nothing_left(service.driver, promise)
     try:
-        service.resume(life.name, life.uuid)
+        service.resume(promise.name, promise.uuid)
     except LayerUploadUnknownError:
         return
     raise AssertionError("a cancelled upload was resumed")
 
 
-def check_nothing_left(driver: CheckedDriver, life: Life) -> None:
+def check_nothing_left(driver: CheckedDriver, promise: Promise) -> None:
     """Check that no key of the upload is left."""
-    left = list(keys_below(driver, f"{layout.uploads(life.name)}/{life.uuid}"))
+    left = list(keys_below(driver, f"{layout.uploads(promise.name)}/{promise.uuid}"))
     assert not left, f"left of the upload: {left}"
+
+
+def check_reclaimed(service: LayerService, promise: Promise) -> None:
+    """Purge all uploads there are, as who runs a store does in the end, and check that only layers are left.
+
+    Every upload has to be listed, or nobody knows of it. But those whose end has begun, and was cut off, need not be.
+    """
+    there = {child.split("/")[-2] for child in service.driver.list(layout.uploads(promise.name)) if child[-1] == "/"}
+    hidden = there - {info.uuid for info in service.uploads(promise.name)}
+    assert not hidden or _is_ending(promise), f"there are keys of uploads that are not listed: {hidden}"
+    report = service.purge(timedelta(0), now=datetime.now(UTC) + timedelta(days=1))
+    assert {entry.uuid for entry in report.removed} == there, f"a purge of everything has left something: {report}"
+    kept = re.compile(rf"{layout.BLOBS}/|{layout.REPOSITORIES}/.*/_layers/")
+    left = [key for key in keys_below(service.driver, "") if not kept.match(key)]
+    assert not left, f"left of uploads that were purged: {left}"
+
+
+def check_cut_off(service: LayerService, promise: Promise, ending: Ending) -> None:
+    """Check the theorem on a store whose only user was cut off, while it had been promised this.
+
+    Nothing partial is visible; what is stored is at most what was accepted and at least what was flushed; an upload
+    that is there comes to the ``ending``; and everything else is reclaimed.
+    """
+    check_store(service.driver)
+    check_kept(service, promise)
+    if check_upload(service, promise):
+        ending(service, promise)
+    check_reclaimed(service, promise)
+    check_store(service.driver)
+    check_kept(service, promise)
+
+
+def _is_ending(promise: Promise) -> bool:
+    return promise.finishing or promise.cancelling or promise.purging
+
+
+def _can_be_resumed(service: LayerService, promise: Promise) -> bool:
+    assert promise.uuid is not None, "checked before"
+    try:
+        service.resume(promise.name, promise.uuid)  # and let go of: opening changes nothing
+    except LayerUploadUnknownError:
+        return False
+    return True
+
+
+def _same_up_to(one: bytes, other: bytes) -> int:
+    end = min(len(one), len(other))
+    return next((at for at in range(end) if one[at] != other[at]), end)
+
+
+def _expect_layer(service: LayerService, name: str, content: bytes, what: str) -> None:
+    with service.fetch(name, digest(content)) as layer:
+        expect_same(layer.read(), content, what)

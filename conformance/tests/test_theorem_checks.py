@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,71 @@ def test_a_life_accepts_no_wrong_digest(store: LayerService, monkeypatch: pytest
     monkeypatch.setattr(Life, "finish", lambda *_: None)
     with pytest.raises(AssertionError, match="a wrong digest was accepted"):
         lifecycles.wrong_then_right(Life(store, "a"))
+
+
+def test_an_upload_that_nobody_lists_is_found(raw: CheckedDriver, store: LayerService, closed: Life) -> None:
+    """Data without a beginning, of an upload that nobody had begun to end."""
+    raw.delete(keys(closed).started_at)
+    with pytest.raises(AssertionError, match="keys of uploads that are not listed"):
+        theorem.check_reclaimed(store, closed)
+
+
+def test_what_a_cancel_that_was_cut_off_has_left_is_reclaimed(
+    raw: CheckedDriver, store: LayerService, closed: Life
+) -> None:
+    """It need not be listed, and it goes."""
+    raw.delete(keys(closed).started_at)
+    closed.take("cancelling")
+    theorem.check_reclaimed(store, closed)
+    assert list(theorem.keys_below(raw, "")) == []
+
+
+@pytest.mark.parametrize("key", [f"{layout.uploads('a')}/stray", "layerstore/stray"])
+def test_what_nobody_reclaims_is_found(raw: CheckedDriver, store: LayerService, finished: Life, key: str) -> None:
+    """Wherever it lies, it is no layer."""
+    raw.put(key, b"")
+    with pytest.raises(AssertionError, match=r"left of uploads that were purged.*stray"):
+        theorem.check_reclaimed(store, finished)
+
+
+def test_a_purge_that_removes_nothing_is_found(
+    store: LayerService, closed: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that does not name the upload is not believed to have taken it."""
+    nothing = store.purge(timedelta(0), dry_run=True, name="b")
+    monkeypatch.setattr(store, "purge", lambda *_, **__: nothing)
+    with pytest.raises(AssertionError, match="a purge of everything has left something"):
+        theorem.check_reclaimed(store, closed)
+
+
+def test_a_purged_upload_that_is_still_there_is_found(raw: CheckedDriver, store: LayerService) -> None:
+    """What was purged must stay so."""
+    life = Life(store, "a")
+    lifecycles.purged(life)
+    raw.put(keys(life).started_at, b"2015-01-21T16:42:05Z")
+    with pytest.raises(AssertionError, match="a purged upload is still there"):
+        theorem.check_upload(store, life)
+
+
+def test_an_earlier_layer_that_is_gone_is_found_before_it_is_healed(
+    raw: CheckedDriver, store: LayerService, finished: Life
+) -> None:
+    """Uploading it again brings it back; that it was gone meanwhile is told."""
+    finished.begin()
+    finished.write(9000)
+    finished.close()
+    raw.delete(layout.layers("a"))
+    with pytest.raises(layerstore.UnknownLayerError):
+        theorem.check_cut_off(store, finished, theorem.finish_again)
+
+
+def test_a_resumed_upload_that_is_mistaken_about_its_bytes_is_found(
+    store: LayerService, closed: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest is compared before anything is written over it."""
+    closed.resume()
+    closed.write()
+    closed.abandon()
+    monkeypatch.setattr(layerstore.LayerUpload, "digest", lambda _: digest(OTHER))
+    with pytest.raises(AssertionError, match="it says that it has other bytes than are stored"):
+        theorem.finish_again(store, closed)

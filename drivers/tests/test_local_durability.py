@@ -98,12 +98,18 @@ def _rewrite(driver: CheckedDriver) -> None:
         writer.write(b"bytes")
 
 
+def _nothing(driver: CheckedDriver) -> None:
+    with driver.open_writer("a/b"):
+        pass
+
+
 ACTS: dict[str, Callable[[CheckedDriver], None]] = {
     "put": lambda driver: driver.put("p/u/t", b"bytes"),
     "put over": lambda driver: driver.put("a/b", b"bytes"),
     "flush new": _new,
     "flush appended": _append,
     "flush rewritten": _rewrite,
+    "flush nothing": _nothing,
     "move": lambda driver: driver.move("a/b", "m/o/ve"),
     "delete": lambda driver: driver.delete("a/b"),
     "delete prefix": lambda driver: driver.delete("a"),
@@ -128,7 +134,7 @@ def test_a_new_root_is_durable(disk: Disk) -> None:
     assert {str(disk.root), str(disk.root.parent), str(disk.root.parents[1]), str(disk.root.parents[2])} <= synced
 
 
-@pytest.mark.parametrize("act", ["put over", "flush appended", "move", "put"])
+@pytest.mark.parametrize("act", ["put over", "flush appended", "flush nothing", "move", "put"])
 def test_names_that_another_process_made_are_made_durable(disk: Disk, act: str) -> None:
     """Whoever made a directory or an object may have died before its sync: what builds on it does that (C4)."""
     (disk.root / "a").mkdir(parents=True)
@@ -191,6 +197,80 @@ def test_appended_bytes_are_durable_before_the_record_says_so(disk: Disk) -> Non
     writer.discard()
 
 
+def test_a_rewrite_is_durable_before_the_record_speaks_of_it(disk: Disk) -> None:
+    """The record hides what was appended before, until that file is gone for good; and then durably does not (W6, W7).
+
+    Else its number, which may be another file's next, would have that one cut off after a loss of power.
+    """
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    writer.write(b"tail")
+    writer.seek(0)
+    writer.write(b"O")
+    disk.events.clear()
+    writer.flush()
+    last = disk.events[-3:]
+    assert last[0] == ("sync", str(disk.root))
+    assert [(kind, "/writers/" in path) for kind, path in last[1:]] == [("write", True), ("sync", True)]
+    writer.discard()
+
+
+def test_a_rewrite_without_an_append_syncs_no_record(disk: Disk) -> None:
+    """Nothing being in growth, the file and its directory are all that a rewrite syncs (W6)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a", b"old")
+    with driver.open_writer("a") as writer:
+        writer.seek(0)
+        writer.write(b"new")
+        disk.events.clear()
+        writer.flush()
+        assert [event[0] for event in disk.events].count("sync") == 2
+
+
+def test_a_cut_by_a_process_that_was_killed_is_made_durable(disk: Disk) -> None:
+    """Who fences after another has, finds the file cut; that it stays so, is then known (W7, F1)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    writer.write(b"tail")
+    with pytest.MonkeyPatch.context() as dying:
+        dying.setattr(os, "fsync", _fail)
+        with pytest.raises(Exception, match="Input/output"):
+            driver.open_writer("a")
+    assert (disk.root / "a").read_bytes() == b"old"
+    driver.open_writer("a").discard()
+    assert str(disk.root / "a") not in disk.dirty
+
+
+def test_a_rewrite_cut_off_before_it_was_durable_is_made_so_by_who_fences(disk: Disk) -> None:
+    """Else the file before could come back, and without the record all that was appended to it (W7, F1)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    writer.write(b"tail")
+    writer.seek(0)
+    writer.write(b"O")
+    with pytest.MonkeyPatch.context() as dying:
+        dying.setattr(driver.inner._tree, "sync_parent", _fail)  # type: ignore[attr-defined]  # where it is killed
+        with pytest.raises(Exception, match="Input/output"):
+            writer.flush()
+    disk.events.clear()
+    driver.open_writer("a").discard()
+    kinds = [(event[0], event[1].rpartition("/")[0].endswith("writers")) for event in disk.events]
+    assert disk.events.index(("sync", str(disk.root))) < kinds.index(("unlink", True))
+
+
+def test_a_removal_that_another_process_began_is_made_durable(disk: Disk) -> None:
+    """Who deletes below a directory that is gone makes sure that it stays gone (D4)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a/b/c", b"old")
+    shutil.rmtree(disk.root / "a" / "b")
+    disk.events.clear()
+    driver.delete("a/b/c")
+    assert ("sync", str(disk.root / "a")) in disk.events
+
+
 def test_a_small_put_syncs_the_file_and_its_directory(disk: Disk) -> None:
     """Once the directories are known to be durable, a put costs two syncs (P2)."""
     driver = CheckedDriver(LocalDriver(disk.root))
@@ -210,6 +290,8 @@ def test_a_flush_whose_sync_failed_is_never_reported_as_done(disk: Disk, monkeyp
         broken.setattr(os, "fsync", _fail)
         with pytest.raises(Exception, match="Input/output"):
             writer.flush()
+    with pytest.raises(Exception, match="earlier flush"):
+        writer.write(b"more")
     with pytest.raises(Exception, match="earlier flush"):
         writer.close()
     assert driver.get("a", 99) == b"old"

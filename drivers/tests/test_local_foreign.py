@@ -140,3 +140,20 @@ def test_a_segment_as_long_as_a_name_can_be(driver: CheckedDriver) -> None:
     with driver.open_writer(key) as writer:
         writer.write(b"bytes")
     assert driver.get(key, 9) == b"bytes"
+
+
+def test_a_file_with_two_names_is_not_written_in_place(driver: CheckedDriver, tmp_path: Path) -> None:
+    """Neither a link that another program made, nor half a move that a loss of power left, changes with an append."""
+    (tmp_path / "b").hardlink_to(tmp_path / "a" / "data")
+    with driver.open_writer("a/data") as writer:
+        writer.write(b"+")
+    assert driver.get("a/data", 9) == b"foreign+"
+    assert (tmp_path / "b").read_bytes() == b"foreign"
+
+
+def test_a_move_between_two_names_of_one_file_removes_the_source(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A rename would leave both (M1)."""
+    (tmp_path / "b").hardlink_to(tmp_path / "a" / "data")
+    driver.move("a/data", "b")
+    assert list(driver.list("")) == ["b"]
+    assert driver.get("b", 9) == b"foreign"

@@ -96,6 +96,31 @@ def test_a_damaged_record_is_none(driver: CheckedDriver, tmp_path: Path) -> None
         writer.flush()
 
 
+def test_a_record_whose_end_is_zero_is_one(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A loss of power in the middle of fencing may leave a zero at the end: what is not flushed stays hidden (W7)."""
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    writer.write(b"tail")
+    (path,) = _area(tmp_path, "writers")
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    _end_sessions(tmp_path)
+    CheckedDriver(LocalDriver(tmp_path)).put("b", b"")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert _area(tmp_path, "writers") == []
+    writer.discard()
+
+
+def test_a_record_of_half_a_key_is_swept(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A loss of power may leave a record that was never synced, and says whose it is only in part."""
+    writer = driver.open_writer("long/key")
+    (path,) = _area(tmp_path, "writers")
+    path.write_bytes(path.read_bytes()[:-4] + bytes(4))
+    _end_sessions(tmp_path)
+    CheckedDriver(LocalDriver(tmp_path)).put("b", b"")
+    assert _area(tmp_path, "writers") == []
+    writer.discard()
+
+
 def test_a_slot_is_all_or_nothing() -> None:
     """Every single changed byte of a slot is noticed."""
     state = record.State(7, b"t" * 16, 1, 2, 3, growing=True)

@@ -12,7 +12,7 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver
-from layerstore.errors import InvalidURLError, NoSpaceError
+from layerstore.errors import InvalidOffsetError, InvalidURLError, NoSpaceError
 from layerstore.url import StoreURL
 from layerstore_drivers import memory
 from layerstore_drivers.memory import BLOCK, MemoryDriver, MemoryReader, MemoryWriter
@@ -139,6 +139,81 @@ def test_writers_leave_no_owner_behind(store: CheckedDriver) -> None:
         store.open_writer(f"dropped/{number}")
     gc.collect()
     assert len(cast("MemoryDriver", store.inner)._store.owners) == 0
+
+
+def test_an_object_of_several_blocks_is_read_in_steps_of_any_length(store: CheckedDriver) -> None:
+    """No read leaves out, doubles or cuts off a byte at a block's border, and the end of whole blocks is the end."""
+    data = os.urandom(3 * BLOCK)
+    store.put("a", data)
+    for step in (4093, BLOCK - 1, BLOCK, BLOCK + 1):
+        with store.open_reader("a") as reader:
+            assert b"".join(iter(lambda reader=reader, step=step: reader.read(step), b"")) == data  # type: ignore[misc]  # defaults bind
+    assert store.open_reader("a", 3 * BLOCK).read() == b""
+    with pytest.raises(InvalidOffsetError):
+        store.open_reader("a", 3 * BLOCK + 1)
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, 2 * BLOCK + 1])
+def test_put_leaves_no_block_of_the_object_before(store: CheckedDriver, size: int) -> None:
+    """Of three blocks that a writer made, nothing is left behind fewer (P1)."""
+    with store.open_writer("a") as writer:
+        writer.write(b"old" * BLOCK)
+    store.put("a", b"x" * size)
+    assert store.get("a", 9 * BLOCK) == b"x" * size
+
+
+@pytest.mark.parametrize(
+    ("before", "gap"),
+    [(0, 1), (0, BLOCK), (5, 4096), (5, 2 * BLOCK + 3), (BLOCK - 1, 2), (BLOCK, BLOCK - 1), (BLOCK, BLOCK)],
+)
+def test_a_gap_is_zeros_on_both_sides_of_a_block(store: CheckedDriver, before: int, gap: int) -> None:
+    """Wherever a gap begins and ends, it is as long as it should be, and zeros (W4)."""
+    store.put("a", b"x" * before)
+    with store.open_writer("a") as writer:
+        writer.seek(before + gap)
+        writer.write(b"y")
+        assert writer.size == before + gap + 1
+    assert store.get("a", 9 * BLOCK) == b"x" * before + bytes(gap) + b"y"
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(0, 1), (0, BLOCK), (BLOCK - 2, 4), (BLOCK - 2, BLOCK + 3), (BLOCK, BLOCK), (2 * BLOCK, BLOCK)],
+)
+def test_a_write_over_the_borders_of_blocks_replaces_in_place(store: CheckedDriver, offset: int, length: int) -> None:
+    """Bytes are replaced where they are written, in one block or several, and all others stay (W5)."""
+    model = bytearray(os.urandom(2 * BLOCK + BLOCK // 2))
+    store.put("a", bytes(model))
+    with store.open_writer("a") as writer:
+        writer.seek(offset)
+        writer.write(b"x" * length)
+    model[offset : offset + length] = b"x" * length
+    assert store.get("a", 9 * BLOCK) == bytes(model)
+
+
+def test_a_writer_goes_on_on_any_side_of_what_it_flushed(store: CheckedDriver) -> None:
+    """Flush after flush publishes what came since, in the last block, before it and beyond it (W6)."""
+    model = bytearray()
+    writer = store.open_writer("a")
+    for offset in (0, 700, 100, 1400, BLOCK - 3, 5, BLOCK + 300):
+        data = os.urandom(700)
+        writer.seek(offset)
+        writer.write(data)
+        model.extend(bytes(max(0, offset - len(model))))
+        model[offset : offset + 700] = data
+        writer.flush()
+        assert store.get("a", 9 * BLOCK) == bytes(model)
+
+
+@pytest.mark.parametrize("size", [1, 4096, BLOCK, 2 * BLOCK + 1])
+def test_a_block_is_a_copy_of_the_buffer(store: CheckedDriver, size: int) -> None:
+    """Also where a buffer is just as long as a block, the block is not made of it (W9)."""
+    buffer = bytearray(b"x" * size)
+    with store.open_writer("a") as writer:
+        writer.write(buffer)
+        buffer[:] = b"y" * size
+        buffer.clear()  # raises BufferError where a view of it was kept
+    assert store.get("a", 9 * BLOCK) == b"x" * size
 
 
 def _until_memory_runs_out(blocks: int) -> Callable[[MemoryWriter, int, int, memoryview], bytearray]:

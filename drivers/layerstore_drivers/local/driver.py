@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -163,3 +164,6 @@ class LocalDriver(Driver):
         fence(self._tree, area, target)
         with self._tree.parent(source) as (directory, name):
             install(self._tree, directory, name, target)
+            # Of one file under both names, as a move cut off by a loss of power may leave, a rename keeps both.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)

@@ -64,17 +64,23 @@ def read(fd: int) -> Record | None:
     data = os.pread(fd, _LONGEST, 0)
     states = [state for at in (0, BLOCK) if (state := _decode(data[at : at + _SLOT.size]))]
     try:
-        session, key = data[_OWNER:].decode("ascii").splitlines()
+        # Cutting off the last byte, a disk may have made it zero, and lost that the file is shorter.
+        session, key = data[_OWNER:].rstrip(b"\n\0").decode("ascii").splitlines()
     except ValueError:
         return None
     return Record(max(states), session, key) if states else None
 
 
-def disown(fd: int) -> None:
-    """Fence the writer of a record, which still says what is published; needs no space and is not made durable."""
+def disown(fd: int) -> bool:
+    """Fence the writer of a record, which still says what is published; needs no space and is not made durable.
+
+    Tells whether the writer was not fenced before.
+    """
     size = os.fstat(fd).st_size
     if size > _OWNER and os.pread(fd, 1, size - 1) == b"\n":
         os.ftruncate(fd, size - 1)
+        return True
+    return False
 
 
 def encode(record: Record) -> bytes:

@@ -26,11 +26,14 @@ def delete(tree: Tree, area: Area, key: str) -> None:
     for name in _keys_with_writers(area, key):
         with area.locked(name):
             fence(tree, area, name)
-    with suppress(PathNotFoundError), tree.parent(key) as (parent, name):
-        tree.forget(key)
-        _remove_object(tree, area, parent, name, key)
-        _remove_below(tree, area, parent, name, key)
-        os.fsync(parent)
+    try:
+        with tree.parent(key) as (parent, name):
+            tree.forget(key)
+            _remove_object(tree, area, parent, name, key)
+            _remove_below(tree, area, parent, name, key)
+            os.fsync(parent)
+    except PathNotFoundError:
+        tree.sync_lowest(key)  # who removed the directories above may have died before that was durable
 
 
 def _keys_with_writers(area: Area, key: str) -> Iterator[str]:

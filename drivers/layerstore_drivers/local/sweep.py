@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from layerstore.errors import DriverError
 from layerstore_drivers.local import record
-from layerstore_drivers.local.area import RECORDS, SESSIONS, TEMPORARY, Area, lock_name
+from layerstore_drivers.local.area import RECORDS, SESSIONS, TEMPORARY, Area, lock_name, record_name
 from layerstore_drivers.local.fencing import fence
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.session import bury, is_alive
@@ -43,7 +43,7 @@ def _sweep_record(tree: Tree, area: Area, sessions: int, name: str) -> None:
     with area.locked_names({lock_name(name)}), closing_fd(area.make(RECORDS)) as directory:
         with closing_fd(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)) as fd:
             found = record.read(fd)
-        if found is None:
+        if found is None or record_name(found.key) != name:
             # Only a loss of power leaves such a one, and then nothing was written in place that it should hide.
             os.unlink(name, dir_fd=directory)
         elif not is_alive(sessions, found.session):

@@ -132,6 +132,19 @@ class Tree:
         with suppress(FileNotFoundError, NotADirectoryError), closing_fd(walk(self.open_root(key), above, step)) as fd:
             os.fsync(fd)
 
+    def sync_lowest(self, key: str) -> None:
+        """Make durable that a directory on the way to a key is missing."""
+        fd = self.open_root(key)
+        try:
+            for segment in key.split("/")[:-1]:
+                below = enter(fd, segment)
+                os.close(fd)
+                fd = below
+        except (FileNotFoundError, NotADirectoryError):
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
     def maker(self) -> Step:
         """Return a step for a walk from the root that makes what is missing, and syncs what may not be durable."""
         return self._with_path(self._make)

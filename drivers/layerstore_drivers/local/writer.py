@@ -35,9 +35,10 @@ class LocalWriter(Writer):
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Write in place beyond what is published; else in a draft, which begins as a copy of it."""
+        self._refuse_after_failure()  # what it left unfinished may be visible by now
         if self._draft:
             self._draft.span.write(offset, data)
-        elif self._base and self._tail and offset >= self._base.size:
+        elif self._tail and self._grows_in_place(self._tail, offset):
             self._arm()
             self._tail.write(offset, data)
         else:
@@ -49,14 +50,13 @@ class LocalWriter(Writer):
         Raises:
             FencedError: the writer was fenced, or another program has changed the object.
         """
-        if self._failure:
-            detail = "an earlier flush failed, and what it lost is unknown"
-            raise BackendUnavailableError(self.key, detail) from self._failure
+        self._refuse_after_failure()
         if self._draft or not self._base:
             self._base = self._publish_draft(self._draft or self._begin_draft())
         elif self._tail and self._tail.size > self._base.size:
             self._base = self._publish_tail(self._tail, self._base)
         else:
+            self._settle()
             with self._area.locked(self.key):
                 self._check_fence()
         return self._base.version
@@ -69,6 +69,19 @@ class LocalWriter(Writer):
             os.close(self._base.fd)
         tree, area, record, pid = self._tree, self._area, self._record, self._pid
         when_free(lambda: _give_back(tree, area, record, pid))
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure:
+            detail = "an earlier flush failed, and what it lost is unknown"
+            raise BackendUnavailableError(self.key, detail) from self._failure
+
+    def _grows_in_place(self, tail: Span, offset: int) -> bool:
+        """Tell whether a write is all beyond what is published, in a file that is not another object's too.
+
+        A move cut off by a loss of power may leave one file under two names, and other programs make links.
+        """
+        beyond = self._base is not None and offset >= self._base.size
+        return beyond and (self._armed or os.fstat(tail.fd).st_nlink < 2)
 
     def _begin_draft(self) -> Draft:
         draft = Draft(self._area)
@@ -95,12 +108,20 @@ class LocalWriter(Writer):
         with self._area.locked(self.key):
             self._check_fence()
             draft.install(self._tree, self.key)
-            base = Published(draft.span.fd, os.fstat(draft.span.fd).st_ino, draft.span.size, mtime_ns)
-            self._lasting(lambda: self._record.tell(base.inode, base.size, base.mtime_ns))
-            self._continue(base)
+        base = Published(draft.span.fd, os.fstat(draft.span.fd).st_ino, draft.span.size, mtime_ns)
+        # One after the other: until the new file has the name durably, the record must hide what the old one has grown
+        # by; and once the old one is closed, a later draft may get its number, and must not be taken for it.
         self._lasting(lambda: self._tree.sync_parent(self.key))
+        self._lasting(lambda: self._tell(base))
+        self._continue(base)
         self._settled = True
         return base
+
+    def _tell(self, base: Published) -> None:
+        """Let the record speak of another file; durably, if it durably says that the one before may have grown."""
+        self._record.tell(base.inode, base.size, base.mtime_ns)
+        if self._armed:
+            os.fdatasync(self._record.fd)
 
     def _continue(self, base: Published) -> None:
         """Go on in place, in the file that the draft has become."""
@@ -112,14 +133,17 @@ class LocalWriter(Writer):
 
     def _publish_tail(self, tail: Span, base: Published) -> Published:
         mtime_ns = self._seal(tail)
-        if not self._settled:
-            # Whoever made the object may have died before its name was durable.
-            self._lasting(lambda: self._tree.sync_parent(self.key))
-            self._settled = True
+        self._settle()
         with self._area.locked(self.key):
             self._check_fence()
             self._record.tell_grown(tail.size, mtime_ns)
         return Published(base.fd, base.inode, tail.size, mtime_ns)
+
+    def _settle(self) -> None:
+        """Make the object's name durable, once: whoever made it may have died before it was."""
+        if not self._settled:
+            self._lasting(lambda: self._tree.sync_parent(self.key))
+            self._settled = True
 
     def _seal(self, span: Span) -> int:
         """Make the bytes durable with a new modification time, and return that."""

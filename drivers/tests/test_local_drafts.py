@@ -1,0 +1,56 @@
+"""Drafts: what is written before the end goes to a copy of the object, however that can be copied."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from layerstore.checked import CheckedDriver
+from layerstore_drivers.local import LocalDriver
+
+MIB = 1 << 20
+
+
+def _without(patch: pytest.MonkeyPatch) -> None:
+    patch.delattr(os, "copy_file_range", raising=False)
+
+
+def _refusing(patch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    patch.setattr(os, "copy_file_range", refuse, raising=False)
+
+
+def _in_pieces(patch: pytest.MonkeyPatch) -> None:
+    real = os.copy_file_range
+    patch.setattr(
+        os, "copy_file_range", lambda source, target, count, *at: real(source, target, min(count, 70_001), *at)
+    )
+
+
+WAYS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "as the system does": lambda patch: None,
+    "in pieces": _in_pieces,
+    "not by the system": _without,
+    "not between filesystems": _refusing,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_draft_begins_as_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Of an object of several MiB every byte that was not written over stays, flushed and not yet flushed (W5)."""
+    driver = CheckedDriver(LocalDriver(tmp_path))
+    model = bytearray(os.urandom(2 * MIB + MIB // 2))
+    driver.put("a", bytes(model))
+    WAYS[way](monkeypatch)
+    for offset, length in ((0, 1), (1, 4), (MIB - 2, MIB + 3), (MIB, MIB), (2 * MIB, MIB)):
+        with driver.open_writer("a") as writer:
+            writer.write(b"appended")
+            writer.seek(offset)
+            writer.write(b"x" * length)
+        model += b"appended"
+        model[offset : offset + length] = b"x" * length
+        assert driver.get("a", 9 * MIB) == bytes(model)
