@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from layerstore import StoreURL, open_driver, sha256
@@ -81,6 +82,7 @@ class Harness:
         """Return the names of what driver and harness declare, as scenarios need it."""
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
         names |= {name for name in ("url", "side_door", "missing", "restart", "cut") if getattr(self, name)}
+        names |= {"hypothesis"} if find_spec("hypothesis") else set()
         return frozenset(names | ({"hash_state"} if sha256.exportable() else set()))
 
     def _reopen(self) -> CheckedDriver:

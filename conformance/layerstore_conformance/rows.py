@@ -246,7 +246,6 @@ LEFT_OUT: Final[dict[int, str]] = {
     137: "no length is declared when an upload begins, so none can be declared later; finish compares it",
     139: "finish takes no bytes: the last chunk is written before it",
     151: "cancelling is no option of a backend: every driver can delete",
-    152: "purging abandoned uploads is not in the service yet",
     154: "uploads are not put together of others: an upload is written at any offset instead",
     165: "timeouts of a client's connection are a server's",
     169: "whether bytes outlive a loss of power cannot be seen by a program; the contract asks for it in C4",

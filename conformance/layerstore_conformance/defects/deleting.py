@@ -73,6 +73,19 @@ class DeleteGoesByLetters(DefectiveDriver):
 
 
 @planted("D1")
+class DeleteTakesARun(DefectiveDriver):
+    """A delete of an object takes all keys up to the last one below it: between ``a`` and ``a/b`` lies ``a-``."""
+
+    def delete(self, key: str) -> None:
+        """Delete from the object to what is below it."""
+        if content(self.inner, key) is not None:
+            for other in beside(self.inner, key):
+                if other < f"{key}/":
+                    self.inner.delete(other.rstrip("/"))
+        self.inner.delete(key)
+
+
+@planted("D1")
 class DeleteTakesWhatIsAbove(DefectiveDriver):
     """A delete takes along the objects that the key lies below, as if they were directories that became empty."""
 

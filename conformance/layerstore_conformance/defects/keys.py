@@ -30,6 +30,12 @@ INDEXED = 767
 DEEPEST = 254
 """Segments that a blob's name may have in Azure's storage."""
 
+LONGEST_KEY, LONGEST_SEGMENT = 1000, 255
+"""Bytes that a key and a segment may have (clause K1)."""
+
+SUFFIX = ".part"
+"""What many a program adds to the name of what it has not yet written whole."""
+
 
 class _Indexed(DefectiveDriver):
     """Finds objects by an index in which several keys have one name: what was stored last under it is found."""
@@ -136,6 +142,18 @@ def _counted(key: str) -> str:
     if key.count("/") >= DEEPEST:
         raise BackendUnavailableError(key, f"more than {DEEPEST} segments")
     return key
+
+
+@planted("K1")
+class NoRoomForASuffix(DefectiveDriver):
+    """A writer's draft lies beside the object, under its name and a suffix, for which a long key leaves no room."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open, if the draft can have its name."""
+        draft = f"{key}{SUFFIX}"
+        if len(draft) > LONGEST_KEY or len(draft.rpartition("/")[2]) > LONGEST_SEGMENT:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), draft)
+        return self.inner.open_writer(key)
 
 
 @planted_in_core("K1", "K2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import merge
 from itertools import dropwhile, islice
 
 from layerstore.driver import Driver
@@ -108,6 +109,17 @@ class OrderedWithoutTheSlash(DefectiveDriver):
     def list(self, prefix: str) -> Iterator[str]:
         """List by names alone."""
         yield from sorted(self.inner.list(prefix), key=lambda child: child.rstrip("/"))
+
+
+@planted("L2")
+class PrefixesMergedByName(DefectiveDriver):
+    """A listing merges keys and prefixes, and these are in the order of their names without the slash."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List prefixes by name, among the keys."""
+        children = tuple(self.inner.list(prefix))
+        names = sorted(child.rstrip("/") for child in children if child.endswith("/"))
+        yield from merge((child for child in children if not child.endswith("/")), (f"{name}/" for name in names))
 
 
 @planted("L2")

@@ -115,6 +115,45 @@ class VersionChangesOnReading(_VersionedDriver):
 
 
 @planted("S2")
+class PutsAndFlushesCountedApart(_VersionedDriver):
+    """The version is how often the object was put, or, if it was flushed last, how often it was flushed."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and count."""
+        self.inner.put(key, data)
+        self.count(key, "puts")
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that counts."""
+        return _CountingWriter(self, self.inner.open_writer(key))
+
+    def count(self, key: str, changes: str) -> None:
+        """Count a change, unless there was none."""
+        counts: Counter[str] = self.memory.setdefault(changes, Counter())
+        told: dict[tuple[str, str], str] = self.memory.setdefault("told", {})
+        found = self.inner.stat(key).version
+        if (key, found) not in told:
+            counts[key] += 1
+            told[key, found] = str(counts[key])
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell the count; of what was moved, there is none."""
+        told: dict[tuple[str, str], str] = self.memory.get("told", {})
+        return told.get((key, found.version), f"moved-{found.version}")
+
+
+class _CountingWriter(_VersionedWriter):
+    def __init__(self, driver: PutsAndFlushesCountedApart, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._counting = driver
+
+    def publish(self) -> str:
+        super().publish()
+        self._counting.count(self.key, "flushes")
+        return self._counting.stat(self.key).version
+
+
+@planted("S2")
 class VersionOfAReaderDiffers(DefectiveDriver):
     """A reader tells its version in quotation marks, as HTTP has it, ``stat`` and writers without."""
 

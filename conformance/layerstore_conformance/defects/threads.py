@@ -181,6 +181,21 @@ class MoveDropsTheSourceFirst(_Looked):
         self.inner.put(target, data)
 
 
+@planted("M1", "M3")
+class MoveCopiesFirst(_Slow):
+    """A move copies its source, and then deletes it, if it is there still: two moves at once are both done."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Copy, and delete."""
+        if version not in {None, self.inner.stat(source).version} or not _is_alone(self.inner, source):
+            self.inner.move(source, target, version=version)
+            return
+        data = _bytes(self.inner, source)
+        self.pause()
+        self.inner.put(target, data)
+        self.inner.delete(source)
+
+
 def _bytes(driver: Driver, key: str) -> bytes:
     with driver.open_reader(key) as reader:
         return reader.readall()

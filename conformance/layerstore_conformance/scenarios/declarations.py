@@ -129,22 +129,52 @@ def every_handle_declares_the_same(ctx: Context) -> None:
 @scenario(
     "C2",
     "K3",
-    kills=("nested-keys-declared-in-vain", "below-an-object-is-the-object"),
-    rows=(24, 63),
+    "L2",
+    kills=("nested-keys-declared-in-vain", "below-an-object-is-the-object", "ordered-without-the-slash"),
+    rows=(24, 63, 81),
     needs=("nested_keys",),
 )
 def a_key_can_lie_below_another(ctx: Context) -> None:
-    """Who declares ``nested_keys`` keeps an object and others below its key, however they came."""
-    for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y", "z")):
+    """Who declares ``nested_keys`` keeps an object and others below its key, however they came, and lists both.
+
+    Between the two, in the order of bytes, may lie others: ``a-`` comes after ``a`` and before ``a/``.
+    """
+    for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y/x", "z", "a-", "source")):
         ctx.driver.put(key, ctx.payload("nested").read(700, 512 * number))
     with ctx.driver.open_writer("a/b/c") as writer:
         writer.write(ctx.payload("written").read(700))
     ctx.driver.move("z", "a/b/c/d/e")
-    for number, key in ((0, "a"), (1, "a/b"), (2, "a/b/c/d"), (3, "z/y"), (4, "a/b/c/d/e")):
+    assert list(ctx.open().list("")) == ["a", "a-", "a/", "source", "z/"], "what lay below did not stay there"
+    ctx.driver.move("source", "z")
+    for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y/x", "a/b/c/d/e", "a-", "z")):
         ctx.expect(key, ctx.payload("nested").read(700, 512 * number))
-    for prefix, expected in (("", ["a", "a/", "z/"]), ("a/b", ["a/b/c", "a/b/c/"])):
+    ctx.expect("a/b/c", ctx.payload("written").read(700))
+    for prefix, expected in (("", ["a", "a-", "a/", "z", "z/"]), ("a/b", ["a/b/c", "a/b/c/"])):
         found = list(ctx.open().list(prefix))
         assert found == expected, f"below {prefix!r} lie {found} instead of {expected}"
+
+
+@scenario(
+    "C2",
+    "F1",
+    "F2",
+    kills=("nested-keys-declared-in-vain", "every-change-fences-below-its-prefix"),
+    rows=(63, 118),
+    needs=("nested_keys",),
+)
+def a_key_that_comes_above_or_below_leaves_the_writer_be(ctx: Context) -> None:
+    """Where keys may be nested, a writer goes on though keys above and below its own have come since it was opened."""
+    data = ctx.payload("nested").read(2100)
+    ctx.driver.put("a/old", data[:700])
+    for key, begun in (("a/old", 700), ("a/new", 0)):
+        writer = ctx.driver.open_writer(key)
+        for later in ("a", f"{key}/b", f"{key}/c/d"):
+            ctx.open().put(later, later.encode())
+        writer.write(data[begun:])
+        writer.close()
+        ctx.expect(key, data)
+        for later in ("a", f"{key}/b", f"{key}/c/d"):
+            ctx.expect(later, later.encode())
 
 
 def _write(driver: CheckedDriver, key: str) -> None:
@@ -170,16 +200,17 @@ ATTEMPTS: dict[str, Callable[[CheckedDriver, str], None]] = {
 def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
     """Who does not declare ``nested_keys`` refuses a key below or above another, and changes nothing."""
     data = ctx.payload("stays").read(700)
-    for key in ("a/b", "source"):
+    keys = ["a/b", "source", "x/y/z"]
+    for key in keys:
         ctx.driver.put(key, data)
     for name, attempt in ATTEMPTS.items():
-        for key in ("a", "a/b/c", "a/b/c/d"):
+        for key in ("a", "a/b/c", "a/b/c/d", "x"):
             ctx.step(f"{name} {key}")
             with refused(UnsupportedOperationError):
                 attempt(ctx.driver, key)
-            assert ctx.stored() == ["a/b", "source"], f"{name} of {key} left {ctx.stored()}"
-    ctx.expect("a/b", data)
-    ctx.expect("source", data)
+            assert ctx.stored() == keys, f"{name} of {key} left {ctx.stored()}"
+    for key in keys:
+        ctx.expect(key, data)
 
 
 @scenario("C2", "W6", "E4", kills=("nested-keys-denied-in-vain",), rows=(63,), without=("nested_keys",))

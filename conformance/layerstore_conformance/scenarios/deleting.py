@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import product
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def a_delete_takes_nothing_else(ctx: Context) -> None:
 
     One tenant's ``app`` must not take ``app2`` along.
     """
-    others = ("key2", "key.x", "key-1", "ke", "keyring/a", "dir/key", "KEY")
+    others = ("key2", "key.x", "key-1", "key-b/x", "key+", "key_", "ke", "keyring/a", "dir/key", "KEY")
     for number, other in enumerate(others):
         ctx.driver.put(other, ctx.payload("others").read(600, 512 * number))
     ctx.driver.put("key/a", ctx.payload("deleted").read(600))
@@ -68,16 +69,21 @@ def a_delete_takes_nothing_else(ctx: Context) -> None:
     assert sorted(ctx.stored()) == sorted(others)
 
 
-@scenario("D1", kills=("grandchildren-left", "children-left"), rows=(110,), needs=("nested_keys",))
+@scenario(
+    "D1", kills=("grandchildren-left", "children-left", "delete-takes-a-run"), rows=(110, 111), needs=("nested_keys",)
+)
 def a_key_is_deleted_with_the_keys_below(ctx: Context) -> None:
-    """Where a key is object and prefix at once, a delete takes both; a delete below it leaves the object."""
-    for key in ("a", "a/b", "a/b/c"):
+    """Where a key is object and prefix at once, a delete takes both, and nothing that lies between them in order.
+
+    A delete below the object leaves it.
+    """
+    for key in ("a", "a-", "a/b", "a/b-", "a/b/c"):
         ctx.driver.put(key, ctx.payload("nested").read(600))
     ctx.driver.delete("a/b")
-    assert ctx.stored() == ["a"]
+    assert ctx.stored() == ["a", "a-", "a/b-"]
     ctx.driver.put("a/b/c", ctx.payload("nested").read(600))
     ctx.driver.delete("a")
-    assert ctx.stored() == []
+    assert ctx.stored() == ["a-"]
 
 
 @scenario("D2", kills=("delete-of-nothing-raises",), rows=(109,))
@@ -94,12 +100,15 @@ def deleting_what_is_not_there_is_no_error(ctx: Context) -> None:
 
 @scenario("D3", "W7", kills=("closing-brings-it-back", "delete-does-not-fence"), rows=(108, 115))
 def what_was_deleted_stays_deleted(ctx: Context) -> None:
-    """However a handle of a deleted object ends, closed, discarded or collected, the object does not come back."""
-    for end in ("close", "discard", "collect"):
-        ctx.driver.put("key", ctx.payload("deleted").read(700))
-        reader, writer = ctx.open().open_reader("key"), ctx.open().open_writer("key")
+    """However a handle of a deleted object ends, closed, discarded or collected, the object does not come back.
+
+    It may have been deleted by its own key, or with a prefix.
+    """
+    for end, deleted in product(("close", "discard", "collect"), ("dir/key", "dir")):
+        ctx.driver.put("dir/key", ctx.payload("deleted").read(700))
+        reader, writer = ctx.open().open_reader("dir/key"), ctx.open().open_writer("dir/key")
         writer.write(ctx.payload("late").read(700))
-        ctx.driver.delete("key")
+        ctx.driver.delete(deleted)
         if end == "close":
             with refused(FencedError):
                 writer.close()
@@ -108,7 +117,7 @@ def what_was_deleted_stays_deleted(ctx: Context) -> None:
         reader.close()
         del reader, writer
         gc.collect()
-        assert ctx.stored() == [], f"the object was back after {end}"
+        assert ctx.stored() == [], f"the object was back after a delete of {deleted} and {end}"
 
 
 @scenario("D1", "K3", kills=("deleted-name-stays-taken", "deleted-bytes-come-back"), rows=(116,))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 from layerstore import FencedError, UnsupportedOperationError
@@ -12,8 +15,6 @@ from layerstore_conformance.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from layerstore.driver import Writer
     from layerstore_conformance.context import Context
 
@@ -81,6 +82,56 @@ def a_fenced_writer_with_nothing_to_publish_is_told(ctx: Context) -> None:
     _fences(ctx, lambda: None, first)
     _fences(ctx, lambda: None, new)
     assert ctx.stored() == ["key"]
+
+
+def _put(driver: CheckedDriver, key: str) -> None:
+    driver.put(key, b"new")
+
+
+def _move_over(driver: CheckedDriver, key: str) -> None:
+    driver.put("source", b"new")
+    driver.move("source", key)
+
+
+TAKEOVERS: dict[str, Callable[[CheckedDriver, str], None]] = {
+    "opening and discarding": lambda driver, key: driver.open_writer(key).discard(),
+    "opening and closing": lambda driver, key: driver.open_writer(key).close(),
+    "putting": _put,
+    "moving over it": _move_over,
+    "moving it away": lambda driver, key: driver.move(key, "away"),
+    "deleting it": lambda driver, key: driver.delete(key),
+    "deleting its prefix": lambda driver, key: driver.delete(key.partition("/")[0]),
+}
+"""Whatever takes a key from its writer."""
+
+
+@scenario(
+    *("F1", "F2", "F3"),
+    kills=(
+        "fencing-absent",
+        "fenced-only-with-new-data",
+        "put-does-not-fence",
+        "delete-does-not-fence",
+        "delete-fences-only-the-key",
+        "move-does-not-fence-the-source",
+        "move-does-not-fence-the-target",
+    ),
+    rows=(120,),
+)
+def whoever_takes_over_fences_whatever_was_written(ctx: Context) -> None:
+    """A writer is fenced by all that takes its key, whether it has written anything, and whether there is an object."""
+    for name, take_over in TAKEOVERS.items():
+        for exists, written in product((True, False), (b"", b"more")):
+            if name == "moving it away" and not exists:
+                continue
+            ctx.step(f"{name}, {'an object' if exists else 'a new object'}, {len(written)} bytes written")
+            if exists:
+                ctx.driver.put("dir/key", b"old")
+            writer = ctx.driver.open_writer("dir/key")
+            writer.write(written)
+            _fences(ctx, partial(take_over, ctx.open(), "dir/key"), writer)
+            for key in ctx.stored():
+                ctx.driver.delete(key)
 
 
 @scenario("F2", "F3", kills=("put-does-not-fence", "fencing-absent"), rows=(120,))
@@ -225,6 +276,9 @@ def a_fenced_writer_does_no_harm_to_the_later_one(ctx: Context) -> None:
     ctx.expect("key", ctx.payload("first").read(600))
     second.write(ctx.payload("second").read(500, 500))
     second.flush()
+    with suppress(FencedError):  # once more, now that the later one has published behind the same bytes
+        first.write(ctx.payload("late").read(500))
+    ctx.expect("key", ctx.payload("first").read(600) + ctx.payload("second").read(1000))
     first.discard()
     second.write(ctx.payload("second").read(500, 1000))
     second.close()
@@ -236,6 +290,8 @@ def a_later_writer_begins_with_what_was_flushed(ctx: Context) -> None:
     """A writer begins with what is visible, not with what an earlier one has written and not flushed."""
     first = _begun(ctx, "key")
     with ctx.open().open_writer("key") as second:
+        with suppress(FencedError):
+            first.write(ctx.payload("late").read(400))
         assert (second.size, second.tell()) == (600, 600), f"size {second.size} instead of 600"
         second.seek(800)
         second.write(ctx.payload("second").read(500))

@@ -68,13 +68,19 @@ def a_prefix_ends_at_a_slash(ctx: Context) -> None:
     _expect(ctx, "f")
 
 
-@scenario("L2", kills=("listed-out-of-order", "ordered-without-the-slash", "ordered-without-case"), rows=(81,))
+@scenario(
+    "L2",
+    kills=("listed-out-of-order", "ordered-without-the-slash", "prefixes-merged-by-name", "ordered-without-case"),
+    rows=(81,),
+)
 def a_listing_is_in_order(ctx: Context) -> None:
     """A listing is in the order of the bytes it yields, and the slash of a prefix is one of them."""
-    _put(ctx, ("d/b/x", "d/b-", "d/b.", "d/b0", "d/B", "d/b+", "d/_", "d/a", "d/10", "d/9", "d/bb", "d/Z/x"))
+    names = ("b/x", "b-", "b.", "b0", "B", "b+", "_", "a", "10", "9", "bb", "Z/x", "b-x/y")
+    _put(ctx, [f"d/{name}" for name in (*names, "b/c+/d", "b/c.d", "b/c/d/e")])
     found = _below(ctx, "d")
-    wanted = ["10", "9", "B", "Z/", "_", "a", "b+", "b-", "b.", "b/", "b0", "bb"]
+    wanted = ["10", "9", "B", "Z/", "_", "a", "b+", "b-", "b-x/", "b.", "b/", "b0", "bb"]
     assert found == [f"d/{name}" for name in wanted], f"{found} instead of {wanted}"
+    _expect(ctx, "d/b", "d/b/c+/", "d/b/c.d", "d/b/c/", "d/b/x")
 
 
 @scenario("L2", "L1", kills=("prefix-listed-for-every-key",), rows=(86,))

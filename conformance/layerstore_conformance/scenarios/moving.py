@@ -115,12 +115,17 @@ def a_missing_source_cannot_be_moved(ctx: Context) -> None:
 
 @scenario("M3", kills=("move-of-a-prefix-passes",), rows=(99,))
 def a_prefix_cannot_be_moved(ctx: Context) -> None:
-    """A prefix is no object: what lies below it stays where it is."""
+    """A prefix is no object: what lies below it stays where it is, and the target as it was."""
     ctx.driver.put("a/b", ctx.payload("b").read(700))
-    with refused(PathNotFoundError):
-        ctx.driver.move("a", "c")
-    assert ctx.stored() == ["a/b"]
+    ctx.driver.put("target", ctx.payload("target").read(700))
+    before = ctx.open().stat("target")
+    for target in ("new", "target"):
+        with refused(PathNotFoundError):
+            ctx.driver.move("a", target)
+    assert ctx.stored() == ["a/b", "target"]
     ctx.expect("a/b", ctx.payload("b").read(700))
+    ctx.expect("target", ctx.payload("target").read(700))
+    assert ctx.open().stat("target") == before, "the target changed"
 
 
 @scenario("M4", kills=("version-not-compared", "failed-move-loses-its-source"), rows=(48, 62))
@@ -144,7 +149,7 @@ def a_move_at_a_version_takes_no_other(ctx: Context) -> None:
 
 @scenario("M4", kills=("every-version-refused", "move-keeps-the-source"), rows=(62, 94))
 def a_move_at_the_right_version_takes_place(ctx: Context) -> None:
-    """A move of the version that the source is at takes place, whether a put made it or a flush."""
+    """A move of the version that the source is at takes place, whether a put made it, a flush or a move."""
     ctx.driver.put("put", ctx.payload("put").read(700))
     ctx.driver.move("put", "a", version=ctx.open().stat("put").version)
     with ctx.driver.open_writer("written") as writer:
@@ -152,8 +157,9 @@ def a_move_at_the_right_version_takes_place(ctx: Context) -> None:
         writer.flush()
         ctx.open().move("written", "b", version=writer.version)
         writer.discard()
-    assert ctx.stored() == ["a", "b"]
-    ctx.expect("a", ctx.payload("put").read(700))
+    ctx.driver.move("a", "c", version=ctx.open().stat("a").version)
+    assert ctx.stored() == ["b", "c"]
+    ctx.expect("c", ctx.payload("put").read(700))
     ctx.expect("b", ctx.payload("written").read(700))
 
 

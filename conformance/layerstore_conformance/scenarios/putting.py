@@ -41,7 +41,7 @@ def a_shorter_object_replaces_a_longer_one(ctx: Context) -> None:
 
     A link that keeps its old tail names no blob any more.
     """
-    ctx.driver.put("key", ctx.payload("long").read(5000))
+    ctx.driver.put("key", ctx.payload("long").read(1_048_577))
     ctx.driver.put("key", ctx.payload("short").read(700))
     ctx.expect("key", ctx.payload("short").read(700))
     assert ctx.open().stat("key").size == 700, f"size {ctx.open().stat('key').size} instead of 700"

@@ -24,6 +24,9 @@ GROUP = "primitives"
 LARGE = (9 << 20) + 5
 """Bytes: beyond the 4 and 8 MiB at which SDKs begin to cut objects into parts."""
 
+PIECE = 1_000_003
+"""Bytes: no divisor of what anybody fetches ahead, so that some reads go over the end of that."""
+
 
 @scenario("R1", kills=("reader-ignores-its-offset",), rows=(34, 43, 49))
 def a_reader_begins_at_its_offset(ctx: Context) -> None:
@@ -226,9 +229,9 @@ def reads_of_any_size_join_into_the_object(ctx: Context) -> None:
             ctx.same(b"".join(pieces), data, f"in pieces of {size}")
 
 
-@scenario("R5", "P1", kills=("tail-dropped", "short-read-in-silence"), rows=(32, 33))
+@scenario("R5", "P1", kills=("tail-dropped", "short-read-in-silence", "ring-read-over-its-end"), rows=(32, 33))
 def a_large_object_is_read_whole(ctx: Context) -> None:
-    """An object beyond the sizes at which backends begin to cut comes back to its last byte.
+    """An object beyond the sizes at which backends begin to cut comes back to its last byte, at once and in pieces.
 
     A layer that lacks its end unpacks almost as it should.
     """
@@ -237,6 +240,8 @@ def a_large_object_is_read_whole(ctx: Context) -> None:
     size = ctx.open().stat("key").size
     assert size == LARGE, f"size {size} instead of {LARGE}"
     ctx.expect("key", data)
+    with ctx.open().open_reader("key") as reader:
+        ctx.same(b"".join(iter(lambda: reader.read(PIECE), b"")), data, f"in pieces of {PIECE}")
     with ctx.open().open_reader("key", LARGE - 700) as reader:
         ctx.same(reader.read(), data[-700:], "the last 700 bytes")
 

@@ -119,6 +119,27 @@ def an_object_made_anew_has_a_version_of_its_own(ctx: Context) -> None:
     assert len(set(versions)) == 8, f"versions repeat: {versions}"
 
 
+@scenario("S2", "W5", "M1", kills=("puts-and-flushes-counted-apart", "version-is-a-hash"), rows=(74, 91, 116))
+def no_kind_of_change_brings_a_version_back(ctx: Context) -> None:
+    """Whether an object is put, written over, moved over or made anew, in turns, it is at a version it never had.
+
+    A version that comes back lets a move take bytes that nobody has verified.
+    """
+    data, versions = ctx.payload("turns").read(700), []
+    for _ in range(4):
+        ctx.driver.put("key", data)
+        versions.append(ctx.open().stat("key").version)
+        with ctx.driver.open_writer("key") as writer:
+            writer.seek(0)
+            writer.write(ctx.payload("over").read(700))
+        versions.append(ctx.open().stat("key").version)
+        ctx.driver.put("source", data)
+        ctx.driver.move("source", "key")
+        versions.append(ctx.open().stat("key").version)
+        ctx.driver.delete("key")
+    assert len(set(versions)) == 12, f"versions repeat: {versions}"
+
+
 @scenario("S2", "M1", kills=("version-never-changes", "version-is-the-size", "stat-cached"), rows=(74, 95))
 def an_object_moved_over_has_another_version(ctx: Context) -> None:
     """When an object is moved over another, what is there then is at another version than what was there."""

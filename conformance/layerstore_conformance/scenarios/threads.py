@@ -255,7 +255,7 @@ def nobody_sees_half_a_put(ctx: Context) -> None:
 
     A link read half way names a blob that there never was.
     """
-    versions = [ctx.payload("put").read(size, 512 * size) for size in (9_000, 700, 20_000)]
+    versions = [ctx.payload("put").read(size, 512 * size) for size in (9_000, 700, 300_000)]
     ctx.driver.put("key", versions[0])
 
     def work() -> None:
@@ -268,7 +268,7 @@ def nobody_sees_half_a_put(ctx: Context) -> None:
 @scenario("W6", "T1", kills=("flush-in-two-steps",), rows=(119, 145))
 def nobody_sees_half_a_flush(ctx: Context) -> None:
     """While a writer writes and flushes, another handle sees one flushed object or another, none in between."""
-    flushed = [ctx.payload("flush").read(5000)]
+    flushed = [ctx.payload("flush").read(70_000)]
     for number in range(ctx.size(10)):
         flushed.append(flushed[-1][:100] + ctx.payload(f"over-{number}").read(len(flushed[-1]) + 2900))
     ctx.driver.put("key", flushed[0])
@@ -289,7 +289,7 @@ def nobody_sees_half_a_flush(ctx: Context) -> None:
 @scenario("M2", "T1", kills=("move-in-two-steps", "move-drops-the-target-first"), rows=(119,))
 def nobody_sees_half_a_move(ctx: Context) -> None:
     """While objects are moved over another, another handle sees the old one or the new one, at every moment one."""
-    versions = [ctx.payload("move").read(size, 512 * size) for size in (9_000, 700, 20_000)]
+    versions = [ctx.payload("move").read(size, 512 * size) for size in (9_000, 700, 300_000)]
     ctx.driver.put("key", versions[0])
 
     def work() -> None:
@@ -399,6 +399,8 @@ def no_flush_comes_between_check_and_move(ctx: Context) -> None:
         assert flushed or moved, "a flush and a move fenced each other off"
         if moved:
             ctx.expect("target", ctx.payload("verified").read(600))
+        else:
+            ctx.expect(source, ctx.payload("verified").read(600) + ctx.payload("late").read(9))
 
 
 def _moved(driver: CheckedDriver, source: str, version: str | None) -> bool:
@@ -411,34 +413,40 @@ def _moved(driver: CheckedDriver, source: str, version: str | None) -> bool:
 
 @scenario("D1", "M1", "T1", kills=("empty-parents-taken-away",), rows=(126,))
 def siblings_are_put_and_deleted_side_by_side(ctx: Context) -> None:
-    """While one thread deletes or moves the last key below a prefix, others put there, and what these put stays.
+    """While one thread deletes or moves the last key below a prefix, others put and write there, and that stays.
 
     A driver that clears up directories must not take away one that has just been filled.
     """
     data = ctx.payload("stays").read(600)
     for number in range(ctx.size(8)):
-        stay = (f"d/stays-{number}", f"d/e/stays-{number}")
-        puts = [partial(ctx.driver.put, key, data) for key in stay]
+        stay = [f"d/e/stays-{number}", f"d/e/written-{number}", f"d/stays-{number}"]
+        puts = [partial(ctx.driver.put, key, data) for key in stay[::2]]
         for go in (partial(ctx.driver.delete, "d/e/goes"), partial(ctx.driver.move, "d/e/goes", "gone")):
             ctx.driver.put("d/e/goes", b"goes")
-            together([*puts, go])
-            assert ctx.stored("d") == sorted(stay), f"{ctx.stored('d')} instead of {sorted(stay)}"
+            together([*puts, partial(_create, ctx.driver, stay[1], data), go])
+            assert ctx.stored("d") == stay, f"{ctx.stored('d')} instead of {stay}"
             ctx.driver.delete("d")
+
+
+def _create(driver: CheckedDriver, key: str, data: bytes) -> None:
+    with driver.open_writer(key) as writer:
+        writer.write(data)
 
 
 @scenario("L4", "T1", kills=("list-fails-while-things-change",), rows=(85, 126))
 def a_listing_goes_on_while_threads_change_the_store(ctx: Context) -> None:
-    """While threads put and delete, listings fail nowhere, and show what is there all the time."""
+    """While threads put and delete keys and prefixes, listings fail nowhere, and show what is there all the time."""
     stays = [f"d/{number:02}-stays" for number in range(0, 10, 2)]
     goes = [f"d/{number:02}-goes" for number in range(10)]
+    deep = [f"d/{number:02}-deep/er/key" for number in range(10)]
     for key in stays:
         ctx.driver.put(key, b"stays")
     driver = ctx.open()
 
     def work() -> None:
-        for key in goes:
+        for key in (*goes, *deep):
             ctx.driver.put(key, b"goes")
-        for key in goes:
+        for key in (*goes, *deep):
             ctx.driver.delete(key)
 
     def look() -> None:

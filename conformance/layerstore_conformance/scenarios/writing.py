@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import array
 import gc
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from layerstore import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
+from layerstore import BackendUnavailableError, FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.elsewhere import Elsewhere, write
 from layerstore_conformance.refusal import refused
@@ -119,9 +120,9 @@ def a_refused_write_changes_nothing(ctx: Context) -> None:
 
 @scenario("W4", kills=("gap-holds-garbage", "gap-closed"), rows=(64,))
 def a_gap_is_filled_with_zeros(ctx: Context) -> None:
-    """Between the old end and a write beyond it zeros appear, in a new object and in one that had bytes."""
+    """Between the old end and a write beyond it zeros appear, few or many, in a new object and in one with bytes."""
     data = ctx.payload("gap").read(6000)
-    for begin, start in ((0, 700), (600, 601), (600, 5000), (513, 70_000)):
+    for begin, start in ((0, 700), (600, 601), (600, 5000), (513, 70_000), (5, LARGE)):
         ctx.driver.put("key", data[:begin])
         with ctx.open().open_writer("key") as writer:
             writer.seek(start)
@@ -139,15 +140,22 @@ def a_gap_holds_nothing_of_what_was_discarded(ctx: Context) -> None:
     data = ctx.payload("flushed").read(600)
     ctx.driver.put("key", data)
     discarded = ctx.driver.open_writer("key")
+    discarded.write(data)
+    discarded.flush()  # so that what it goes on with may lie right behind bytes of its own
     discarded.write(ctx.payload("discarded").read(5000))
     discarded.discard()
+    with ctx.open().open_writer("key") as writer:
+        writer.seek(1300)
+        writer.write(data[:100])
     fenced = ctx.driver.open_writer("key")
     fenced.write(ctx.payload("fenced").read(5000))
     with ctx.open().open_writer("key") as writer:
+        with suppress(FencedError):
+            fenced.write(ctx.payload("late").read(5000))
         writer.seek(4000)
         writer.write(data)
     fenced.discard()
-    ctx.expect("key", data + bytes(3400) + data)
+    ctx.expect("key", (data + data + bytes(100) + data[:100]).ljust(4000, b"\0") + data)
 
 
 @scenario(
@@ -206,6 +214,19 @@ def a_write_before_the_end_replaces_in_place(ctx: Context) -> None:
         ctx.expect("key", data[:start] + new.read(size) + data[start + size :])
 
 
+@scenario("W5", "W6", kills=("rewriting-cuts-the-rest", "offset-rounded-down"), rows=(33, 68))
+def a_write_into_a_large_object_replaces_in_place(ctx: Context) -> None:
+    """Of an object of several parts, what is written over the border of two of them is replaced, and all else stays."""
+    model, new = bytearray(ctx.payload("old").read(LARGE)), ctx.payload("new")
+    ctx.driver.put("key", bytes(model))
+    for start, size in ((1, 1), ((1 << 20) - 2, 4), ((4 << 20) - 5, (1 << 20) + 11), ((8 << 20) + 700, 1 << 20)):
+        with ctx.open().open_writer("key") as writer:
+            writer.seek(start)
+            writer.write(new.read(size))
+        model[start : start + size] = new.read(size)
+        ctx.expect("key", bytes(model))
+
+
 @scenario("W5", "W3", kills=("writes-always-append", "overwriting-stops-at-the-end"), rows=(68,))
 def a_write_over_the_end_replaces_and_grows(ctx: Context) -> None:
     """A write that begins before the end and goes beyond it replaces one part and appends the other."""
@@ -248,8 +269,16 @@ def a_flush_publishes_everything_written(ctx: Context) -> None:
         writer.flush()
         ctx.expect("key", data[:end])
         assert writer.version == ctx.open().stat("key").version, "the writer's version is not what is visible"
+    model = bytearray(data)
+    for start in (700, 100, 7000, 5999, 70_000, 5):
+        writer.seek(start)
+        writer.write(data[:700])
+        model[:] = model.ljust(start, b"\0")
+        model[start : start + 700] = data[:700]
+        writer.flush()
+        ctx.expect("key", bytes(model))
     writer.close()
-    ctx.expect("key", data)
+    ctx.expect("key", bytes(model))
 
 
 @scenario("W6", "P3", kills=("empty-object-not-created",), rows=(52, 55, 65))
@@ -288,12 +317,13 @@ def what_was_discarded_never_appears(ctx: Context) -> None:
     writer = ctx.driver.open_writer("key")
     writer.write(data)
     writer.flush()
+    before = ctx.open().stat("key")
     writer.write(ctx.payload("appended").read(2000))
     writer.seek(500)
     writer.write(ctx.payload("over").read(700))
     writer.discard()
     ctx.expect("key", data)
-    assert ctx.open().stat("key").size == 3000, f"size {ctx.open().stat('key').size} instead of 3000"
+    assert ctx.open().stat("key") == before, f"{before} became {ctx.open().stat('key')}"
     with ctx.open().open_writer("key") as following:
         assert following.size == 3000, f"the next writer begins with {following.size} bytes instead of 3000"
         following.write(data[:10])
@@ -308,20 +338,28 @@ def a_discarded_new_object_never_appears(ctx: Context) -> None:
     writer.discard()
     assert ctx.stored() == [], "a discarded object is listed"
     assert ctx.open().find("dir/key") is None, "a discarded object has a stat"
+    with ctx.open().open_writer("dir/key") as following:
+        assert (following.size, following.version) == (0, None), "the next writer finds something"
+        following.discard()
 
 
 @scenario("W7", "T4", kills=("dropped-writer-publishes",), rows=(161,))
 def a_writer_let_go_of_publishes_nothing(ctx: Context) -> None:
     """A writer that is collected, after an error say, is a discarded one: half a chunk is not published by accident."""
     data = ctx.payload("flushed").read(3000)
-    ctx.driver.put("old", data)
-    for key in ("old", "new"):
+    for key in ("old", "over", "new"):
         writer = ctx.driver.open_writer(key)
-        writer.write(ctx.payload("dropped").read(2000))
+        if key != "new":
+            writer.write(data)
+            writer.flush()
+        writer.seek(500 if key == "over" else writer.size)
+        writer.write(ctx.payload("dropped").read(5000))
         del writer
         gc.collect()
-    assert ctx.stored() == ["old"], "a new object that nobody flushed is listed"
-    ctx.expect("old", data)
+    assert ctx.stored() == ["old", "over"], "a new object that nobody flushed is listed"
+    for key in ("old", "over"):
+        ctx.expect(key, data)
+        assert ctx.open().open_writer(key).size == 3000, "the next writer begins with what was dropped"
 
 
 @scenario("W7", kills=("error-in-a-block-publishes",), rows=(161, 162))
@@ -415,6 +453,12 @@ def a_buffer_is_the_callers_again_after_the_write(ctx: Context) -> None:
         writer.flush()
         buffer.extend(b"grows: nobody holds a view on it")
     ctx.expect("key", data)
+    large = bytearray(ctx.payload("large").read(LARGE))
+    with ctx.driver.open_writer("large") as writer:
+        writer.write(large)
+        large[:] = bytes(LARGE)
+        large.clear()
+    ctx.expect("large", ctx.payload("large").read(LARGE))
 
 
 @scenario("W2", "W9", kills=("items-counted",), rows=(58, 59))

@@ -1,0 +1,214 @@
+"""Defects of the core that only a process killed between two driver calls brings to light: steps in the wrong order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+from layerstore import finish, layout, links, purge, uploadstate
+from layerstore.checked import CheckedDriver
+from layerstore.digest import Digest
+from layerstore.errors import FencedError, LayerInvalidDigestError
+from layerstore.layer import Layer
+from layerstore.layout import UploadKeys
+from layerstore.service import LayerService
+from layerstore.spool import Spool, Verify
+from layerstore.upload import LayerUpload
+from layerstore_conformance.defect import planted_in_core
+
+REAL = finish.verify_and_move
+WHOLE = 1 << 40
+
+
+@planted_in_core("W6", "P1")
+def startedat_comes_after_the_data() -> Iterator[None]:
+    """An upload's data is made before the key by which it exists: killed in between, nobody knows of it."""
+    real = LayerService.upload
+
+    def upload(self: LayerService, name: str, *, expected: Digest | str | None = None) -> LayerUpload:
+        late: list[tuple[str, bytes]] = []
+        with patch.object(self.driver, "put", lambda key, data: late.append((key, data))):
+            begun = real(self, name, expected=expected)
+        begun.digest()  # flushes
+        for key, data in late:
+            self.driver.put(key, data)
+        return begun
+
+    with patch.object(LayerService, "upload", upload):
+        yield
+
+
+@planted_in_core("W6", "P2")
+def flush_is_put_off() -> Iterator[None]:
+    """A flush is acknowledged at once, and done when the next bytes are written."""
+    flush, store = LayerUpload.flush, LayerUpload._store
+    owed: set[str] = set()
+
+    def pay(self: LayerUpload, spool: Spool, data: bytes | memoryview) -> None:
+        if self.uuid in owed:
+            owed.remove(self.uuid)
+            flush(self)
+        store(self, spool, data)
+
+    def close(self: LayerUpload) -> None:
+        try:
+            if not self._closed:
+                flush(self)
+        finally:
+            self._release()
+
+    with (
+        patch.object(LayerUpload, "flush", lambda self: owed.add(self.uuid)),
+        patch.object(LayerUpload, "_store", pay),
+        patch.object(LayerUpload, "close", close),
+    ):
+        yield
+
+
+@planted_in_core("W6", "S2")
+def state_is_saved_before_the_data() -> Iterator[None]:
+    """The hash state of what is about to be flushed is saved first, as that of what was flushed before."""
+    real = Spool.publish
+
+    def publish(self: Spool) -> None:
+        version, states = self._writer.version, self._cursor.marks()
+        if version is not None and states:
+            self._driver.put(self._keys.state, uploadstate.dump(version, states))
+        real(self)
+
+    with patch.object(Spool, "publish", publish):
+        yield
+
+
+@planted_in_core("P1", "D1")
+def finish_removes_before_it_links() -> Iterator[None]:
+    """A finish removes the upload, and then links its blob: killed in between, the layer belongs to no one."""
+    real, remove, link = LayerUpload.finish, LayerUpload._remove, links.write
+
+    def late(self: LayerUpload, digest: Digest | str, size: int | None = None) -> Layer:
+        held: list[tuple[CheckedDriver, str, Digest, Digest]] = []
+
+        def remove_and_link(self: LayerUpload) -> None:
+            remove(self)
+            for each in held:
+                link(*each)
+
+        with (
+            patch.object(links, "write", lambda *link: held.append(link)),
+            patch.object(LayerUpload, "_remove", remove_and_link),
+        ):
+            return real(self, digest, size)
+
+    with patch.object(LayerUpload, "finish", late):
+        yield
+
+
+@planted_in_core("F1")
+def resumed_upload_stays_taken() -> Iterator[None]:
+    """Who resumes an upload locks others out until it is closed: killed before that, it locks them out for good."""
+    resume, release = LayerService.resume, LayerUpload._release
+
+    def take(self: LayerService, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
+        lock = f"{UploadKeys(name, uuid).prefix}/lock"
+        if self.driver.find(lock) is not None:
+            raise FencedError(lock, "another one has it", self.driver.scheme)
+        upload = resume(self, name, uuid, offset=offset)
+        self.driver.put(lock, b"")
+        return upload
+
+    def give_back(self: LayerUpload) -> None:
+        if not self._closed:
+            self._driver.delete(f"{self._keys.prefix}/lock")
+        release(self)
+
+    with patch.object(LayerService, "resume", take), patch.object(LayerUpload, "_release", give_back):
+        yield
+
+
+@planted_in_core("W5", "W7")
+def rewinding_truncates_first() -> Iterator[None]:
+    """Writing before the end cuts the stored bytes off there at once, and brings the rest back with the next flush."""
+    real = Spool.store
+
+    def store(self: Spool, offset: int, data: bytes | memoryview) -> None:
+        if offset < self.size and self.version is not None:
+            whole = self._driver.get(self._keys.data, WHOLE)
+            self._driver.put(self._keys.data, whole[:offset])
+            self._writer = self._driver.open_writer(self._keys.data)
+            self._writer.write(whole[offset:])
+        real(self, offset, data)
+
+    with patch.object(Spool, "store", store):
+        yield
+
+
+@planted_in_core("W4", "W7")
+def gap_is_published_first() -> Iterator[None]:
+    """Writing beyond the end first stores the zeros up to there, and flushes them."""
+    real = Spool.store
+
+    def store(self: Spool, offset: int, data: bytes | memoryview) -> None:
+        if offset > self.size:
+            real(self, self.size, bytes(offset - self.size))
+            self.publish()
+        real(self, offset, data)
+
+    with patch.object(Spool, "store", store):
+        yield
+
+
+@planted_in_core("M1", "M2")
+def seen_until_it_is_refused() -> Iterator[None]:
+    """What is uploaded is put under the digest that is asked for, verified, and taken away if it is another's."""
+
+    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
+        if wanted.algorithm == "sha256":
+            driver.put(layout.blob(wanted), driver.get(keys.data, WHOLE))
+        try:
+            return REAL(driver, keys, spool, wanted, verify)
+        except LayerInvalidDigestError:
+            driver.delete(layout.blob(wanted))
+            raise
+
+    with patch.object(finish, "verify_and_move", move):
+        yield
+
+
+@planted_in_core("D4", "D1")
+def cancel_removes_the_beginning_last() -> Iterator[None]:
+    """An upload is removed bytes first: killed in between, it is there still, and has lost them."""
+
+    def remove(driver: CheckedDriver, keys: UploadKeys) -> None:
+        for key in (keys.data, keys.state, keys.intents, keys.started_at):
+            driver.delete(key)
+        driver.delete(keys.prefix)
+
+    with patch.object(finish, "remove", remove):
+        yield
+
+
+@planted_in_core("D4")
+def purge_removes_the_data_first() -> Iterator[None]:
+    """A purge removes bytes first: killed in between, the upload can be resumed, and has lost them."""
+
+    def take_away(driver: CheckedDriver, keys: UploadKeys, seen: object) -> None:
+        del seen
+        driver.delete(keys.data)
+        finish.remove(driver, keys)
+
+    with patch.object(purge, "_take_away", take_away):
+        yield
+
+
+@planted_in_core("M1", "M2")
+def existing_blob_is_deleted_first() -> Iterator[None]:
+    """A layer that is uploaded again is deleted, and then the new bytes are moved to where it was."""
+
+    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
+        canonical = spool.canonical(verify)
+        if wanted == canonical:
+            driver.delete(layout.blob(canonical))
+        return REAL(driver, keys, spool, wanted, verify)
+
+    with patch.object(finish, "verify_and_move", move):
+        yield

@@ -1,0 +1,306 @@
+"""Defects of the core: purging, scrubbing, collecting garbage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+from layerstore import collect, finish, layout, marks, purge, scrub, walk
+from layerstore.checked import CheckedDriver
+from layerstore.digest import Digest
+from layerstore.errors import FencedError, LayerStoreError
+from layerstore.layout import UploadKeys
+from layerstore.scrub import _Scrub as Scrub
+from layerstore.survey import Finding
+from layerstore_conformance.defect import planted_in_core
+
+WHOLE = 1 << 40
+LOOK = purge._look
+TAKE_AWAY = purge._take_away
+
+
+@planted_in_core("D1")
+def purge_removes_nothing() -> Iterator[None]:
+    """A purge tells what it has removed, and has not."""
+    with patch.object(purge, "_take_away", lambda driver, keys, seen: None):
+        yield
+
+
+@planted_in_core("D1")
+def dry_run_deletes() -> Iterator[None]:
+    """A dry run is none."""
+    real, real_collect = purge.purge, collect.collect
+
+    def purge_wet(*args: Any, dry_run: bool = False, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
+        return real(*args, **kwargs)
+
+    def collect_wet(*args: Any, dry_run: bool = False, **kwargs: Any) -> collect.CollectReport:  # noqa: ANN401
+        return real_collect(*args, **kwargs)
+
+    with patch.object(purge, "purge", purge_wet), patch.object(collect, "collect", collect_wet):
+        yield
+
+
+@planted_in_core("S1")
+def purge_by_start_time() -> Iterator[None]:
+    """An upload is as old as its beginning, whenever it was written to."""
+
+    def look(driver: CheckedDriver, keys: UploadKeys) -> purge._Sight:
+        seen = LOOK(driver, keys)
+        started = purge._started_at(driver, keys) if seen.started else None
+        return seen._replace(times=frozenset([started])) if started else seen
+
+    with patch.object(purge, "_look", look):
+        yield
+
+
+@planted_in_core("S1")
+def purge_needs_a_start() -> Iterator[None]:
+    """An upload whose beginning cannot be read is never purged."""
+
+    def look(driver: CheckedDriver, keys: UploadKeys) -> purge._Sight:
+        seen = LOOK(driver, keys)
+        readable = not seen.started or purge._started_at(driver, keys)
+        return seen if readable else seen._replace(times=frozenset())
+
+    with patch.object(purge, "_look", look):
+        yield
+
+
+@planted_in_core("E4")
+def purge_stops_at_the_first_error() -> Iterator[None]:
+    """What fails for one upload ends the purge."""
+    real = purge._Purge._entry
+
+    def entry(self: purge._Purge, name: str, child: str) -> None:
+        if not self.report.failed:
+            real(self, name, child)
+
+    with patch.object(purge._Purge, "_entry", entry):
+        yield
+
+
+@planted_in_core("F1")
+def purge_does_not_fence() -> Iterator[None]:
+    """An upload is removed without its being taken over first."""
+    with patch.object(purge, "_take_away", lambda driver, keys, seen: finish.remove(driver, keys)):
+        yield
+
+
+@planted_in_core("F1", "F3")
+def purge_does_not_look_again() -> Iterator[None]:
+    """An upload is taken over, and removed for what it was before."""
+
+    def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
+        with patch.object(purge, "_look", lambda driver, keys: seen):
+            TAKE_AWAY(driver, keys, seen)
+
+    with patch.object(purge, "_take_away", take_away):
+        yield
+
+
+@planted_in_core("F3", "M4")
+def purge_removes_unconditionally() -> Iterator[None]:
+    """An upload that was taken over and looked at again is removed, whoever has it by now."""
+
+    def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
+        if seen.started:
+            driver.open_writer(keys.data).discard()
+            if LOOK(driver, keys) != seen:
+                raise FencedError(keys.prefix)
+        finish.remove(driver, keys)
+
+    with patch.object(purge, "_take_away", take_away):
+        yield
+
+
+@planted_in_core("M1")
+def purge_lets_an_upload_begin_anew() -> Iterator[None]:
+    """Between its data's going and its end, an upload that is purged can be resumed, at offset 0."""
+    with patch.object(UploadKeys, "purged", property(lambda self: f"{self.prefix}/purged")):
+        yield
+
+
+@planted_in_core("M1")
+def purge_takes_the_layer() -> Iterator[None]:
+    """With an upload goes the blob of its bytes, and each that a finish of it has claimed."""
+
+    def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
+        found = {key.rpartition("/")[2] for key in driver.list(keys.intents)}
+        if driver.find(keys.data) is not None:
+            found.add(hashlib.sha256(driver.get(keys.data, WHOLE)).hexdigest())
+        try:
+            TAKE_AWAY(driver, keys, seen)
+        finally:
+            for each in found:
+                driver.delete(layout.blob(Digest("sha256", each)))
+
+    with patch.object(purge, "_take_away", take_away):
+        yield
+
+
+@planted_in_core("R1")
+def scrub_believes_the_size() -> Iterator[None]:
+    """A blob is sound if it has the size it had when it was finished."""
+    sizes: dict[Digest, int] = {}
+    real, checked = finish.verify_and_move, Scrub._checked
+
+    def verify(driver: CheckedDriver, keys: UploadKeys, spool: Any, *args: Any) -> Digest:  # noqa: ANN401  (passed on)
+        canonical = real(driver, keys, spool, *args)
+        sizes[canonical] = spool.size
+        return canonical
+
+    def believe(self: Scrub, key: str, digest: Digest) -> list[Finding]:
+        size = self.driver.stat(key).size
+        return [Finding("ok", key, digest, size=size)] if sizes.get(digest) == size else checked(self, key, digest)
+
+    with patch.object(finish, "verify_and_move", verify), patch.object(Scrub, "_checked", believe):
+        yield
+
+
+@planted_in_core("R1")
+def scrub_reads_nothing() -> Iterator[None]:
+    """A blob is sound if it is there."""
+    with patch.object(Scrub, "_checked", lambda self, key, digest: [Finding("ok", key, digest)]):
+        yield
+
+
+@planted_in_core("M1")
+def quarantine_keeps_serving() -> Iterator[None]:
+    """A damaged blob is copied into quarantine, and stays where it was."""
+
+    def set_aside(self: Scrub, key: str, digest: Digest, version: str) -> str:
+        target = layout.quarantined(digest, datetime.now(UTC))
+        self.driver.put(target, self.driver.get(key, WHOLE))
+        return target
+
+    with patch.object(Scrub, "_set_aside", set_aside):
+        yield
+
+
+@planted_in_core("M4")
+def scrub_quarantines_what_was_healed() -> Iterator[None]:
+    """What was read was damaged, and whatever is there by now goes into quarantine."""
+
+    def set_aside(self: Scrub, key: str, digest: Digest, version: str) -> str:
+        target = layout.quarantined(digest, datetime.now(UTC))
+        if self.quarantine:
+            self.driver.move(key, target)
+        return target
+
+    with patch.object(Scrub, "_set_aside", set_aside):
+        yield
+
+
+@planted_in_core("S2")
+def scrub_reports_what_was_healed() -> Iterator[None]:
+    """What was read is told of, whatever is there by now."""
+    with patch.object(Scrub, "_check_current", lambda self, key, version: None):
+        yield
+
+
+@planted_in_core("L1")
+def scrub_misses_dangling_links() -> Iterator[None]:
+    """Links that lead to no blob are not told of."""
+    with patch.object(Scrub, "_missing", lambda self, key, digest: []):
+        yield
+
+
+@planted_in_core("L2")
+def scrub_begins_anew() -> Iterator[None]:
+    """A scrub that is to go on after a blob begins with the first."""
+    real = scrub.scrub
+
+    def begin(driver: CheckedDriver, *, after: str | None = None, **options: Any) -> Iterator[Finding]:  # noqa: ANN401  (passed on)
+        return real(driver, **options)
+
+    with patch.object(scrub, "scrub", begin):
+        yield
+
+
+@planted_in_core("S1")
+def gc_sweeps_what_is_young() -> Iterator[None]:
+    """A blob is collected however lately it was stored."""
+    real = collect._unused
+
+    def unused(driver: CheckedDriver, before: datetime, *args: Any) -> Iterator[collect._Picked]:  # noqa: ANN401  (passed on)
+        return real(driver, datetime.max.replace(tzinfo=UTC), *args)
+
+    with patch.object(collect, "_unused", unused):
+        yield
+
+
+@planted_in_core("M1")
+def gc_ignores_intents() -> Iterator[None]:
+    """What a finish under way has claimed, and not linked yet, is garbage."""
+    with patch.object(marks, "claimed", lambda driver, area: iter(())):
+        yield
+
+
+@planted_in_core("E1", "L3")
+def gc_goes_on_after_incomplete_marking() -> Iterator[None]:
+    """What cannot be listed, read or understood is passed over."""
+
+    def mark(driver: CheckedDriver) -> set[str]:
+        used: set[str] = set()
+        for area in walk.areas(driver, None, lambda prefix, error: None):
+            with suppress(LayerStoreError):
+                used.update(marks.claimed(driver, area))
+                used.update(link.target.hex for link in marks.links(driver, area) if link.target)
+        return used
+
+    with patch.object(collect, "_mark", mark):
+        yield
+
+
+@planted_in_core("L1")
+def gc_knows_no_manifests() -> Iterator[None]:
+    """Only the links to layers count."""
+    real = marks.links
+
+    def links(driver: CheckedDriver, area: str) -> Iterator[marks.Link]:
+        return real(driver, area) if area.endswith("/_layers") else iter(())
+
+    with patch.object(marks, "links", links):
+        yield
+
+
+@planted_in_core("L4")
+def gc_marks_once() -> Iterator[None]:
+    """What is linked, mounted or finished after the mark is not looked for."""
+    real, mark = collect.collect, collect._mark
+
+    def run(driver: CheckedDriver, **options: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
+        marked: list[set[str]] = []
+
+        def once(driver: CheckedDriver) -> set[str]:
+            marked.extend([] if marked else [mark(driver)])
+            return marked[0]
+
+        with patch.object(collect, "_mark", once):
+            return real(driver, **options)
+
+    with patch.object(collect, "collect", run):
+        yield
+
+
+@planted_in_core("M2")
+def gc_deletes_by_name() -> Iterator[None]:
+    """What was picked is deleted under its name, whatever is there by then."""
+    with patch.object(collect, "_trashed", lambda driver, picked, report: picked):
+        yield
+
+
+@planted_in_core("M2")
+def gc_puts_back_over_what_is_there() -> Iterator[None]:
+    """What is in use after all is put back unread, over what was stored anew."""
+
+    def put_back(driver: CheckedDriver, each: collect._Picked) -> None:
+        driver.move(each.key, layout.blob(each.blob.digest))
+
+    with patch.object(collect, "_put_back", put_back):
+        yield

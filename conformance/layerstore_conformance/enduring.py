@@ -1,0 +1,212 @@
+"""Lives that go on though the backend fails: how an upload is brought to its end by whoever does not give up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from layerstore import BackendUnavailableError, Digest, LayerService, MarkingIncompleteError, NoSpaceError, layout
+from layerstore.checked import CheckedDriver
+from layerstore_conformance import theorem
+from layerstore_conformance.layers import blob, link
+from layerstore_conformance.lifecycles import Life
+from layerstore_conformance.payloads import Payload, difference, digest
+
+if TYPE_CHECKING:
+    from layerstore import Layer
+    from layerstore_conformance.faulty import FaultyDriver
+
+T = TypeVar("T")
+
+NAME = "faults/plan"
+"""The repository."""
+
+ATTEMPTS = 400
+"""How often a step is taken before that is held against the store: one call in five fails in some plans."""
+
+FAILURES = (BackendUnavailableError, NoSpaceError)
+"""What a backend that fails may be met with, and nothing else."""
+
+
+class Enduring(Life):
+    """A life whose steps are taken again until they succeed, with the same handle where that is open still."""
+
+    def __init__(self, faulty: FaultyDriver, beside: CheckedDriver, **options: Any) -> None:  # noqa: ANN401  (Life's)
+        """Live on a driver that fails; ``beside`` is a handle on the same store that does not, to look."""
+        super().__init__(service_on(faulty), NAME, **options)
+        self.faulty = faulty
+        self.beside = beside
+        self.failures = 0
+        self.lost = 0
+        """Uploads that were not begun, as far as who began them knows."""
+
+    def begin(self) -> None:
+        """Begin, as often as it takes."""
+        before = self.failures
+        self.insist(super().begin)
+        self.lost += self.failures - before
+
+    def write(self, size: int | None = None, payload: Payload | None = None) -> None:
+        """Write at the position, which a write that failed has not moved."""
+        offset = self.upload.tell()
+        step = super().write
+
+        def write() -> None:
+            assert self.upload.tell() == offset, f"a write failed, and moved the position to {self.upload.tell()}"
+            step(size, payload)
+
+        self.insist(write)
+
+    def flush(self) -> None:
+        """Flush, and look whether it is true."""
+        self.insist(super().flush)
+        self._look()
+
+    def close(self) -> None:
+        """Close; where that failed, the handle is closed all the same, and what it had is written again by another."""
+        for _ in range(ATTEMPTS):
+            if self._closed():
+                break
+            self.resume()
+            assert self.upload.tell() >= len(self.promised), "the upload has lost what was flushed"
+            self.insist(self._write_all)
+        self._look()
+
+    def resume(self) -> None:
+        """Open the upload again."""
+        self.insist(super().resume)
+
+    def finish(self, wanted: str | None = None) -> Layer:
+        """Finish, as often as it takes."""
+        step = super().finish
+        return self.insist(lambda: step(wanted))
+
+    def cancel(self) -> None:
+        """Cancel, as often as it takes."""
+        self.insist(super().cancel)
+
+    def purge(self) -> None:
+        """Purge until nothing is left to purge, nor said to have failed or to be in use."""
+        self._tell("purging")
+        self.insist(lambda: purge(self.service, datetime.now(UTC) + timedelta(days=1)))
+        self._tell("purged")
+
+    def insist(self, step: Callable[[], T]) -> T:
+        """Take a step until it succeeds.
+
+        Raises:
+            AssertionError: it does not.
+        """
+        return insist(step, self.faulty, self._failed)
+
+    def check(self) -> None:
+        """Check that it has ended once: the layers are there, one blob each, and nothing else is."""
+        assert self.ended, "it has not ended"
+        service = LayerService(self.beside)
+        theorem.check_store(self.beside)
+        theorem.check_kept(service, self)
+        if self.finished:
+            theorem.check_layer(service, self)
+        contents = [kept.content for kept in self.kept] + ([bytes(self.content)] if self.finished else [])
+        wanted = {key for content in contents for key in (blob(content), link(NAME, digest(content)))}
+        self._check_left({key for key in theorem.keys_below(self.beside, "") if key not in wanted})
+        self.abandon()
+        assert not self.faulty.open_handles, f"{self.faulty.open_handles} readers and writers are left open"
+
+    def _check_left(self, left: set[str]) -> None:
+        """Check what is left: nothing but the beginnings of uploads that could not be begun."""
+        beginnings = {key for key in left if key.startswith(layout.uploads(NAME)) and key.endswith("/startedat")}
+        beginnings = {key for key in beginnings if str(self.uuid) not in key}
+        assert left == beginnings, f"left behind: {sorted(left - beginnings)}"
+        assert len(left) <= self.lost, f"{len(left)} uploads are left, {self.lost} could not be begun"
+
+    def _closed(self) -> bool:
+        try:
+            super().close()
+        except FAILURES:
+            self.failures += 1
+            self.faulty.make_room()
+            return False
+        return True
+
+    def _write_all(self) -> None:
+        self.upload.seek(0)
+        self.upload.write(bytes(self.content))
+
+    def _failed(self) -> None:
+        self.failures += 1
+
+    def _look(self) -> None:
+        found = theorem.stored(self.beside, self)
+        assert found == self.promised, f"flushed, but not stored: {difference(self.promised, found)}"
+
+
+class Yielding(Enduring):
+    """A life that gives up every write that fails, writes other bytes then, and finishes with whatever is there."""
+
+    def write(self, size: int | None = None, payload: Payload | None = None) -> None:
+        """Write at the position, once; what was there before may be old or new now, and is not known."""
+        other = Payload(f"other-{self.failures}") if self.failures else None  # what was refused does not come again
+        try:
+            Life.write(self, size, payload or other)
+        except FAILURES:
+            self.failures += 1
+            self.faulty.make_room()
+
+    def finish(self, wanted: str | None = None) -> Layer:
+        """Finish with the digest of what is there, and check that it is."""
+        self.insist(self.upload.flush)
+        self.content[:] = self.beside.get(layout.UploadKeys(NAME, str(self.uuid)).data, theorem.WHOLE)
+        said = str(self.insist(self.upload.digest))
+        assert said == self.wanted, "it says that it has other bytes than are stored"
+        return super().finish(wanted)
+
+    def _look(self) -> None:
+        """Look at nothing: what was given up is not known."""
+
+
+def service_on(faulty: FaultyDriver) -> LayerService:
+    """Open a service on a driver that fails."""
+    return LayerService(CheckedDriver(faulty, "faulty"))
+
+
+def insist(step: Callable[[], T], faulty: FaultyDriver, failed: Callable[[], object] = lambda: None) -> T:
+    """Take a step until it succeeds, and make room where that is missing; ``failed`` is told each time that it fails.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    last = ""
+    for _ in range(ATTEMPTS):
+        try:
+            return step()
+        except FAILURES as error:
+            failed()
+            last = str(error)
+            if isinstance(error, NoSpaceError):
+                faulty.make_room()
+    raise AssertionError(f"failed {ATTEMPTS} times, the last time with: {last}")
+
+
+def purge(service: LayerService, now: datetime) -> None:
+    """Purge everything; of what failed, or was in use, the error is raised.
+
+    What is in use is not so for long: here it is a step that was done and said to have failed.
+    """
+    report = service.purge(timedelta(0), now=now)
+    for entry in report.failed:
+        raise entry.error or AssertionError(f"failed without an error: {entry}")
+    for entry in report.skipped:
+        raise BackendUnavailableError(entry.uuid, entry.reason)
+
+
+def collect(service: LayerService, now: datetime) -> list[Digest]:
+    """Collect every blob that is not in use, and return what is gone; of what failed the error is raised."""
+    try:
+        report = service.collect(now=now)
+    except MarkingIncompleteError as error:
+        raise BackendUnavailableError(error.key, error.detail) from error
+    for entry in report.failed:
+        raise entry.error or AssertionError(f"failed without an error: {entry}")
+    return [each.digest for each in report.removed]

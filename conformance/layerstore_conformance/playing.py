@@ -1,0 +1,222 @@
+"""Lives and other tasks under fault plans: how each is done, how what failed goes on, and which plans are tried."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from layerstore import LayerService, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout
+from layerstore.checked import CheckedDriver
+from layerstore_conformance import lifecycles, theorem
+from layerstore_conformance.again import script
+from layerstore_conformance.enduring import FAILURES, NAME, Enduring, Yielding, collect, insist, purge, service_on
+from layerstore_conformance.faults import FaultPlan
+from layerstore_conformance.faulty import FaultyDriver
+from layerstore_conformance.layers import begin, blob, link, store
+from layerstore_conformance.lifecycles import CHUNK, LIFECYCLES, Life
+from layerstore_conformance.payloads import Payload, digest, expect_same
+from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.scenarios.verifying import archive, tarsum_of
+
+if TYPE_CHECKING:
+    from layerstore_conformance.context import Context
+
+SAMPLES: Final = MappingProxyType({"quick": 1, "default": 3})
+"""Plans of each life, beside those that are always among them; in the full profile it is every one, every way."""
+
+DEALT: Final = MappingProxyType({"quick": 2, "default": 12, "full": 2000})
+"""Plans of a scenario that deals them."""
+
+LARGE: Final = 300_000
+"""Bytes of a chunk that is hashed in a second thread while it is written."""
+
+T = TypeVar("T")
+
+Lifecycle = Callable[[Life], None]
+
+
+class Stage(NamedTuple):
+    """A store of its own, and a driver on it that fails by a plan."""
+
+    faulty: FaultyDriver
+    beside: CheckedDriver
+    seed: int
+    chunk: int
+
+    def insist(self, step: Callable[[], T]) -> T:
+        """Do it until it succeeds."""
+        return insist(step, self.faulty)
+
+    def insist_gone(self, step: Callable[[], object]) -> None:
+        """Take something away until it is gone; the second time it may be gone already."""
+        self.insist(lambda: _unless_gone(step))
+
+
+def _unless_gone(step: Callable[[], object]) -> None:
+    with suppress(UnknownLayerError, LayerUploadUnknownError):
+        step()
+
+
+def endured(stage: Stage, lifecycle: Lifecycle) -> None:
+    """Take every step again until it succeeds, and check that it has ended as if nothing had been."""
+    life = Enduring(stage.faulty, stage.beside, seed=stage.seed, chunk=stage.chunk)
+    lifecycle(life)
+    life.check()
+
+
+def yielded(stage: Stage, lifecycle: Lifecycle) -> None:
+    """Give up every write that fails, and finish with what is there."""
+    life = Yielding(stage.faulty, stage.beside, seed=stage.seed, chunk=stage.chunk)
+    lifecycle(life)
+    life.check()
+
+
+def finished_anew(stage: Stage, lifecycle: Lifecycle) -> None:
+    """Give up at the first failure; another one, on a driver that works, resumes the upload and finishes it."""
+    _given_up(stage, lifecycle, theorem.finish_again)
+
+
+def cancelled_anew(stage: Stage, lifecycle: Lifecycle) -> None:
+    """Give up at the first failure; another one, on a driver that works, cancels the upload."""
+    _given_up(stage, lifecycle, theorem.cancel_again)
+
+
+def _given_up(stage: Stage, lifecycle: Lifecycle, ending: theorem.Ending) -> None:
+    life = Life(service_on(stage.faulty), NAME, seed=stage.seed, chunk=stage.chunk)
+    try:
+        lifecycle(life)
+    except FAILURES as error:
+        error.__traceback__ = None  # it holds what the life had open
+    except AssertionError:
+        if not life.purging:  # a purge does not raise what it fails with, it reports it
+            raise
+    life.abandon()
+    assert not stage.faulty.open_handles, f"{stage.faulty.open_handles} readers and writers are left open"
+    theorem.check_cut_off(LayerService(stage.beside), life, ending)
+
+
+def named_otherwise(stage: Stage) -> None:
+    """Finish by a sha512, and once more by a tarsum: each is a link of its own, to one blob."""
+    data = archive("a", "b")
+    names = [f"sha512:{hashlib.sha512(data).hexdigest()}", tarsum_of(data)]
+    service = service_on(stage.faulty)
+    for wanted in names:
+        _finish_by(stage, service, data, wanted)
+    keys = {blob(data), *(link(NAME, wanted) for wanted in [*names, digest(data)])}
+    found = set(theorem.keys_below(stage.beside, ""))
+    assert {key for key in found if not key.endswith("/startedat")} == keys, f"there are {sorted(found)}"
+    theorem.check_store(stage.beside)
+    assert not stage.faulty.open_handles, f"{stage.faulty.open_handles} readers and writers are left open"
+
+
+def _finish_by(stage: Stage, service: LayerService, data: bytes, wanted: str) -> None:
+    upload = stage.insist(lambda: service.upload(NAME))
+    stage.insist(lambda: upload.write(data))
+    stage.insist(lambda: upload.finish(wanted)).close()
+
+
+def read(stage: Stage) -> None:
+    """Read a layer in pieces, each once more where that failed."""
+    data = Payload("read", stage.seed).read(12_000)
+    store(LayerService(stage.beside), NAME, data)
+    service = service_on(stage.faulty)
+    layer = stage.insist(lambda: service.fetch(NAME, digest(data)))
+    pieces = [stage.insist(lambda: layer.read(3000)) for _ in range(4)]
+    expect_same(b"".join(pieces), data, "a layer that was read in pieces")
+    layer.close()
+    assert not stage.faulty.open_handles, f"{stage.faulty.open_handles} readers are left open"
+
+
+def kept_house(stage: Stage) -> None:
+    """Mount, unlink, cancel, list, purge and collect; each once more where that failed."""
+    one, two = (Payload(label, stage.seed).read(4000) for label in ("one", "two"))
+    service = service_on(stage.faulty)
+    for data in (one, two):
+        stage.insist(lambda: store(service, "house/a", data))  # noqa: B023  (called at once)
+    stage.insist(lambda: service.mount("house/b", digest(one), source="house/a"))
+    stage.insist_gone(lambda: service.unlink("house/a", digest(one)))
+    stage.insist_gone(lambda: service.unlink("house/a", digest(two)))
+    gone, kept = (stage.insist(lambda: begin(service, "house/b", b"bytes")) for _ in range(2))
+    stage.insist_gone(lambda: service.cancel("house/b", gone))
+    layers = stage.insist(lambda: [(info.name, str(info.digest)) for info in service.layers()])
+    assert layers == [("house/b", digest(one))], f"the layers are said to be {layers}"
+    uploads = stage.insist(lambda: [info.uuid for info in service.uploads() if info.offset])
+    assert kept in uploads, f"the uploads are said to be {uploads}"
+    assert gone not in uploads, f"an upload that is gone is listed: {gone}"
+    later = datetime.now(UTC) + timedelta(days=2)
+    stage.insist(lambda: purge(service, later))
+    for removed in stage.insist(lambda: collect(service, later)):
+        assert stage.beside.find(layout.blob(removed)) is None, f"said to be collected, and there: {removed}"
+    collect(LayerService(stage.beside), later)  # what went while it was listed, or failed half way, may have been kept
+    found = set(theorem.keys_below(stage.beside, ""))
+    assert found == {blob(one), link("house/b", digest(one))}, f"kept: {sorted(found)}"
+    theorem.check_store(stage.beside)
+
+
+WAYS: Final[Mapping[str, Callable[[Stage, Lifecycle], None]]] = MappingProxyType(
+    {each.__name__: each for each in (endured, finished_anew, yielded, cancelled_anew)}
+)
+"""How what has failed goes on."""
+
+TASKS: Final[Mapping[str, Callable[[Stage], None]]] = MappingProxyType(
+    {each.__name__: each for each in (named_otherwise, read, kept_house)}
+)
+"""What is done beside lives; whatever fails is done again."""
+
+
+def play(ctx: Context, work: str, plan: str, way: str = "endured", *, chunk: int = CHUNK) -> FaultyDriver:
+    """Live a life, or do a task, under a plan, and check how it goes on.
+
+    Raises:
+        AssertionError: it does not; it says how to see that again.
+    """
+    place = f"plan-{ctx.counts['fault plans']}"
+    ctx.count("fault plans")
+    ctx.step(f"{work}, {way}, under the plan: {plan}")
+    faulty = FaultyDriver(PrefixedDriver(ctx.open(), place), FaultPlan.parse(plan))
+    stage = Stage(faulty, CheckedDriver(PrefixedDriver(ctx.open(), place), "beside"), ctx.seed, chunk)
+    try:
+        if work in TASKS:
+            TASKS[work](stage)
+        else:
+            WAYS[way](stage, getattr(lifecycles, work))
+    except (AssertionError, LayerStoreError) as error:
+        call = f"play(ctx, {work!r}, {plan!r}, {way!r}, chunk={chunk})"
+        raise AssertionError(_told(ctx, faulty, call, error)) from error
+    return faulty
+
+
+def _told(ctx: Context, faulty: FaultyDriver, call: str, error: Exception) -> str:
+    said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    struck = "; ".join(faulty.struck[-3:]) or "nothing yet"
+    again = script(ctx, "from layerstore_conformance.playing import play", [call])
+    return f"{said}\nunder the plan: {faulty.plan}\nstruck last: {struck}\nagain, in Python:\n{again}"
+
+
+def under_each(ctx: Context, work: str, *always: tuple[str, str], chunk: int = CHUNK) -> None:
+    """Do it under each plan of one fault that the profile asks for; ``always`` are plans, and ways to go on."""
+    calls = play(ctx, work, "", chunk=chunk).counted()
+    for plan, way in [*always, *_chosen(ctx, work, list(FaultPlan.singles(calls)))]:
+        play(ctx, work, plan, way, chunk=chunk)
+
+
+def _chosen(ctx: Context, work: str, plans: list[FaultPlan]) -> Iterator[tuple[str, str]]:
+    ways = ["endured"] if work in TASKS else list(WAYS)
+    if ctx.profile == "full":
+        yield from ((str(plan), way) for plan in plans for way in ways)
+        return
+    for turn, plan in enumerate(ctx.random.sample(plans, min(len(plans), ctx.size(SAMPLES[ctx.profile])))):
+        yield str(plan), ways[turn % len(ways)]
+
+
+def dealt(ctx: Context, deal: Callable[[int], str]) -> None:
+    """Live every life in turn, in every way in turn, under plans that are dealt by a number."""
+    for turn in range(ctx.size(DEALT[ctx.profile])):
+        number = ctx.seed * 100_000 + turn
+        choose = random.Random(number)
+        play(ctx, choose.choice(LIFECYCLES).__name__, deal(number), choose.choice(list(WAYS)))

@@ -1,0 +1,232 @@
+"""Purge, scrub and collect with a rival before each of their calls in turn; and they before each call of a finish."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from layerstore import FencedError, LayerStoreError, LayerUploadUnknownError, UnknownLayerError
+from layerstore_conformance import theorem
+from layerstore_conformance.layers import blob, expect_gone, expect_layer, expect_stored, store
+from layerstore_conformance.payloads import digest
+from layerstore_conformance.refusal import refused
+from layerstore_conformance.scenario import scenario
+from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later, newest, old
+from layerstore_conformance.scenarios.races import disturbed, finish
+from layerstore_conformance.watching import Trap, number, watched
+
+if TYPE_CHECKING:
+    from layerstore import LayerService, LayerUpload
+    from layerstore_conformance.context import Context
+
+GROUP = "concurrency"
+
+
+def turns(ctx: Context) -> Iterator[tuple[int, Trap, LayerService]]:
+    """Yield a number, a trap to be set at the call of that number, and a service with it, until one was not sprung."""
+    for index in itertools.count():
+        trap = Trap()
+        yield index, trap, watched(ctx, trap)
+        if not trap.sprung:
+            return
+        ctx.count("moments")
+        ctx.step(f"a rival before {trap.calls[index].method} {trap.calls[index].key}")
+
+
+class Writer:
+    """Resumes an upload, and writes to it until it is dated later than before: clocks of backends may be coarse."""
+
+    def __init__(self, ctx: Context, uuid: str, data: bytes, before: datetime) -> None:
+        """Be ready to append."""
+        self.ctx, self.uuid, self.before = ctx, uuid, before
+        self.stored = data
+        """What was promised to be stored."""
+        self.came = False
+        """Whether the upload was still there to be resumed."""
+
+    def write(self) -> None:
+        """Write, if it is not too late."""
+        with suppress(LayerUploadUnknownError), self.ctx.service().resume("a", self.uuid) as upload:
+            self.came = True
+            while newest(self.ctx, self.uuid) <= self.before:
+                upload.write(b"alive")
+                upload.flush()
+                self.stored += b"alive"
+
+
+@scenario("F1", "F3", "M4", kills=("purge-does-not-look-again", "purge-removes-unconditionally"), rows=(120, 152))
+def an_upload_that_comes_alive_is_not_purged(ctx: Context) -> None:
+    """When an upload is resumed and written to before any call of a purge, it is removed before, or not at all.
+
+    Whoever was told that bytes are stored finds them: an upload that is alive again has its last write just now.
+    """
+    for index, trap, service in turns(ctx):
+        data = ctx.payload(f"alive-{index}").read(SMALL)
+        uuid = old(ctx, "a", data)
+        moment = newest(ctx, uuid)
+        rival = Writer(ctx, uuid, data, moment)
+        trap.set(number(index), rival.write)
+        report = service.purge(WEEK, now=moment + WEEK)
+        assert not report.failed, report.failed
+        if not rival.came:
+            expect_gone(ctx, "a", uuid)
+            continue
+        expect_stored(ctx, "a", uuid, rival.stored)
+        ctx.service().resume("a", uuid, offset=len(rival.stored)).finish(digest(rival.stored)).close()
+        expect_layer(ctx, "a", rival.stored)
+
+
+@scenario("F1", "F3", "M1", kills=("purge-lets-an-upload-begin-anew",), rows=(120, 152))
+def an_upload_resumed_during_a_purge_never_begins_anew(ctx: Context) -> None:
+    """When an upload is resumed before any call of a purge, it is at its offset, or unknown; and is told its end.
+
+    An offset goes back only with the upload: a client that is at 0 all of a sudden sends everything once more.
+    """
+    for index, trap, service in turns(ctx):
+        data = ctx.payload(f"resumed-{index}").read(SMALL)
+        uuid = old(ctx, "a", data)
+        handles = []
+
+        def resume(uuid: str = uuid) -> None:
+            with suppress(LayerUploadUnknownError):
+                handles.append(ctx.service().resume("a", uuid))  # noqa: B023  (called within the turn)
+
+        trap.set(number(index), resume)
+        report = service.purge(WEEK, now=later())
+        assert not report.failed, report.failed
+        assert [upload.tell() for upload in handles] in ([], [SMALL]), "resumed at another offset than it was"
+        if [each.uuid for each in report.removed] != [uuid]:
+            handles[0].finish(digest(data)).close()
+            continue
+        for upload in handles:
+            with refused(LayerUploadUnknownError):
+                upload.close()
+        expect_gone(ctx, "a", uuid)
+
+
+@scenario("F2", "M3", "M4", kills=("purge-takes-the-layer",), rows=(120, 152))
+def a_finish_during_a_purge_is_a_layer_or_is_told(ctx: Context) -> None:
+    """When an upload is finished before any call of a purge, and the finish returns, its layer is there."""
+    done = 0
+    for index, trap, service in turns(ctx):
+        data = ctx.payload(f"finished-{index}").read(SMALL)
+        uuid = old(ctx, "a", data)
+        returned: list[str] = []
+
+        def act(uuid: str = uuid, data: bytes = data, returned: list[str] = returned) -> None:
+            with suppress(LayerUploadUnknownError):
+                ctx.service().resume("a", uuid).finish(digest(data)).close()
+                returned.append(uuid)
+
+        trap.set(number(index), act)
+        report = service.purge(WEEK, now=later())
+        assert not report.failed, report.failed
+        expect_gone(ctx, "a", uuid)
+        if returned:
+            expect_layer(ctx, "a", data)
+            done += 1
+        else:
+            assert not ctx.service().exists("a", digest(data)), "told that it is gone, and yet a layer"
+    assert done, "no finish was in time"
+
+
+@scenario("F2", "M3", "M4", kills=("purge-takes-the-layer",), rows=(120, 152))
+def a_purge_during_a_finish_leaves_a_layer_or_nothing(ctx: Context) -> None:
+    """When an upload is purged between any two calls of its finish, its layer is there whole, or it is told so."""
+    met = disturbed(ctx, lambda uuid: ctx.service().purge(WEEK, now=later()), finish)
+    theorem.check_store(ctx.open())
+    ctx.count("moments", len(met))
+    assert {"done", "LayerUploadUnknownError"} == {outcome for *_, outcome in met}, f"only {met}"
+    for uuid, data, outcome in met:
+        expect_gone(ctx, "a", uuid)
+        if outcome == "done":
+            expect_layer(ctx, "a", data)
+        else:
+            assert not ctx.service().exists("a", digest(data)), "purged, and yet a layer"
+
+
+@scenario("D3", "F3", kills=("gone-upload-is-merely-fenced", "cancelled-flush-leaves-its-state"), rows=(149, 152))
+def a_purge_during_a_close_leaves_nothing(ctx: Context) -> None:
+    """When an upload is purged between any two calls of its close, nothing of it is left, and that is told."""
+
+    def work(upload: LayerUpload, data: bytes) -> None:
+        with suppress(FencedError):  # clause F3: a write may tell earlier, the close tells why
+            upload.write(data)
+        upload.close()
+
+    met = disturbed(ctx, lambda uuid: ctx.service().purge(WEEK, now=later()), work)
+    ctx.count("moments", len(met))
+    assert met, "nobody came between"
+    for uuid, _, outcome in met:
+        assert outcome == "LayerUploadUnknownError", f"a purged upload was closed: {outcome}"
+        expect_gone(ctx, "a", uuid)
+
+
+@scenario(
+    "M2", "M4", "S2", kills=("scrub-quarantines-what-was-healed", "scrub-reports-what-was-healed"), rows=(119, 157)
+)
+def a_layer_healed_during_a_scrub_stays(ctx: Context) -> None:
+    """When a damaged layer is uploaded again before any call of a scrub, it is whole afterwards, and not in quarantine.
+
+    An upload that returned has stored what it says: no tool may take it away for what was there before.
+    """
+    data = ctx.payload("healed").read(SMALL)
+    for quarantine in (True, False):
+        for index, trap, service in turns(ctx):
+            ctx.open().put(blob(data), bytes(SMALL))
+            trap.set(number(index), lambda: store(ctx.service(), "a", data))
+            damaged = [each for each in service.scrub(quarantine=quarantine) if each.kind == "damaged"]
+            assert bool(damaged) != trap.sprung, f"found: {damaged}"
+            if trap.sprung:
+                expect_layer(ctx, "a", data)
+
+
+@scenario("M2", "M4", kills=("gc-deletes-by-name", "gc-puts-back-over-what-is-there"), rows=(119, 157))
+def a_layer_finished_during_a_collection_stays(ctx: Context) -> None:
+    """When a blob that nothing links, damaged, is uploaded before any call of a collection, its layer is whole."""
+    data = ctx.payload("collected").read(SMALL)
+    for index, trap, service in turns(ctx):
+        ctx.open().delete("docker")
+        ctx.open().put(blob(data), bytes(SMALL))
+        trap.set(number(index), lambda: store(ctx.service(), "a", data))
+        service.collect(now=later())
+        if trap.sprung:
+            expect_layer(ctx, "a", data)
+
+
+@scenario("M1", "M2", kills=("gc-ignores-intents",), rows=(119, 157))
+def a_collection_during_a_finish_takes_nothing(ctx: Context) -> None:
+    """When garbage is collected between any two calls of a finish, however old the bytes are, the finish succeeds."""
+    met = disturbed(ctx, lambda uuid: ctx.service().collect(now=later()), finish)
+    ctx.count("moments", len(met))
+    assert {outcome for *_, outcome in met} == {"done"}, f"met: {met}"
+    for _, data, _ in met:
+        expect_layer(ctx, "a", data)
+
+
+@scenario("L4", "M2", kills=("gc-marks-once",), rows=(119, 157))
+def a_layer_mounted_during_a_collection_stays(ctx: Context) -> None:
+    """When a layer is mounted elsewhere, and unlinked where it was, before any call of a collection, it is there.
+
+    A mark looks at one repository after the other, and may see the layer in neither.
+    """
+    data = ctx.payload("mounted").read(SMALL)
+    for index, trap, service in turns(ctx):
+        ctx.open().delete("docker")
+        store(ctx.service(), "b", data)
+        mounted: list[str] = []
+
+        def act(mounted: list[str] = mounted) -> None:
+            with suppress(UnknownLayerError):
+                ctx.service().mount("a", digest(data), source="b").close()
+                mounted.append("a")
+            with suppress(LayerStoreError):
+                ctx.service().unlink("b", digest(data))
+
+        trap.set(number(index), act)
+        service.collect(now=later())
+        for name in mounted or ["b"]:
+            expect_layer(ctx, name, data)

@@ -1,0 +1,230 @@
+"""The store against a model of it: in plain dicts and bytes, with every step done to both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from layerstore_conformance.comparison import Comparison
+from layerstore_conformance.defect import planted_now
+from layerstore_conformance.scenario import scenario
+
+if TYPE_CHECKING:
+    from layerstore_conformance.context import Context
+
+GROUP = "model"
+
+
+EXAMPLES: Final = MappingProxyType({"quick": (10, 25), "default": (30, 35), "full": (1000, 60)})
+"""How many lists of steps, and how long each."""
+
+
+def followed(ctx: Context, *histories: Callable[[Comparison], None]) -> None:
+    """Do known steps, each history in a store of its own, and compare what there is at the end of each."""
+    for history in histories:
+        ctx.step(f"{history.__name__}: {history.__doc__}")
+        state = Comparison(ctx)
+        history(state)
+        state.teardown()
+
+
+def taken_over(state: Comparison) -> None:
+    """An upload is resumed while another handle goes on, which changes nothing any more, nor cancels."""
+    state.begin()
+    state.write(size=3000)
+    state.flush()
+    state.resume(service=1)
+    state.write(handle=1, where="start", size=64, ink=1)
+    state.flush(handle=1)
+    state.write(size=65)
+    state.cancel(handle=1)
+    state.close()
+    state.close(handle=5)
+    state.look()
+    state.resume(offset="wrong")
+    state.flush(handle=4)
+    state.resume(offset="right")
+    state.finish()
+
+
+def refused_first(state: Comparison) -> None:
+    """An upload is finished with a wrong digest and a wrong size, then rightly, then again, and then cancelled."""
+    state.begin()
+    state.write(size=3000)
+    state.finish(by="another digest")
+    state.look()
+    state.finish(by="another size")
+    state.write(where="middle", size=63, ink=1)
+    state.finish(by="sha512")
+    state.finish(handle=4, by="sha512")
+    state.finish(handle=4)
+    state.cancel(handle=4)
+    state.fetch()
+    state.fetch(repository=1)
+
+
+def dropped(state: Comparison) -> None:
+    """A process dies with bytes flushed and bytes written; what comes after it has the former."""
+    state.begin()
+    state.write(size=3000)
+    state.flush()
+    state.write(size=65)
+    state.restart()
+    state.look()
+    state.resume()
+    state.write(size=63, ink=1)
+    state.close()
+    state.resume()
+    state.finish()
+
+
+def rewound(state: Comparison) -> None:
+    """Bytes are written again, at the start, in the middle and beyond the end, before and after a flush."""
+    state.begin()
+    state.write(size=70_000)
+    state.write(where="start", size=65, ink=1)
+    state.flush()
+    state.write(where="middle", size=64, ink=2)
+    state.ask_digest()
+    state.write(where="beyond", size=3000)
+    state.pour(size=3000, ink=1)
+    state.finish()
+    state.fetch()
+
+
+def saved_and_lost(state: Comparison) -> None:
+    """The saved hash state of an upload is taken away, damaged, that of another, or of other bytes than are there."""
+    for how in ("missing", "garbage", "foreign"):
+        state.begin()
+        state.write(size=3000, ink=1)
+        state.close()
+        state.begin()
+        state.write(size=3000, ink=2)
+        state.close()
+        state.damage_state(how=how)
+        state.resume()
+        state.ask_digest()
+        state.finish()
+    state.begin()
+    state.write(size=3000)
+    state.flush()
+    state.replace_data(size=3000)
+    state.flush()
+    state.resume()
+    state.finish()
+
+
+def damaged(state: Comparison) -> None:
+    """A blob is damaged, cut short and taken away; uploading the layer again heals it."""
+    for how in ("other", "short", "missing"):
+        state.begin()
+        state.write(size=3000)
+        state.finish()
+        state.damage_blob(how=how)
+        state.look()
+        state.fetch()
+        state.begin(repository=1)
+        state.write(size=3000)
+        state.finish()
+        state.fetch(layer=1)
+
+
+def shared_out(state: Comparison) -> None:
+    """A layer is mounted into another repository, and taken out of the first."""
+    state.begin()
+    state.write(size=65)
+    state.finish(by="sha512")
+    state.fetch(repository=1)
+    state.mount(repository=1)
+    state.unlink(layer=1)
+    state.unlink(layer=1)
+    state.fetch(repository=1)
+    state.fetch(repository=0)
+    state.mount(layer=1, repository=0)
+
+
+def called_off(state: Comparison) -> None:
+    """Uploads are cancelled by a handle, by their id, and while others have them open."""
+    for _ in range(3):
+        state.begin()
+        state.write(size=65)
+        state.flush()
+    state.write(size=65)
+    state.cancel()
+    state.cancel(handle=4)
+    state.cancel_upload()
+    state.cancel_upload(upload=5)
+    state.write(size=65)
+    state.flush()
+    state.cancel()
+    state.resume(upload=5)
+    state.look()
+
+
+def aged(state: Comparison) -> None:
+    """Uploads of several ages are purged, one of them while it is open; one that is old was written to lately."""
+    state.begin()
+    state.write(size=65)
+    state.close()
+    state.begin()
+    state.pass_time(hours=2)
+    state.begin(repository=1)
+    state.write(handle=1, size=64)
+    state.flush(handle=1)
+    state.pass_time(hours=1)
+    state.purge(hours=1)
+    state.look()
+    state.write(handle=1, size=64)
+    state.flush(handle=1)
+    state.pass_time(hours=2)
+    state.purge(hours=1)
+    state.flush(handle=1)
+    state.flush(handle=0)
+
+
+@scenario(
+    *("W1", "W5", "W6", "W7", "F1", "F3", "S1", "R5", "P1"),
+    kills=(
+        *("fenced-flush-is-silent", "fenced-handle-takes-over-again", "offset-is-not-compared"),
+        *("dropped-upload-is-flushed", "close-does-not-flush", "resumed-at-zero"),
+        *("cursor-not-cut-on-rewrite", "gap-is-not-hashed"),
+        *("state-of-another-version-trusted", "state-is-demanded"),
+    ),
+    rows=(120, 159),
+)
+def known_steps_on_an_upload_agree_with_its_model(ctx: Context) -> None:
+    """Handles that take over from each other, restarts, rewinds, gaps and damaged states come to what a model says."""
+    followed(ctx, taken_over, dropped, rewound, saved_and_lost)
+
+
+@scenario(
+    *("M1", "M2", "D1", "E4", "P1"),
+    kills=(
+        *("wrong-digest-ends-the-upload", "finish-cannot-be-repeated", "existing-blob-is-taken-for-good"),
+        *("unlink-deletes-the-blob", "mount-links-nothing", "repository-is-ignored-by-fetch", "alias-is-not-linked"),
+        *("cancel-keeps-the-data", "cancel-takes-the-neighbours", "purge-by-start-time"),
+    ),
+    rows=(117, 158, 171),
+)
+def known_steps_on_a_store_agree_with_its_model(ctx: Context) -> None:
+    """Refusals, damaged blobs, mounts, cancels and purges come to what a model says."""
+    followed(ctx, refused_first, damaged, shared_out, called_off, aged)
+
+
+@scenario(
+    *("W1", "W5", "W6", "F1", "F3", "S1", "S2", "M1", "D1"),
+    kills=("close-does-not-flush", "fenced-flush-is-silent", "cancel-keeps-the-data", "uploads-listed-at-offset-zero"),
+    rows=(120, 159),
+    needs=("hypothesis",),
+)
+def no_steps_part_the_store_from_its_model(ctx: Context) -> None:
+    """Whatever is done in whatever order, by several handles on several uploads, comes to what a model says.
+
+    Restarts, rewinds, gaps, damaged hash states and blobs, foreign data, mounts and purges are among it.
+    """
+    from layerstore_conformance.statemachine import search
+
+    examples, steps = EXAMPLES[ctx.profile]
+    # Of a planted defect nobody reads the script: that it is found at all is what is to be shown.
+    search(ctx, examples=ctx.size(examples), steps=steps, shrink=not planted_now())
