@@ -97,7 +97,8 @@ class Spool:
         try:
             self._driver.put(self._keys.state, uploadstate.dump(version, states))
         except DriverError as error:
-            log.warning("the hash state of upload %s was not saved: %s", self._keys.uuid, error)
+            # As text: who keeps the record would keep the error, its traceback, and in its frames the writer.
+            log.warning("the hash state of upload %s was not saved: %s", self._keys.uuid, str(error))
         else:
             self._saved = (version, states[-1][0])
         if self._driver.find(self._keys.started_at) is None:  # then what was put must go again

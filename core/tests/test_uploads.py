@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -529,6 +530,37 @@ def test_a_state_that_cannot_be_saved_is_no_failure(url: str, caplog: pytest.Log
     assert store.driver.find(layout.UploadKeys("a", upload.uuid).state) is None
     upload.flush()
     assert store.driver.find(layout.UploadKeys("a", upload.uuid).state) is not None
+
+
+class NoRoomForStates:
+    """An observer that refuses every state, and knows which writers are alive."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self.writers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def before(self, call: Call) -> None:
+        """Refuse a state, with an error of its own each time."""
+        if call.method == "put" and call.key.endswith("/state"):
+            raise NoSpaceError(call.key)
+
+    def after(self, call: Call, result: object) -> None:
+        """Remember a writer for as long as somebody else does."""
+        if call.method == "open_writer":
+            self.writers.add(result)
+
+
+def test_a_warning_that_is_kept_keeps_no_writer(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Who gathers warnings gathers text, and not what an error's traceback holds (clause T4)."""
+    observer = NoRoomForStates()
+    upload = LayerService(ObservedDriver(open_driver(url), observer)).upload("a")
+    upload.write(SMALL)
+    upload.flush()
+    assert len(observer.writers) == 1
+    del upload
+    gc.collect()
+    assert caplog.records
+    assert not observer.writers
 
 
 CLOSED: dict[str, Callable[[LayerUpload], Any]] = {

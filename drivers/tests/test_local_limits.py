@@ -6,7 +6,6 @@ A limit of the process is set in a process of its own, which runs a function of 
 import errno
 import gc
 import itertools
-import logging
 import os
 import resource
 import signal
@@ -39,12 +38,6 @@ Limit = Callable[[], AbstractContextManager[None]]
 NAME = "library/limits"
 EXHAUSTIVE = "LAYERSTORE_EXHAUSTIVE" in os.environ
 LIVES = pytest.mark.parametrize("lifecycle", [straight, resumed, middle_rewritten, wrong_then_right, cancelled])
-
-
-@pytest.fixture(autouse=True)
-def _no_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Keep no warnings: they keep the error, and that its traceback, and that what the frames hold."""
-    caplog.set_level(logging.ERROR, "layerstore")
 
 
 class Limited:
