@@ -10,6 +10,9 @@ MAX_KEY = 1000
 MAX_SEGMENT = 255
 """Longest segment between two slashes, in bytes: the limit of every common filesystem."""
 
+MAX_SEGMENTS = 200
+"""Most segments: Azure takes 254 in a blob's name, and the prefix of a store's URL needs some of them."""
+
 _KEY = re.compile(r"(?!\.)[A-Za-z0-9._+-]+(?:/(?!\.)[A-Za-z0-9._+-]+)*\Z")
 
 
@@ -17,7 +20,7 @@ def check_key(key: str) -> None:
     """Refuse what is no key.
 
     Raises:
-        InvalidPathError: not 1 to 1,000 bytes of ``/``-separated segments, each 1 to 255 bytes of
+        InvalidPathError: not 1 to 1,000 bytes of 1 to 200 ``/``-separated segments, each 1 to 255 bytes of
             ``[A-Za-z0-9._+-]`` and not beginning with a dot.
     """
     if len(key) > MAX_KEY:
@@ -25,7 +28,10 @@ def check_key(key: str) -> None:
     if not _KEY.match(key):
         detail = "segments of [A-Za-z0-9._+-], not beginning with a dot, separated by single slashes"
         raise InvalidPathError(key, detail)
-    longest = max(map(len, key.split("/")))
+    segments = key.split("/")
+    if len(segments) > MAX_SEGMENTS:
+        raise InvalidPathError(key[:80] + "...", f"{len(segments)} segments, at most {MAX_SEGMENTS}")
+    longest = max(map(len, segments))
     if longest > MAX_SEGMENT:
         raise InvalidPathError(key[:80] + "...", f"a segment of {longest} characters, at most {MAX_SEGMENT}")
 

@@ -243,6 +243,13 @@ def test_what_breaks_the_grammar_is_no_key(key: str) -> None:
     assert len(str(caught.value)) < 400
 
 
+def test_a_key_of_200_segments_is_a_key_and_of_201_is_none() -> None:
+    """Azure counts them, too (clause K1)."""
+    check_key("/".join(["s"] * 200))
+    with pytest.raises(InvalidPathError, match="201 segments, at most 200"):
+        check_key("/".join(["s"] * 201))
+
+
 def test_a_key_of_1000_bytes_is_a_key_and_of_1001_is_none() -> None:
     """The limit of clause K1 is inclusive."""
     longest = "/".join(["x" * 199] * 5)

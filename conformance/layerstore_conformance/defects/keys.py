@@ -27,7 +27,7 @@ ENCRYPTED_NAME = 143
 INDEXED = 767
 """Bytes of a column that an index of InnoDB's compact rows can hold."""
 
-DEEPEST = 254
+DEEPEST = 128
 """Segments that a blob's name may have in Azure's storage."""
 
 LONGEST_KEY, LONGEST_SEGMENT = 1000, 255
@@ -127,7 +127,7 @@ class PlusMeansSpace(DefectiveDriver):
 
 @planted("K1")
 class DeepKeysRefused(DefectiveDriver):
-    """A key of more than 254 segments is refused."""
+    """A key of more than 128 segments is refused."""
 
     def put(self, key: str, data: bytes) -> None:
         """Count the segments, and put."""
