@@ -124,13 +124,25 @@ class Spool:
             FencedError: the data is no longer what this spool has published.
             InvalidArchiveError: as :func:`measure`.
         """
-        with self._open_reader(0) as reader:
+        with self._reading(0) as reader:
             return measure(reader, wanted)
 
     def release(self) -> None:
         """Close without a flush. Again: does nothing."""
         self._writer.discard()
         self._cursor.close()
+
+    @contextmanager
+    def _reading(self, offset: int) -> Iterator[Reader]:
+        """Read back; where another writer has published since, a driver may have lost what is read (clause R4)."""
+        with self._open_reader(offset) as reader:
+            try:
+                yield reader
+            except BackendUnavailableError as error:
+                stat = self._driver.find(self._keys.data)
+                if stat is not None and stat.version == self._writer.version:
+                    raise
+                raise FencedError(self._keys.data, "the data is at another version", self._driver.scheme) from error
 
     def _open_reader(self, offset: int) -> Reader:
         reader = self._driver.open_reader(self._keys.data, offset)
@@ -143,7 +155,7 @@ class Spool:
         raise BackendUnavailableError(self._keys.data, detail, self._driver.scheme)
 
     def _catch_up(self) -> None:
-        with self._open_reader(self._cursor.offset) as reader:
+        with self._reading(self._cursor.offset) as reader:
             for buffer in buffers():  # pragma: no branch  (they never end)
                 count = reader.readinto(buffer)
                 if count == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import io
 import tarfile
 from collections.abc import Callable
@@ -266,6 +267,46 @@ def test_an_open_layer_outlives_another_upload_of_it(raw: CheckedDriver) -> None
     assert layer.read(1000) == LARGE[:1000]
     uploaded(store)
     assert layer.read() == LARGE[1000:]
+
+
+def write_more(upload: LayerUpload) -> None:
+    """Write, and flush."""
+    upload.write(DATA)
+    upload.flush()
+
+
+RIVALS: dict[str, tuple[Callable[[LayerUpload], None], type[Exception]]] = {
+    "written to": (write_more, FencedError),
+    "cancelled": (LayerUpload.cancel, LayerUploadUnknownError),
+}
+
+
+@pytest.mark.parametrize("wanted", [digest(LARGE), f"sha512:{hashlib.sha512(LARGE).hexdigest()}"], ids=["256", "512"])
+@pytest.mark.parametrize(("act", "told"), RIVALS.values(), ids=RIVALS)
+def test_who_loses_an_upload_while_reading_it_back_is_told(
+    raw: CheckedDriver, act: Callable[[LayerUpload], None], told: type[Exception], wanted: str
+) -> None:
+    """That the reader has lost what it read is no failure of the backend, if somebody else has the upload."""
+    trap = Trap("before")
+    store = LayerService(CheckedDriver(ObservedDriver(Strict(raw), trap)), verify="reread")
+    upload = store.upload("a")
+    upload.write(LARGE)
+    trap.set(of("read_at", "/data"), lambda: act(LayerService(raw).resume("a", upload.uuid)))
+    with pytest.raises(told):
+        upload.finish(wanted)
+    assert trap.sprung
+
+
+def test_a_reading_back_that_fails_is_a_failure_of_the_backend(raw: CheckedDriver) -> None:
+    """Nobody has taken the upload: it is ours, and the finish may be repeated."""
+    trap = Trap("before")
+    store = LayerService(CheckedDriver(ObservedDriver(raw, trap)), verify="reread")
+    upload = store.upload("a")
+    upload.write(LARGE)
+    trap.set(of("read_at", "/data"), fail)
+    with pytest.raises(BackendUnavailableError):
+        upload.finish(digest(LARGE))
+    assert upload.finish(digest(LARGE)).read() == LARGE
 
 
 def test_a_layer_whose_backend_fails_says_so(raw: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
