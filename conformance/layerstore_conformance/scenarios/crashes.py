@@ -26,7 +26,7 @@ GROUP = "crash"
 LARGE = 300_000
 """Bytes of a chunk that is hashed in a second thread while it is written."""
 
-SAMPLES = {"quick": 2, "default": 16}
+SAMPLES = {"quick": 2, "default": 8}
 """Cut points of each life, beside those that are always among them; in the full profile it is every one, twice."""
 
 Around = tuple[Side, str, str, int]

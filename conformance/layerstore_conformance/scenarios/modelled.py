@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GROUP = "model"
 
 
-EXAMPLES: Final = MappingProxyType({"quick": (10, 25), "default": (30, 35), "full": (1000, 60)})
+EXAMPLES: Final = MappingProxyType({"quick": (10, 25), "default": (12, 35), "full": (1000, 60)})
 """How many lists of steps, and how long each."""
 
 
