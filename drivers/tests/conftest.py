@@ -1,7 +1,9 @@
-"""Stores for tests that no scenario can be."""
+"""Stores for tests that no scenario can be, and the server that the tests of the Azure driver share."""
 
 import itertools
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +12,23 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver
 from layerstore.url import StoreURL
+from layerstore_drivers.azure.emulator import Azurite, EmulatorError, find
 from layerstore_drivers.local import LocalDriver
 from layerstore_drivers.memory import MemoryDriver
 
 _numbers = itertools.count()
+
+# Modules that several test files, and their children, share: in importlib mode pytest leaves sys.path alone.
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks an Azurite: ``-m azurite``, or ``-m "not azurite"`` where there is none."""
+    for item in items:
+        if "azurite" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.azurite)
 
 
 def _open(kind: type[Driver], url: StoreURL) -> CheckedDriver:
@@ -32,3 +47,16 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Ca
         return partial(_open, kind, where[kind])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Serve one Azurite for all tests of the run, or skip where there is none; it keeps its data when restarted."""
+    try:
+        find()
+    except EmulatorError as error:
+        if "LAYERSTORE_CI" in os.environ:
+            raise
+        pytest.skip(str(error))
+    with Azurite(tmp_path_factory.mktemp("azurite")) as server:
+        yield server

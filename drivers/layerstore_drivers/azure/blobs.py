@@ -1,0 +1,257 @@
+"""Every call of the SDK: one container's blobs, by key, with the contract's errors.
+
+Bodies are bytes, so that the SDK may send them again. It does so on its own when a request or its response is lost, and
+the second one then meets what the first has done. No request but ``put`` is made that could do harm so: it is
+conditional, and leaves a mark (``found``) by which whoever made it knows its own work again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobBlock, BlobPrefix
+
+from layerstore.errors import BackendUnavailableError, DriverError, FencedError, InvalidPathError, PathNotFoundError
+from layerstore_drivers.azure.errors import code_of, translated
+from layerstore_drivers.azure.found import Found
+from layerstore_drivers.azure.stream import Stream
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
+
+MAX_NAME = 1024
+"""Bytes of a blob's name."""
+
+MAX_SEGMENTS = 254
+"""Parts of a blob's name between slashes (Microsoft's documentation)."""
+
+BATCH = 256
+"""Deletes in one request."""
+
+PAGE = 5000
+"""Blobs in one answer to a listing; the service gives no more, and may give fewer."""
+
+ABSENT = ""
+"""In the place of an ETag: there is to be no blob."""
+
+
+class _Pages(Iterator[Any], Protocol):
+    """What the SDK's listings are by page."""
+
+    continuation_token: str | None
+
+
+class Blobs:
+    """The blobs below a prefix. Threads may share it."""
+
+    def __init__(self, container: ContainerClient, prefix: str, *, emulated: bool = False) -> None:
+        """Put ``prefix``, empty or with a slash at its end, before every key; ``emulated``: Azurite answers."""
+        self.container = container
+        self.emulated = emulated
+        self._prefix = prefix
+
+    def find(self, key: str) -> Found | None:
+        """Look at a blob; None if there is none."""
+        try:
+            with translated(key):
+                return Found.of(self.blob(key).get_blob_properties())
+        except PathNotFoundError:
+            return None
+
+    def read(self, key: str, start: int, stop: int, etag: str | None = None) -> Stream:
+        """Begin to read bytes from ``start`` up to ``stop``, of the blob with this ETag.
+
+        Raises:
+            FencedError: it has another one.
+            PathNotFoundError: there is no blob.
+            InvalidOffsetError: nothing is at ``start``.
+        """
+        headers = {"If-Match": etag} if etag else {}
+        with translated(key):
+            # The SDK's download_blob keeps all of a range in memory before it hands out the first byte of it.
+            api = self.blob(key)._client.blob  # noqa: SLF001
+            got = api.download(range=f"bytes={start}-{stop - 1}", headers=headers, cls=Stream.of, decompress=False)
+        stream = cast("Stream", got)
+        if etag and stream.found.etag != etag:  # Azurite: changed between its look at the ETag and its answer
+            stream.close()
+            raise FencedError(key)
+        return stream
+
+    def stage(self, key: str, block_id: str, data: bytes) -> None:
+        """Store a block that no commit has named yet; the service compares its MD5."""
+        with translated(key):
+            self.blob(key).stage_block(block_id, data, len(data), validate_content=True)
+
+    def commit(self, key: str, ids: Iterable[str], metadata: Mapping[str, str], etag: str | None) -> str:
+        """Make a blob of blocks, in place of the one with this ETag or where there is none, and return its ETag.
+
+        With None in the place of the ETag, whatever is there.
+
+        Raises:
+            FencedError, PathNotFoundError: the blob is not as it should be, or a block is unknown.
+        """
+        names = [BlobBlock(each) for each in ids]
+        with translated(key):
+            done = self.blob(key).commit_block_list(names, metadata=dict(metadata), **_if(etag))
+        return str(done["etag"])
+
+    def blocks(self, key: str) -> list[tuple[str, int]]:
+        """Return the committed blocks in their order: ids and bytes."""
+        with translated(key):
+            committed, _ = self.blob(key).get_block_list("committed")
+        return [(str(each.id), int(each.size)) for each in committed]
+
+    def note(self, key: str, metadata: Mapping[str, str], etag: str) -> str:
+        """Replace a blob's metadata, and return its ETag.
+
+        Raises:
+            FencedError, PathNotFoundError: there is no blob with this ETag.
+        """
+        with translated(key):
+            done = self.blob(key).set_blob_metadata(dict(metadata), **_if(etag))
+        return str(done["etag"])
+
+    def copy(self, url: str, authorization: str | None, etag: str, target: str, metadata: Mapping[str, str]) -> str:
+        """Copy the blob at a URL, if it has this ETag, onto ``target``, whatever is there; return the new blob's ETag.
+
+        Raises:
+            FencedError: the source has another ETag.
+            PathNotFoundError: there is no source.
+        """
+        options: dict[str, Any] = {"source_etag": etag, "source_match_condition": MatchConditions.IfNotModified}
+        if authorization:
+            options["source_authorization"] = authorization
+        with translated(target):
+            done = self.blob(target).start_copy_from_url(url, dict(metadata), requires_sync=True, **options)
+        return str(done["etag"])
+
+    def abort_copy(self, key: str) -> None:
+        """Stop a copy onto a blob that is pending."""
+        with translated(key):
+            blob = self.blob(key)
+            blob.abort_copy(blob.get_blob_properties())
+
+    def stage_from(
+        self, url: str, authorization: str | None, etag: str, start: int, size: int, target: str, block_id: str
+    ) -> None:
+        """Store a block that is a range of the blob at a URL, if that has this ETag.
+
+        Raises:
+            FencedError: it has another one.
+            PathNotFoundError: there is none.
+            UnsupportedOperationError: this service cannot.
+        """
+        options: dict[str, Any] = {"source_authorization": authorization} if authorization else {}
+        headers = {"x-ms-source-if-match": etag}
+        with translated(target):
+            self.blob(target).stage_block_from_url(block_id, url, start, size, headers=headers, **options)
+
+    def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> None:
+        """Store a blob whole, whatever is there."""
+        with translated(key):
+            self.blob(key).upload_blob(
+                data, length=len(data), overwrite=True, metadata=dict(metadata), validate_content=True
+            )
+
+    def delete(self, key: str, etag: str | None = None) -> None:
+        """Delete a blob; with this ETag, if one is given.
+
+        Raises:
+            PathNotFoundError: there is none.
+            FencedError: it has another ETag.
+        """
+        with translated(key):
+            self.blob(key).delete_blob(delete_snapshots="include", **_if(etag))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Delete at most ``BATCH`` blobs, in whatever order; those that are not there are no error."""
+        if len(keys) > 1 and self._delete_at_once(keys):
+            return
+        for key in keys:
+            with suppress(PathNotFoundError):
+                self.delete(key)
+
+    def _delete_at_once(self, keys: Sequence[str]) -> bool:
+        """Delete in one request, and tell whether that did it: not every credential may, nor every service can."""
+        names = [{"name": self._name(key), "delete_snapshots": "include"} for key in keys]
+        try:
+            with translated(keys[0]):
+                answers = [each.status_code for each in self.container.delete_blobs(*names, raise_on_any_failure=False)]
+        except DriverError:
+            return False  # one by one it is told better what is wrong
+        return len(answers) == len(keys) and set(answers) <= {HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND}
+
+    def first_page(self, prefix: str) -> tuple[list[tuple[str, Found]], bool]:
+        """Return the first blobs whose key begins with ``prefix``, in order, and whether those are not all."""
+        pages = self._list(prefix, PAGE)
+        page = next(self._read(prefix, pages), [])
+        return page, bool(pages.continuation_token)
+
+    def pages(self, prefix: str, *, page: int = PAGE) -> Iterator[list[tuple[str, Found]]]:
+        """Yield pages of all blobs whose key begins with ``prefix``, in order."""
+        return self._read(prefix, self._list(prefix, page))
+
+    def children(self, prefix: str) -> Iterator[list[tuple[str, Found | None]]]:
+        """Yield pages of what lies directly below ``prefix``, in order; of what lies deeper the prefix, and None."""
+        pages = self.container.walk_blobs(self._prefix + prefix, include=["metadata", "copy"], delimiter="/")
+        for page in self._read(prefix, cast("_Pages", pages.by_page())):
+            yield sorted(page, key=lambda each: each[0])  # the SDK puts a page's prefixes before its blobs
+
+    def _list(self, prefix: str, page: int) -> _Pages:
+        pages = self.container.list_blobs(self._prefix + prefix, include=["metadata", "copy"], results_per_page=page)
+        return cast("_Pages", pages.by_page())
+
+    def _read(self, prefix: str, pages: Iterator[Any]) -> Iterator[list[tuple[str, Any]]]:
+        while True:
+            with translated(prefix):
+                page = next(pages, None)
+                if page is None:
+                    return
+                found = [(self._key(each), None if isinstance(each, BlobPrefix) else Found.of(each)) for each in page]
+            yield found
+
+    def create_container(self) -> None:
+        """Make the container, unless it is there."""
+        try:
+            with translated(""):
+                try:
+                    self.container.create_container()
+                except HttpResponseError as error:
+                    if code_of(error) != "ContainerAlreadyExists":
+                        raise
+        except PathNotFoundError as error:
+            raise BackendUnavailableError("", "the container cannot be made") from error
+
+    def blob(self, key: str) -> BlobClient:
+        """Return the SDK's client of one blob."""
+        return self.container.get_blob_client(self._name(key))
+
+    def _name(self, key: str) -> str:
+        name = self._prefix + key
+        if len(name) > MAX_NAME:
+            raise InvalidPathError(key, f"{len(name)} bytes with the prefix of the URL; the service takes {MAX_NAME}")
+        if (segments := name.count("/") + 1) > MAX_SEGMENTS:
+            raise InvalidPathError(key, f"{segments} segments with the prefix of the URL; it takes {MAX_SEGMENTS}")
+        return name
+
+    def _key(self, blob: BlobProperties | BlobPrefix) -> str:
+        return str(blob.name)[len(self._prefix) :]
+
+
+def _if(etag: str | None) -> dict[str, Any]:
+    """Return the condition that a blob has this ETag, or is absent; none for None."""
+    if etag is None:
+        return {}
+    if etag == ABSENT:
+        return {"match_condition": MatchConditions.IfMissing}
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def is_missing_container(error: BackendUnavailableError) -> bool:
+    """Tell whether what failed did so because the container is not there."""
+    return "ContainerNotFound" in error.detail

@@ -1,0 +1,98 @@
+"""The SDK's client of an account, as the driver uses it."""
+
+from __future__ import annotations
+
+import os
+import random
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import requests
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobServiceClient, ExponentialRetry
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+if TYPE_CHECKING:
+    from azure.core.pipeline.transport import HttpTransport
+
+    from layerstore_drivers.azure.credentials import Access
+
+CONNECTIONS = 64
+"""Connections kept for the threads of one driver; the HTTP client's default of 10 closes and reopens the others."""
+
+AT_ONCE = 256 << 20
+"""Bytes of a ``put`` in one request; the service takes 5,000 MiB."""
+
+CONNECT = 20.0
+"""Seconds that making a connection may take."""
+
+WAIT = 0.5
+"""Seconds before a request is repeated for the first time."""
+
+CHUNK = 1 << 20
+"""Bytes of a response's body handed on at a time."""
+
+
+def connect(
+    access: Access, *, transport: HttpTransport[Any, Any] | None, retries: int, timeout: float
+) -> BlobServiceClient:
+    """Make a client; ``timeout`` is how long a connection may be silent, in seconds. Nothing is connected yet."""
+    return BlobServiceClient(
+        access.endpoint,
+        credential=access.credential,
+        transport=transport or _Transport(access.endpoint, timeout),
+        retry_policy=_Retry(retries),
+        max_single_put_size=AT_ONCE,
+    )
+
+
+class _Retry(ExponentialRetry):
+    """Waits half a second, then twice as long each time; the SDK's own begins with at least two."""
+
+    def __init__(self, retries: int) -> None:
+        """Repeat a request so often, of whatever kind the failure is: the SDK makes three of each kind at most."""
+        super().__init__(retry_total=retries, retry_connect=retries, retry_read=retries, retry_status=retries)
+
+    def get_backoff_time(self, settings: dict[str, Any]) -> float:
+        """Return how long to wait, in seconds, a fifth more or less."""
+        return random.uniform(0.8, 1.2) * WAIT * 2.0 ** (int(settings["count"]) - 1)  # noqa: S311  (no secret)
+
+
+class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK imports it late, untyped
+    """Keeps its connections, which a forked child leaves to its parent. Closed, it opens others when asked."""
+
+    def __init__(self, endpoint: str, timeout: float) -> None:
+        """Send to an endpoint, through a proxy if the environment has one for it."""
+        self._process = os.getpid()
+        self._lock = Lock()
+        session = requests.Session()
+        # Read once: the HTTP client would for every request, which takes longer than all else that it does; and it
+        # would put a password from a netrc file in the place of our signature.
+        session.trust_env = False
+        session.proxies = dict(get_environ_proxies(endpoint))
+        super().__init__(
+            session=session,
+            session_owner=False,
+            connection_timeout=min(CONNECT, timeout),
+            read_timeout=timeout,
+            connection_verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+            connection_data_block_size=CHUNK,
+        )
+        self._mount()
+
+    def send(self, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (as the SDK's, which is overloaded)
+        """Send a request."""
+        if self._process != os.getpid():
+            with self._lock:
+                self._mount()
+        return super().send(request, **kwargs)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        self.session.close()
+
+    def _mount(self) -> None:
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS, max_retries=0))
+        self._process = os.getpid()

@@ -1,0 +1,125 @@
+"""Copying by the service: all at once, so that nobody sees a target that is not complete.
+
+The service's asynchronous copy cannot do that: it shows a target of no bytes while it is pending, and for good where it
+fails. So what the service copies while the request waits (up to 256 MiB) is copied so, and what is larger is staged in
+blocks, each from a range of the source, and committed. An emulator that cannot do the latter copies everything at once.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layerstore.errors import (
+    BackendUnavailableError,
+    DriverError,
+    FencedError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
+from layerstore_drivers.azure.blocks import BlockIDs
+from layerstore_drivers.azure.found import Found, published
+
+if TYPE_CHECKING:
+    from layerstore_drivers.azure.blobs import Blobs
+    from layerstore_drivers.azure.signing import Signing
+
+AT_ONCE = 256 << 20
+"""Bytes that Copy Blob From URL takes (Microsoft's documentation)."""
+
+PART = 256 << 20
+"""Bytes of a block staged from a URL; the service takes 4,000 MiB."""
+
+PATIENCE = 60.0
+"""Seconds that a copy which is pending after all is waited for."""
+
+PAUSE = 0.1
+"""Seconds between two looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A blob with this ETag, of so many bytes, to become an object under ``target`` at this version."""
+
+    source: str
+    etag: str
+    size: int
+    target: str
+    version: str
+
+
+def copy(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
+    """Copy, and see that the target is what it should be.
+
+    Raises:
+        FencedError: the source has another ETag.
+        PathNotFoundError: there is no source.
+        BackendUnavailableError: it cannot be copied; there is no target then that was not there before.
+    """
+    try:
+        _request(blobs, signing, wanted)
+    except DriverError:
+        if not is_done(blobs, wanted.target, wanted.version):  # else it is only the answer that was lost
+            raise
+    made = _await(blobs, wanted)
+    if made is not None and made.size != wanted.size:
+        raise BackendUnavailableError(wanted.target, f"copied {made.size} of {wanted.size} bytes")
+
+
+def is_done(blobs: Blobs, target: str, version: str) -> bool:
+    """Tell whether a copy is there, under its target; if that was replaced meanwhile, it is not."""
+    made = blobs.find(target)
+    return made is not None and made.version == version
+
+
+def _request(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
+    url, authorization = signing.source(wanted.source)
+    if wanted.size <= AT_ONCE or not _in_parts(blobs, url, authorization, wanted):
+        blobs.copy(url, authorization, wanted.etag, wanted.target, published(wanted.version))
+
+
+def _in_parts(blobs: Blobs, url: str, authorization: str | None, wanted: Copy) -> bool:
+    """Copy in blocks; return False where the service cannot, as Azurite."""
+    names, ids = [], BlockIDs()
+    for start in range(0, wanted.size, PART):
+        names.append(ids.new())
+        size = min(PART, wanted.size - start)
+        try:
+            blobs.stage_from(url, authorization, wanted.etag, start, size, wanted.target, names[-1])
+        except UnsupportedOperationError:
+            return False
+    blobs.commit(wanted.target, names, published(wanted.version), None)
+    return True
+
+
+def _await(blobs: Blobs, wanted: Copy) -> Found | None:
+    """Return the target when the copy is complete; None if somebody has replaced it since.
+
+    Raises:
+        BackendUnavailableError: the copy failed, or takes too long; there is no target then.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        made = blobs.find(wanted.target)
+        if made is None or made.version != wanted.version:
+            return None
+        if made.copy_status in {"", "success"}:
+            return made
+        if made.copy_status != "pending" or time.monotonic() >= deadline:
+            break
+        time.sleep(PAUSE)
+    _give_up(blobs, wanted, made)
+    raise BackendUnavailableError(wanted.target, f"the copy is {made.copy_status}")
+
+
+def _give_up(blobs: Blobs, wanted: Copy, made: Found) -> None:
+    """Take a copy's target away, which has no bytes, or none that count."""
+    with suppress(DriverError):
+        if made.copy_status == "pending":
+            blobs.abort_copy(wanted.target)
+    now = blobs.find(wanted.target)
+    if now is not None and now.version == wanted.version:
+        with suppress(FencedError, PathNotFoundError):
+            blobs.delete(wanted.target, now.etag)

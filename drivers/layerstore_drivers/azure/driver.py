@@ -1,0 +1,119 @@
+"""Azure Blob Storage, or its emulator: an object is a block blob under its key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from layerstore.driver import Capabilities, Driver, Stat
+from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore_drivers.azure import listing, moving, settings
+from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, Address
+from layerstore_drivers.azure.blobs import Blobs, is_missing_container
+from layerstore_drivers.azure.client import connect
+from layerstore_drivers.azure.credentials import find_access
+from layerstore_drivers.azure.found import new_mark, published
+from layerstore_drivers.azure.owning import Hold, take
+from layerstore_drivers.azure.reader import open_reader
+from layerstore_drivers.azure.signing import LASTS, Signing
+from layerstore_drivers.azure.staging import Pool
+from layerstore_drivers.azure.writer import AzureWriter
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient
+
+    from layerstore.url import StoreURL
+    from layerstore_drivers.azure.credentials import Access
+    from layerstore_drivers.azure.reader import AzureReader
+
+T = TypeVar("T")
+
+
+class AzureDriver(Driver):
+    """Block blobs below a prefix of a container. Nothing is cached, and nothing kept beside the blobs."""
+
+    contract_version = "1.0"
+    capabilities = Capabilities(nested_keys=True, shared=True, durable=True)
+    options = MappingProxyType(settings.HELP)
+
+    def __init__(self, service: BlobServiceClient, access: Access, address: Address, chosen: settings.Settings) -> None:
+        """Store in a container."""
+        self._service = service
+        self._settings = chosen
+        container = service.get_container_client(address.container)
+        self._blobs = Blobs(container, address.prefix, emulated=address.account == EMULATOR_ACCOUNT)
+        self._signing = Signing(service, self._blobs, access)
+        self._pool = Pool(chosen.concurrency)
+
+    @classmethod
+    def open(cls, url: StoreURL, **given: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Open ``azure://ACCOUNT/CONTAINER[/PREFIX]`` or ``azure+emulator://CONTAINER[/PREFIX]``.
+
+        Raises:
+            InvalidURLError: no account or container, or an option or connection string that makes no sense.
+        """
+        address = Address.of(url)
+        chosen = settings.read(url, given)
+        access = find_access(url, address, given, os.environ)
+        service = connect(access, transport=chosen.transport, retries=chosen.retries, timeout=chosen.timeout)
+        return cls(service, access, address, chosen)
+
+    def open_reader(self, key: str, offset: int = 0) -> AzureReader:
+        """See :meth:`Driver.open_reader`."""
+        return open_reader(self._blobs, key, offset)
+
+    def open_writer(self, key: str) -> AzureWriter:
+        """See :meth:`Driver.open_writer`."""
+        found, etag = self._creating(lambda: take(self._blobs, key))
+        return AzureWriter(Hold(self._blobs, key, found, etag), self._pool, self._settings.block_size)
+
+    def put(self, key: str, data: bytes) -> None:
+        """See :meth:`Driver.put`."""
+        self._creating(lambda: self._blobs.put(key, data, published(new_mark())))
+
+    def stat(self, key: str) -> Stat:
+        """See :meth:`Driver.stat`."""
+        found = self._blobs.find(key)
+        if found is None or found.size is None:
+            raise PathNotFoundError(key)
+        return Stat(found.size, found.modified, found.version)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """See :meth:`Driver.list`."""
+        return listing.children(self._blobs, prefix)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """See :meth:`Driver.move`."""
+        moving.move(self._blobs, self._signing, source, target, version)
+
+    def delete(self, key: str) -> None:
+        """See :meth:`Driver.delete`."""
+        listing.delete(self._blobs, key)
+
+    def redirect_url(self, key: str, lasts: timedelta = LASTS) -> str | None:
+        """Return a URL by which anybody can read an object for some time; None where the credential cannot sign.
+
+        Raises:
+            PathNotFoundError: nothing is published under the key.
+        """
+        self.stat(key)
+        return self._signing.readable_url(key, lasts)
+
+    def close(self) -> None:
+        """Give the threads and the idle connections back; handles that are still open make new ones."""
+        self._pool.close()
+        if self._settings.transport is None:  # one that was given is whoever gave it's
+            self._service.close()
+
+    def _creating(self, act: Callable[[], T]) -> T:
+        """Do something; make the container if it is missing and is to be made."""
+        try:
+            return act()
+        except BackendUnavailableError as error:
+            if not (self._settings.create_container and is_missing_container(error)):
+                raise
+        self._blobs.create_container()
+        return act()

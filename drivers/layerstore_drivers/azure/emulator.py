@@ -1,0 +1,171 @@
+"""Azurite, the emulator, for tests: one server for a test run, on a free port of this machine.
+
+::
+
+    npm install --prefix ~/.cache/layerstore-azurite azurite@3.35.0
+    LAYERSTORE_AZURITE=~/.cache/layerstore-azurite python -m layerstore_drivers.azure.emulator
+
+prints the URL of a store, ``azure+emulator://...``, for ``layerstore conformance`` or anything else, and serves it
+until it is interrupted. In a test, a fixture of the session does the same::
+
+    @pytest.fixture(scope="session")
+    def azurite():
+        with Azurite() as server:
+            yield server
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Self
+
+from layerstore_drivers.azure.address import EMULATOR_ACCOUNT
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+VARIABLE = "LAYERSTORE_AZURITE"
+"""The environment variable that tells where azurite is: the program, or the directory npm installed it below."""
+
+VERSION = "3.35.0"
+"""The newest Azurite that runs on Node 20."""
+
+PATIENCE = 60
+"""Seconds that a server may take to answer, on a machine that has much to do."""
+
+OPTIONS = ("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl")
+"""Without the second it refuses the SDK, which speaks a newer API than it knows; without the third it phones home."""
+
+
+class EmulatorError(RuntimeError):
+    """There is no Azurite to run, or it does not start."""
+
+
+def find() -> str:
+    """Return the program that serves blobs: where ``LAYERSTORE_AZURITE`` says, or else on ``PATH``.
+
+    Raises:
+        EmulatorError: there is none; the message says how to come by it.
+    """
+    where = os.environ.get(VARIABLE, "")
+    inside = [Path(where), *(Path(where) / name / "azurite-blob" for name in ("node_modules/.bin", "bin", "."))]
+    for path in inside if where else ():
+        if path.is_file():
+            return str(path)
+    found = None if where else shutil.which("azurite-blob")
+    if not found:
+        hint = f"npm install --prefix DIRECTORY azurite@{VERSION}, and set {VARIABLE}=DIRECTORY"
+        raise EmulatorError(f"no azurite-blob {f'in {where}' if where else 'on PATH'}; {hint}")
+    return found
+
+
+class Azurite:
+    """A server; of data in memory, or in a directory, where a later server finds it again."""
+
+    def __init__(self, directory: Path | None = None, port: int = 0) -> None:
+        """Serve on a port, by default on one that is free; nothing is started yet."""
+        self.directory = directory
+        self.port = port or _free_port()
+        self._output: IO[bytes] = TemporaryFile()  # noqa: SIM115  (closed when the server is)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of its account's blob service."""
+        return f"http://127.0.0.1:{self.port}/{EMULATOR_ACCOUNT}"
+
+    def url(self, container: str, prefix: str = "", **options: str) -> str:
+        """Return the URL of a store."""
+        path = f"{container}/{prefix}" if prefix else container
+        query = "&".join(f"{name}={value}" for name, value in {"endpoint": self.endpoint, **options}.items())
+        return f"azure+emulator://{path}?{query}"
+
+    def start(self) -> Self:
+        """Start it, and wait until it answers.
+
+        Raises:
+            EmulatorError: it does not.
+        """
+        where = ["--location", str(self.directory)] if self.directory else ["--inMemoryPersistence"]
+        command = [find(), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), *OPTIONS, *where]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise EmulatorError(f"azurite does not start: {self._told()}")
+            time.sleep(0.05)
+        return self
+
+    def stop(self) -> None:
+        """Stop it; stopping again does nothing."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def restart(self) -> None:
+        """Stop it, and start it again on the same port."""
+        self.stop()
+        self.start()
+
+    def wait(self) -> None:
+        """Wait until it ends."""
+        if self._process is not None:
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._output.close()
+
+    def _answers(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", f"/{EMULATOR_ACCOUNT}?comp=list")
+            return bool(connection.getresponse().status)  # whatever it says of who may look
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _told(self) -> str:
+        self._output.seek(0)
+        return self._output.read().decode(errors="replace").strip()[-500:] or "it said nothing"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def main() -> None:
+    """Serve a store until interrupted, and print its URL."""
+    with Azurite() as server:
+        sys.stdout.write(f"{server.url('layerstore', create_container='true', block_size=str(1 << 20))}\n")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()

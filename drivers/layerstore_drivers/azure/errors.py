@@ -1,0 +1,136 @@
+"""The SDK's errors, as the contract's (clauses E1 to E3).
+
+No text of the SDK's is passed on, nor its error as a cause: a URL with a signature in its query, or the string that a
+signature was made of, may be in it. What is told is the service's error code, the status and the request's id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+from layerstore.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    DriverError,
+    FencedError,
+    InvalidOffsetError,
+    InvalidPathError,
+    NoSpaceError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
+
+_BY_CODE: dict[str, type[DriverError]] = {
+    "BlobNotFound": PathNotFoundError,
+    "BlobAlreadyExists": FencedError,
+    "ConditionNotMet": FencedError,
+    "TargetConditionNotMet": FencedError,
+    "SourceConditionNotMet": FencedError,
+    "InvalidBlockList": FencedError,  # another commit dropped the blocks; the caller looks whether that is so
+    "BlobImmutableDueToPolicy": AccessDeniedError,
+    "BlobArchived": AccessDeniedError,
+    "AccountIsDisabled": AccessDeniedError,
+    "LeaseIdMissing": AccessDeniedError,  # another program holds a lease
+    "BlockCountExceedsLimit": NoSpaceError,
+    "BlockListTooLong": NoSpaceError,
+    "RequestBodyTooLarge": NoSpaceError,
+    "InvalidBlobType": UnsupportedOperationError,  # an append or page blob of another program's
+    "InvalidResourceName": InvalidPathError,
+}
+"""What the service's error codes mean; a missing container or account, and all else, is an unavailable backend."""
+
+_BY_STATUS: dict[int, type[DriverError]] = {
+    412: FencedError,
+    416: InvalidOffsetError,
+    501: UnsupportedOperationError,
+    507: NoSpaceError,
+}
+
+_REFUSED = {401, 403}
+"""Statuses that are a refusal, whatever the code: also of the source of a copy."""
+
+
+@contextmanager
+def translated(key: str) -> Iterator[None]:
+    """Raise the contract's error for whatever the SDK raises about ``key``.
+
+    Raises:
+        FencedError: a condition of the request does not hold, or the blob is there that was not to be.
+        PathNotFoundError: there is no such blob.
+        AccessDeniedError: no permission, or no credential.
+        BackendUnavailableError: no container, no account, no connection, or whatever else is wrong.
+    """
+    try:
+        yield
+    except HttpResponseError as error:
+        _let_go(error)
+        raise _from_response(error, key) from None
+    except AzureError as error:
+        _let_go(error)
+        kind = AccessDeniedError if isinstance(error, ClientAuthenticationError) else BackendUnavailableError
+        raise kind(key, _reason(error)) from None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Cut the SDK's errors off from the frames they went through.
+
+    The SDK holds some in variables of those very frames: what a caller has in its own, an open writer say, would be
+    kept until the next collection.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        inner = getattr(error, "inner_exception", None)
+        if isinstance(inner, BaseException):
+            inner.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def status_of(error: HttpResponseError) -> int:
+    """Return the HTTP status; 0 where the response did not come to that."""
+    return int(error.status_code or 0)
+
+
+def code_of(error: HttpResponseError) -> str:
+    """Return the service's error code; empty where it gave none, as proxies do."""
+    return _header(error, "x-ms-error-code")
+
+
+def _from_response(error: HttpResponseError, key: str) -> DriverError:
+    status, code = status_of(error), code_of(error)
+    kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or BackendUnavailableError
+    if status in _REFUSED:
+        kind = AccessDeniedError
+    if kind is PathNotFoundError:
+        return kind(key)
+    return kind(key, _detail(error, status, code))
+
+
+def _header(error: HttpResponseError, name: str) -> str:
+    headers: Mapping[str, str] = getattr(error.response, "headers", {})
+    return headers.get(name) or ""
+
+
+def _detail(error: HttpResponseError, status: int, code: str) -> str:
+    if not status:
+        return _reason(error)
+    request = _header(error, "x-ms-request-id")
+    told = " ".join(filter(None, (code, f"HTTP {status}")))
+    return f"{told}, request {request}" if request else told
+
+
+def _reason(error: BaseException) -> str:
+    """Return why there was no answer, in words that hold nothing of the request."""
+    cause: BaseException | None = error
+    name = type(error).__name__
+    for _ in range(8):  # deeper than the layers of an HTTP client
+        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+            return os.strerror(cause.errno)
+        inner = [getattr(cause, each, None) for each in ("inner_exception", "reason", "__cause__", "__context__")]
+        cause = next((each for each in inner if isinstance(each, BaseException)), None)
+        if cause is None:
+            break
+    return name

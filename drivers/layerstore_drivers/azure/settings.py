@@ -1,0 +1,73 @@
+"""The driver's options, beside those of the credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from layerstore.errors import InvalidURLError
+from layerstore_drivers.azure.blocks import FIRST
+
+if TYPE_CHECKING:
+    from azure.core.pipeline.transport import HttpTransport
+
+    from layerstore.url import StoreURL
+
+HELP = {
+    "connection_string": "of the account; else AZURE_STORAGE_CONNECTION_STRING",
+    "account_key": "of the account; else AZURE_STORAGE_KEY or AZURE_STORAGE_ACCOUNT_KEY",
+    "sas_token": "a shared access signature; else AZURE_STORAGE_SAS_TOKEN",
+    "credential": "a token credential, an object; else DefaultAzureCredential",
+    "endpoint": "URL of the account's blob service, where it is not ACCOUNT.blob.core.windows.net",
+    "create_container": "true: make the container when first written to, if it is missing",
+    "block_size": f"bytes of a block, {FIRST} unless given; large objects have larger ones",
+    "concurrency": "blocks of one writer under way at once, 4 unless given",
+    "retries": "how often a request is repeated whose answer is lost or an error of the service, 4 unless given",
+    "timeout": "seconds that the service may be silent, 60 unless given",
+    "transport": "an azure.core HttpTransport, an object; for tests and proxies",
+}
+"""Each option, and what it is."""
+
+_YES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options, read."""
+
+    create_container: bool
+    block_size: int
+    concurrency: int
+    retries: int
+    timeout: float
+    transport: HttpTransport[Any, Any] | None
+
+
+def read(url: StoreURL, given: Mapping[str, Any]) -> Settings:
+    """Read the options.
+
+    Raises:
+        InvalidURLError: a value that makes no sense.
+    """
+    create = str(given.get("create_container", "false")).lower()
+    if create not in _YES:
+        raise InvalidURLError(str(url), "create_container is true or false")
+    return Settings(
+        _YES[create],
+        _number(url, given, "block_size", FIRST, 1),
+        _number(url, given, "concurrency", 4, 1),
+        _number(url, given, "retries", 4, 0),
+        _number(url, given, "timeout", 60, 1),
+        given.get("transport"),
+    )
+
+
+def _number(url: StoreURL, given: Mapping[str, Any], name: str, default: int, least: int) -> int:
+    try:
+        number = int(given.get(name, default))
+    except (TypeError, ValueError):
+        number = least - 1
+    if number < least:
+        raise InvalidURLError(str(url), f"{name} is a whole number, at least {least}")
+    return number
