@@ -220,8 +220,9 @@ def test_a_response_cut_short_is_resumed(
     whole = requests.packages.urllib3.HTTPResponse.stream  # type: ignore[attr-defined]  # the transport's own
 
     def cut(self: Any, *args: Any, **kwargs: Any) -> Iterator[bytes]:  # noqa: ANN401  (as urllib3's)
-        yield next(whole(self, 1000, **kwargs))
-        raise requests.packages.urllib3.exceptions.ProtocolError("cut")  # type: ignore[attr-defined]  # as above
+        for part in whole(self, 1000, **kwargs):
+            yield part
+            raise requests.packages.urllib3.exceptions.ProtocolError("cut")  # type: ignore[attr-defined]  # as above
 
     monkeypatch.setattr(requests.packages.urllib3.HTTPResponse, "stream", cut)  # type: ignore[attr-defined]  # as above
     with driver.open_reader("key") as reader:
