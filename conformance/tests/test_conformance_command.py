@@ -59,6 +59,7 @@ def test_the_users_own_pytest_has_no_say(tmp_path: Path) -> None:
     assert result.returncode == 0
 
 
+@pytest.mark.once
 def test_several_processes_give_the_same_verdict(tmp_path: Path) -> None:
     """With ``-n`` the records come from workers."""
     result = run("memory://command", FEW, "-n2")

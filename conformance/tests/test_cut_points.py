@@ -12,6 +12,8 @@ from layerstore_conformance import theorem
 from layerstore_conformance.cutting import Cut, CutObserver, PiecemealDriver, Side
 from layerstore_conformance.lifecycles import LIFECYCLES, Life
 
+pytestmark = pytest.mark.once
+
 NEVER = 1 << 30
 
 Lifecycle = Callable[[Life], None]

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 THEIRS = Path(__file__).with_name("dictstore")
 
-pytestmark = pytest.mark.xdist_group("third-party")
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("third-party")]
 
 
 def succeed(*words: object, folder: Path) -> str:

@@ -33,6 +33,8 @@ from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.promise import Kept
 from layerstore_drivers.local import LocalDriver
 
+pytestmark = pytest.mark.once
+
 Limit = Callable[[], AbstractContextManager[None]]
 
 NAME = "library/limits"

@@ -29,6 +29,8 @@ from layerstore_conformance.promise import Promise
 from layerstore_conformance.theorem import Ending
 from layerstore_drivers.local import LocalDriver, record
 
+pytestmark = pytest.mark.once
+
 EXHAUSTIVE = "LAYERSTORE_EXHAUSTIVE" in os.environ
 SEED = 4
 NAME = "library/power"
