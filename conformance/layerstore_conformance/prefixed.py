@@ -45,5 +45,9 @@ class PrefixedDriver(PassingDriver):
         """See :meth:`Driver.delete`."""
         self.inner.delete(self._below(key))
 
+    def drop_cache(self, key: str) -> bool:
+        """See :meth:`Driver.drop_cache`."""
+        return self.inner.drop_cache(self._below(key))
+
     def _below(self, key: str) -> str:
         return f"{self.prefix}/{key}"

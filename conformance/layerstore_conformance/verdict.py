@@ -40,14 +40,15 @@ class Verdict:
         self._options = options(config)
         self._asked = asked(self._options)
         self._seen: dict[str, Evidence] = {}
-        self._ran = False
+        self._ran = self._benched = False
         self._began = datetime.now(UTC)
         self._said: list[tuple[Evidence, Judgement, list[Path]]] = []
         self._broken = ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note which modules took the scenarios over, before anything is deselected."""
+        """Note which modules took the scenarios over, before anything is deselected; and if there are benchmarks."""
+        self._benched = any(takes(item, "layerstore_bench") for item in items)
         for module in _modules(items):
             self._evidence(module)
 
@@ -85,7 +86,8 @@ class Verdict:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judge, write the reports, and change the exit status if it would say too little."""
-        if not self._ran or not (self._asked or self._seen):
+        wanted = self._asked and not self._benched  # those are of the same URL, and want no scenario
+        if not self._ran or not (wanted or self._seen):
             return
         stopped = bool(session.shouldstop or session.shouldfail) or exitstatus not in (0, 1, 5)
         try:

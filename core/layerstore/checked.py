@@ -116,6 +116,11 @@ class CheckedDriver(Driver):
         self._check(key)
         call_driver(self.scheme, key, self.inner.delete, key)
 
+    def drop_cache(self, key: str) -> bool:
+        """See :meth:`Driver.drop_cache`."""
+        self._check(key)
+        return call_driver(self.scheme, key, self.inner.drop_cache, key)
+
     def close(self) -> None:
         """See :meth:`Driver.close`. The driver below is closed once (clause T3)."""
         if not self._closed:

@@ -359,5 +359,13 @@ class Driver(ABC):
     def delete(self, key: str) -> None:
         """Delete a key and all keys below ``key/``, fencing their writers; none is no error (clauses D1 to D4)."""
 
+    def drop_cache(self, key: str) -> bool:
+        """Have the operating system forget an object's bytes, and tell whether it did: for measuring a cold reading.
+
+        Changes nothing that anybody sees. A driver that can, overrides this.
+        """
+        del key
+        return False
+
     def close(self) -> None:  # noqa: B027  (not abstract: many drivers hold nothing)
         """Give back connections; the driver is not used again. Closing again does nothing."""

@@ -54,6 +54,10 @@ class PassingDriver(Driver):
         """See :meth:`Driver.delete`."""
         self.inner.delete(key)
 
+    def drop_cache(self, key: str) -> bool:
+        """See :meth:`Driver.drop_cache`."""
+        return self.inner.drop_cache(key)
+
     def close(self) -> None:
         """See :meth:`Driver.close`."""
         self.inner.close()

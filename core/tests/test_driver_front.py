@@ -678,3 +678,11 @@ def test_every_error_of_the_front_is_a_layer_store_error(front: CheckedDriver) -
         front.stat("..")
     with pytest.raises(LookupError):
         front.stat("b")
+
+
+def test_a_driver_that_can_drop_no_cache_says_so(toy: Toy) -> None:
+    """A driver that does not say how drops nothing, and the front hands that on; a key is checked as everywhere."""
+    front = CheckedDriver(PassingDriver(toy))
+    assert front.drop_cache("a") is False
+    with pytest.raises(InvalidPathError):
+        front.drop_cache("../a")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from layerstore.driver import Capabilities, Driver, Stat
 from layerstore.errors import FencedError, InvalidURLError, PathNotFoundError
 from layerstore_drivers.local.area import Area
+from layerstore_drivers.local.cold import drop_cache
 from layerstore_drivers.local.draft import Draft
 from layerstore_drivers.local.fencing import fence
 from layerstore_drivers.local.install import install
@@ -100,6 +101,11 @@ class LocalDriver(Driver):
         found = open_published(self._tree, self._area, key)
         with closing_fd(found.fd):
             return Stat(found.size, found.modified, found.version)
+
+    def drop_cache(self, key: str) -> bool:
+        """See :meth:`Driver.drop_cache`. It does where the system can, and the file is on a disk and not in memory."""
+        with closing_fd(open_published(self._tree, self._area, key).fd) as fd:
+            return drop_cache(fd)
 
     def list(self, prefix: str) -> Iterator[str]:
         """See :meth:`Driver.list`."""

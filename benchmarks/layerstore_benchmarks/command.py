@@ -1,0 +1,158 @@
+"""``layerstore bench``: what hashing and reading back cost on a store, and what changed between two runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layerstore.cli.size import size as read_size
+from layerstore_benchmarks.case import plan
+
+if TYPE_CHECKING:
+    from layerstore_benchmarks.document import Document
+
+SIZE = "256MiB"
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as people write it."""
+
+    name = "size"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:  # noqa: ANN401  (click's)
+        """Read it."""
+        del parameter, context
+        return value if isinstance(value, int) else read_size(value)
+
+
+class Bench(click.Command):
+    """The command, with ``compare`` as the one word that is no URL: a URL has a scheme."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401  (click's)
+    ) -> click.Context:
+        """Read a command line."""
+        if args[:1] == ["compare"]:
+            return compare.make_context(f"{info_name} compare", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's)
+        """Run what the command line was read for: click asks the context's command, or the first, as it is called."""
+        return compare.invoke(ctx) if ctx.command is compare else super().invoke(ctx)
+
+
+@click.command(cls=Bench)
+@click.argument("url")
+@click.option("--size", type=Size(), default=SIZE, show_default=True, help="Of the largest layer, at most 4 GiB or so.")
+@click.option("--write-size", type=Size(), default="1MiB", show_default=True, help="Of a write, at most 16 MiB.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Each case once in each.")
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of payloads and the order of cases.")
+@click.option("--report", metavar="DIR", type=click.Path(path_type=Path), help="Write bench.json and bench.html there.")
+def bench(url: str, size: int, write_size: int, rounds: int, seed: int, report: Path | None) -> None:
+    """Measure what hashing and reading back cost on the store of URL, or compare two runs.
+
+    \b
+      layerstore bench local:build/store --size 1GiB --report DIR
+      layerstore bench compare BEFORE/bench.json AFTER/bench.json
+
+    Layers are uploaded, resumed, verified and cancelled as in the conformance scenarios: hashed on their way in, with a
+    restored hash state, read back whole; each against the floor, which makes the same driver calls and hashes nothing.
+    Smaller layers and other sizes of writes are tried beside it. Everything is stored below layerstore-bench/, and
+    taken away.
+    """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
+    if write_size > read_size("16MiB"):
+        raise click.BadParameter("a write is at most 16 MiB.", param_hint="--write-size")
+    told = _measured(url, {"size": size, "write_size": write_size, "rounds": rounds, "seed": seed})
+    _show(told)
+    if report is not None:
+        _write(told, report)
+
+
+@click.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("--allow", metavar="RATIO", type=click.FloatRange(min=0), help="Fail where a case takes more than this.")
+@click.pass_context
+def compare(context: click.Context, before: Path, after: Path, allow: float | None) -> None:
+    """Tell what changed between two runs: the bench.json of each.
+
+    Driver calls and bytes are compared exactly. Times are compared as what each case takes in units of its floor, and
+    decide nothing unless --allow says how much more is too much: 1.1, say, is a tenth more.
+
+    Exit status: 0 no count grew, and no case is too slow; 1 one did, or is; 7 a file is no result of a run.
+    """
+    from layerstore_benchmarks.compare import compare as compared
+    from layerstore_benchmarks.document import NoBenchError, read
+
+    try:
+        found = compared(read(before), read(after), allowed=allow)
+    except NoBenchError as error:
+        click.echo(f"layerstore bench: ERROR: {error}", err=True)
+        context.exit(7)
+    for kind, lines in (("worse", found.worse), ("too slow", found.slower), ("better", found.better)):
+        for line in lines:
+            click.echo(f"{kind}: {line}")
+    for case, ratio in found.ratios:
+        click.echo(f"{ratio:5.2f} x  {case}")
+    context.exit(int(bool(found.worse or found.slower)))
+
+
+def _measured(url: str, options: dict[str, int]) -> Document:
+    from layerstore_benchmarks.document import document
+    from layerstore_benchmarks.payload import Source
+    from layerstore_benchmarks.run import Run, can_drop_caches
+    from layerstore_conformance.harness import Harness
+    from layerstore_conformance.subject import UnusableStoreError, examine
+
+    harness, began = Harness(url), datetime.now(UTC)
+    try:
+        subject = examine(harness)
+    except UnusableStoreError as error:
+        raise click.ClickException(str(error)) from error
+    with closing(harness.open()) as driver:
+        cases = plan(options["size"], options["write_size"], cold=can_drop_caches(driver))
+        run = Run(driver, Source(options["seed"]), cases)
+        _run(run, options)
+        return document(run, subject, options, began)
+
+
+def _run(run: Any, options: dict[str, int]) -> None:  # noqa: ANN401  (a Run)
+    """Measure, and draw a bar where there is a terminal to see it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("", total=len(run.cases) * (options["rounds"] + 1))
+
+        def told(case: object) -> None:
+            bar.update(task, advance=1, description=str(case))
+
+        run.measure(options["rounds"], options["seed"], told)
+
+
+def _show(told: Document) -> None:
+    from rich.console import Console
+
+    from layerstore_benchmarks.table import show
+
+    show(Console(width=None if sys.stdout.isatty() else 200), told)
+
+
+def _write(told: Document, folder: Path) -> None:
+    from layerstore_benchmarks.page import page
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    (folder / "bench.html").write_text(page(told), encoding="utf-8")
+    for name in ("bench.json", "bench.html"):
+        click.echo(f"report: {folder / name}")

@@ -1,0 +1,22 @@
+"""Letting the operating system forget a file, so that the next reading is one from the disk."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+
+def drop_cache(fd: int) -> bool:
+    """Have the system drop a file's pages, and tell whether it did: what is in memory alone, as on a tmpfs, stays.
+
+    Pages not yet on disk stay as well; a file that was synced has none.
+    """
+    if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
+        return False
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    with suppress(OSError):  # a file system that cannot tell
+        try:
+            os.preadv(fd, [bytearray(1)], 0, os.RWF_NOWAIT)
+        except BlockingIOError:  # it would have to wait for the disk
+            return True
+    return False
