@@ -1,6 +1,6 @@
 """What layerstore makes of an Azurite, beside the SDK alone: ratios of medians, all in one interleaved run.
 
-    LAYERSTORE_AZURITE=... python benchmarks/beside_the_sdk.py [--size MIB] [--rounds N]
+    LAYERSTORE_AZURITE=... python benchmarks/beside/azurite.py [--size MIB] [--rounds N]
 
 Uploading: ``LayerService`` in writes of 1 MiB, hashed, verified and committed, against ``upload_blob`` of the same
 bytes, neither hashed nor checked, at block sizes of 4, 8 and 16 MiB and 1, 2 and 4 blocks at once; the fastest counts.

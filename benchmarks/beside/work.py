@@ -1,0 +1,104 @@
+"""What the measurements share: a place, the bytes of a layer, and the steps of an upload."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TypedDict
+
+from floors import Pieces
+from interleaved import Seconds, Way, interleave
+
+import layerstore
+from layerstore import LayerService
+from layerstore_conformance.payloads import Payload
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+DISTINCT = 16
+"""Pieces of a layer that differ, before it repeats itself."""
+
+REPOSITORY = "bench"
+
+
+class Finding(TypedDict):
+    """What became of a target."""
+
+    target: str
+    measured: float
+    bound: float
+    """At most; at least, if ``atleast``."""
+    atleast: bool
+    seconds: Seconds
+    """What it was taken from."""
+
+
+class Machine:
+    """Where to measure, how large, and how often."""
+
+    def __init__(self, folder: Path, *, size: int, rounds: int) -> None:
+        """Measure in ``folder`` with layers of ``size`` bytes."""
+        self.folder = folder
+        self.size = size
+        self.rounds = rounds
+
+    @contextmanager
+    def directory(self) -> Iterator[Path]:
+        """Make a directory on the disk to be measured, and take it away."""
+        made = Path(tempfile.mkdtemp(dir=self.folder, prefix="layerstore-targets-"))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made)
+
+    def interleave(self, ways: dict[str, Way]) -> Seconds:
+        """Time several ways."""
+        return interleave(ways, self.rounds)
+
+
+def pieces_of(size: int, piece: int) -> Pieces:
+    """Return the pieces of a layer; none is copied or made while they are handed out."""
+    payload = Payload("targets")
+    made = [payload.read(piece, number * piece) for number in range(min(DISTINCT, size // piece))]
+    return lambda: islice(cycle(made), size // piece)
+
+
+def upload(store: LayerService, pieces: Pieces, wanted: str, name: str = REPOSITORY) -> None:
+    """Store a layer, and verify it."""
+    handle = store.upload(name)
+    for piece in pieces():
+        handle.write(piece)
+    handle.finish(wanted).close()
+
+
+def begun(store: LayerService, pieces: Pieces) -> layerstore.LayerUpload:
+    """Begin an upload and store everything, so that nothing but ``finish`` is left to do."""
+    handle = store.upload(REPOSITORY)
+    for piece in pieces():
+        handle.write(piece)
+    handle.flush()
+    return handle
+
+
+def emptied(folder: Path) -> Callable[[], None]:
+    """Return what empties a directory."""
+
+    def empty() -> None:
+        for each in folder.iterdir():
+            each.unlink() if each.is_file() else shutil.rmtree(each)
+
+    return empty
+
+
+def at_most(target: str, bound: float, measured: float, seconds: Seconds) -> Finding:
+    """Tell what should be at most ``bound``."""
+    return {"target": target, "measured": measured, "bound": bound, "atleast": False, "seconds": seconds}
+
+
+def at_least(target: str, bound: float, measured: float, seconds: Seconds) -> Finding:
+    """Tell what should be at least ``bound``."""
+    return {"target": target, "measured": measured, "bound": bound, "atleast": True, "seconds": seconds}
