@@ -34,6 +34,7 @@ from layerstore_conformance.killing import CutPoint, Killer, mortal
 from layerstore_conformance.lifecycles import CHUNK, Life, Tell
 from layerstore_conformance.prefixed import PrefixedDriver
 from layerstore_conformance.promise import Promise
+from layerstore_conformance.unwritten import UnwrittenError, unwritten
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -101,9 +102,13 @@ class Death:
 
         Raises:
             AssertionError: it was not; it says what the child raised, or how it ended.
+            UnwrittenError: what it raised is that a part of the driver is not written.
         """
-        raised = [str(details[0]) for step, *details in self.told if step == "raised"]
-        assert not raised, f"the child failed before it could be killed:\n{raised[0]}"
+        raised = [[str(each) for each in details] for step, *details in self.told if step == "raised"]
+        for text, *parts in raised:
+            if parts:
+                raise UnwrittenError(parts[0])
+            raise AssertionError(f"the child failed before it could be killed:\n{text}")
         last = self.told[-1] if self.told else ()
         at = len(self.calls) - 1 if self.plan.cut is None else self.plan.cut.call
         ended = (last, os.waitstatus_to_exitcode(self.status))
@@ -209,8 +214,8 @@ class _Mother:
         signal.alarm(LONGEST)
         try:
             self._live(plan, lambda *step: telling.send(step))  # written to the pipe at once, not buffered
-        except BaseException:  # noqa: BLE001  (told to who asked; nothing of the zygote's may run here)
-            telling.send(("raised", traceback.format_exc()))
+        except BaseException as error:  # noqa: BLE001  (told to who asked; nothing of the zygote's may run here)
+            telling.send(("raised", traceback.format_exc(), *unwritten(error)))
         finally:
             os._exit(1)
 

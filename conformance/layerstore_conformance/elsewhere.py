@@ -18,6 +18,7 @@ from layerstore import open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.defect import defects, planted_now
 from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.unwritten import sendable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -115,7 +116,7 @@ def _serve(pipe: Connection) -> None:
             try:
                 result = work(front, *args, **kwargs)
             except Exception as error:  # noqa: BLE001  (it is raised in the process that asked)
-                pipe.send((None, error))
+                pipe.send((None, sendable(error)))
                 continue
             if hold:
                 held.append(result)

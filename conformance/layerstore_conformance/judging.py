@@ -43,6 +43,8 @@ class Evidence:
     records: list[tuple[Record, str]] = field(default_factory=list)
     """With what pytest reported of the test."""
     claims: list[dict[str, str]] = field(default_factory=list)
+    unwritten: Counter[str] = field(default_factory=Counter)
+    """How many scenarios failed for want of each part of the driver."""
     subject: Subject | None = None
     unusable: str = ""
     """Why no scenario could be run."""

@@ -28,6 +28,9 @@ SUBJECT = "layerstore-subject"
 CLAIM = "layerstore-claim"
 """The user property that tells what became of a claim to find a planted defect."""
 
+UNWRITTEN = "layerstore-unwritten"
+"""The user property that tells for want of which parts of the driver a scenario failed."""
+
 UNUSABLE = "layerstore-unusable"
 """The user property that says why no scenario can be run."""
 

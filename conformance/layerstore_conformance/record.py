@@ -47,7 +47,7 @@ class Record(TypedDict):
 def record(result: Result, harness: Harness, *, seed: int) -> Record:
     """Make the record of a result."""
     scenario = result.scenario
-    looks_like = resembling(scenario, result.reason) if result.outcome == "failed" else ""
+    looks_like = resembling(scenario, result.reason) if result.outcome == "failed" and not result.unwritten else ""
     made: Record = {
         "id": scenario.id,
         "group": scenario.group,

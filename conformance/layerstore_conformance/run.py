@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from layerstore_conformance.context import Context, Wrap
+from layerstore_conformance.unwritten import UnwrittenError, in_order, unwritten
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,6 +37,8 @@ class Result:
     counts: tuple[tuple[str, int], ...] = ()
     """What the scenario counted: cut points, say, and how many of them."""
     error: BaseException | None = None
+    unwritten: tuple[str, ...] = ()
+    """The parts of the driver that are not written, and without which it could not pass."""
 
 
 def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
@@ -65,17 +68,21 @@ def run(
         finally:
             left = context.clean()
         assert not left, f"left below the scenario's prefix: {left[:5]}"
+        if context.unwritten:
+            raise UnwrittenError(context.unwritten[0])
     except Exception as error:  # noqa: BLE001  (whatever a scenario ends with is its result)
+        wanting = in_order([*unwritten(error), *context.unwritten])
         return Result(
             scenario,
             "failed",
             time.perf_counter() - began,
-            _said(error),
+            f"not implemented: {', '.join(wanting)}" if wanting else _said(error),
             _line(error.__traceback__, scenario),
             tuple(context.trace),
             tuple(context.notes),
             tuple(context.counts.items()),
             error,
+            tuple(wanting),
         )
     return Result(scenario, "passed", time.perf_counter() - began, counts=tuple(context.counts.items()))
 

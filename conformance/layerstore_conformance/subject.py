@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
 from layerstore.registry import Registry
 from layerstore_conformance.context import ROOT, though_interrupted
+from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -49,6 +50,9 @@ def examine(harness: Harness) -> Subject:
     try:
         driver = harness.open()
     except Exception as error:
+        parts = unwritten(error)
+        if parts:
+            raise UnusableStoreError(f"next: implement {parts[0]}; every scenario depends on it") from error
         raise UnusableStoreError(f"the store does not open: {type(error).__name__}: {error}") from error
     try:
         _write(driver)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE
+from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN
 from layerstore_conformance.prove import attempt, claims
 from layerstore_conformance.record import record
 from layerstore_conformance.run import run
@@ -63,6 +63,8 @@ def test_scenario(layerstore_scenario: Scenario, layerstore_harness: Harness, re
     request.node.user_properties += [(RECORD, kept), (SUBJECT, subject)]
     if result.outcome == "skipped":
         pytest.skip(result.reason)
+    if result.unwritten:
+        request.node.user_properties.append((UNWRITTEN, list(result.unwritten)))
     if result.outcome == "failed":
         waiver = _waivers(request.config).get(layerstore_scenario.id)
         if waiver and not waiver.expired:

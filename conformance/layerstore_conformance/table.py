@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from layerstore_conformance.judging import OUTCOMES, Evidence, Judgement
+from layerstore_conformance.unwritten import PARTS, in_order
 
 Line = tuple[str, dict[str, bool]]
 """With its colours, as pytest's terminal takes them."""
@@ -26,6 +27,7 @@ def told(seen: Evidence, judgement: Judgement, files: list[Path]) -> Iterator[Li
     if tried := judgement.counts():
         yield "tried: " + ", ".join(f"{number} {what}" for what, number in tried.items()), {}
     yield from _proof(judgement)
+    yield from _to_do(seen)
     yield from ((f"report: {file}", {}) for file in files if file.suffix == ".html")
     yield f"layerstore conformance: {judgement.sentence}{_by(seen)}", {COLOURS[judgement.outcome]: True, "bold": True}
 
@@ -57,6 +59,15 @@ def _proof(judgement: Judgement) -> Iterator[Line]:
     for each in judgement.claims:
         if each["outcome"] == "missed":
             yield f"not found: {each['defect']} ({each['title']}) by {each['scenario']}", {"red": True}
+
+
+def _to_do(seen: Evidence) -> Iterator[Line]:
+    """Yield what is to be written, in the order in which it is best written."""
+    for number, part in enumerate(in_order(seen.unwritten)):
+        count, clauses = seen.unwritten[part], " ".join(PARTS[part])
+        depend = "scenario depends" if count == 1 else "scenarios depend"
+        then = "then" if number else "next"
+        yield f"{then}: implement {part} ({clauses}); {count} {depend} on it", {"yellow": True, "bold": not number}
 
 
 def _by(seen: Evidence) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from layerstore_conformance.plugin import CLAIM, OPTIONS, RECORD, SUBJECT, UNUSABLE, takes
+from layerstore_conformance.plugin import CLAIM, OPTIONS, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, takes
 
 if TYPE_CHECKING:
     from layerstore_conformance.judging import Evidence, Expected, Judgement
@@ -74,14 +74,20 @@ class Verdict:
             self._evidence(_module(report.nodeid)).subject = told[SUBJECT]  # type: ignore[assignment]
         if RECORD in told:
             self._evidence(_module(report.nodeid)).records.append((told[RECORD], report.outcome))  # type: ignore[arg-type]
+        if UNWRITTEN in told:
+            self._evidence(_module(report.nodeid)).unwritten.update(told[UNWRITTEN])  # type: ignore[call-overload]
         if CLAIM in told:
             self._evidence(_module(report.nodeid)).claims.append(told[CLAIM])  # type: ignore[arg-type]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
-        """Keep a store that cannot be used out of the list of failures: the verdict says it, once."""
-        told = isinstance(report, pytest.TestReport) and UNUSABLE in dict(report.user_properties)
-        return ("layerstore-unusable", "E", "ERROR") if told and isinstance(report.longrepr, str) else None
+        """Keep out of the list of failures what the verdict says once: an unusable store, and what is not written."""
+        told = dict(report.user_properties) if isinstance(report, pytest.TestReport) else {}
+        if UNUSABLE in told and isinstance(report.longrepr, str):
+            return "layerstore-unusable", "E", "ERROR"
+        if UNWRITTEN in told and report.when == "call" and report.failed:
+            return "not implemented", "n", "NOT IMPLEMENTED"
+        return None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
