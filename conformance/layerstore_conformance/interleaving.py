@@ -12,13 +12,13 @@ from layerstore import (
     LayerClosedError,
     LayerInvalidDigestError,
     LayerService,
-    LayerStoreError,
     LayerUploadUnknownError,
     open_driver,
 )
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
 from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.unwritten import UnwrittenError, unwritten
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -76,6 +76,19 @@ class Outcome:
     """Names of the errors it was refused with."""
     fault: str = ""
     """An error that nobody may meet."""
+    unwritten: list[str] = field(default_factory=list)
+    """The parts of the driver for want of which it was raised."""
+
+    def check(self) -> None:
+        """Check that it met nothing that nobody may meet.
+
+        Raises:
+            AssertionError: it did.
+            UnwrittenError: it wanted a part of the driver that is not written.
+        """
+        if self.unwritten:
+            raise UnwrittenError(self.unwritten[0])
+        assert not self.fault, self.fault
 
 
 def write_somewhere(service: LayerService, name: str, uuid: str, seed: int) -> Outcome:
@@ -116,5 +129,5 @@ def attempt(write: Callable[[], Outcome]) -> Outcome:
     """Write, and turn whatever nobody may meet into an outcome."""
     try:
         return write()
-    except (LayerStoreError, AssertionError, OSError) as error:
-        return Outcome(fault=repr(error))
+    except Exception as error:  # noqa: BLE001  (a writer that ended without an outcome would be waited for for ever)
+        return Outcome(fault=repr(error), unwritten=unwritten(error))
