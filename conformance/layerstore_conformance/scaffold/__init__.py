@@ -1,0 +1,1 @@
+"""``layerstore new-driver``: a distribution to write a driver in, complete but for the driver."""

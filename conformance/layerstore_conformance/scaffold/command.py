@@ -1,0 +1,62 @@
+"""The command: a name, a directory, and what to type next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from layerstore.registry import Registry
+
+NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
+"""What can be a URL's scheme (RFC 3986) and, after ``layerstore-``, a distribution's name and a module's."""
+
+
+@click.command()
+@click.argument("name")
+@click.option("--dir", "folder", metavar="D", type=click.Path(path_type=Path), help="Where; ./layerstore-NAME.")
+def new_driver(name: str, folder: Path | None) -> None:
+    """Write a distribution for a new driver, of URLs NAME:...
+
+    It has everything but the driver: its methods say which clauses of the contract they have to keep, and the
+    conformance suite tells which of them to write next.
+    """
+    _check(name)
+    folder = folder or Path(f"layerstore-{name}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.ClickException(f"{folder} is there already, and no empty directory: choose another with --dir")
+    try:
+        from layerstore_conformance.scaffold.distribution import write
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error}; pip install 'layerstore[conformance]'") from error
+    write(name, folder)
+    click.echo(f"{folder}: a driver for {name}: URLs, to be written in {module_of(name)}.py. Next:")
+    click.echo(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
+    click.echo(f"  layerstore conformance {name}://test --quick")
+
+
+def module_of(name: str) -> str:
+    """Return the name of the module that a driver is in."""
+    return f"layerstore_{name.replace('-', '_')}"
+
+
+def _check(name: str) -> None:
+    """Refuse a name that is none, or somebody else's.
+
+    Raises:
+        click.BadParameter: it is.
+    """
+    if not NAME.match(name):
+        raise click.BadParameter(
+            f"{name!r} cannot be a URL's scheme and a distribution's name: take lower-case letters, digits and single"
+            " dashes, a letter first"
+        )
+    claims = [info for info in Registry().drivers() if info.scheme == name]
+    others = [info.distribution for info in claims if info.distribution != f"layerstore-{name}"]
+    if others:
+        raise click.BadParameter(f"the scheme {name!r} is {' and '.join(others)}'s: choose another")
+    if not claims and find_spec(module_of(name)):
+        raise click.BadParameter(f"there is a module {module_of(name)} already: choose another name")
