@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
 from layerstore.registry import Registry
 from layerstore_conformance.context import ROOT, though_interrupted
-from layerstore_conformance.unwritten import unwritten
+from layerstore_conformance.unwritten import named, unwritten
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -52,7 +52,7 @@ def examine(harness: Harness) -> Subject:
     except Exception as error:
         parts = unwritten(error)
         if parts:
-            raise UnusableStoreError(f"next: implement {parts[0]}; every scenario depends on it") from error
+            raise UnusableStoreError(f"next: implement {named(parts[0])}; every scenario depends on it") from error
         raise UnusableStoreError(f"the store does not open: {type(error).__name__}: {error}") from error
     try:
         _write(driver)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from layerstore_conformance.judging import OUTCOMES, Evidence, Judgement
-from layerstore_conformance.unwritten import PARTS, in_order
+from layerstore_conformance.unwritten import in_order, named
 
 Line = tuple[str, dict[str, bool]]
 """With its colours, as pytest's terminal takes them."""
@@ -64,10 +64,9 @@ def _proof(judgement: Judgement) -> Iterator[Line]:
 def _to_do(seen: Evidence) -> Iterator[Line]:
     """Yield what is to be written, in the order in which it is best written."""
     for number, part in enumerate(in_order(seen.unwritten)):
-        count, clauses = seen.unwritten[part], " ".join(PARTS[part])
+        count, when = seen.unwritten[part], "then" if number else "next"
         depend = "scenario depends" if count == 1 else "scenarios depend"
-        then = "then" if number else "next"
-        yield f"{then}: implement {part} ({clauses}); {count} {depend} on it", {"yellow": True, "bold": not number}
+        yield f"{when}: implement {named(part)}; {count} {depend} on it", {"yellow": True, "bold": not number}
 
 
 def _by(seen: Evidence) -> str:

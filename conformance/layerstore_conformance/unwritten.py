@@ -68,6 +68,11 @@ def in_order(parts: Iterable[str]) -> list[str]:
     return sorted(set(parts), key=list(PARTS).index)
 
 
+def named(part: str) -> str:
+    """Return a part's name with its clauses."""
+    return f"{part} ({' '.join(PARTS[part])})"
+
+
 def sendable(error: Exception) -> Exception:
     """Return an error as another process is to raise it: a traceback, which tells what is not written, stays here."""
     parts = unwritten(error)
