@@ -67,11 +67,12 @@ def run(
             scenario.check(context)
         finally:
             left = context.clean()
-        assert not left, f"left below the scenario's prefix: {left[:5]}"
         if context.unwritten:
             raise UnwrittenError(context.unwritten[0])
+        assert not left, f"left below the scenario's prefix: {left[:5]}"
     except Exception as error:  # noqa: BLE001  (whatever a scenario ends with is its result)
-        wanting = in_order([*unwritten(error), *context.unwritten])
+        wanting = unwritten(error)
+        wanting = in_order([*wanting, *context.unwritten]) if wanting else []  # else it has a story of its own
         return Result(
             scenario,
             "failed",
