@@ -142,8 +142,8 @@ _OTHERS = ("call", "dying", "raised")
 class Zygote:
     """The process that bears children to be killed; it ends with its ``with`` block, whatever that ends with."""
 
-    def __init__(self, url: str, prefix: str, planted: Sequence[str] = ()) -> None:
-        """Start it: its children work below a prefix of the store, with defects planted by name."""
+    def __init__(self, url: str, prefix: str = "", planted: Sequence[str] = ()) -> None:
+        """Start it: its children work below a prefix of the store, if any, with defects planted by name."""
         self._pipe, theirs = Pipe()
         command = [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({theirs.fileno()})"]
         path = os.pathsep.join(filter(None, sys.path))

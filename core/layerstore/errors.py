@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -298,7 +299,15 @@ class UnknownDriverError(PluginError, LookupError):
         self.known = known
 
     def __str__(self) -> str:
-        return f"no driver for scheme {self.scheme!r}; installed: {', '.join(self.known) or 'none'}"
+        return f"no driver for scheme {self.scheme!r}; installed: {', '.join(self.known) or 'none'}; {self._hint()}"
+
+    def _hint(self) -> str:
+        from difflib import get_close_matches  # late: only who misspells needs it
+
+        near = get_close_matches(self.scheme, self.known, n=1)
+        if near:
+            return f"did you mean {near[0]!r}?"
+        return "install the distribution that brings it, once more if its entry point in layerstore.drivers is new"
 
 
 class UnknownOptionError(PluginError, LookupError):
@@ -352,8 +361,16 @@ class ContractVersionError(PluginError):
     def __str__(self) -> str:
         return (
             f"driver {self.scheme!r} of distribution {self.distribution} is written for driver contract "
-            f"{self.version!r}; this layerstore speaks {self.supported}"
+            f"{self.version!r}; this layerstore speaks {self.supported}: {self._hint()}"
         )
+
+    def _hint(self) -> str:
+        major = self.version.partition(".")[0]
+        if not re.fullmatch(r"[0-9]+\.[0-9]+", self.version):
+            return f'its class has to spell out contract_version = "{self.supported}"'
+        if int(major) > int(self.supported.partition(".")[0]):
+            return f"upgrade layerstore, or install an older {self.distribution}"
+        return f"upgrade {self.distribution}, or install an older layerstore"
 
 
 _BY_ERRNO: dict[int, type[DriverError]] = {

@@ -19,7 +19,7 @@ import pluggy
 
 from layerstore import hookspecs
 from layerstore.checked import CheckedDriver
-from layerstore.driver import CONTRACT_VERSION, Driver, call_driver
+from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, call_driver
 from layerstore.errors import (
     ContractVersionError,
     DriverConflictError,
@@ -116,20 +116,17 @@ class Registry:
                 not say. A newer minor version is accepted: within a major version the contract only gains what an
                 older layerstore never asks for.
         """
-        claim = self._claim(scheme.lower())
-        driver = _imported(claim)
-        _check_contract(claim, driver)  # before completeness: another contract may have other methods
-        if missing := sorted(driver.__abstractmethods__):
-            raise claim.refused(f"{driver.__name__} has no {', '.join(missing)}")
-        return driver
+        return _loaded(self._claim(scheme.lower()))
 
     def open(self, url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as Driver.open)
         """Open the store a URL names; see :func:`open_driver`."""
         parsed = StoreURL.parse(url) if isinstance(url, str) else url
-        driver = self.load(parsed.scheme)
+        claim = self._claim(parsed.scheme)
+        driver = _loaded(claim)
         merged = _merged(parsed, options, driver.options)
         # Bound beforehand: an option may be called "key", as a parameter of call_driver is.
         opened = call_driver(parsed.scheme, str(parsed), partial(driver.open, parsed, **merged))
+        _check_opened(claim, driver, opened)
         return CheckedDriver(opened, parsed.scheme)
 
     def _claim(self, scheme: str) -> _Claim:
@@ -161,7 +158,8 @@ def open_driver(url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noq
         InvalidURLError: the text is no URL, the driver makes no sense of it, or an option is given in both places.
         UnknownDriverError: no distribution claims the scheme.
         DriverConflictError: two distributions claim the scheme.
-        DriverLoadError: the plugin cannot be imported, or is no plugin.
+        DriverLoadError: the plugin cannot be imported, or is no plugin; or what it opened is no driver, or declares
+            no capabilities.
         ContractVersionError: the driver is written for another contract (clause C1).
         UnknownOptionError: the driver has no such option; the message lists those it has (clause O1).
         DriverError: the backend cannot be opened.
@@ -191,17 +189,29 @@ def _valid(claims: list[_Claim]) -> list[_Claim]:
     return [claim for claim in claims if claim.distribution == OWN] or claims
 
 
+def _loaded(claim: _Claim) -> type[Driver]:
+    driver = _imported(claim)
+    _check_contract(claim, driver)  # before completeness: another contract may have other methods
+    if missing := sorted(driver.__abstractmethods__):
+        later = "what is not written yet may raise NotImplementedError"
+        raise claim.refused(f"{driver.__name__} has no {', '.join(missing)}; {later}")
+    return driver
+
+
 def _imported(claim: _Claim) -> type[Driver]:
     plugins = pluggy.PluginManager(OWN)
     plugins.add_hookspecs(hookspecs)
     try:
         plugins.register(claim.entry.load())
         plugins.check_pending()  # a hook by a misspelt name
+        hooks = plugins.hook.layerstore_driver.get_hookimpls()
         found = plugins.hook.layerstore_driver()
     except (Exception, SystemExit) as error:
         raise claim.refused(f"{type(error).__name__}: {error}") from error
+    if not hooks:
+        raise claim.refused(f"{claim.entry.value} has no hook: a function layerstore_driver, marked @hookimpl")
     if not (isinstance(found, type) and issubclass(found, Driver)):
-        raise claim.refused(f"hook layerstore_driver is missing or returned no Driver class, but {_kind(found)}")
+        raise claim.refused(f"hook layerstore_driver returned no Driver class, but {_kind(found)}")
     return found
 
 
@@ -216,6 +226,14 @@ def _check_contract(claim: _Claim, driver: type[Driver]) -> None:
     parsed = _VERSION.fullmatch(version)
     if not parsed or parsed[1] != CONTRACT_VERSION.partition(".")[0]:
         raise ContractVersionError(claim.entry.name, claim.distribution, version, CONTRACT_VERSION)
+
+
+def _check_opened(claim: _Claim, driver: type[Driver], opened: object) -> None:
+    if not isinstance(opened, Driver):
+        raise claim.refused(f"{driver.__name__}.open returned no driver, but {_kind(opened)}")
+    if not isinstance(getattr(opened, "capabilities", None), Capabilities):
+        form = "capabilities = Capabilities(nested_keys=..., shared=..., durable=...)"
+        raise claim.refused(f"{driver.__name__} declares no capabilities: {form}")
 
 
 def _merged(url: StoreURL, options: Mapping[str, object], known: Mapping[str, str]) -> dict[str, object]:

@@ -67,11 +67,20 @@ BROKEN = {
     "hook exits": (("return TapeDriver", "raise SystemExit('bye')"), "SystemExit: bye"),
     "hook takes arguments": (("layerstore_driver()", "layerstore_driver(url)"), "PluginValidationError: Plugin"),
     "hook misspelt": (("layerstore_driver()", "layerstore_drivers()"), "PluginValidationError: unknown hook"),
-    "hook unmarked": (("@hookimpl", ""), "is missing or returned no Driver class, but an object of type NoneType"),
+    "hook unmarked": (("@hookimpl", ""), " has no hook: a function layerstore_driver, marked @hookimpl"),
     "hook returns nothing": (("return TapeDriver", "return None"), "no Driver class, but an object of type NoneType"),
     "hook returns an object": (("return TapeDriver", "return TapeDriver()"), "but an object of type TapeDriver"),
     "hook returns a stranger": (("return TapeDriver", "return dict"), "no Driver class, but the class dict"),
-    "methods missing": (("put = stat = ", ""), "TapeDriver has no put, stat"),
+    "methods missing": (
+        ("put = stat = ", ""),
+        "TapeDriver has no put, stat; what is not written yet may raise ",
+    ),
+    "open returns nothing": (
+        ("return cls()", "cls()"),
+        "TapeDriver.open returned no driver, but an object of type",
+    ),
+    "no capabilities": (("    capabilities = ", "    capability = "), "TapeDriver declares no capabilities: capa"),
+    "capabilities of its own": (("Capabilities(nested", "dict(nested"), "TapeDriver declares no capabilities: cap"),
 }
 
 Install = Callable[..., str]
@@ -302,6 +311,19 @@ def test_an_unknown_scheme_is_an_error_that_lists_the_known(install: Install) ->
     assert list(caught.value.known) == sorted(caught.value.known)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [("taep", "did you mean 'tape'?"), ("zebra", "its entry point in layerstore.drivers is new")],
+)
+def test_an_unknown_scheme_is_an_error_with_what_to_do(install: Install, scheme: str, said: str) -> None:
+    """Who has misspelt a scheme is told a near one, and who lacks a driver where drivers come from."""
+    install("tape-store")
+    with pytest.raises(UnknownDriverError) as caught:
+        open_driver(f"{scheme}:reel")
+    assert str(caught.value).startswith(f"no driver for scheme {scheme!r}; installed: ")
+    assert str(caught.value).endswith(said)
+
+
 @pytest.mark.parametrize("version", [CONTRACT_VERSION, "1.0", "1.3", "1.10"])
 def test_a_driver_of_the_same_major_version_is_opened(install: Install, version: str) -> None:
     """Clause C1; a newer minor version too."""
@@ -332,6 +354,22 @@ def test_a_driver_of_another_contract_is_refused_before_it_is_opened(install: In
     error = pickle.loads(pickle.dumps(caught.value))
     assert (error.scheme, error.distribution, error.version, error.supported) == ("tape", "tape-store", version, "1.0")
     assert sys.modules[module].TapeDriver.opened == []
+
+
+@pytest.mark.parametrize(
+    ("version", "step"),
+    [
+        ("2.0", "upgrade layerstore, or install an older tape-store"),
+        ("0.9", "upgrade tape-store, or install an older layerstore"),
+        ("1", 'its class has to spell out contract_version = "1.0"'),
+    ],
+)
+def test_a_driver_of_another_contract_is_refused_with_what_to_do(install: Install, version: str, step: str) -> None:
+    """Whoever is told that two versions do not fit is told which of them to change."""
+    install("tape-store", source=PLUGIN.replace('"1.0"', repr(version)))
+    with pytest.raises(ContractVersionError) as caught:
+        open_driver("tape:")
+    assert str(caught.value).endswith(f"; this layerstore speaks 1.0: {step}")
 
 
 def test_a_driver_of_another_contract_is_not_blamed_for_its_methods(install: Install) -> None:
