@@ -45,9 +45,10 @@ def test_the_command_says_where_and_what_next(tmp_path: Path, monkeypatch: pytes
     assert len(written) == len(distribution.FILES)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "Crate", "2crate", "crate_2", "crate-", "-crate", "cr--ate", "crate+x", "a b", "../x"]
-)
+WRONG = ["", "Crate", "2crate", "crate_2", "crate-", "-crate", "cr--ate", "crate+x", "a b", "../x", "crate\n"]
+
+
+@pytest.mark.parametrize("name", WRONG)
 def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None:
     """It has to be a URL's scheme, and the end of a distribution's name; nothing is written."""
     result = asked("--dir", str(tmp_path / "new"), "--", name)

@@ -78,7 +78,7 @@ class Reader:
 
 def numberless(line: str) -> str:
     """Return a line with every count alike, but for none."""
-    return re.sub(r"\b(?!0\b)\d+\b(?! *\])", "#", line.rstrip())
+    return re.sub(r"\b[1-9]\d*\b", "#", line.rstrip())
 
 
 def source(text: str, node: ast.stmt) -> str:
