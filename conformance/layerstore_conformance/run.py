@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -60,7 +61,8 @@ def run(
     context = Context(harness, seed=seed, profile=profile, wrap=wrap)
     reason = unmet(scenario, harness.declared(context.capabilities))
     if reason:
-        context.clean()
+        with suppress(Exception):  # it has stored nothing; what is wrong with the driver is told by those that are run
+            context.clean()
         return Result(scenario, "skipped", time.perf_counter() - began, reason)
     try:
         try:

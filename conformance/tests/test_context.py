@@ -9,6 +9,8 @@ from layerstore.driver import Driver
 from layerstore.passing import PassingDriver
 from layerstore_conformance.context import Context
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.run import run
+from layerstore_conformance.scenario import scenarios
 from layerstore_conformance.subject import examine
 
 
@@ -57,3 +59,18 @@ def test_an_examination_that_is_interrupted_leaves_nothing(harness: Harness, req
     with pytest.raises(KeyboardInterrupt):
         examine(harness)
     assert left(request) == []
+
+
+class Broken(PassingDriver):
+    """A driver that cannot delete, for a mistake."""
+
+    def delete(self, key: str) -> None:
+        """Fail as no driver may."""
+        raise KeyError(key)
+
+
+def test_a_scenario_that_does_not_apply_is_skipped_whatever_the_driver() -> None:
+    """A mistake that cleaning up meets is told by the scenarios that are run, and does not make the run incomplete."""
+    harness = Harness(factory=lambda: Broken(open_driver("memory:")))
+    (one,) = (each for each in scenarios() if each.id == "putting.a-put-outlives-the-process")
+    assert run(one, harness).outcome == "skipped"
