@@ -7,6 +7,7 @@ the hook (:mod:`layerstore.hookspecs`). Claims are metadata; reading them import
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -195,6 +196,7 @@ def _loaded(claim: _Claim) -> type[Driver]:
     if missing := sorted(driver.__abstractmethods__):
         later = "what is not written yet may raise NotImplementedError"
         raise claim.refused(f"{driver.__name__} has no {', '.join(missing)}; {later}")
+    _check_signatures(claim, driver)
     return driver
 
 
@@ -226,6 +228,23 @@ def _check_contract(claim: _Claim, driver: type[Driver]) -> None:
     parsed = _VERSION.fullmatch(version)
     if not parsed or parsed[1] != CONTRACT_VERSION.partition(".")[0]:
         raise ContractVersionError(claim.entry.name, claim.distribution, version, CONTRACT_VERSION)
+
+
+def _check_signatures(claim: _Claim, driver: type[Driver]) -> None:
+    """Refuse a driver with a method that cannot be called as the contract's can: else every single call would fail."""
+    for name in sorted(Driver.__abstractmethods__):
+        ours = inspect.signature(getattr(Driver, name))
+        positional = [each for each in ours.parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+        named = [each.name for each in ours.parameters.values() if each.kind is each.KEYWORD_ONLY]
+        try:
+            inspect.signature(getattr(driver, name)).bind(*positional, **dict.fromkeys(named))
+        except TypeError as error:
+            form = f"{name}{ours.replace(parameters=_plain(ours), return_annotation=ours.empty)}"
+            raise claim.refused(f"{driver.__name__}.{name} cannot be called as {form}: {error}") from None
+
+
+def _plain(signature: inspect.Signature) -> list[inspect.Parameter]:
+    return [each.replace(annotation=each.empty) for each in signature.parameters.values()]
 
 
 def _check_opened(claim: _Claim, driver: type[Driver], opened: object) -> None:

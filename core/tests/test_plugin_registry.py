@@ -48,7 +48,8 @@ class TapeDriver(Driver):
             raise cls.failure
         return cls()
 
-    open_reader = open_writer = put = stat = list = move = delete = lambda self, *args, **options: None
+    open_reader = open_writer = put = stat = list = delete = lambda self, *args: None
+    move = lambda self, source, target, *, version=None: None
 
 @hookimpl
 def layerstore_driver():
@@ -74,6 +75,18 @@ BROKEN = {
     "methods missing": (
         ("put = stat = ", ""),
         "TapeDriver has no put, stat; what is not written yet may raise ",
+    ),
+    "a parameter too few": (
+        ("@hookimpl", "TapeDriver.put = lambda self: None\n@hookimpl"),
+        "TapeDriver.put cannot be called as put(self, key, data): too many positional arguments",
+    ),
+    "a parameter too many": (
+        ("def open(cls, url,", "def open(cls, url, speed,"),
+        "TapeDriver.open cannot be called as open(url, **options): missing a required argument: 'speed'",
+    ),
+    "no version to move": (
+        ("target, *, version=None", "target"),
+        "TapeDriver.move cannot be called as move(self, source, target, *, version=None): got an unexpected keyword",
     ),
     "open returns nothing": (
         ("return cls()", "cls()"),

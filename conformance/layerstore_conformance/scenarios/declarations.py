@@ -25,7 +25,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver
 from layerstore.registry import GROUP as ENTRY_POINTS
 from layerstore.registry import Registry
-from layerstore_conformance.elsewhere import Elsewhere
+from layerstore_conformance.elsewhere import Elsewhere, write
 from layerstore_conformance.refusal import refused
 from layerstore_conformance.scenario import scenario
 
@@ -241,6 +241,22 @@ def another_process_sees_and_changes_the_same_store(ctx: Context) -> None:
         assert there.run(_listed, "dir") == ["dir/there"]
         there.run(CheckedDriver.move, "dir/there", "moved")
     assert ctx.stored() == ["moved"]
+
+
+@scenario("C4", "P2", "W6", kills=("every-process-has-its-own",), rows=(5, 161), needs=("durable", "url"))
+def what_is_durable_outlives_its_process(ctx: Context) -> None:
+    """Who declares ``durable`` still has, when the process that stored it was killed, what was put and flushed there.
+
+    Not that it outlives a loss of power, which no program can see; but memory that calls itself durable is found out.
+    """
+    ctx.driver.close()  # without ``shared`` one process at a time may have the store open
+    put, written = ctx.payload("put").read(700), ctx.payload("written").read(700)
+    with Elsewhere(ctx) as there:
+        there.run(CheckedDriver.put, "put", put)
+        there.hold(write, "written", [(0, written)], flush=True)
+        there.kill()
+    ctx.expect("put", put)
+    ctx.expect("written", written)
 
 
 def _listed(driver: CheckedDriver, prefix: str) -> list[str]:
