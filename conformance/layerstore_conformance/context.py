@@ -14,6 +14,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
 from layerstore_conformance.payloads import Payload, expect_same
 from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.theorem import keys_below
 from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Context:
 
     def stored(self, prefix: str = "") -> list[str]:
         """Return every key below a prefix, through a fresh handle, and by the side door if there is one."""
-        found = list(_walk(self.open(), prefix))
+        found = list(keys_below(self.open(), prefix))
         if self.harness.side_door is not None and self._wrap is None:
             whole = f"{self.prefix}/{prefix}".rstrip("/")
             beside = [key.removeprefix(f"{self.prefix}/") for key in self.harness.side_door.keys(whole)]
@@ -154,7 +155,7 @@ class Context:
         with self._as_far_as_written():
             driver.delete(self.prefix)
         with self._as_far_as_written():
-            left = _walk(driver, self.prefix)
+            left = list(keys_below(driver, self.prefix))
         for each in [*self._opened, driver]:
             each.close()
         return left
@@ -185,10 +186,3 @@ def though_interrupted(act: Callable[[], T]) -> T:
     except KeyboardInterrupt:
         act()
         raise
-
-
-def _walk(driver: CheckedDriver, prefix: str) -> list[str]:
-    found: list[str] = []
-    for child in driver.list(prefix):
-        found += _walk(driver, child.rstrip("/")) if child.endswith("/") else [child]
-    return found

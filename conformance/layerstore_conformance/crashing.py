@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -29,6 +27,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from layerstore import LayerService, LayerStoreError, StoreURL, layout
 from layerstore.checked import CheckedDriver
 from layerstore.registry import Registry, installed_claims
+from layerstore_conformance.child import Child
 from layerstore_conformance.defect import defects, planted_now
 from layerstore_conformance.killing import CutPoint, Killer, mortal
 from layerstore_conformance.lifecycles import CHUNK, Life, Tell
@@ -37,8 +36,6 @@ from layerstore_conformance.promise import Promise
 from layerstore_conformance.unwritten import UnwrittenError, unwritten
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from layerstore.driver import Driver
     from layerstore.observed import Call
     from layerstore_conformance.context import Context
@@ -139,18 +136,12 @@ _OTHERS = ("call", "dying", "raised")
 """What a child tells beside the steps of its life."""
 
 
-class Zygote:
-    """The process that bears children to be killed; it ends with its ``with`` block, whatever that ends with."""
+class Zygote(Child):
+    """The process that bears children to be killed."""
 
     def __init__(self, url: str, prefix: str = "", planted: Sequence[str] = ()) -> None:
         """Start it: its children work below a prefix of the store, if any, with defects planted by name."""
-        self._pipe, theirs = Pipe()
-        command = [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({theirs.fileno()})"]
-        path = os.pathsep.join(filter(None, sys.path))
-        self._process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
-        )
-        theirs.close()
+        super().__init__("-c", f"import sys; from {__name__} import serve; serve(int(sys.argv[1]))")
         self._pipe.send((url, prefix, tuple(planted)))
 
     @classmethod
@@ -173,15 +164,6 @@ class Zygote:
             except (EOFError, ConnectionResetError):
                 raise AssertionError(f"the zygote died, with {self._process.wait()}") from None
             yield death
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pipe.close()
-        self._process.wait()
 
 
 class _Mother:

@@ -5,24 +5,20 @@ Started with ``-m`` and not forked: a driver that keeps something in the process
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
+from layerstore_conformance.child import Child
 from layerstore_conformance.defect import defects, planted_now
 from layerstore_conformance.prefixed import PrefixedDriver
 from layerstore_conformance.unwritten import sendable
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from layerstore.driver import Driver
     from layerstore_conformance.context import Context
 
@@ -30,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Elsewhere:
+class Elsewhere(Child):
     """Another process with a driver on a scenario's store; the scenario needs ``shared`` and ``url``.
 
     ::
@@ -42,13 +38,7 @@ class Elsewhere:
 
     def __init__(self, ctx: Context) -> None:
         """Start the process, and open the store there, with whatever defects are planted here."""
-        self._pipe, theirs = Pipe()
-        command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
-        path = os.pathsep.join(filter(None, sys.path))
-        self._process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
-        )
-        theirs.close()
+        super().__init__("-m", __name__)
         self._pipe.send((ctx.harness.url, ctx.prefix, planted_now()))
 
     def run(self, work: Callable[Concatenate[CheckedDriver, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -67,15 +57,6 @@ class Elsewhere:
     def kill(self) -> None:
         """Kill the process on the spot, by SIGKILL: nothing is flushed, closed or collected."""
         self._process.kill()
-        self._process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pipe.close()
         self._process.wait()
 
     def _answer(self) -> object:

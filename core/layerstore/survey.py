@@ -9,7 +9,7 @@ from typing import Literal
 from layerstore import layout, marks, walk
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
-from layerstore.errors import InvalidUploadIDError, LayerStoreError
+from layerstore.errors import InvalidNameError, InvalidUploadIDError, LayerStoreError
 
 Kind = Literal["ok", "damaged", "unreadable", "missing", "damaged-link", "unlinked", "foreign", "leftover"]
 """``ok``: a blob is what its name says. ``damaged``: it is not. ``unreadable``: it, or a part of the store, cannot be
@@ -91,11 +91,11 @@ class _Surveyor:
         for child in self.driver.list(area):
             uuid = child.removeprefix(f"{area}/")
             try:
-                layout.check_uuid(uuid.removesuffix("/") if uuid.endswith("/") else "")
-            except InvalidUploadIDError:
+                keys = layout.UploadKeys(walk.repository(area), uuid.removesuffix("/") if uuid.endswith("/") else "")
+            except (InvalidNameError, InvalidUploadIDError):
                 self._odd("foreign", child)
                 continue
-            if self.driver.find(f"{child}startedat") is None:
+            if self.driver.find(keys.started_at) is None:
                 self._odd("leftover", child, "of an upload that has ended")
         self.found.claimed.update(marks.claimed(self.driver, area))
 

@@ -9,7 +9,6 @@ import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -41,12 +40,6 @@ LARGE = Payload("large").read(600_000)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
 def trap() -> Trap:
     """Lie in wait after a call."""
     return Trap("after")
@@ -56,12 +49,6 @@ def trap() -> Trap:
 def store(url: str, trap: Trap) -> LayerService:
     """Open the store with the trap in it."""
     return LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 def moved(store: LayerService, trap: Trap, content: bytes = DATA) -> LayerUpload:

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -42,18 +41,6 @@ def later() -> datetime:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
-def trap() -> Trap:
-    """Lie in wait before a call."""
-    return Trap()
-
-
-@pytest.fixture
 def store(url: str, trap: Trap) -> LayerService:
     """Open the store with the trap in it: a layer in use, and a blob that nothing links any more."""
     service = LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
@@ -61,18 +48,6 @@ def store(url: str, trap: Trap) -> LayerService:
         store_layer(service, "a", data)
     service.unlink("a", digest(IDLE))
     return service
-
-
-@pytest.fixture
-def other(url: str) -> LayerService:
-    """Open it for somebody else."""
-    return layerstore.open(url)
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 def digests(report: CollectReport) -> list[list[str]]:

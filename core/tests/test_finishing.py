@@ -6,7 +6,6 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,18 +103,6 @@ class Watch:
 def refuse() -> None:
     """Fail as a backend fails that is away for a moment."""
     raise BackendUnavailableError("key", "injected")
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 @pytest.fixture

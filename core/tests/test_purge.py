@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -41,33 +40,9 @@ def later(age: timedelta = WEEK) -> datetime:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
-def trap() -> Trap:
-    """Lie in wait before a call."""
-    return Trap()
-
-
-@pytest.fixture
 def store(url: str, trap: Trap) -> LayerService:
     """Open the store with the trap in it."""
     return LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
-
-
-@pytest.fixture
-def other(url: str) -> LayerService:
-    """Open it for somebody else."""
-    return layerstore.open(url)
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 def begin(store: LayerService, name: str = "a", data: bytes = DATA) -> str:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -40,36 +39,12 @@ UUID = f"{'0' * 8}-0000-0000-0000-{'0' * 12}"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
-def trap() -> Trap:
-    """Lie in wait before a call."""
-    return Trap()
-
-
-@pytest.fixture
 def store(url: str, trap: Trap) -> LayerService:
     """Open the store with the trap in it, with five layers of repository a."""
     service = LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
     for data in DATA:
         store_layer(service, "a", data)
     return service
-
-
-@pytest.fixture
-def other(url: str) -> LayerService:
-    """Open it for somebody else."""
-    return layerstore.open(url)
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 def digests(*data: bytes) -> list[str]:
