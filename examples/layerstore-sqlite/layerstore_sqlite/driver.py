@@ -13,7 +13,7 @@ from layerstore.url import StoreURL
 from layerstore_sqlite.handles import SqliteReader, SqliteWriter, save, ticket
 from layerstore_sqlite.store import Store
 
-PAGE = 256
+PAGE = 64
 """Keys that a listing asks for at a time."""
 
 

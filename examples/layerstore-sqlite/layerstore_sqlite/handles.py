@@ -10,7 +10,7 @@ from layerstore_sqlite.store import Store
 CHUNK = 256 << 10
 """Bytes in one row: what is copied when one byte is changed, and read when one is read."""
 
-GATHERED = 4 << 20
+GATHERED = 1 << 20
 """Bytes written one after the other that are gathered in memory before they become rows."""
 
 
@@ -116,5 +116,5 @@ def _install(db: sqlite3.Connection, draft: int, content: int) -> None:
     sql = """UPDATE pieces SET content = ? WHERE content = ?
              AND number IN (SELECT number FROM pieces WHERE content = ?)"""
     db.execute(sql, (replaced, content, draft))
-    db.execute("INSERT INTO garbage VALUES (?)", (replaced,))
+    db.execute("INSERT INTO garbage SELECT content FROM pieces WHERE content = ? LIMIT 1", (replaced,))
     db.execute("UPDATE pieces SET content = ? WHERE content = ?", (content, draft))

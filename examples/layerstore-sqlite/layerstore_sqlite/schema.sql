@@ -25,10 +25,18 @@ CREATE TABLE pieces (
 ) WITHOUT ROWID;
 CREATE TABLE chunks (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
--- Contents that nothing holds any more; their pieces are deleted a few at a time.
+-- Contents that nothing holds any more, as long as they have pieces; these are deleted a few at a time.
 CREATE TABLE garbage (content INTEGER PRIMARY KEY);
-CREATE VIEW swept AS SELECT content, number FROM garbage JOIN pieces USING (content);
+CREATE VIEW swept AS SELECT pieces.content, number FROM garbage CROSS JOIN pieces USING (content);
 
-CREATE TRIGGER object_dropped AFTER DELETE ON objects BEGIN INSERT INTO garbage VALUES (old.content); END;
-CREATE TRIGGER writer_dropped AFTER DELETE ON writers BEGIN INSERT INTO garbage VALUES (old.draft); END;
-CREATE TRIGGER piece_dropped AFTER DELETE ON pieces BEGIN DELETE FROM chunks WHERE id = old.chunk; END;
+CREATE TRIGGER object_dropped AFTER DELETE ON objects BEGIN
+    INSERT INTO garbage SELECT content FROM pieces WHERE content = old.content LIMIT 1;
+END;
+CREATE TRIGGER writer_dropped AFTER DELETE ON writers BEGIN
+    INSERT INTO garbage SELECT content FROM pieces WHERE content = old.draft LIMIT 1;
+END;
+CREATE TRIGGER piece_dropped AFTER DELETE ON pieces BEGIN
+    DELETE FROM chunks WHERE id = old.chunk;
+    DELETE FROM garbage WHERE content = old.content
+        AND NOT EXISTS (SELECT 1 FROM pieces WHERE content = old.content);
+END;

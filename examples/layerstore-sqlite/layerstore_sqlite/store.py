@@ -16,7 +16,7 @@ from layerstore.errors import AccessDeniedError, BackendUnavailableError, NoSpac
 TIMEOUT = 30.0
 """Seconds to wait for others who write to the file; after them, ``BackendUnavailableError``."""
 
-SWEPT = 64
+SWEPT = 256
 """Chunks of garbage that one transaction deletes at most, so that nobody waits long for it."""
 
 _ERRORS = {
@@ -51,13 +51,13 @@ class Store:
         """
         with _turn, _named(key):
             if create and not self.path.exists():
+                self.disconnect()  # from a file that was deleted
                 _make(self.path)
             db = self._connected()
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
                 db.execute("DELETE FROM pieces WHERE (content, number) IN (SELECT * FROM swept LIMIT ?)", (SWEPT,))
-                db.execute("DELETE FROM garbage WHERE content NOT IN (SELECT content FROM swept)")
                 db.execute("COMMIT")
             except BaseException:
                 db.rollback()
