@@ -23,6 +23,7 @@ _ERRORS = {
     "BUSY": (BackendUnavailableError, "others wrote to the file until the timeout"),
     "CANTOPEN": (BackendUnavailableError, "the file is missing or cannot be opened"),
     "CORRUPT": (BackendUnavailableError, "the file is damaged"),
+    "ERROR": (BackendUnavailableError, "the file holds no store"),
     "FULL": (NoSpaceError, "no room for the file to grow"),
     "NOTADB": (BackendUnavailableError, "the file is no SQLite database"),
     "READONLY": (AccessDeniedError, "the file cannot be written to"),

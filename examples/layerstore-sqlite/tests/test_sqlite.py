@@ -1,0 +1,194 @@
+"""What is the SQLite driver's own: the file, what it costs, and what of it is left."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import layerstore_sqlite.store
+from layerstore import open_driver
+from layerstore.checked import CheckedDriver
+from layerstore.errors import BackendUnavailableError, InvalidURLError, NoSpaceError
+from layerstore_sqlite.driver import PAGE, SqliteDriver
+from layerstore_sqlite.handles import CHUNK, GATHERED
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a file that is not there yet, by what a URL has to escape."""
+    return tmp_path / "a ?#store.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[CheckedDriver]:
+    """Open the store of that file."""
+    with closing(CheckedDriver(SqliteDriver(path), "sqlite")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def ask(path: Path) -> Callable[[str], list[Any]]:
+    """Look into the file by SQL, past the driver."""
+
+    def answer(sql: str) -> list[Any]:
+        with closing(sqlite3.connect(path)) as side, side:
+            return side.execute(sql).fetchall()
+
+    return answer
+
+
+@pytest.mark.parametrize("url", ["sqlite:", "sqlite:///", "sqlite:folder/", "sqlite://host/store.db"])
+def test_a_url_that_names_no_file_is_refused(url: str) -> None:
+    """A store is one file on this machine (O2)."""
+    with pytest.raises(InvalidURLError, match="expected sqlite:///absolute/path.db or sqlite:relative.db"):
+        open_driver(url)
+
+
+def test_a_relative_path_is_of_the_directory_it_was_opened_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``sqlite:name.db`` means the same file wherever the process goes later (O1)."""
+    monkeypatch.chdir(tmp_path)
+    with closing(open_driver("sqlite:name.db")) as driver:
+        monkeypatch.chdir("/")
+        driver.put("a", b"bytes")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["name.db"]
+
+
+def test_a_missing_directory_is_not_made(tmp_path: Path) -> None:
+    """A store is made in a directory that is there; else its backend is missing (E2)."""
+    with closing(open_driver(f"sqlite://{tmp_path}/none/store.db")) as driver, pytest.raises(BackendUnavailableError):
+        driver.put("a", b"bytes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_whose_file_was_deleted_is_missing(store: CheckedDriver, path: Path) -> None:
+    """Who deletes the file is not answered from it any more, and finds the next put in a new one (E2, S2)."""
+    store.put("a", b"bytes")
+    before = store.stat("a").version
+    path.unlink()
+    with pytest.raises(BackendUnavailableError):
+        list(store.list(""))
+    store.put("a", b"bytes")
+    assert path.exists()
+    assert store.stat("a").version != before
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
+def test_a_file_that_is_no_store_is_left_alone(store: CheckedDriver, path: Path, content: bytes) -> None:
+    """A file that holds something else is no backend, and is not made one (E2)."""
+    path.write_bytes(content)
+    for act in (store.stat, store.open_writer, store.delete):
+        with pytest.raises(BackendUnavailableError, match="the file (holds no store|is no SQLite database)"):
+            act("a")
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_file_is_told_in_words(store: CheckedDriver, path: Path) -> None:
+    """What SQLite finds wrong becomes a sentence of ours (E1)."""
+    store.put("a", bytes(CHUNK))
+    store.inner.close()
+    path.write_bytes(path.read_bytes()[:4096] + bytes(CHUNK))
+    with pytest.raises(BackendUnavailableError, match=r"'a' \(the file is damaged\)"):
+        store.stat("a")
+
+
+def test_a_full_disk_keeps_what_was_there(store: CheckedDriver) -> None:
+    """A file that cannot grow is NoSpaceError; the writer's bytes are kept, and flushed when there is room (E1, W8)."""
+    writer = store.open_writer("a")
+    writer.write(bytes(GATHERED))
+    limit = "PRAGMA max_page_count = {}"
+    store.inner._store._connection.execute(limit.format(1))
+    with pytest.raises(NoSpaceError, match="no room for the file to grow"):
+        writer.flush()
+    store.inner._store._connection.execute(limit.format(1 << 30))
+    writer.close()
+    assert store.stat("a").size == GATHERED
+
+
+def test_who_waits_too_long_is_told(store: CheckedDriver, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program that keeps the file locked is waited for until the timeout, and reads go on meanwhile (E1)."""
+    store.put("a", b"old")
+    store.inner.close()
+    monkeypatch.setattr(layerstore_sqlite.store, "TIMEOUT", 0)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BackendUnavailableError, match="others wrote to the file until the timeout"):
+            store.put("a", b"new")
+        assert store.open_reader("a").read() == b"old"
+
+
+def test_a_flush_costs_the_chunks_that_were_touched(store: CheckedDriver, ask: Callable[[str], list[Any]]) -> None:
+    """A byte changed in a large object replaces one row; all others stay where they are, uncopied (W5, W6)."""
+    with store.open_writer("a") as writer:
+        writer.write(bytes(8 * CHUNK))
+    before = ask("SELECT number, chunk FROM pieces ORDER BY number")
+    with store.open_writer("a") as writer:
+        writer.seek(3 * CHUNK + 1)
+        writer.write(b"x")
+    after = ask("SELECT number, chunk FROM pieces ORDER BY number")
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True] * 3 + [False] + [True] * 4
+
+
+def test_a_gap_takes_no_room(store: CheckedDriver, ask: Callable[[str], list[Any]]) -> None:
+    """Zeros that nobody wrote are not stored (W4)."""
+    with store.open_writer("a") as writer:
+        writer.seek(1 << 40)
+        writer.write(b"x")
+    assert ask("SELECT count(*) FROM chunks") == [(1,)]
+    assert store.open_reader("a", (1 << 40) - 3).read() == b"\0\0\0x"
+
+
+def test_what_a_killed_writer_saved_goes_with_the_next(store: CheckedDriver, ask: Callable[[str], list[Any]]) -> None:
+    """Rows of a writer that is gone are deleted when somebody takes its key over, and when it is deleted (W7)."""
+    for take_over in (store.open_writer, store.delete):
+        writer = store.open_writer("a")
+        writer.write(bytes(2 * GATHERED))
+        assert ask("SELECT count(*) FROM chunks") == [(2 * GATHERED // CHUNK,)]
+        take_over("a")
+        assert ask("SELECT count(*) FROM chunks") == [(0,)]
+
+
+def test_a_large_object_is_deleted_some_at_a_time(
+    store: CheckedDriver, ask: Callable[[str], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is to delete, no transaction deletes all of it, and all is gone in the end (D1)."""
+    monkeypatch.setattr(layerstore_sqlite.store, "SWEPT", 2)
+    store.put("a/b", bytes(9 * CHUNK))
+    store.put("a", b"")
+    store.delete("a")
+    assert ask("SELECT count(*) FROM chunks UNION ALL SELECT count(*) FROM garbage") == [(0,), (0,)]
+
+
+def test_a_listing_leaps_over_what_lies_below_a_child(store: CheckedDriver, ask: Callable[[str], list[Any]]) -> None:
+    """A prefix is listed at one price, however many keys lie below it (L4)."""
+    store.put("z", b"")
+    ask(
+        "WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 100000)"
+        " INSERT INTO objects SELECT 'a/' || n, 1, 1, 0, 0 FROM many"
+    )
+    steps = []
+    store.inner._store._connection.set_progress_handler(lambda: steps.append(1), 1)
+    assert list(store.list("")) == ["a/", "z"]
+    assert len(steps) < 20 * PAGE
+
+
+def test_a_forked_child_has_locks_of_its_own(store: CheckedDriver) -> None:
+    """What a child puts is there though its parent, which had the file open when it forked, has closed it (C3, P2)."""
+    store.put("a", b"")
+    (told, tell), (go, let_go) = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            store.put("b", b"")
+            os.write(tell, b".")
+            os.read(go, 1)
+            store.put("c", b"")
+        os._exit(0)
+    os.read(told, 1)
+    store.inner.close()
+    os.write(let_go, b".")
+    os.waitpid(child, 0)
+    assert list(store.list("")) == ["a", "b", "c"]
