@@ -88,12 +88,10 @@ class SqliteDriver(Driver):
             _drop(db, source)
 
     def delete(self, key: str) -> None:
-        """Drop the key and all from ``key/`` to before ``key0``, the next in order; then their bytes (D1 to D4, F2)."""
-        below = f"{key}/"
+        """Drop the key and all below ``key/``, and fence their writers; then free the space (D1 to D4, F2)."""
         with self._store.writing(key) as db:
             _drop(db, key)
-            db.execute("DELETE FROM objects WHERE key >= ? AND key < ?", (below, _after(below)))
-            db.execute("DELETE FROM writers WHERE key >= ? AND key < ?", (below, _after(below)))
+            _drop(db, f"{key}/")
         while self._store.select(key, "SELECT 1 FROM garbage LIMIT 1"):
             with self._store.writing(key):
                 pass  # every transaction deletes some of it
@@ -108,12 +106,12 @@ class SqliteDriver(Driver):
         raise PathNotFoundError(key)
 
 
-def _drop(db: sqlite3.Connection, key: str) -> None:
-    """Drop an object and fence its writer."""
-    db.execute("DELETE FROM objects WHERE key = ?", (key,))
-    db.execute("DELETE FROM writers WHERE key = ?", (key,))
+def _drop(db: sqlite3.Connection, child: str) -> None:
+    """Drop an object, or all below a prefix, and fence the writers there."""
+    for table in ("objects", "writers"):
+        db.execute(f"DELETE FROM {table} WHERE key >= ? AND key < ?", (child, _after(child)))  # noqa: S608  (our names)
 
 
 def _after(child: str) -> str:
     """Return what comes next in order: after the child and, if it is a prefix, after all below it."""
-    return f"{child[:-1]}0" if child.endswith("/") else f"{child}\0"
+    return f"{child[:-1]}0" if child.endswith("/") else f"{child}\0"  # 0 follows the slash

@@ -39,7 +39,7 @@ class Store:
         with _turn:
             _stores.add(self)
 
-    def select(self, key: str, sql: str, *values: object) -> list[Any]:
+    def select(self, key: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return rows of one state of the store; ``key`` is for errors (E1)."""
         with _turn, _named(key):
             return self._connected().execute(sql, values).fetchall()
@@ -54,15 +54,10 @@ class Store:
             if create and not self.path.exists():
                 self.disconnect()  # from a file that was deleted
                 _make(self.path)
-            db = self._connected()
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            with self._connected() as db:  # commits, or rolls back after an error
+                db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("DELETE FROM pieces WHERE (content, number) IN (SELECT * FROM swept LIMIT ?)", (SWEPT,))
-                db.execute("COMMIT")
-            except BaseException:
-                db.rollback()
-                raise
 
     def disconnect(self) -> None:
         """Close the connection; whoever needs one next opens another."""

@@ -41,10 +41,17 @@ def ask(path: Path) -> Callable[[str], list[Any]]:
     return answer
 
 
+def connection(store: CheckedDriver) -> sqlite3.Connection:
+    """Reach for the driver's own connection: limits and counters are each connection's."""
+    assert isinstance(store.inner, SqliteDriver)
+    assert store.inner._store._connection
+    return store.inner._store._connection
+
+
 @pytest.mark.parametrize("url", ["sqlite:", "sqlite:///", "sqlite:folder/", "sqlite://host/store.db"])
 def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     """A store is one file on this machine (O2)."""
-    with pytest.raises(InvalidURLError, match="expected sqlite:///absolute/path.db or sqlite:relative.db"):
+    with pytest.raises(InvalidURLError, match=r"expected sqlite:///absolute/path.db or sqlite:relative.db"):
         open_driver(url)
 
 
@@ -81,7 +88,7 @@ def test_a_file_that_is_no_store_is_left_alone(store: CheckedDriver, path: Path,
     """A file that holds something else is no backend, and is not made one (E2)."""
     path.write_bytes(content)
     for act in (store.stat, store.open_writer, store.delete):
-        with pytest.raises(BackendUnavailableError, match="the file (holds no store|is no SQLite database)"):
+        with pytest.raises(BackendUnavailableError, match=r"the file (holds no store|is no SQLite database)"):
             act("a")
     assert path.read_bytes() == content
 
@@ -100,10 +107,10 @@ def test_a_full_disk_keeps_what_was_there(store: CheckedDriver) -> None:
     writer = store.open_writer("a")
     writer.write(bytes(GATHERED))
     limit = "PRAGMA max_page_count = {}"
-    store.inner._store._connection.execute(limit.format(1))
+    connection(store).execute(limit.format(1))
     with pytest.raises(NoSpaceError, match="no room for the file to grow"):
         writer.flush()
-    store.inner._store._connection.execute(limit.format(1 << 30))
+    connection(store).execute(limit.format(1 << 30))
     writer.close()
     assert store.stat("a").size == GATHERED
 
@@ -170,7 +177,7 @@ def test_a_listing_leaps_over_what_lies_below_a_child(store: CheckedDriver, ask:
         " INSERT INTO objects SELECT 'a/' || n, 1, 1, 0, 0 FROM many"
     )
     steps = []
-    store.inner._store._connection.set_progress_handler(lambda: steps.append(1), 1)
+    connection(store).set_progress_handler(lambda: steps.append(1), 1)
     assert list(store.list("")) == ["a/", "z"]
     assert len(steps) < 20 * PAGE
 
