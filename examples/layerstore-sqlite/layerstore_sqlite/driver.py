@@ -54,10 +54,9 @@ class SqliteDriver(Driver):
         """Store a content whole, in place of the one that was there (P1 to P3, F2)."""
         with self._store.writing(key, create=True) as db:
             _drop(db, key)
-            content = version = ticket(db)
-            save(db, content, 0, 0, data)
-            row = (key, version, content, len(data), time.time_ns())
-            db.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", row)
+            new = ticket(db)
+            save(db, new, 0, 0, data)
+            db.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", (key, new, new, len(data), time.time_ns()))
 
     def stat(self, key: str) -> Stat:
         """Tell what is published (S1 to S3)."""

@@ -21,7 +21,7 @@ SWEPT = 256
 
 _ERRORS = {
     "BUSY": (BackendUnavailableError, "others wrote to the file until the timeout"),
-    "CANTOPEN": (BackendUnavailableError, "the file is missing or cannot be opened"),
+    "CANTOPEN": (BackendUnavailableError, "the file cannot be opened"),
     "CORRUPT": (BackendUnavailableError, "the file is damaged"),
     "ERROR": (BackendUnavailableError, "the file holds no store"),
     "FULL": (NoSpaceError, "no room for the file to grow"),
@@ -42,7 +42,7 @@ class Store:
     def select(self, key: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return rows of one state of the store; ``key`` is for errors (E1)."""
         with _turn, _named(key):
-            return self._connected().execute(sql, values).fetchall()
+            return self._connected(key).execute(sql, values).fetchall()
 
     @contextmanager
     def writing(self, key: str, *, create: bool = False) -> Iterator[sqlite3.Connection]:
@@ -54,7 +54,7 @@ class Store:
             if create and not self.path.exists():
                 self.disconnect()  # from a file that was deleted
                 _make(self.path)
-            with self._connected() as db:  # commits, or rolls back after an error
+            with self._connected(key) as db:  # commits, or rolls back after an error
                 db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("DELETE FROM pieces WHERE (content, number) IN (SELECT * FROM swept LIMIT ?)", (SWEPT,))
@@ -70,10 +70,12 @@ class Store:
         with _turn:
             self.disconnect()
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self, key: str) -> sqlite3.Connection:
+        os.stat(self.path)  # else, when the file was deleted, we would go on in one without a name (E2)
+        if not os.access(self.path, os.R_OK | os.W_OK):
+            raise AccessDeniedError(key, "the file may not be read and written")
         if not self._connection:
             self._connection = _connect(self.path, "rw")
-        os.stat(self.path)  # else, when the file was deleted, we would go on in one without a name (E2)
         return self._connection
 
 

@@ -12,7 +12,7 @@ import pytest
 import layerstore_sqlite.store
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.errors import BackendUnavailableError, InvalidURLError, NoSpaceError
+from layerstore.errors import AccessDeniedError, BackendUnavailableError, InvalidURLError, NoSpaceError
 from layerstore_sqlite.driver import PAGE, SqliteDriver
 from layerstore_sqlite.handles import CHUNK, GATHERED
 
@@ -81,6 +81,15 @@ def test_a_store_whose_file_was_deleted_is_missing(store: CheckedDriver, path: P
     store.put("a", b"bytes")
     assert path.exists()
     assert store.stat("a").version != before
+
+
+def test_a_file_that_may_not_be_opened_is_refused(store: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not open the file is told so, which is not the same as its being away (E1)."""
+    store.put("a", b"bytes")
+    store.inner.close()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # no chmod would keep root out
+    with pytest.raises(AccessDeniedError, match="the file may not be read and written"):
+        store.stat("a")
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
