@@ -55,7 +55,7 @@ class SqliteDriver(Driver):
         with self._store.writing(key, create=True) as db:
             _drop(db, key)
             new = ticket(db)
-            save(db, new, 0, 0, data)
+            save(db, new, 0, 0, memoryview(data))
             db.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", (key, new, new, len(data), time.time_ns()))
 
     def stat(self, key: str) -> Stat:

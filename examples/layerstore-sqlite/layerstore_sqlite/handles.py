@@ -78,7 +78,7 @@ class SqliteWriter(Writer):
         self._run = bytearray()
 
     def _save_run(self, db: sqlite3.Connection) -> None:
-        save(db, self._draft, self._content, self._start, bytes(self._run))
+        save(db, self._draft, self._content, self._start, memoryview(bytes(self._run)))
 
     def _check_owner(self, db: sqlite3.Connection) -> None:
         if db.execute("SELECT draft FROM writers WHERE key = ?", (self.key,)).fetchone() != (self._draft,):
@@ -91,9 +91,8 @@ def ticket(db: sqlite3.Connection) -> int:
     return int(number)
 
 
-def save(db: sqlite3.Connection, draft: int, below: int, offset: int, data: bytes | memoryview) -> None:
+def save(db: sqlite3.Connection, draft: int, below: int, offset: int, data: memoryview) -> None:
     """Write into a draft, chunk by chunk; of a chunk written in part, the rest is from the draft or the one below."""
-    data = memoryview(data)
     while data:
         number, start = divmod(offset, CHUNK)
         part = data[: CHUNK - start]

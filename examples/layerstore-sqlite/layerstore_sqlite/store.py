@@ -21,7 +21,6 @@ SWEPT = 256
 
 _ERRORS = {
     "BUSY": (BackendUnavailableError, "others wrote to the file until the timeout"),
-    "CANTOPEN": (BackendUnavailableError, "the file cannot be opened"),
     "CORRUPT": (BackendUnavailableError, "the file is damaged"),
     "ERROR": (BackendUnavailableError, "the file holds no store"),
     "FULL": (NoSpaceError, "no room for the file to grow"),
@@ -53,7 +52,7 @@ class Store:
         with _turn, _named(key):
             if create and not self.path.exists():
                 self.disconnect()  # from a file that was deleted
-                _make(self.path)
+                _make(self.path, key)
             with self._connected(key) as db:  # commits, or rolls back after an error
                 db.execute("BEGIN IMMEDIATE")
                 yield db
@@ -86,8 +85,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return db
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, key: str) -> None:
     """Make a store elsewhere and link it to its name, so that nobody ever meets half of one."""
+    if os.path.exists(f"{path}-wal") and not path.exists():  # SQLite would play a former store's log into the new one
+        raise BackendUnavailableError(key, "the file was deleted, and what belongs to it, in -wal and -shm, was not")
     with tempfile.TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as room:
         with closing(_connect(Path(room, "new"), "rwc")) as db:
             db.executescript(files(__package__).joinpath("schema.sql").read_text())
