@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import pkgutil
@@ -95,12 +96,28 @@ def _found(
     def plant_by_name() -> Iterator[Wrap]:
         _planted.append(name)
         try:
-            with plant() as wrap:
+            with plant() as wrap, _collecting_on_request():
                 yield wrap
         finally:
             _planted.remove(name)
 
     _FOUND[name] = Defect(name, (inspect.getdoc(where) or "").partition("\n")[0], clauses, plant_by_name)
+
+
+@contextmanager
+def _collecting_on_request() -> Iterator[None]:
+    """Let nothing be collected by chance.
+
+    Some defects call the driver for a handle that is collected. In the middle of one of its methods no driver has to
+    stand that (clause T1): one with a lock would wait for itself.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,11 @@ def test_no_clause_is_unproved() -> None:
 def test_there_are_as_many_defects_as_promised() -> None:
     """The documentation says how many; it is never less."""
     assert len(defects()) >= 60
+
+
+def test_a_planted_defect_is_not_met_by_chance() -> None:
+    """While a defect is planted nothing is collected but on request: a driver whose lock is held would hang (T1)."""
+    assert gc.isenabled()
+    with defects()["dropped-upload-is-flushed"].plant():
+        assert not gc.isenabled()
+    assert gc.isenabled()
