@@ -178,8 +178,9 @@ def a_layer_healed_during_a_scrub_stays(ctx: Context) -> None:
         for index, trap, service in turns(ctx):
             ctx.open().put(blob(data), bytes(SMALL))
             trap.set(number(index), lambda: store(ctx.service(), "a", data))
-            damaged = [each for each in service.scrub(quarantine=quarantine) if each.kind == "damaged"]
-            assert bool(damaged) != trap.sprung, f"found: {damaged}"
+            # A reader whose version was replaced may raise (R4): that is no reason to tell of the blob, either.
+            wrong = [each for each in service.scrub(quarantine=quarantine) if each.kind in {"damaged", "unreadable"}]
+            assert bool(wrong) != trap.sprung, f"found: {wrong}"
             if trap.sprung:
                 expect_layer(ctx, "a", data)
 
