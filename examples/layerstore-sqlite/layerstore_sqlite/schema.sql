@@ -3,6 +3,8 @@
 
 PRAGMA page_size = 32768;
 PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA fullfsync = ON;
 
 -- The last number given out: to versions, contents and writers alike, and never twice.
 CREATE TABLE ticket (last INTEGER NOT NULL);

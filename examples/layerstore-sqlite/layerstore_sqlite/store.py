@@ -54,7 +54,7 @@ class Store:
                 self.disconnect()  # from a file that was deleted
                 _make(self.path, key)
             with self._connected(key) as db:  # commits, or rolls back after an error
-                db.execute("BEGIN IMMEDIATE")
+                db.executescript("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; BEGIN IMMEDIATE")
                 yield db
                 db.execute("DELETE FROM pieces WHERE (content, number) IN (SELECT * FROM swept LIMIT ?)", (SWEPT,))
 
@@ -80,9 +80,7 @@ class Store:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     url = f"{path.as_uri()}?mode={mode}"
-    db = sqlite3.connect(url, uri=True, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
-    db.executescript("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")  # every commit is synced (C4)
-    return db
+    return sqlite3.connect(url, uri=True, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
 
 
 def _make(path: Path, key: str) -> None:
