@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from layerstore_conformance.context import Context, Wrap
+from layerstore_conformance.subject import OFFERS
 from layerstore_conformance.unwritten import UnwrittenError, in_order, unwritten
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
     """Return why a scenario does not apply to a driver and harness; empty if it does."""
     for name in scenario.needs:
         if name not in declared:
-            return f"{name} is not declared"
+            return f"the harness has no {name}" if name in OFFERS else f"{name} is not declared"
     for name in scenario.without:
         if name in declared:
             return f"{name} is declared"

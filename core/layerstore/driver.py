@@ -196,14 +196,15 @@ class Writer(_Handle, ABC):
         """Accept all of ``data``, which is not empty, at ``offset``; the author's part.
 
         Between the old end and an offset beyond it, zeros appear. The buffer is the caller's: it is not kept. An error
-        leaves the old size; every byte in the range is then the old or the new one.
+        leaves the old size; every byte in the range is then the old or the new one. ``size`` is the one before this
+        write; it grows when this returns.
         """
 
     @abstractmethod
     def publish(self) -> str:
         """Make everything accepted so far durable and visible, creating the object if new, and return its version.
 
-        The author's part.
+        The author's part. ``size`` is that of everything accepted; ``version`` is set to what this returns.
 
         Raises:
             FencedError: another writer was opened since, or the object was put, moved or deleted; even if there is
@@ -214,7 +215,8 @@ class Writer(_Handle, ABC):
     def release(self) -> None:
         """Give back what the writer holds and forget what was not published. Called once, and never raises.
 
-        The author's part.
+        The author's part. It may be called by the interpreter's collector, in a thread that is in the middle of another
+        method of the same driver: it waits for no lock that such a method holds (clause T1).
         """
 
     def write(self, data: Buffer) -> int:
