@@ -1,0 +1,190 @@
+"""The filesystems a store can be in: all that the driver asks of PyFilesystem2.
+
+Paths begin with a slash. A filesystem is used by one thread at a time, but for the files that it has opened.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from fs.enums import ResourceType
+from fs.errors import DirectoryExpected, ResourceNotFound
+from fs.memoryfs import MemoryFS
+from fs.osfs import OSFS
+from fs.tempfs import TempFS
+
+from layerstore_drivers.pyfilesystem.ftp import FTP, close_file
+
+if TYPE_CHECKING:
+    from fs.base import FS
+    from fs.info import Info
+
+    from layerstore_drivers.pyfilesystem.address import Address
+
+
+class Entry(NamedTuple):
+    """What is under a path."""
+
+    name: str
+    is_dir: bool
+    is_file: bool
+    """Neither: a symbolic link, or something that only its operating system can make sense of."""
+
+    size: int
+    """Bytes; 0 unless asked for."""
+
+    modified: float
+    """Seconds since 1970; 0 unless asked for, and where nobody knows."""
+
+
+class Filesystem:
+    """One of PyFilesystem2's, connected when first used."""
+
+    remote = False
+    """Whether files are written from their beginning to their end only, and an open one may turn into another."""
+
+    def __init__(self, address: Address) -> None:
+        """Stay unconnected."""
+        self.address = address
+        self._fs: Any = None  # fs has no types
+
+    def connect(self) -> None:
+        """Be ready for the methods below.
+
+        Raises:
+            fs.errors.FSError: there is no such filesystem, or no way to it.
+        """
+        if self._fs is None:
+            self._fs = self._open()
+
+    def disconnect(self) -> None:
+        """Give back connections; the next ``connect`` makes new ones."""
+
+    def find(self, path: str) -> Entry | None:
+        """Tell size and time of what is under a path; None if nothing is."""
+        try:
+            return _entry(self._fs.getinfo(path, ("details", "link")))
+        except ResourceNotFound:
+            return None
+
+    def scan(self, path: str) -> list[Entry]:
+        """Tell what is directly in a directory, in no order; nothing is in what is none."""
+        try:
+            return [_entry(info) for info in self._fs.scandir(path, ("link",))]
+        except (ResourceNotFound, DirectoryExpected):
+            return []
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open a file for reading, unbuffered."""
+        file: IO[bytes] = self._fs.openbin(path, "r", buffering=0)
+        return file
+
+    def create(self, path: str) -> IO[bytes]:
+        """Make a file, unbuffered, to be written and, but for a remote one, read."""
+        file: IO[bytes] = self._fs.openbin(path, "w" if self.remote else "w+", buffering=0)
+        return file
+
+    def close(self, file: IO[bytes]) -> None:
+        """Close a file; what was written to it is stored then, or an error raised."""
+        file.close()
+
+    def rename(self, source: str, target: str) -> None:
+        """Let a file have another name, in place of the file that had it, in one step."""
+        self._fs.move(source, target, overwrite=True)
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory, which may be there already, in one that is."""
+        self._fs.makedir(path, recreate=True)
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        self._fs.remove(path)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        self._fs.removedir(path)
+
+    def _open(self) -> FS:
+        return MemoryFS()
+
+
+class Directory(Filesystem):
+    """A directory of the operating system's."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename. ``FS.move`` would copy, over the target and byte by byte, wherever the system refuses."""
+        os.replace(self._fs.getsyspath(source), self._fs.getsyspath(target))
+
+    def _open(self) -> FS:
+        return OSFS(self.address.root, expand_vars=False)
+
+
+class TemporaryDirectory(Directory):
+    """A directory that is removed with the filesystem, or when the process ends."""
+
+    def _open(self) -> FS:
+        # TempFS would clean when a forked child ends, too.
+        made = TempFS("layerstore", auto_clean=False)
+        weakref.finalize(self, _clean, made, os.getpid())
+        return made
+
+
+class Server(Filesystem):
+    """An FTP server."""
+
+    remote = True
+
+    def connect(self) -> None:
+        """See :meth:`Filesystem.connect`; a connection that was lost is made anew."""
+        if self._fs is not None and not self._fs.is_alive():
+            self.disconnect()
+        super().connect()
+
+    def disconnect(self) -> None:
+        """See :meth:`Filesystem.disconnect`."""
+        if self._fs is not None:
+            self._fs.close()
+            self._fs = None
+
+    def close(self, file: IO[bytes]) -> None:
+        """See :meth:`Filesystem.close`."""
+        close_file(file)
+
+    def rename(self, source: str, target: str) -> None:
+        """Have the server rename."""
+        self._fs.rename(source, target)
+
+    def _open(self) -> FS:
+        at = self.address
+        return FTP(at.host, at.user, at.password, timeout=at.timeout, port=at.port)
+
+
+_KINDS = {"mem": Filesystem, "temp": TemporaryDirectory, "osfs": Directory, "ftp": Server}
+
+
+def filesystem(address: Address) -> Filesystem:
+    """Return the filesystem of an address, unconnected."""
+    return _KINDS[address.kind](address)
+
+
+def _entry(info: Info) -> Entry:
+    details = info.raw.get("details", {})
+    link = bool(info.raw.get("link", {}).get("target"))
+    plain = details.get("type", ResourceType.file) == ResourceType.file
+    is_file = not (link or info.is_dir) and plain
+    return Entry(info.name, info.is_dir and not link, is_file, details.get("size", 0), details.get("modified") or 0)
+
+
+def modified_at(entry: Entry) -> datetime:
+    """Return when the bytes of a file last changed."""
+    return datetime.fromtimestamp(entry.modified, UTC)
+
+
+def _clean(made: TempFS, pid: int) -> None:
+    if pid == os.getpid():
+        with closing(made):
+            made.clean()

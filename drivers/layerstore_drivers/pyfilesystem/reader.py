@@ -1,0 +1,102 @@
+"""Reading one version (clauses R1 to R6)."""
+
+from __future__ import annotations
+
+import ftplib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from fs.errors import FSError
+
+from layerstore.driver import Reader
+from layerstore.errors import BackendUnavailableError, InvalidOffsetError
+from layerstore_drivers.pyfilesystem.errors import translated
+
+if TYPE_CHECKING:
+    from layerstore_drivers.pyfilesystem.store import Found, Store
+
+AT_ONCE = 1 << 20
+"""Bytes read at once: PyFilesystem2's FTP files gather what is asked for in memory, twice."""
+
+
+class PyFilesystemReader(Reader):
+    """An open file, which stays what it was whatever is published under its name."""
+
+    def __init__(self, store: Store, key: str, found: Found, offset: int) -> None:
+        """Open what was found; the caller has the turn.
+
+        Raises:
+            InvalidOffsetError: the offset is beyond the end.
+        """
+        if offset > found.size:
+            raise InvalidOffsetError(key, f"offset {offset} of {found.size}")
+        super().__init__(key, found.size, found.version, offset)
+        self._store = store
+        self._file: Any = None if store.files.remote else store.files.open(store.path(key))
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill the buffer, or what the filesystem fills of it."""
+        with translated(self.key):
+            self._file.seek(offset)
+            return int(self._file.readinto(buffer))
+
+    def release(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            with suppress(FSError, *ftplib.all_errors):
+                self._store.files.close(file)
+
+
+class RemoteReader(PyFilesystemReader):
+    """A file by a connection of its own, made when first read: after a seek, or a break, made anew.
+
+    What is sent by it is of the version that was opened as long as that is the one published.
+    """
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill the buffer, or its first MiB.
+
+        Raises:
+            BackendUnavailableError: something else is published meanwhile (clause R4).
+        """
+        part = buffer[:AT_ONCE]
+        count = self._read(offset, part) or self._read(offset, part)  # once more, if the connection was broken
+        with self._store.turn(self.key):
+            self._check_current()
+        return count
+
+    def _read(self, offset: int, part: memoryview) -> int:
+        count = 0
+        try:
+            with translated(self.key):
+                count = self._file_at(offset).readinto(part)
+        finally:
+            if count < len(part):  # a break, or what PyFilesystem2 takes for the end
+                self.release()
+        return count
+
+    def _file_at(self, offset: int) -> Any:  # noqa: ANN401  (fs has no types)
+        if self._file is None or self._file.tell() != offset:
+            self.release()
+            with self._store.turn(self.key):
+                self._check_current()
+                self._file = self._store.files.open(self._store.path(self.key))
+                if offset:
+                    self._file.seek(offset)
+        return self._file
+
+    def _check_current(self) -> None:
+        if self._store.version(self.key) != self.version:
+            raise BackendUnavailableError(self.key, "what was opened was replaced, moved or deleted")
+
+
+def open_found(store: Store, key: str, offset: int = 0) -> PyFilesystemReader:
+    """Open what is published under a key; the caller has the turn.
+
+    Raises:
+        PathNotFoundError: nothing is.
+        InvalidOffsetError: the offset is beyond the end.
+    """
+    kind = RemoteReader if store.files.remote else PyFilesystemReader
+    return kind(store, key, store.find(key), offset)

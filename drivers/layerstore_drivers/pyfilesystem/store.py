@@ -1,0 +1,273 @@
+"""What the drivers opened on one address share: the filesystem, who owns which key, and which version it is at."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from fs.errors import FSError
+
+from layerstore.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    FencedError,
+    InvalidPathError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
+from layerstore.keys import check_key
+from layerstore_drivers.pyfilesystem.errors import translated
+from layerstore_drivers.pyfilesystem.filesystems import filesystem, modified_at
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from layerstore.driver import Writer
+    from layerstore_drivers.pyfilesystem.address import Address
+    from layerstore_drivers.pyfilesystem.filesystems import Entry
+
+DRAFTS = ".layerstore"
+"""The directory, at the top of a store, of what is not published yet; no key begins with a dot (clause K2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is published under a key."""
+
+    size: int
+    modified: datetime
+    version: str
+
+
+class Store:
+    """One store of this process: of what is done within one :meth:`turn`, no other driver on it sees half.
+
+    The methods from :meth:`look` on are called by who has the turn.
+    """
+
+    def __init__(self, address: Address) -> None:
+        """Stay unconnected."""
+        self.files = filesystem(address)
+        # The one writer of each key that is not fenced. Weak, so that a writer let go of leaves nothing behind.
+        self.owners: WeakValueDictionary[str, Writer] = WeakValueDictionary()
+        self._root = address.root if self.files.remote else ""
+        self._lock = Lock()
+        self._discarded: deque[str] = deque()
+        # What was stored in another process's life has other versions in this one: by size and time alone, nobody
+        # could tell whether it was changed meanwhile.
+        self._life = uuid.uuid4().hex
+        self._numbers = itertools.count(1)
+        self._published: dict[str, int] = {}
+
+    @contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """Have the filesystem to oneself, connected; what fails in it is told of ``key``."""
+        with self._lock, translated(key):
+            self.files.connect()
+            self._remove_discarded()
+            yield
+
+    def path(self, key: str) -> str:
+        """Return where in the filesystem a key is, or for ``""`` the top of the store."""
+        return f"{self._root}/{key}" if key else self._root or "/"
+
+    def discard(self, draft: str) -> None:
+        """Have a draft removed: now, or with the next turn.
+
+        This may be a collection in the middle of somebody's turn, or of a thread's that has it.
+        """
+        self._discarded.append(draft)
+        if self._lock.acquire(blocking=False):
+            try:
+                with suppress(FSError, OSError, EOFError):
+                    self.files.connect()
+                    self._remove_discarded()
+            finally:
+                self._lock.release()
+
+    def disconnect(self) -> None:
+        """Give back the connection; what is done next makes a new one."""
+        with self._lock:
+            self.files.disconnect()
+
+    def look(self, key: str) -> Entry | None:
+        """Tell what is under a key or, for ``""``, at the top of the store; None if nothing is.
+
+        Raises:
+            BackendUnavailableError: the store itself is not there (clause E2).
+        """
+        entry = self.files.find(self.path(key))
+        if entry is None and self.files.find(self.path("")) is None:
+            raise BackendUnavailableError(key, "there is no such directory")
+        return entry
+
+    def find(self, key: str) -> Found:
+        """Tell what is published under a key.
+
+        Raises:
+            PathNotFoundError: nothing is.
+        """
+        entry = self.look(key)
+        if entry is None or not entry.is_file:
+            raise PathNotFoundError(key)
+        version = f"{self._life}.{self._published.get(key, 0)}.{entry.size}.{entry.modified}"
+        return Found(entry.size, modified_at(entry), version)
+
+    def version(self, key: str) -> str | None:
+        """Return the version of what is published under a key; None if nothing is."""
+        try:
+            return self.find(key).version
+        except PathNotFoundError:
+            return None
+
+    def below(self, prefix: str) -> list[str]:
+        """Return, in no order, the keys directly below a prefix, and the directories with a slash; no foreign name."""
+        start = f"{prefix}/" if prefix else ""
+        entries = [entry for entry in self.files.scan(self.path(prefix)) if is_key(start + entry.name)]
+        files = [start + entry.name for entry in entries if entry.is_file]
+        return files + [f"{start}{entry.name}/" for entry in entries if entry.is_dir]
+
+    def holds_keys(self, prefix: str) -> bool:
+        """Tell whether an object lies below a prefix; the first one found decides."""
+        found = sorted(self.below(prefix), key=lambda text: text.endswith("/"))  # files first
+        return any(not text.endswith("/") or self.holds_keys(text[:-1]) for text in found)
+
+    def check_place(self, key: str) -> None:
+        """Refuse what no file can be stored under.
+
+        Raises:
+            UnsupportedOperationError: an object lies above or below the key (clause C2).
+            AccessDeniedError: what is there is no file, nor a directory.
+        """
+        entry = self.look(key)
+        if entry is None:
+            self._check_above(key)
+        elif entry.is_dir and self.holds_keys(key):
+            raise UnsupportedOperationError(key, "objects lie below it")
+        elif not (entry.is_dir or entry.is_file):
+            raise AccessDeniedError(key, "no regular file")
+
+    def _check_above(self, key: str) -> None:
+        for above in _parents(key):
+            entry = self.files.find(self.path(above))
+            if entry and entry.is_dir:
+                return
+            if entry:
+                raise UnsupportedOperationError(key, f"{above!r} is an object")
+
+    def new_draft(self) -> str:
+        """Return the path of a draft to be, in a directory that is there."""
+        directory = self.path(DRAFTS)
+        if self.look(DRAFTS) is None:
+            self.files.make_directory(directory)
+        return f"{directory}/{uuid.uuid4().hex}"
+
+    def check_owner(self, writer: Writer) -> None:
+        """Refuse a writer that somebody has fenced (clauses F1 to F4).
+
+        Raises:
+            FencedError: it is; or another program has put another file there, as far as size and time tell.
+        """
+        if self.owners.get(writer.key) is not writer or self.version(writer.key) != writer.version:
+            raise FencedError(writer.key)
+
+    def install(self, path: str, key: str) -> None:
+        """Rename a file to that of a key whose place was checked, and so publish it, under a new version."""
+        entry = self.files.find(self.path(key))
+        if entry is None:
+            self._make_parents(key)
+        elif entry.is_dir:
+            self._remove_tree(key)  # which holds no keys
+        try:
+            self.files.rename(path, self.path(key))
+        finally:  # also where it may have been done, and only the answer was lost
+            self._published[key] = next(self._numbers)
+
+    def _make_parents(self, key: str) -> None:
+        missing = list(itertools.takewhile(lambda above: self.files.find(self.path(above)) is None, _parents(key)))
+        for above in reversed(missing):
+            self.files.make_directory(self.path(above))
+
+    def put(self, draft: str, key: str) -> None:
+        """Publish a draft that is no writer's, and fence the key's writers (clause F2)."""
+        self.check_place(key)
+        self.owners.pop(key, None)
+        self.install(draft, key)
+
+    def move(self, source: str, target: str, version: str | None) -> None:
+        """Rename an object, and fence the writers of both keys.
+
+        Raises:
+            PathNotFoundError, FencedError: nothing is under ``source``, or another version.
+        """
+        found = self.find(source)
+        if version not in (None, found.version):
+            raise FencedError(source, f"at version {found.version}, not {version}")
+        self.check_place(target)
+        self.owners.pop(target, None)
+        self.owners.pop(source, None)
+        self.install(self.path(source), target)
+        self._forget(source)
+        self._prune(source)
+
+    def delete(self, key: str) -> None:
+        """Remove a key, whatever lies below it, and the directories that are empty then."""
+        entry = self.look(key)
+        for owned in [owned for owned in self.owners if f"{owned}/".startswith(f"{key}/")]:
+            self.owners.pop(owned, None)
+        if entry is None:
+            return
+        if entry.is_dir:
+            self._remove_tree(key)
+        else:
+            self._remove_file(key)
+        self._prune(key)
+
+    def _remove_tree(self, key: str) -> None:
+        for entry in self.files.scan(self.path(key)):
+            remove = self._remove_tree if entry.is_dir else self._remove_file
+            remove(f"{key}/{entry.name}")
+        self.files.remove_directory(self.path(key))
+
+    def _remove_file(self, key: str) -> None:
+        self.files.remove(self.path(key))
+        self._forget(key)
+
+    def _prune(self, key: str) -> None:
+        """Remove the directories above a key that hold nothing any more; a listing shows none of them anyway."""
+        with suppress(FSError, OSError, EOFError):
+            for above in _parents(key):
+                if self.files.scan(self.path(above)):
+                    return
+                self.files.remove_directory(self.path(above))
+
+    def _forget(self, key: str) -> None:
+        self._published.pop(key, None)
+
+    def _remove_discarded(self) -> None:
+        while self._discarded:
+            with suppress(FSError):  # not there: it was published, or never made
+                self.files.remove(self._discarded.popleft())
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a path below the top of a store is a key; foreign names are none."""
+    try:
+        check_key(text)
+    except InvalidPathError:
+        return False
+    return True
+
+
+def _parents(key: str) -> Iterator[str]:
+    """Yield the prefixes a key lies below, the nearest first, without the top of the store."""
+    while "/" in key:
+        key = key.rpartition("/")[0]
+        yield key

@@ -1,0 +1,198 @@
+"""Writing: to a draft, which is renamed to the key's file (clauses W1 to W9, F1 to F4)."""
+
+from __future__ import annotations
+
+import ftplib
+import tempfile
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+from fs.errors import FSError
+
+from layerstore.driver import Writer
+from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore_drivers.pyfilesystem.errors import translated
+from layerstore_drivers.pyfilesystem.reader import open_found
+
+if TYPE_CHECKING:
+    from layerstore_drivers.pyfilesystem.store import Store
+
+CHUNK = 1 << 20
+"""Bytes copied at a time."""
+
+
+class PyFilesystemWriter(Writer):
+    """Writes to a copy of what is published; the copy is made by the first write."""
+
+    def __init__(self, store: Store, key: str, size: int, version: str | None) -> None:
+        """Open what was found."""
+        super().__init__(key, size, version)
+        self._store = store
+        self._file: IO[bytes] | None = None
+        self._draft = ""
+        self._changed = version is None
+        self._lost = False
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Write to the draft; what a failure leaves beyond the old end is cut off.
+
+        Raises:
+            BackendUnavailableError: it is unknown what of an earlier write or flush was done.
+        """
+        self._check_known()
+        with translated(self.key):
+            file = self._opened()
+            self._lost = self._changed = True
+            try:
+                _write(file, offset, data)
+            except BaseException:
+                file.truncate(self.size)
+                self._lost = False
+                raise
+            self._lost = False
+
+    def publish(self) -> str:
+        """Rename the draft to the key's file, unless nothing has changed."""
+        self._check_known()
+        with self._store.turn(self.key):
+            self._store.check_owner(self)
+            if not self._changed:
+                return str(self.version)
+            self._store.check_place(self.key)
+        with translated(self.key):
+            self._store_draft(self._opened())
+        return self._install()
+
+    def release(self) -> None:
+        """Close the draft and have it removed."""
+        self._let_go()
+        if self._draft:
+            self._store.discard(self._draft)
+
+    def _opened(self) -> IO[bytes]:
+        """Return the draft, made if need be."""
+        if self._file is None:
+            file = self._new_file()
+            try:
+                self._copy_published(file)
+            except BaseException:
+                self._store.files.close(file)
+                raise
+            self._file = file
+        return self._file
+
+    def _new_file(self) -> IO[bytes]:
+        with self._store.turn(self.key):
+            self._draft = self._draft or self._store.new_draft()
+            return self._store.files.create(self._draft)
+
+    def _copy_published(self, file: IO[bytes]) -> None:
+        if self.version is None:
+            return
+        with self._store.turn(self.key):
+            self._store.check_owner(self)
+            reader = open_found(self._store, self.key)
+        with reader:
+            while data := reader.read(CHUNK):
+                _write_all(file, memoryview(data))
+
+    def _store_draft(self, file: IO[bytes]) -> None:
+        """Have all of the draft in the filesystem: it is there."""
+
+    def _install(self) -> str:
+        with self._store.turn(self.key):
+            self._store.check_owner(self)
+            self._store.check_place(self.key)
+            self._lost = True
+            self._store.install(self._draft, self.key)
+            version = self._store.find(self.key).version
+        self._lost = self._changed = False
+        self._continue()
+        return version
+
+    def _continue(self) -> None:
+        """Write no more to a file that is published."""
+        self._let_go()
+        self._draft = ""
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(FSError, *ftplib.all_errors):
+                file.close()
+
+    def _check_known(self) -> None:
+        if self._lost:
+            raise BackendUnavailableError(self.key, "a failure left unknown what was stored; open another writer")
+
+
+class RemoteWriter(PyFilesystemWriter):
+    """Writes to a file of this machine, sent whole to a draft when it is published."""
+
+    def _new_file(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(buffering=0)
+
+    def _store_draft(self, file: IO[bytes]) -> None:
+        file.seek(0)
+        with self._store.turn(self.key):
+            self._draft = self._draft or self._store.new_draft()
+        send(self._store, self.key, file, self._draft)
+
+    def _continue(self) -> None:
+        self._draft = ""
+
+
+def open_writer(store: Store, key: str) -> PyFilesystemWriter:
+    """Open what is published under a key, or a new object, and own the key.
+
+    Raises:
+        UnsupportedOperationError: an object lies above or below it.
+    """
+    kind = RemoteWriter if store.files.remote else PyFilesystemWriter
+    with store.turn(key):
+        store.check_place(key)
+        try:
+            found = store.find(key)
+            writer = kind(store, key, found.size, found.version)
+        except PathNotFoundError:
+            writer = kind(store, key, 0, None)
+        store.owners[key] = writer
+    return writer
+
+
+def send(store: Store, key: str, source: IO[bytes], path: str) -> None:
+    """Store the rest of ``source`` in a file that no key has.
+
+    Raises:
+        BackendUnavailableError: less of it arrived.
+    """
+    with translated(key):
+        with store.turn(key):
+            target = store.files.create(path)
+        try:
+            size = _copy(source, target)
+        finally:
+            store.files.close(target)
+    with store.turn(key):
+        arrived = store.files.find(path)
+        if arrived is None or arrived.size != size:
+            raise BackendUnavailableError(key, f"of {size} bytes not all arrived")
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> int:
+    target.write(b"")  # an FTP file to which nothing is written is none
+    size = 0
+    while data := source.read(CHUNK):
+        _write_all(target, memoryview(data))
+        size += len(data)
+    return size
+
+
+def _write(file: IO[bytes], offset: int, data: memoryview) -> None:
+    file.seek(offset)
+    _write_all(file, data)
+
+
+def _write_all(file: IO[bytes], data: memoryview) -> None:
+    while data:  # unbuffered, a file may take less than it is given
+        data = data[file.write(data) :]
