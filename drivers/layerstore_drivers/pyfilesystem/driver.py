@@ -13,7 +13,7 @@ from layerstore_drivers.pyfilesystem.address import Address
 from layerstore_drivers.pyfilesystem.listing import children
 from layerstore_drivers.pyfilesystem.reader import open_found
 from layerstore_drivers.pyfilesystem.store import Store
-from layerstore_drivers.pyfilesystem.writer import open_writer, send
+from layerstore_drivers.pyfilesystem.writer import open_writer, sent
 
 if TYPE_CHECKING:
     from layerstore.url import StoreURL
@@ -57,15 +57,9 @@ class PyFilesystemDriver(Driver):
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
         with self._store.turn(key):
-            self._store.check_place(key)
-            draft = self._store.new_draft()
-        try:
-            send(self._store, key, BytesIO(data), draft)
-            with self._store.turn(key):
-                self._store.put(draft, key)
-        except BaseException:
-            self._store.discard(draft)
-            raise
+            self._store.check_place(key, self._store.look(key))
+        with sent(self._store, key, BytesIO(data)) as draft, self._store.turn(key):
+            self._store.put(draft, key)
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""

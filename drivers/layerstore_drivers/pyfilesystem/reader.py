@@ -70,7 +70,7 @@ class RemoteReader(PyFilesystemReader):
         count = 0
         try:
             with translated(self.key):
-                count = self._file_at(offset).readinto(part)
+                count = int(self._file_at(offset).readinto(part))
         finally:
             if count < len(part):  # a break, or what PyFilesystem2 takes for the end
                 self.release()
@@ -87,7 +87,8 @@ class RemoteReader(PyFilesystemReader):
         return self._file
 
     def _check_current(self) -> None:
-        if self._store.version(self.key) != self.version:
+        found = self._store.found(self.key, self._store.look(self.key))
+        if found is None or found.version != self.version:
             raise BackendUnavailableError(self.key, "what was opened was replaced, moved or deleted")
 
 

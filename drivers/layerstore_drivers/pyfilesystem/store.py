@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from fs.errors import FSError
+from fs.errors import FSError, ResourceNotFound
 
 from layerstore.errors import (
     AccessDeniedError,
@@ -78,6 +78,10 @@ class Store:
         """Return where in the filesystem a key is, or for ``""`` the top of the store."""
         return f"{self._root}/{key}" if key else self._root or "/"
 
+    def new_draft(self) -> str:
+        """Return a path that no key has."""
+        return self.path(f"{DRAFTS}/{uuid.uuid4().hex}")
+
     def discard(self, draft: str) -> None:
         """Have a draft removed: now, or with the next turn.
 
@@ -114,18 +118,17 @@ class Store:
         Raises:
             PathNotFoundError: nothing is.
         """
-        entry = self.look(key)
-        if entry is None or not entry.is_file:
+        found = self.found(key, self.look(key))
+        if found is None:
             raise PathNotFoundError(key)
+        return found
+
+    def found(self, key: str, entry: Entry | None) -> Found | None:
+        """Tell what is published under a key where there is this entry; None if nothing is."""
+        if entry is None or not entry.is_file:
+            return None
         version = f"{self._life}.{self._published.get(key, 0)}.{entry.size}.{entry.modified}"
         return Found(entry.size, modified_at(entry), version)
-
-    def version(self, key: str) -> str | None:
-        """Return the version of what is published under a key; None if nothing is."""
-        try:
-            return self.find(key).version
-        except PathNotFoundError:
-            return None
 
     def below(self, prefix: str) -> list[str]:
         """Return, in no order, the keys directly below a prefix, and the directories with a slash; no foreign name."""
@@ -139,14 +142,13 @@ class Store:
         found = sorted(self.below(prefix), key=lambda text: text.endswith("/"))  # files first
         return any(not text.endswith("/") or self.holds_keys(text[:-1]) for text in found)
 
-    def check_place(self, key: str) -> None:
-        """Refuse what no file can be stored under.
+    def check_place(self, key: str, entry: Entry | None) -> None:
+        """Refuse what no file can be stored under, nor in place of this entry.
 
         Raises:
             UnsupportedOperationError: an object lies above or below the key (clause C2).
             AccessDeniedError: what is there is no file, nor a directory.
         """
-        entry = self.look(key)
         if entry is None:
             self._check_above(key)
         elif entry.is_dir and self.holds_keys(key):
@@ -162,28 +164,29 @@ class Store:
             if entry:
                 raise UnsupportedOperationError(key, f"{above!r} is an object")
 
-    def new_draft(self) -> str:
-        """Return the path of a draft to be, in a directory that is there."""
-        directory = self.path(DRAFTS)
-        if self.look(DRAFTS) is None:
-            self.files.make_directory(directory)
-        return f"{directory}/{uuid.uuid4().hex}"
+    def create_draft(self, path: str) -> IO[bytes]:
+        """Make a file that no key has, in a directory that is made if it is missing."""
+        try:
+            return self.files.create(path)
+        except ResourceNotFound:
+            self.files.make_directory(self.path(DRAFTS))
+            return self.files.create(path)
 
-    def check_owner(self, writer: Writer) -> None:
-        """Refuse a writer that somebody has fenced (clauses F1 to F4).
+    def check_owner(self, writer: Writer, entry: Entry | None) -> None:
+        """Where there is this entry, refuse a writer that somebody has fenced (clauses F1 to F4).
 
         Raises:
             FencedError: it is; or another program has put another file there, as far as size and time tell.
         """
-        if self.owners.get(writer.key) is not writer or self.version(writer.key) != writer.version:
+        found = self.found(writer.key, entry)
+        if self.owners.get(writer.key) is not writer or (found.version if found else None) != writer.version:
             raise FencedError(writer.key)
 
-    def install(self, path: str, key: str) -> None:
-        """Rename a file to that of a key whose place was checked, and so publish it, under a new version."""
-        entry = self.files.find(self.path(key))
-        if entry is None:
+    def install(self, path: str, key: str, replaced: Entry | None) -> None:
+        """Rename a file to a key's, in a place that was checked, and so publish it under a new version."""
+        if replaced is None:
             self._make_parents(key)
-        elif entry.is_dir:
+        elif replaced.is_dir:
             self._remove_tree(key)  # which holds no keys
         try:
             self.files.rename(path, self.path(key))
@@ -197,9 +200,10 @@ class Store:
 
     def put(self, draft: str, key: str) -> None:
         """Publish a draft that is no writer's, and fence the key's writers (clause F2)."""
-        self.check_place(key)
+        replaced = self.look(key)
+        self.check_place(key, replaced)
         self.owners.pop(key, None)
-        self.install(draft, key)
+        self.install(draft, key, replaced)
 
     def move(self, source: str, target: str, version: str | None) -> None:
         """Rename an object, and fence the writers of both keys.
@@ -210,10 +214,11 @@ class Store:
         found = self.find(source)
         if version not in (None, found.version):
             raise FencedError(source, f"at version {found.version}, not {version}")
-        self.check_place(target)
+        replaced = self.look(target)
+        self.check_place(target, replaced)
         self.owners.pop(target, None)
         self.owners.pop(source, None)
-        self.install(self.path(source), target)
+        self.install(self.path(source), target, replaced)
         self._forget(source)
         self._prune(source)
 

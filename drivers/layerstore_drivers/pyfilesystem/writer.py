@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ftplib
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from fs.errors import FSError
 
 from layerstore.driver import Writer
-from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError
 from layerstore_drivers.pyfilesystem.errors import translated
 from layerstore_drivers.pyfilesystem.reader import open_found
 
 if TYPE_CHECKING:
-    from layerstore_drivers.pyfilesystem.store import Store
+    from layerstore_drivers.pyfilesystem.filesystems import Entry
+    from layerstore_drivers.pyfilesystem.store import Found, Store
 
 CHUNK = 1 << 20
 """Bytes copied at a time."""
@@ -24,13 +26,13 @@ CHUNK = 1 << 20
 class PyFilesystemWriter(Writer):
     """Writes to a copy of what is published; the copy is made by the first write."""
 
-    def __init__(self, store: Store, key: str, size: int, version: str | None) -> None:
-        """Open what was found."""
-        super().__init__(key, size, version)
+    def __init__(self, store: Store, key: str, found: Found | None) -> None:
+        """Open what was found, or a new object."""
+        super().__init__(key, found.size if found else 0, found.version if found else None)
         self._store = store
         self._file: IO[bytes] | None = None
         self._draft = ""
-        self._changed = version is None
+        self._changed = found is None
         self._lost = False
 
     def write_at(self, offset: int, data: memoryview) -> None:
@@ -55,13 +57,19 @@ class PyFilesystemWriter(Writer):
         """Rename the draft to the key's file, unless nothing has changed."""
         self._check_known()
         with self._store.turn(self.key):
-            self._store.check_owner(self)
-            if not self._changed:
-                return str(self.version)
-            self._store.check_place(self.key)
+            self._check()
+        if not self._changed:
+            return str(self.version)
         with translated(self.key):
             self._store_draft(self._opened())
-        return self._install()
+        with self._store.turn(self.key):
+            replaced = self._check()
+            self._lost = True
+            self._store.install(self._draft, self.key, replaced)
+            version = self._store.find(self.key).version
+        self._lost = self._changed = False
+        self._begin_anew()
+        return version
 
     def release(self) -> None:
         """Close the draft and have it removed."""
@@ -76,21 +84,21 @@ class PyFilesystemWriter(Writer):
             try:
                 self._copy_published(file)
             except BaseException:
-                self._store.files.close(file)
+                file.close()
                 raise
             self._file = file
         return self._file
 
     def _new_file(self) -> IO[bytes]:
+        self._draft = self._draft or self._store.new_draft()
         with self._store.turn(self.key):
-            self._draft = self._draft or self._store.new_draft()
-            return self._store.files.create(self._draft)
+            return self._store.create_draft(self._draft)
 
     def _copy_published(self, file: IO[bytes]) -> None:
         if self.version is None:
             return
         with self._store.turn(self.key):
-            self._store.check_owner(self)
+            self._check()
             reader = open_found(self._store, self.key)
         with reader:
             while data := reader.read(CHUNK):
@@ -99,21 +107,17 @@ class PyFilesystemWriter(Writer):
     def _store_draft(self, file: IO[bytes]) -> None:
         """Have all of the draft in the filesystem: it is there."""
 
-    def _install(self) -> str:
-        with self._store.turn(self.key):
-            self._store.check_owner(self)
-            self._store.check_place(self.key)
-            self._lost = True
-            self._store.install(self._draft, self.key)
-            version = self._store.find(self.key).version
-        self._lost = self._changed = False
-        self._continue()
-        return version
-
-    def _continue(self) -> None:
+    def _begin_anew(self) -> None:
         """Write no more to a file that is published."""
         self._let_go()
         self._draft = ""
+
+    def _check(self) -> Entry | None:
+        """Return what would be replaced."""
+        entry = self._store.look(self.key)
+        self._store.check_owner(self, entry)
+        self._store.check_place(self.key, entry)
+        return entry
 
     def _let_go(self) -> None:
         file, self._file = self._file, None
@@ -134,11 +138,10 @@ class RemoteWriter(PyFilesystemWriter):
 
     def _store_draft(self, file: IO[bytes]) -> None:
         file.seek(0)
-        with self._store.turn(self.key):
-            self._draft = self._draft or self._store.new_draft()
+        self._draft = self._draft or self._store.new_draft()
         send(self._store, self.key, file, self._draft)
 
-    def _continue(self) -> None:
+    def _begin_anew(self) -> None:
         self._draft = ""
 
 
@@ -150,14 +153,23 @@ def open_writer(store: Store, key: str) -> PyFilesystemWriter:
     """
     kind = RemoteWriter if store.files.remote else PyFilesystemWriter
     with store.turn(key):
-        store.check_place(key)
-        try:
-            found = store.find(key)
-            writer = kind(store, key, found.size, found.version)
-        except PathNotFoundError:
-            writer = kind(store, key, 0, None)
+        entry = store.look(key)
+        store.check_place(key, entry)
+        writer = kind(store, key, store.found(key, entry))
         store.owners[key] = writer
     return writer
+
+
+@contextmanager
+def sent(store: Store, key: str, source: IO[bytes]) -> Iterator[str]:
+    """Store the rest of ``source`` in a draft, to be renamed in the block; else it is removed."""
+    draft = store.new_draft()
+    try:
+        send(store, key, source, draft)
+        yield draft
+    except BaseException:
+        store.discard(draft)
+        raise
 
 
 def send(store: Store, key: str, source: IO[bytes], path: str) -> None:
@@ -168,7 +180,7 @@ def send(store: Store, key: str, source: IO[bytes], path: str) -> None:
     """
     with translated(key):
         with store.turn(key):
-            target = store.files.create(path)
+            target = store.create_draft(path)
         try:
             size = _copy(source, target)
         finally:

@@ -1,0 +1,152 @@
+"""What is the PyFilesystem2 driver's own: drafts, versions, links, and what an FTP server may do to it."""
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from layerstore import FencedError, open_driver
+from layerstore.checked import CheckedDriver
+from layerstore.errors import AccessDeniedError, BackendUnavailableError, UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from tests.ftp_server import PASSWORD, FTPServer
+else:
+    from ftp_server import PASSWORD, FTPServer
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> CheckedDriver:
+    """Store in a directory."""
+    return open_driver(f"pyfs+osfs://{tmp_path}")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FTPServer]:
+    """Serve a directory with a store in it."""
+    (tmp_path / "store").mkdir()
+    with FTPServer(tmp_path) as serving:
+        yield serving
+
+
+def drafts(root: Path) -> list[str]:
+    """Return the files that no key has."""
+    return os.listdir(root / ".layerstore") if (root / ".layerstore").exists() else []
+
+
+def test_a_draft_goes_with_its_writer(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A writer that is collected leaves no file behind (T4, W7)."""
+    driver.open_writer("key").write(b"never flushed")
+    gc.collect()
+    assert drafts(tmp_path) == []
+    assert not (tmp_path / "key").exists()
+
+
+def test_a_draft_let_go_of_during_a_turn_goes_with_the_next(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A collection in the middle of a driver call waits for nobody, and is made up for (T1, T4)."""
+    writer = driver.open_writer("key")
+    writer.write(b"never flushed")
+    with driver.inner._store.turn("key"):  # type: ignore[attr-defined]  # what a call holds
+        writer.discard()
+        assert len(drafts(tmp_path)) == 1
+    driver.find("key")
+    assert drafts(tmp_path) == []
+
+
+def test_another_programs_change_fences(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A file that another program has replaced, by size or time, is not overwritten by who did not know (F4)."""
+    driver.put("key", b"old")
+    with driver.open_writer("key") as writer:
+        (tmp_path / "key").write_bytes(b"somebody else's")
+        writer.seek(0)
+        with pytest.raises(FencedError):
+            writer.write(b"new")
+            writer.flush()
+        writer.discard()
+    assert (tmp_path / "key").read_bytes() == b"somebody else's"
+
+
+def test_a_link_is_neither_listed_nor_followed(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A delete takes a link away, and nothing of where it leads."""
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.mkdir()
+    (outside / "kept").write_bytes(b"data")
+    driver.put("a/b", b"")
+    (tmp_path / "a" / "link").symlink_to(outside)
+    assert list(driver.list("a")) == ["a/b"]
+    with pytest.raises(AccessDeniedError):
+        driver.put("a/link", b"")
+    driver.delete("a")
+    assert (outside / "kept").read_bytes() == b"data"
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_rename_that_is_refused_copies_nothing(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system refuses to rename, the old object stays whole: OSFS.move would copy over it (W6)."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(5, "input/output error")
+
+    driver.put("key", b"old")
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(BackendUnavailableError):
+        driver.put("key", b"new")
+    assert driver.get("key", 10) == b"old"
+
+
+def test_a_directory_with_no_key_is_no_obstacle(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A directory that something has left empty is not listed, and an object may take its place (K3)."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert list(driver.list("")) == []
+    driver.put("a", b"data")
+    assert driver.get("a", 10) == b"data"
+    with pytest.raises(UnsupportedOperationError):
+        driver.put("a/b", b"")
+
+
+def test_a_wrong_password_is_a_refusal_that_does_not_show_it(server: FTPServer) -> None:
+    """The password is in no part of the error (E1, E3)."""
+    with pytest.raises(AccessDeniedError) as caught:
+        open_driver(server.url("store", password="wr0ng-one")).put("key", b"")
+    assert "wr0ng-one" not in str(caught.value) + repr(caught.value) + repr(caught.value.__cause__)
+
+
+def test_no_log_shows_a_password(server: FTPServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither what is logged nor the repr of what is held shows the password, at any level (E3)."""
+    caplog.set_level(0)
+    driver = open_driver(server.url("store"))
+    driver.put("key", b"data")
+    with driver.open_reader("key") as reader, driver.open_writer("other") as writer:
+        shown = [repr(each) for each in (driver, driver.inner, reader, writer)]
+    driver.close()
+    assert PASSWORD not in caplog.text + "".join(shown)
+
+
+def test_an_idle_connection_that_was_closed_is_made_anew(server: FTPServer) -> None:
+    """A server that closes idle connections is not an error: PyFilesystem2 would fail for ever."""
+    driver = open_driver(server.url("store"))
+    driver.put("key", b"data")
+    server.cut()
+    assert driver.get("key", 10) == b"data"
+    driver.close()
+
+
+def test_an_empty_object_is_stored_on_a_server(server: FTPServer, tmp_path: Path) -> None:
+    """An FTP file that nothing is written to is none, to PyFilesystem2; an object of no bytes is one (P3)."""
+    driver = open_driver(server.url("store"))
+    driver.put("key", b"")
+    assert (tmp_path / "store" / "key").read_bytes() == b""
+    driver.close()
+
+
+def test_the_top_of_a_server_is_a_store(server: FTPServer, tmp_path: Path) -> None:
+    """Without a directory, the store is where the user is put."""
+    driver = open_driver(server.url(""))
+    driver.put("a/b", b"data")
+    assert (tmp_path / "a" / "b").read_bytes() == b"data"
+    assert list(driver.list("")) == ["a/"]
+    driver.close()
