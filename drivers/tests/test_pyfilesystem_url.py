@@ -110,5 +110,3 @@ def test_a_server_that_is_not_there_is_an_unavailable_backend() -> None:
     with pytest.raises(BackendUnavailableError) as caught:
         open_driver(f"pyfs+ftp://127.0.0.1:9/dir?user=me&password={SECRET}").stat("key")
     assert SECRET not in repr(caught.value) + str(caught.value) + repr(caught.value.__cause__)
-
-

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from layerstore_drivers.pyfilesystem.address import Address
 
 
+SMALL = 1 << 16
+"""Bytes of the largest file that is sent and fetched in one go, where another one takes a connection of its own."""
+
+
 class Entry(NamedTuple):
     """What is under a path."""
 
@@ -62,7 +66,7 @@ class Filesystem:
             self._fs = self._open()
 
     def disconnect(self) -> None:
-        """Give back connections; the next ``connect`` makes new ones."""
+        """Give back the connection; the next ``connect`` makes a new one."""
 
     def find(self, path: str) -> Entry | None:
         """Tell size and time of what is under a path; None if nothing is."""
@@ -78,6 +82,10 @@ class Filesystem:
         except (ResourceNotFound, DirectoryExpected):
             return []
 
+    def put(self, path: str, data: bytes) -> None:
+        """Store a small file."""
+        self._fs.writebytes(path, data)
+
     def open(self, path: str) -> IO[bytes]:
         """Open a file for reading, unbuffered."""
         file: IO[bytes] = self._fs.openbin(path, "r", buffering=0)
@@ -87,6 +95,11 @@ class Filesystem:
         """Make a file, unbuffered, to be written and, but for a remote one, read."""
         file: IO[bytes] = self._fs.openbin(path, "w" if self.remote else "w+", buffering=0)
         return file
+
+    def fetch(self, path: str) -> bytes:
+        """Return the bytes of a small file."""
+        data: bytes = self._fs.readbytes(path)
+        return data
 
     def close(self, file: IO[bytes]) -> None:
         """Close a file; what was written to it is stored then, or an error raised."""
@@ -149,6 +162,11 @@ class Server(Filesystem):
         if self._fs is not None:
             self._fs.close()
             self._fs = None
+
+    def fetch(self, path: str) -> bytes:
+        """Return the bytes of a small file."""
+        data: bytes = self._fs.fetch(path)
+        return data
 
     def close(self, file: IO[bytes]) -> None:
         """See :meth:`Filesystem.close`."""

@@ -20,6 +20,13 @@ class FTP(FTPFS):  # type: ignore[misc]  # fs has no types
         with ftp_errors(self, target):
             self.ftp.rename(source, target)
 
+    def fetch(self, path: str) -> bytes:
+        """Return the bytes of a small file, by the connection that there is; ``readbytes`` would make one."""
+        parts: list[bytes] = []
+        with ftp_errors(self, path):
+            self.ftp.retrbinary(f"RETR {path}", parts.append)
+        return b"".join(parts)
+
     def is_alive(self) -> bool:
         """Tell whether the connection still answers, or there is none yet."""
         try:
@@ -56,9 +63,10 @@ class FTP(FTPFS):  # type: ignore[misc]  # fs has no types
         return ftp
 
 
-def close_file(file: Any) -> None:  # noqa: ANN401  (an FTPFile, and fs has no types)
-    """Close a file and the connection it has to itself, which ``FTPFile.close`` leaves open where it fails."""
+def close_file(file: Any) -> None:  # noqa: ANN401  (any file, and fs has no types)
+    """Close a file and the connection it may have to itself, which ``FTPFile.close`` leaves open where it fails."""
     try:
         file.close()
     finally:
-        file.ftp.close()
+        if ftp := getattr(file, "ftp", None):
+            ftp.close()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ftplib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any
 
 from fs.errors import FSError
 
 from layerstore.driver import Reader
 from layerstore.errors import BackendUnavailableError, InvalidOffsetError
 from layerstore_drivers.pyfilesystem.errors import translated
+from layerstore_drivers.pyfilesystem.filesystems import SMALL
 
 if TYPE_CHECKING:
     from layerstore_drivers.pyfilesystem.store import Found, Store
@@ -22,17 +24,11 @@ AT_ONCE = 1 << 20
 class PyFilesystemReader(Reader):
     """An open file, which stays what it was whatever is published under its name."""
 
-    def __init__(self, store: Store, key: str, found: Found, offset: int) -> None:
-        """Open what was found; the caller has the turn.
-
-        Raises:
-            InvalidOffsetError: the offset is beyond the end.
-        """
-        if offset > found.size:
-            raise InvalidOffsetError(key, f"offset {offset} of {found.size}")
+    def __init__(self, store: Store, key: str, found: Found, offset: int, file: IO[bytes] | None) -> None:
+        """Read what was found, in an open file of it."""
         super().__init__(key, found.size, found.version, offset)
         self._store = store
-        self._file: Any = None if store.files.remote else store.files.open(store.path(key))
+        self._file: Any = file
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         """Fill the buffer, or what the filesystem fills of it."""
@@ -99,5 +95,11 @@ def open_found(store: Store, key: str, offset: int = 0) -> PyFilesystemReader:
         PathNotFoundError: nothing is.
         InvalidOffsetError: the offset is beyond the end.
     """
-    kind = RemoteReader if store.files.remote else PyFilesystemReader
-    return kind(store, key, store.find(key), offset)
+    found, path = store.find(key), store.path(key)
+    if offset > found.size:
+        raise InvalidOffsetError(key, f"offset {offset} of {found.size}")
+    if not store.files.remote:
+        return PyFilesystemReader(store, key, found, offset, store.files.open(path))
+    if found.size > SMALL:
+        return RemoteReader(store, key, found, offset, None)
+    return PyFilesystemReader(store, key, found, offset, BytesIO(store.files.fetch(path)))

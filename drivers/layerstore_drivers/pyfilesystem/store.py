@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
-from fs.errors import FSError, ResourceNotFound
+from fs.errors import FSError, RemoteConnectionError, ResourceNotFound
 
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
+    DriverError,
     FencedError,
     InvalidPathError,
     PathNotFoundError,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from layerstore.driver import Writer
     from layerstore_drivers.pyfilesystem.address import Address
     from layerstore_drivers.pyfilesystem.filesystems import Entry
+
+T = TypeVar("T")
 
 DRAFTS = ".layerstore"
 """The directory, at the top of a store, of what is not published yet; no key begins with a dot (clause K2)."""
@@ -69,10 +72,21 @@ class Store:
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
         """Have the filesystem to oneself, connected; what fails in it is told of ``key``."""
-        with self._lock, translated(key):
-            self.files.connect()
+        with self._lock, translated(key), self._connected():
             self._remove_discarded()
             yield
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        try:
+            self.files.connect()
+            yield
+        except DriverError:
+            raise
+        except BaseException:
+            # The answer may still be on its way, and would be taken for that to the next command.
+            self.files.disconnect()
+            raise
 
     def path(self, key: str) -> str:
         """Return where in the filesystem a key is, or for ``""`` the top of the store."""
@@ -90,8 +104,7 @@ class Store:
         self._discarded.append(draft)
         if self._lock.acquire(blocking=False):
             try:
-                with suppress(FSError, OSError, EOFError):
-                    self.files.connect()
+                with suppress(DriverError, OSError), translated(""), self._connected():
                     self._remove_discarded()
             finally:
                 self._lock.release()
@@ -164,13 +177,13 @@ class Store:
             if entry:
                 raise UnsupportedOperationError(key, f"{above!r} is an object")
 
-    def create_draft(self, path: str) -> IO[bytes]:
-        """Make a file that no key has, in a directory that is made if it is missing."""
+    def drafted(self, create: Callable[[], T]) -> T:
+        """Make a draft, in a directory that is made if it is missing."""
         try:
-            return self.files.create(path)
+            return create()
         except ResourceNotFound:
             self.files.make_directory(self.path(DRAFTS))
-            return self.files.create(path)
+            return create()
 
     def check_owner(self, writer: Writer, entry: Entry | None) -> None:
         """Where there is this entry, refuse a writer that somebody has fenced (clauses F1 to F4).
@@ -247,7 +260,7 @@ class Store:
 
     def _prune(self, key: str) -> None:
         """Remove the directories above a key that hold nothing any more; a listing shows none of them anyway."""
-        with suppress(FSError, OSError, EOFError):
+        with _tolerant():  # another process's file may be there meanwhile
             for above in _parents(key):
                 if self.files.scan(self.path(above)):
                     return
@@ -258,8 +271,19 @@ class Store:
 
     def _remove_discarded(self) -> None:
         while self._discarded:
-            with suppress(FSError):  # not there: it was published, or never made
+            with _tolerant():  # it may have been published, or never made
                 self.files.remove(self._discarded.popleft())
+
+
+@contextmanager
+def _tolerant() -> Iterator[None]:
+    """Pass over what a filesystem refuses, but not over a connection whose next answer may be another command's."""
+    try:
+        yield
+    except RemoteConnectionError:
+        raise
+    except FSError:
+        pass
 
 
 def is_key(text: str) -> bool:

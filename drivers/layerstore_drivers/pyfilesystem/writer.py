@@ -13,6 +13,7 @@ from fs.errors import FSError
 from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError
 from layerstore_drivers.pyfilesystem.errors import translated
+from layerstore_drivers.pyfilesystem.filesystems import SMALL
 from layerstore_drivers.pyfilesystem.reader import open_found
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class PyFilesystemWriter(Writer):
     def _new_file(self) -> IO[bytes]:
         self._draft = self._draft or self._store.new_draft()
         with self._store.turn(self.key):
-            return self._store.create_draft(self._draft)
+            return self._store.drafted(lambda: self._store.files.create(self._draft))
 
     def _copy_published(self, file: IO[bytes]) -> None:
         if self.version is None:
@@ -179,20 +180,27 @@ def send(store: Store, key: str, source: IO[bytes], path: str) -> None:
         BackendUnavailableError: less of it arrived.
     """
     with translated(key):
-        with store.turn(key):
-            target = store.create_draft(path)
-        try:
-            size = _copy(source, target)
-        finally:
-            store.files.close(target)
+        first = source.read(SMALL + 1)
+        size = len(first) if len(first) <= SMALL else _send_much(store, key, first, source, path)
     with store.turn(key):
+        if len(first) <= SMALL:
+            store.drafted(lambda: store.files.put(path, first))
         arrived = store.files.find(path)
         if arrived is None or arrived.size != size:
             raise BackendUnavailableError(key, f"of {size} bytes not all arrived")
 
 
+def _send_much(store: Store, key: str, first: bytes, source: IO[bytes], path: str) -> int:
+    with store.turn(key):
+        target = store.drafted(lambda: store.files.create(path))
+    try:
+        _write_all(target, memoryview(first))
+        return len(first) + _copy(source, target)
+    finally:
+        store.files.close(target)
+
+
 def _copy(source: IO[bytes], target: IO[bytes]) -> int:
-    target.write(b"")  # an FTP file to which nothing is written is none
     size = 0
     while data := source.read(CHUNK):
         _write_all(target, memoryview(data))
