@@ -56,8 +56,6 @@ class PyFilesystemDriver(Driver):
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
-        with self._store.turn(key):
-            self._store.check_place(key, self._store.look(key))
         with sent(self._store, key, BytesIO(data)) as draft, self._store.turn(key):
             self._store.put(draft, key)
 

@@ -153,7 +153,7 @@ class Server(Filesystem):
 
     def connect(self) -> None:
         """See :meth:`Filesystem.connect`; a connection that was lost is made anew."""
-        if self._fs is not None and not self._fs.is_alive():
+        if self._fs is not None and not self._fs.is_in_step():
             self.disconnect()
         super().connect()
 
@@ -175,6 +175,14 @@ class Server(Filesystem):
     def rename(self, source: str, target: str) -> None:
         """Have the server rename."""
         self._fs.rename(source, target)
+
+    def remove(self, path: str) -> None:
+        """Have the server remove a file."""
+        self._fs.erase(path)
+
+    def remove_directory(self, path: str) -> None:
+        """Have the server remove a directory."""
+        self._fs.erase_directory(path)
 
     def _open(self) -> FS:
         at = self.address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ftplib
+import select
 from contextlib import suppress
 from typing import Any
 
@@ -27,14 +28,26 @@ class FTP(FTPFS):  # type: ignore[misc]  # fs has no types
             self.ftp.retrbinary(f"RETR {path}", parts.append)
         return b"".join(parts)
 
-    def is_alive(self) -> bool:
-        """Tell whether the connection still answers, or there is none yet."""
-        try:
-            if self._ftp is not None:
-                self._ftp.voidcmd("NOOP")
-            return True
-        except ftplib.all_errors:
-            return False
+    def erase(self, path: str) -> None:
+        """Remove a file; ``remove`` would ask first what it is."""
+        with ftp_errors(self, path):
+            self.ftp.delete(path)
+
+    def erase_directory(self, path: str) -> None:
+        """Remove a directory, which the server does if it is empty; ``removedir`` would list it where not."""
+        with ftp_errors(self, path):
+            self.ftp.rmd(path)
+
+    def is_in_step(self) -> bool:
+        """Tell whether the connection, if there is one, waits for a command.
+
+        One that has something to say has said goodbye, or gives an answer that came too late.
+        """
+        if self._ftp is None or self._ftp.sock is None:
+            return self._ftp is None
+        waiting = select.poll()
+        waiting.register(self._ftp.sock, select.POLLIN)
+        return not waiting.poll(0)
 
     def close(self) -> None:
         """Close without connecting first, and the socket even where the server says no goodbye."""

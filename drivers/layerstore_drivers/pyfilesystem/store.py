@@ -155,27 +155,31 @@ class Store:
         found = sorted(self.below(prefix), key=lambda text: text.endswith("/"))  # files first
         return any(not text.endswith("/") or self.holds_keys(text[:-1]) for text in found)
 
-    def check_place(self, key: str, entry: Entry | None) -> None:
-        """Refuse what no file can be stored under, nor in place of this entry.
+    def check_place(self, key: str, entry: Entry | None) -> list[str]:
+        """Refuse what no file can be stored under, nor in place of this entry; return the prefixes it lacks.
 
         Raises:
             UnsupportedOperationError: an object lies above or below the key (clause C2).
             AccessDeniedError: what is there is no file, nor a directory.
         """
         if entry is None:
-            self._check_above(key)
-        elif entry.is_dir and self.holds_keys(key):
+            return self._missing_above(key)
+        if entry.is_dir and self.holds_keys(key):
             raise UnsupportedOperationError(key, "objects lie below it")
-        elif not (entry.is_dir or entry.is_file):
+        if not (entry.is_dir or entry.is_file):
             raise AccessDeniedError(key, "no regular file")
+        return []
 
-    def _check_above(self, key: str) -> None:
+    def _missing_above(self, key: str) -> list[str]:
+        missing: list[str] = []
         for above in _parents(key):
             entry = self.files.find(self.path(above))
-            if entry and entry.is_dir:
-                return
-            if entry:
+            if entry and not entry.is_dir:
                 raise UnsupportedOperationError(key, f"{above!r} is an object")
+            if entry:
+                break
+            missing.insert(0, above)
+        return missing
 
     def drafted(self, create: Callable[[], T]) -> T:
         """Make a draft, in a directory that is made if it is missing."""
@@ -195,28 +199,23 @@ class Store:
         if self.owners.get(writer.key) is not writer or (found.version if found else None) != writer.version:
             raise FencedError(writer.key)
 
-    def install(self, path: str, key: str, replaced: Entry | None) -> None:
+    def install(self, path: str, key: str, replaced: Entry | None, missing: list[str]) -> None:
         """Rename a file to a key's, in a place that was checked, and so publish it under a new version."""
-        if replaced is None:
-            self._make_parents(key)
-        elif replaced.is_dir:
+        for above in missing:
+            self.files.make_directory(self.path(above))
+        if replaced and replaced.is_dir:
             self._remove_tree(key)  # which holds no keys
         try:
             self.files.rename(path, self.path(key))
         finally:  # also where it may have been done, and only the answer was lost
             self._published[key] = next(self._numbers)
 
-    def _make_parents(self, key: str) -> None:
-        missing = list(itertools.takewhile(lambda above: self.files.find(self.path(above)) is None, _parents(key)))
-        for above in reversed(missing):
-            self.files.make_directory(self.path(above))
-
     def put(self, draft: str, key: str) -> None:
         """Publish a draft that is no writer's, and fence the key's writers (clause F2)."""
         replaced = self.look(key)
-        self.check_place(key, replaced)
+        missing = self.check_place(key, replaced)
         self.owners.pop(key, None)
-        self.install(draft, key, replaced)
+        self.install(draft, key, replaced, missing)
 
     def move(self, source: str, target: str, version: str | None) -> None:
         """Rename an object, and fence the writers of both keys.
@@ -228,10 +227,10 @@ class Store:
         if version not in (None, found.version):
             raise FencedError(source, f"at version {found.version}, not {version}")
         replaced = self.look(target)
-        self.check_place(target, replaced)
+        missing = self.check_place(target, replaced)
         self.owners.pop(target, None)
         self.owners.pop(source, None)
-        self.install(self.path(source), target, replaced)
+        self.install(self.path(source), target, replaced, missing)
         self._forget(source)
         self._prune(source)
 
@@ -260,10 +259,8 @@ class Store:
 
     def _prune(self, key: str) -> None:
         """Remove the directories above a key that hold nothing any more; a listing shows none of them anyway."""
-        with _tolerant():  # another process's file may be there meanwhile
+        with _tolerant():  # until one is refused, not being empty
             for above in _parents(key):
-                if self.files.scan(self.path(above)):
-                    return
                 self.files.remove_directory(self.path(above))
 
     def _forget(self, key: str) -> None:

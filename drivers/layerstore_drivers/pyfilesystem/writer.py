@@ -57,16 +57,15 @@ class PyFilesystemWriter(Writer):
     def publish(self) -> str:
         """Rename the draft to the key's file, unless nothing has changed."""
         self._check_known()
+        if self._changed:
+            with translated(self.key):
+                self._store_draft(self._opened())
         with self._store.turn(self.key):
-            self._check()
-        if not self._changed:
-            return str(self.version)
-        with translated(self.key):
-            self._store_draft(self._opened())
-        with self._store.turn(self.key):
-            replaced = self._check()
+            replaced, missing = self._check()
+            if not self._changed:
+                return str(self.version)
             self._lost = True
-            self._store.install(self._draft, self.key, replaced)
+            self._store.install(self._draft, self.key, replaced, missing)
             version = self._store.find(self.key).version
         self._lost = self._changed = False
         self._begin_anew()
@@ -113,12 +112,11 @@ class PyFilesystemWriter(Writer):
         self._let_go()
         self._draft = ""
 
-    def _check(self) -> Entry | None:
-        """Return what would be replaced."""
+    def _check(self) -> tuple[Entry | None, list[str]]:
+        """Return what would be replaced, and the prefixes that would have to be made."""
         entry = self._store.look(self.key)
         self._store.check_owner(self, entry)
-        self._store.check_place(self.key, entry)
-        return entry
+        return entry, self._store.check_place(self.key, entry)
 
     def _let_go(self) -> None:
         file, self._file = self._file, None
