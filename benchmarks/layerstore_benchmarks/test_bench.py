@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore.cli.size import size
 from layerstore_benchmarks.case import Case, plan
+from layerstore_benchmarks.command import Size
 from layerstore_benchmarks.counting import costs
 from layerstore_benchmarks.payload import Source
 from layerstore_benchmarks.steps import STEPS, Bench, Laps
@@ -30,7 +30,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a benchmark of every case."""
     if "layerstore_bench" in metafunc.fixturenames:
         config = metafunc.config
-        sizes = (size(config.getoption(f"layerstore_{name}")) for name in ("size", "write_size"))
+        told = (config.getoption(f"layerstore_{name}") for name in ("size", "write_size"))
+        sizes = (Size().convert(each, None, None) for each in told)
         metafunc.parametrize("layerstore_bench", plan(*sizes, cold=False), ids=str)
 
 

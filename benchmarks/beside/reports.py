@@ -1,0 +1,151 @@
+"""The reports of every driver in this tree, in docs/reports, and the matrix that README shows of them.
+
+    LAYERSTORE_AZURITE=... python benchmarks/beside/reports.py [--only NAME] [--draw]
+
+runs the conformance suite and the benchmarks on each, in a directory of its own, and draws the matrix; ``--draw`` only
+draws it, of the reports that are there. It needs everything: the extra ``all``, the group ``test``, Azurite, and
+``pip install --no-deps examples/layerstore-sqlite``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from layerstore_benchmarks.case import MIB, Case
+from layerstore_benchmarks.document import Results, read
+
+ROOT = Path(__file__).parents[2]
+REPORTS = ROOT / "docs" / "reports"
+README = ROOT / "README.md"
+KEPT = ("report.json", "bench.json", "badge.svg")
+"""Of each driver; the pages can be had from the commands that made these."""
+
+SIZE = 64 * MIB
+BEGIN, END = "<!-- Made by benchmarks/beside/reports.py -->", "<!-- the end of what it made -->"
+
+Opening = Callable[[Path], AbstractContextManager[str]]
+"""Makes a backend, given a directory that is also the current one, and lends the URL of a store in it."""
+
+
+def at(url: str) -> Opening:
+    """Return what needs no backend to be made."""
+
+    @contextmanager
+    def opened(folder: Path) -> Iterator[str]:
+        del folder
+        yield url
+
+    return opened
+
+
+@contextmanager
+def azurite(folder: Path) -> Iterator[str]:
+    """Serve an Azurite."""
+    from layerstore_drivers.azure.emulator import Azurite
+
+    with Azurite(folder / "azurite") as server:
+        yield server.url("reports", create_container="true", block_size=str(MIB))
+
+
+@contextmanager
+def directory(folder: Path) -> Iterator[str]:
+    """Make a directory for PyFilesystem2."""
+    (folder / "osfs").mkdir()
+    yield "pyfs+osfs:osfs"
+
+
+@contextmanager
+def ftp(folder: Path) -> Iterator[str]:
+    """Serve a directory by FTP."""
+    sys.path.append(str(ROOT / "drivers" / "tests"))
+    server = import_module("ftp_server").FTPServer
+    (folder / "ftp" / "store").mkdir(parents=True)
+    with server(folder / "ftp") as serving:
+        yield serving.url("store")
+
+
+DRIVERS: dict[str, Opening] = {
+    "memory": at("memory://reports"),
+    "local": at("local:store"),
+    "azure": azurite,
+    "sqlite": at("sqlite:store.db"),
+    "pyfs-mem": at("pyfs+mem://reports"),
+    "pyfs-temp": at("pyfs+temp://reports"),
+    "pyfs-osfs": directory,
+    "pyfs-ftp": ftp,
+}
+
+
+def make(name: str) -> None:
+    """Make the reports of a driver anew."""
+    target = REPORTS / name
+    target.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as made, DRIVERS[name](Path(made)) as url:
+        _run(made, "conformance", url, "--report=reports")
+        _run(made, "bench", url, f"--size={SIZE}", "--rounds=3", "--report=reports")
+        for file in KEPT:
+            shutil.copyfile(Path(made) / "reports" / file, target / file)
+
+
+def _run(folder: str, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "layerstore", *words], cwd=folder, check=True)
+
+
+def matrix() -> str:
+    """Draw the matrix: a row for each driver."""
+    lines = [
+        "| driver | scenarios | declares | hash | re-read | read back, resumed |",
+        "| --- | --- | --- | ---: | ---: | ---: |",
+        *(_row(name) for name in DRIVERS if (REPORTS / name).exists()),
+    ]
+    return "\n".join(lines)
+
+
+def _row(name: str) -> str:
+    told = json.loads((REPORTS / name / "report.json").read_text(encoding="utf-8"))
+    totals, capabilities = told["totals"], told["driver"]["capabilities"]
+    results = Results(read(REPORTS / name / "bench.json"))
+    hashed, reread = (results.overhead(Case(policy, SIZE, MIB)) or 0.0 for policy in ("hash", "re-read"))
+    back = results.costs(Case("resumed", SIZE, MIB, 4))["bytes_read"]
+    failed = f", **{totals['failed']} failed**" if totals["failed"] else ""
+    cells = (
+        f"[{name}](docs/reports/{name}/report.json)",
+        f"{totals['passed']} passed, {totals['skipped']} skipped{failed}",
+        ", ".join(each for each, has in capabilities.items() if has) or "nothing",
+        f"[{hashed:+.0%}](docs/reports/{name}/bench.json)",
+        f"{reread:+.0%}",
+        f"{back / SIZE:.2g} x",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def draw() -> None:
+    """Put the matrix into README."""
+    text = README.read_text(encoding="utf-8")
+    drawn = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{matrix()}\n\n{END}", text, flags=re.DOTALL)
+    README.write_text(drawn, encoding="utf-8")
+
+
+def main() -> None:
+    """Make what was asked for, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", choices=list(DRIVERS), action="append")
+    parser.add_argument("--draw", action="store_true", help="make nothing")
+    given = parser.parse_args()
+    for name in () if given.draw else given.only or DRIVERS:
+        make(name)
+    draw()
+
+
+if __name__ == "__main__":
+    main()
