@@ -31,12 +31,17 @@ TARGETS = (
 )
 
 
+def is_reached(finding: Finding) -> bool:
+    """Tell whether a target was reached."""
+    measured, bound = finding["measured"], finding["bound"]
+    return measured >= bound if finding["atleast"] else measured <= bound
+
+
 def told(finding: Finding) -> str:
     """Say what became of a target, in a line."""
-    met = finding["measured"] >= finding["bound"] if finding["atleast"] else finding["measured"] <= finding["bound"]
     sign = ">=" if finding["atleast"] else "<="
     figures = f"{finding['measured']:8.2f} {sign} {finding['bound']:6.2f}"
-    return f"{'reached' if met else 'missed':8} {figures}  {finding['target']}"
+    return f"{'reached' if is_reached(finding) else 'missed':8} {figures}  {finding['target']}"
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+"""Draw what ``targets.py`` has found: a table and a chart, in benchmarks/README.md and beside it.
+
+python benchmarks/beside/draw.py benchmarks/results/targets.json
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from targets import is_reached
+
+README = Path(__file__).parents[1] / "README.md"
+CHART = Path(__file__).parents[1] / "results" / "large-layer.svg"
+BEGIN, END = "<!-- Made by benchmarks/beside/draw.py -->", "<!-- the end of what it made -->"
+
+WIDE, HIGH, LEFT = 720, 30, 130
+"""Units of the chart: its width, the height of a bar with its gap, and where the bars begin."""
+
+
+def table(told: dict[str, Any]) -> str:
+    """Draw every target and what was measured of it."""
+    lines = ["| target | measured | bound | |", "| --- | ---: | ---: | --- |"]
+    for each in told["findings"]:
+        sign = "at least" if each["atleast"] else "at most"
+        reached = "" if is_reached(each) else "**not reached**"
+        lines.append(f"| {each['target']} | {each['measured']:.2f} | {sign} {each['bound']:g} | {reached} |")
+    return "\n".join(lines)
+
+
+def chart(told: dict[str, Any]) -> str:
+    """Draw the seconds of a large layer on the disk: the floor, layerstore and the peers, with their spread."""
+    seconds = next(each["seconds"] for each in told["findings"] if each["target"].startswith("1. local"))
+    medians = sorted((statistics.median(each), name) for name, each in seconds.items())
+    scale = (WIDE - LEFT - 90) / max(max(each) for each in seconds.values())
+    rows = [_bar(number, name, seconds[name], scale) for number, (_, name) in enumerate(medians)]
+    high = HIGH * len(rows) + 10
+    box = f'viewBox="0 0 {WIDE} {high}" font-family="sans-serif" font-size="14"'
+    ground = f'<rect width="{WIDE}" height="{high}" rx="6" fill="#ffffff"/>'
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {box}>', ground, *rows, "</svg>", ""])
+
+
+def _bar(number: int, name: str, seconds: list[float], scale: float) -> str:
+    y, median = HIGH * number + 8, statistics.median(seconds)
+    colour = {"layerstore": "#2a78d6", "floor": "#8a8f98"}.get(name, "#c9cdd3")
+    low, high = LEFT + min(seconds) * scale, LEFT + max(seconds) * scale
+    return (
+        f'<text x="{LEFT - 8}" y="{y + 15}" text-anchor="end" fill="#1d1f21">{name}</text>'
+        f'<rect x="{LEFT}" y="{y}" width="{median * scale:.1f}" height="20" rx="2" fill="{colour}"/>'
+        f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 10}" y2="{y + 10}" stroke="#1d1f21"/>'
+        f'<text x="{high + 8:.1f}" y="{y + 15}" fill="#5c6066">{median:.2f} s</text>'
+    )
+
+
+def main() -> None:
+    """Draw."""
+    told = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    CHART.write_text(chart(told), encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    drawn = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(told)}\n\n{END}", text, flags=re.DOTALL)
+    README.write_text(drawn, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
