@@ -1,6 +1,7 @@
 """``layerstore bench`` and ``pytest --pyargs layerstore_benchmarks``, run as programs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 def run(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a Python module as a program."""
     program = [sys.executable, "-m", *map(str, words)]
-    return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return subprocess.run(program, cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
