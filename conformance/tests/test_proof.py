@@ -119,12 +119,14 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
     return on_disk(tmp_path) if on_disk_only else in_memory(tmp_path)
 
 
+@pytest.mark.once
 def test_it_passes_on_a_store_that_has_what_it_needs(scenario: Scenario, tmp_path: Path) -> None:
     """It passes on the smallest driver that has what it needs, and lacks what it needs to be lacking."""
     result = run(scenario, fitting(scenario, tmp_path))
     assert result.outcome == "passed", result.reason
 
 
+@pytest.mark.once
 def test_it_finds_what_it_says(scenario: Scenario, tmp_path: Path) -> None:
     """It fails with each planted defect that it says it finds, and it says at least one."""
     harness = fitting(scenario, tmp_path)

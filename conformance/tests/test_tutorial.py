@@ -109,6 +109,7 @@ def with_class(text: str, node: ast.stmt, block: str) -> str:
     return text.replace("class ShelfReader", f"{block}\n\nclass ShelfReader", 1)
 
 
+@pytest.mark.once
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     """Every command is run and every piece of code put in; what is printed below them is what they print."""
     folder = tmp_path / "empty"
