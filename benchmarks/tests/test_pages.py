@@ -1,0 +1,98 @@
+"""The pages of the site do what they say: what is to be typed is run, and prints what stands below it."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+ELSEWHERE = {"tutorial.md": "conformance", "testing.md": "conformance"}
+"""Pages that have a test of their own, and the room that it is in."""
+
+NOT_RUN = {
+    "azure.md": "an Azurite",
+    "benchmarks.md": "a GiB",
+    "conformance.md": "a store that the reader has",
+}
+"""Pages whose commands are for a machine or a store that is not here."""
+
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the tests run without their repository")
+
+
+class Reader:
+    """Somebody who types what a page says, in an empty directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: dict[str, Any] = {}
+        self.said = ""
+
+    def read(self, kind: str, title: str, block: str) -> None:
+        """Do what a block is for: write the file that it is, run it, or compare it with what was said last."""
+        if title:
+            (self.folder / title).write_text(block)
+        elif kind in ("python", "sh", "text"):
+            getattr(self, kind)(block)
+
+    def python(self, block: str) -> None:
+        """Run code, which may go on from what was run before."""
+        with redirect_stdout(io.StringIO()) as said:
+            exec(compile(block, "<page>", "exec"), self.names)
+        self.said = said.getvalue()
+
+    def sh(self, block: str) -> None:
+        """Type commands, each of which has to succeed."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTEST"))}
+        program = f'layerstore() {{ {sys.executable} -m layerstore "$@"; }}\n'
+        words = ["bash", "-euc", program + block]
+        done = subprocess.run(words, cwd=self.folder, env=clean, capture_output=True, text=True, check=False)
+        self.said = done.stdout + done.stderr
+        assert done.returncode == 0, self.said
+
+    def text(self, block: str) -> None:
+        """Compare; how many scenarios there are is not a page's to know."""
+        said = [numberless(line) for line in self.said.splitlines()]
+        missing = [line for line in block.splitlines() if numberless(line) not in said]
+        assert not missing, f"{missing} not in:\n{self.said}"
+
+
+def numberless(line: str) -> str:
+    """Return a line with every count of scenarios alike."""
+    return re.sub(r"\b\d+ (passed|skipped)", r"# \1", line.rstrip())
+
+
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """Return the kind, title and text of every block of a page."""
+    return BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
+
+
+def runnable() -> list[str]:
+    """Return the pages that have something to run."""
+    pages = {each.name for each in DOCS.glob("*.md")} - ELSEWHERE.keys() - NOT_RUN.keys()
+    return sorted(page for page in pages if {"python", "sh"} & {kind for kind, _, _ in blocks(page)})
+
+
+@pytest.mark.parametrize("page", runnable())
+def test_a_page_does_what_it_says(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block is run, in order and in one directory; what is printed below is what it prints."""
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path)
+    for kind, title, block in blocks(page):
+        reader.read(kind, title, block)
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_a_page_that_is_not_run_here_is_run_elsewhere(page: str) -> None:
+    """Its own test names it."""
+    tests = DOCS.parent / ELSEWHERE[page] / "tests"
+    assert any(f'"{page}"' in each.read_text(encoding="utf-8") for each in tests.glob("test_*.py"))

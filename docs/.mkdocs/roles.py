@@ -1,0 +1,26 @@
+"""For mkdocstrings: docstrings name things as Sphinx does, and the site links them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import griffe
+
+ROLE = re.compile(r":(?:attr|class|func|meth|mod):`(~?)([\w.]+)`")
+
+
+class Roles(griffe.Extension):
+    """Turns ``:meth:`name``` into code, before a docstring is read as Markdown."""
+
+    def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:  # noqa: ANN401  (griffe's)
+        """Rewrite an object's docstring."""
+        del kwargs
+        if obj.docstring is not None:
+            obj.docstring.value = ROLE.sub(plain, obj.docstring.value)
+
+
+def plain(role: re.Match[str]) -> str:
+    """Return what a role names, as code; a tilde hides all but the last part."""
+    hidden, name = role.groups()
+    return f"`{name.rpartition('.')[2] if hidden else name}`"
