@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+import layerstore
+from layerstore_conformance import testing
+
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
@@ -96,3 +99,13 @@ def test_a_page_that_is_not_run_here_is_run_elsewhere(page: str) -> None:
     """Its own test names it."""
     tests = DOCS.parent / ELSEWHERE[page] / "tests"
     assert any(f'"{page}"' in each.read_text(encoding="utf-8") for each in tests.glob("test_*.py"))
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """docs/api.md leaves out nothing that is offered; the errors it takes all."""
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    errors = {name for name in layerstore.__all__ if name.endswith("Error")}
+    named = set(re.findall(r"^::: layerstore\.(\w+)$", page, re.MULTILINE))
+    assert named - {"errors", "hookspecs"} == set(layerstore.__all__) - errors
+    (members,) = re.findall(r"members: \[(.*)\]", page)
+    assert set(members.split(", ")) == set(testing.__all__)

@@ -1,4 +1,4 @@
-"""For mkdocstrings: docstrings name things as Sphinx does, and the site links them."""
+"""For mkdocstrings: docstrings name things, and begin code, as Sphinx does; Markdown knows neither."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 
 import griffe
 
+LITERAL = re.compile(r"::$", re.MULTILINE)
 ROLE = re.compile(r":(?:attr|class|func|meth|mod):`(~?)([\w.]+)`")
 
 
 class Roles(griffe.Extension):
-    """Turns ``:meth:`name``` into code, before a docstring is read as Markdown."""
+    """Turns a role into code, and a double colon into one, before a docstring is read as Markdown."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:  # noqa: ANN401  (griffe's)
         """Rewrite an object's docstring."""
         del kwargs
         if obj.docstring is not None:
-            obj.docstring.value = ROLE.sub(plain, obj.docstring.value)
+            obj.docstring.value = LITERAL.sub(":", ROLE.sub(plain, obj.docstring.value))
 
 
 def plain(role: re.Match[str]) -> str:
