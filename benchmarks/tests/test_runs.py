@@ -163,3 +163,16 @@ def test_a_document_survives_a_file(tmp_path: Path, told: Document) -> None:
     """What is read is what was written."""
     (tmp_path / "bench.json").write_text(json.dumps(told))
     assert read(tmp_path / "bench.json") == told
+
+
+def test_a_cold_reading_that_fails_in_the_middle_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system keeps the bytes after all, the case is not told of, and all others are."""
+    answers = iter([True, True, False])  # counted, timed once, and then no more
+    monkeypatch.setattr(CheckedDriver, "drop_cache", lambda *_: next(answers))
+    cases = [Case(policy, SIZE, WRITE) for policy in ("no hash", "re-read cold")]
+    driver = open_driver("memory:")
+    run = Run(driver, Source(), cases)
+    run.measure(3, 0)
+    assert run.cases == (cases[0],)
+    assert len(run.times[cases[0]]) == 3
+    assert list(driver.list("")) == []

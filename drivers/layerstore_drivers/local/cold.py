@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+ATTEMPTS = 10
+"""How often the system is asked: it is free to keep a page."""
+
 
 def drop_cache(fd: int) -> bool:
     """Have the system drop a file's pages, and tell whether it did: what is in memory alone, as on a tmpfs, stays.
 
-    Pages not yet on disk stay as well; a file that was synced has none.
+    Pages that are being written stay as well, as do, for a moment, those that another processor has just brought in.
     """
     if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
         return False
+    return any(_dropped(fd) for _ in range(ATTEMPTS))
+
+
+def _dropped(fd: int) -> bool:
+    os.fsync(fd)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     with suppress(OSError):  # a file system that cannot tell
         try:
