@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -84,14 +83,11 @@ def rereading(machine: Machine) -> Iterator[Finding]:
     with machine.directory() as folder:
         store = layerstore.open(f"local:{folder}/store", verify="reread")
         plain = folder / "plain"
-        with plain.open("wb") as file:
-            file.writelines(pieces())
-            os.fsync(file.fileno())  # what is not on the disk cannot be dropped
         ways = {
             "re-read": _finish(store, pieces, wanted),
             "hash": Way(partial(hash_alone, pieces)),
             "re-read cold": _cold(store, pieces, wanted),
-            "read cold": Way(partial(read_file, plain), partial(_forget, folder)),
+            "read cold": Way(partial(read_file, plain), partial(_write_cold, plain, pieces), plain.unlink),
         }
         seconds = machine.interleave(ways)
     yield at_most("4. re-read, warm, over hashing alone", 1.15, ratio(seconds, "re-read", "hash"), seconds)
@@ -100,9 +96,11 @@ def rereading(machine: Machine) -> Iterator[Finding]:
     )
 
 
-def _forget(folder: Path) -> None:
-    """Have the system forget a plain file, as the driver has it forget its own."""
-    if not layerstore.open_driver(f"local:{folder}").drop_cache("plain"):
+def _write_cold(path: Path, pieces: Pieces) -> None:
+    """Write a plain file, and have the system forget it, as the driver has it forget its own."""
+    with path.open("wb") as file:
+        file.writelines(pieces())
+    if not layerstore.open_driver(f"local:{path.parent}").drop_cache(path.name):
         raise RuntimeError("the disk's cache cannot be dropped")
 
 

@@ -18,6 +18,9 @@ import layerstore
 from layerstore import Digest, LayerService, layout
 from layerstore_conformance.payloads import Payload, digest
 
+LAYERS = 400
+"""Small layers, of a machine whose large ones have a GiB: each has 18 syncs."""
+
 
 def small_writes(machine: Machine) -> Iterator[Finding]:
     """6. Small writes, beside as many of a plain file and a hash."""
@@ -44,7 +47,7 @@ def small_writes(machine: Machine) -> Iterator[Finding]:
 
 def small_layers(machine: Machine) -> Iterator[Finding]:
     """6. Small layers on the disk, durable: beside the floor that syncs as often, and several in flight."""
-    count = max(100, 2000 * machine.size // GIB)
+    count = max(100, LAYERS * machine.size // GIB)
     contents = [Payload(f"small-{number}").read(4 * KIB) for number in range(count)]
     digests = [digest(each) for each in contents]
     with machine.directory() as folder:

@@ -155,7 +155,10 @@ class MemoryWriter(Writer):
 
     def _write_block(self, number: int, start: int, part: memoryview) -> None:
         block = self._blocks.get(number, b"")
-        if start + len(part) <= len(block) and self._is_writable(number, start):
+        if len(part) == BLOCK and isinstance(part.obj, bytes):  # which cannot change: kept, and not copied
+            self._blocks[number] = part
+            self._private.discard(number)
+        elif start + len(part) <= len(block) and self._is_writable(number, start):
             memoryview(block)[start : start + len(part)] = part
         else:
             self._blocks[number] = self._rebuilt(number, start, part)

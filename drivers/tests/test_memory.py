@@ -216,6 +216,22 @@ def test_a_block_is_a_copy_of_the_buffer(store: CheckedDriver, size: int) -> Non
     assert store.get("a", 9 * BLOCK) == b"x" * size
 
 
+def test_a_block_of_bytes_is_kept_and_copied_when_it_is_changed(store: CheckedDriver, taken: Callable[[], int]) -> None:
+    """Bytes cannot change, so whole blocks of them are kept; written to again, flushed or not, they are copied (W9)."""
+    given = os.urandom(8 * BLOCK)
+    with store.open_writer("a") as writer:
+        before = taken()
+        writer.write(given)
+        assert taken() - before < BLOCK
+        writer.seek(5)
+        writer.write(b"xyz")
+        writer.flush()
+        writer.seek(BLOCK + 5)
+        writer.write(b"uvw")
+    first, second = given[:BLOCK], given[BLOCK:]
+    assert store.get("a", 9 * BLOCK) == first[:5] + b"xyz" + first[8:] + second[:5] + b"uvw" + second[8:]
+
+
 def _until_memory_runs_out(blocks: int) -> Callable[[MemoryWriter, int, int, memoryview], bytearray]:
     rebuilt, left = MemoryWriter._rebuilt, itertools.repeat(None, blocks)
 
@@ -238,7 +254,7 @@ def test_a_write_without_memory_for_it_changes_no_size(
     with monkeypatch.context() as patch:
         patch.setattr(MemoryWriter, "_rebuilt", _until_memory_runs_out(2))
         with pytest.raises(NoSpaceError):
-            writer.write(b"n" * 4 * BLOCK)
+            writer.write(bytearray(b"n") * 4 * BLOCK)
     assert writer.size == BLOCK - 5
     writer.seek(9 * BLOCK)
     writer.write(b"x")
