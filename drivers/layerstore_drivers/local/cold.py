@@ -24,7 +24,8 @@ def _dropped(fd: int) -> bool:
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     with suppress(OSError):  # a file system that cannot tell
         try:
-            os.preadv(fd, [bytearray(1)], 0, os.RWF_NOWAIT)
+            # Of its end: the system may begin to fetch what is asked for, and a reader begins at the start.
+            os.preadv(fd, [bytearray(1)], max(0, os.fstat(fd).st_size - 1), os.RWF_NOWAIT)
         except BlockingIOError:  # it would have to wait for the disk
             return True
     return False
