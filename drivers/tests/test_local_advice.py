@@ -1,15 +1,17 @@
 """What the local driver asks of the system ahead of time: to write what was written, to read what will be."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.url import StoreURL
-from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local import LocalDriver, span, writeout
 from layerstore_drivers.local.reader import AHEAD
 from layerstore_drivers.local.span import BEHIND
+from layerstore_drivers.local.writeout import write_out
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
 
@@ -33,21 +35,41 @@ def advice(monkeypatch: pytest.MonkeyPatch) -> Advice:
     return noted
 
 
-def test_what_lies_behind_is_written_out_once(driver: CheckedDriver, advice: Advice) -> None:
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Note where each piece that is written out begins and ends."""
+    noted: list[tuple[int, int]] = []
+    monkeypatch.setattr(span, "write_out", lambda _, start, size: noted.append((start, start + size)))
+    return noted
+
+
+def test_what_lies_behind_is_written_out_once(driver: CheckedDriver, begun: list[tuple[int, int]]) -> None:
     """While bytes come in, the system is asked to write out all but the last few, each once."""
     with driver.open_writer("key") as writer:
         for _ in range(SIZE // MIB):
             writer.write(bytes(MIB))
-    assert advice == [(at, at + BEHIND, os.POSIX_FADV_DONTNEED) for at in range(0, SIZE, BEHIND)]
+    assert begun == [(at, at + BEHIND) for at in range(0, SIZE, BEHIND)]
 
 
-def test_small_writes_here_and_there_are_not_written_out(driver: CheckedDriver, advice: Advice) -> None:
+def test_small_writes_here_and_there_are_not_written_out(driver: CheckedDriver, begun: list[tuple[int, int]]) -> None:
     """Writes that do not follow each other make no run, and the system does as it likes."""
     with driver.open_writer("key") as writer:
         for number in range(64):
             writer.seek(number * 2 * MIB)
             writer.write(b"here")
-    assert advice == []
+    assert begun == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the call is Linux's")
+def test_writing_out_is_a_call_that_the_system_takes(tmp_path: Path) -> None:
+    """It is found in the C library, and accepted; of a descriptor that is none, it says nothing."""
+    with (tmp_path / "file").open("wb") as file:
+        file.write(bytes(MIB))
+        file.flush()
+        function = writeout._function()
+        assert function is not None
+        assert function(file.fileno(), 0, MIB, writeout._WRITE) == 0
+    write_out(-1, 0, MIB)
 
 
 def test_what_comes_next_is_read_ahead_once(driver: CheckedDriver, advice: Advice) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 
+from layerstore_drivers.local.writeout import write_out
+
 STEP = 8 << 20
 """Longest write in place, in bytes: whoever fences the writer waits for one."""
 
@@ -37,11 +39,9 @@ class Span:
         self._write_out(offset, offset + done)
 
     def _write_out(self, start: int, stop: int) -> None:
-        """Have the system begin to write to the disk what lies behind: a sync has little left to wait for then."""
         first = self._run[0] if self._run[1] == start else start
-        if stop - first >= BEHIND and hasattr(os, "posix_fadvise"):
-            # "Not needed" begins the writing of what is not on the disk yet, and drops none of that (Linux).
-            os.posix_fadvise(self.fd, first, stop - first, os.POSIX_FADV_DONTNEED)
+        if stop - first >= BEHIND:
+            write_out(self.fd, first, stop - first)
             first = stop
         self._run = (first, stop)
 
