@@ -39,6 +39,9 @@ VARIABLE = "LAYERSTORE_AZURITE"
 VERSION = "3.35.0"
 """The newest Azurite that runs on Node 20."""
 
+BLOCK = 512 << 10
+"""Bytes of a block, in the URL that is printed: with larger ones the suite finds more memory in use than it allows."""
+
 PATIENCE = 60
 """Seconds that a server may take to answer, on a machine that has much to do."""
 
@@ -161,7 +164,7 @@ def _free_port() -> int:
 def main() -> None:
     """Serve a store until interrupted, and print its URL."""
     with Azurite() as server:
-        sys.stdout.write(f"{server.url('layerstore', create_container='true', block_size=str(1 << 20))}\n")
+        sys.stdout.write(f"{server.url('layerstore', create_container='true', block_size=str(BLOCK))}\n")
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
             server.wait()
