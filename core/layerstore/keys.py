@@ -36,6 +36,15 @@ def check_key(key: str) -> None:
         raise InvalidPathError(key[:80] + "...", f"a segment of {longest} characters, at most {MAX_SEGMENT}")
 
 
+def is_key(text: str) -> bool:
+    """Tell whether a text is a key; foreign names that a backend may hold are none."""
+    try:
+        check_key(text)
+    except InvalidPathError:
+        return False
+    return True
+
+
 def check_prefix(prefix: str) -> None:
     """Refuse what can be listed by no driver: a prefix is a key, or the empty string for everything.
 

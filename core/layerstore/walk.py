@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from layerstore import layout
+from layerstore import keys, layout
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
-from layerstore.errors import InvalidDigestError, InvalidPathError, LayerStoreError
-from layerstore.keys import check_key
+from layerstore.errors import InvalidDigestError, LayerStoreError
 
 UPLOADS = "_uploads"
 """What the area of a repository's uploads is called."""
@@ -19,11 +18,7 @@ Missed = Callable[[str, LayerStoreError], None]
 
 def is_key(text: str) -> bool:
     """Tell whether a text that a driver listed is a key, or, without its slash at the end, the prefix of one."""
-    try:
-        check_key(text.removesuffix("/"))
-    except InvalidPathError:
-        return False
-    return True
+    return keys.is_key(text.removesuffix("/"))
 
 
 def keys_below(driver: CheckedDriver, prefix: str, *, after: str = "") -> Iterator[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from layerstore.errors import InvalidPathError
-from layerstore.keys import check_key
+from layerstore.keys import is_key
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.walk import enter, walk
 
@@ -51,12 +50,3 @@ def _entries(directory: int, above: str) -> Iterator[str]:
                 yield f"{text}/"
             elif entry.is_file(follow_symlinks=False):
                 yield text
-
-
-def is_key(text: str) -> bool:
-    """Tell whether a path below the root is a key; foreign names are none."""
-    try:
-        check_key(text)
-    except InvalidPathError:
-        return False
-    return True

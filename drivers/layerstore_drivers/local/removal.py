@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from layerstore.errors import PathNotFoundError
+from layerstore.keys import is_key
 from layerstore_drivers.local import record
 from layerstore_drivers.local.area import RECORDS, Area, record_name
 from layerstore_drivers.local.fencing import fence
-from layerstore_drivers.local.listing import is_key
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.tree import Tree
 from layerstore_drivers.local.walk import remove_directories, visit

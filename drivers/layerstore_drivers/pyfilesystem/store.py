@@ -19,11 +19,10 @@ from layerstore.errors import (
     BackendUnavailableError,
     DriverError,
     FencedError,
-    InvalidPathError,
     PathNotFoundError,
     UnsupportedOperationError,
 )
-from layerstore.keys import check_key
+from layerstore.keys import is_key
 from layerstore_drivers.pyfilesystem.errors import translated
 from layerstore_drivers.pyfilesystem.filesystems import filesystem, modified_at
 
@@ -281,15 +280,6 @@ def _tolerant() -> Iterator[None]:
         raise
     except FSError:
         pass
-
-
-def is_key(text: str) -> bool:
-    """Tell whether a path below the top of a store is a key; foreign names are none."""
-    try:
-        check_key(text)
-    except InvalidPathError:
-        return False
-    return True
 
 
 def _parents(key: str) -> Iterator[str]:
