@@ -89,6 +89,13 @@ class Recorder:
             yield
         self.moments.append(self.probe())
 
+    def opened(self, fd: int, path: str, dir_fd: int) -> None:
+        """Take note of a descriptor that the driver has got by another way than ``os.open``, of what was there."""
+        node = self._fds[dir_fd]
+        for name in path.split("/"):
+            node = node.now[name]
+        self._fds[fd] = node
+
     def on_open(self, path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         """Open, and perhaps make, a file."""
         parent, name = self._fds.get(-1 if dir_fd is None else dir_fd), str(path)

@@ -14,7 +14,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver
 from layerstore.url import StoreURL
 from layerstore_drivers.azure.emulator import Azurite, EmulatorError, find
-from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local import LocalDriver, beneath
 from layerstore_drivers.memory import MemoryDriver
 
 _numbers = itertools.count()
@@ -51,6 +51,16 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Ca
         return partial(_open, kind, where[kind])
 
     return make
+
+
+@pytest.fixture(params=["openat2", "by steps"])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the local driver find paths by either of its two ways, or skip where the system has but one."""
+    if request.param == "by steps":
+        monkeypatch.setattr(beneath, "_openat2", lambda: None)
+    elif beneath._openat2() is None:
+        pytest.skip("the system has no openat2, or forbids it")
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

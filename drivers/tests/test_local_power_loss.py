@@ -15,6 +15,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.powerloss import LOSSES, Loss, all_lost, rebuild, some_lost
 from layerstore_conformance.promise import Promise
 from layerstore_conformance.theorem import Ending
-from layerstore_drivers.local import LocalDriver, record
+from layerstore_drivers.local import LocalDriver, beneath, record
 
 pytestmark = pytest.mark.once
 
@@ -68,12 +69,28 @@ def _so_far(life: Life) -> Promise:
     return promise
 
 
+@contextmanager
+def _recording(recorder: Recorder) -> Iterator[None]:
+    """Record, and what is opened by openat2, too."""
+    openat2 = beneath._openat2()
+
+    def noted(directory: int, path: str, flags: int) -> int:
+        assert openat2 is not None
+        fd = openat2(directory, path, flags)
+        recorder.opened(fd, path, directory)
+        return fd
+
+    with recorder.recording(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beneath, "_openat2", lambda: openat2 and noted)
+        yield
+
+
 def _record(root: Path, lifecycle: Callable[[Life], None], *, reuse: bool) -> Recorder:
     """Record a life."""
     root.mkdir()
     life = Life(LayerService(LocalDriver(root)), NAME)
     recorder = Recorder(root, lambda: _so_far(life), reuse=reuse)
-    with recorder.recording():
+    with _recording(recorder):
         lifecycle(life)
         life.abandon()
         life.service.close()
@@ -86,7 +103,7 @@ def _record_two(root: Path, lifecycle: Callable[[Life], None], dies_at: int, end
     life = Life(LayerService(LocalDriver(root)), NAME)
     recorder = Recorder(root, lambda: _so_far(life), reuse=True)
     recorder.dies_at = dies_at
-    with recorder.recording():
+    with _recording(recorder):
         try:
             lifecycle(life)
         except (Killed, LayerStoreError, OSError, AssertionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 
@@ -13,13 +13,12 @@ from layerstore_drivers.local.locks import Lock, closing_fd
 from layerstore_drivers.local.session import Session
 from layerstore_drivers.local.span import Span
 from layerstore_drivers.local.tree import Tree
-from layerstore_drivers.local.walk import walk
 
 AREA = ".layerstore"
 TEMPORARY, RECORDS, LOCKS, SESSIONS = "tmp", "writers", "locks", "sessions"
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
 _STRIPES = 64
 """Locks per store. Keys that share one wait for each other's critical sections, a few milliseconds each."""
@@ -51,16 +50,9 @@ class Area:
             self._sessions.setdefault(pid, Session(self.make(SESSIONS)))
         return self._sessions[pid].name
 
-    def find(self, part: str, key: str) -> int | None:
-        """Open a directory of the area; None if there is none. The descriptor is the caller's to close."""
-        try:
-            return walk(self._tree.open_root(key), (AREA, part))
-        except FileNotFoundError:
-            return None
-
     def make(self, part: str) -> int:
         """Open a directory of the area, made if missing. The descriptor is the caller's to close."""
-        return walk(self._tree.make_root(), (AREA, part), self._tree.maker())
+        return self._tree.make(f"{AREA}/{part}")
 
     @contextmanager
     def locked(self, *keys: str) -> Iterator[None]:
@@ -72,10 +64,8 @@ class Area:
     def locked_names(self, names: set[str]) -> Iterator[None]:
         """Take locks by name, always in the same order."""
         with ExitStack() as stack:
-            directory = stack.enter_context(closing_fd(self.make(LOCKS)))
             for name in sorted(names):
-                fd = stack.enter_context(closing_fd(_open_lock(directory, name)))
-                stack.enter_context(Lock(fd))
+                stack.enter_context(Lock(stack.enter_context(closing_fd(self._open_lock(name)))))
             yield
 
     def new_file(self) -> tuple[str, int]:
@@ -86,35 +76,23 @@ class Area:
 
     def remove_file(self, name: str) -> None:
         """Remove a temporary file if it is still there."""
-        directory = self.find(TEMPORARY, "")
-        if directory is not None:
-            with suppress(FileNotFoundError), closing_fd(directory):
-                os.unlink(name, dir_fd=directory)
+        with suppress(FileNotFoundError), closing_fd(self._tree.enter(f"{AREA}/{TEMPORARY}", "")) as directory:
+            os.unlink(name, dir_fd=directory)
 
-    def open_record(self, key: str) -> int | None:
-        """Open the record of a key for reading and writing; None if there is none."""
-        directory = self.find(RECORDS, key)
-        if directory is None:
-            return None
-        with closing_fd(directory), suppress(FileNotFoundError):
-            return os.open(record_name(key), os.O_RDWR | os.O_NOFOLLOW, dir_fd=directory)
+    def open_record(self, key: str, access: int = os.O_RDWR) -> int | None:
+        """Open the record of a key; None if there is none."""
+        with suppress(FileNotFoundError):
+            return self._tree.open(f"{AREA}/{RECORDS}/{record_name(key)}", access, key)
         return None
 
-    @contextmanager
-    def record_reader(self, key: str) -> Iterator[Callable[[], record.State | None]]:
-        """Yield a function that reads the state in the record of a key: None if there is none, or it is damaged."""
-        found: list[int] = []
-        with ExitStack() as stack:
-
-            def read() -> record.State | None:
-                if not found:
-                    # Looked for until it is there: the first writer of all may come at any time.
-                    if (directory := self.find(RECORDS, key)) is None:
-                        return None
-                    found.append(stack.enter_context(closing_fd(directory)))
-                return _read_state(found[0], record_name(key))
-
-            yield read
+    def read_state(self, key: str) -> record.State | None:
+        """Read the state in the record of a key: None if there is none, or it is damaged."""
+        fd = self.open_record(key, os.O_RDONLY)
+        if fd is None:
+            return None
+        with closing_fd(fd):
+            found = record.read(fd)
+        return found.state if found else None
 
     def write_record(self, key: str, state: record.State) -> record.OwnRecord:
         """Make the record of a key for a new writer, whole at once; its key is locked and has none."""
@@ -145,21 +123,13 @@ class Area:
         with closing_fd(self.make(RECORDS)) as directory:
             os.fsync(directory)
 
-
-def _read_state(directory: int, name: str) -> record.State | None:
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
-    except FileNotFoundError:
-        return None
-    with closing_fd(fd):
-        found = record.read(fd)
-    return found.state if found else None
-
-
-def _open_lock(directory: int, name: str) -> int:
-    """Open a lock file; they are made all at once, so that deleting never needs room that a full disk has not."""
-    with suppress(FileNotFoundError):
-        return os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=directory)
-    for number in range(_STRIPES):
-        os.close(os.open(f"{number:02d}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666, dir_fd=directory))
-    return os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=directory)
+    def _open_lock(self, name: str) -> int:
+        """Open a lock file; they are made all at once, so that deleting never needs room that a full disk has not."""
+        path = f"{AREA}/{LOCKS}/{name}"
+        with suppress(FileNotFoundError):
+            self._tree.make_root()
+            return self._tree.open(path, os.O_RDWR, "")
+        with closing_fd(self.make(LOCKS)) as directory:
+            for number in range(_STRIPES):
+                os.close(os.open(f"{number:02d}", _LOCK, 0o666, dir_fd=directory))
+        return self._tree.open(path, os.O_RDWR, "")

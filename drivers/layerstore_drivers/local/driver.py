@@ -25,7 +25,6 @@ from layerstore_drivers.local.record import State
 from layerstore_drivers.local.removal import delete
 from layerstore_drivers.local.sweep import sweep
 from layerstore_drivers.local.tree import Tree
-from layerstore_drivers.local.walk import walk
 from layerstore_drivers.local.writer import LocalWriter
 
 if TYPE_CHECKING:
@@ -63,10 +62,12 @@ class LocalDriver(Driver):
 
     def open_reader(self, key: str, offset: int = 0) -> LocalReader:
         """See :meth:`Driver.open_reader`."""
+        self._tree.refresh()
         return LocalReader(key, open_published(self._tree, self._area, key), offset)
 
     def open_writer(self, key: str) -> LocalWriter:
         """See :meth:`Driver.open_writer`."""
+        self._tree.refresh()
         area = self._writable()
         with area.locked(key):
             base = self._base(key)
@@ -82,6 +83,7 @@ class LocalDriver(Driver):
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
+        self._tree.refresh()
         area = self._writable()
         draft = Draft(area)
         try:
@@ -98,20 +100,23 @@ class LocalDriver(Driver):
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""
+        self._tree.refresh()
         found = open_published(self._tree, self._area, key)
         with closing_fd(found.fd):
             return Stat(found.size, found.modified, found.version)
 
     def drop_cache(self, key: str) -> bool:
         """See :meth:`Driver.drop_cache`. It does where the system can, and the file is on a disk and not in memory."""
+        self._tree.refresh()
         with closing_fd(open_published(self._tree, self._area, key).fd) as fd:
             return drop_cache(fd)
 
     def list(self, prefix: str) -> Iterator[str]:
         """See :meth:`Driver.list`."""
-        root = self._tree.open_root(prefix)
+        self._tree.refresh()
+        self._tree.open_root(prefix)
         try:
-            directory = walk(root, prefix.split("/") if prefix else ())
+            directory = self._tree.enter(prefix, prefix)
         except (FileNotFoundError, NotADirectoryError):
             return
         with closing_fd(directory):
@@ -119,6 +124,7 @@ class LocalDriver(Driver):
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
+        self._tree.refresh()
         # Another program may have written it, and not synced; before the lock, for it may take long.
         with closing_fd(open_object(self._tree, source, os.O_RDONLY)) as fd:
             os.fsync(fd)
@@ -135,7 +141,8 @@ class LocalDriver(Driver):
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""
-        os.close(self._tree.open_root(key))
+        self._tree.refresh()
+        self._tree.open_root(key)
         delete(self._tree, self._writable(), key)
 
     def close(self) -> None:

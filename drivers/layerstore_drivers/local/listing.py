@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 
 from layerstore.keys import is_key
+from layerstore_drivers.local.beneath import DIRECTORY, open_beneath
 from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.walk import enter, walk
 
 
 def children(directory: int, prefix: str) -> Iterator[str]:
@@ -27,7 +27,7 @@ def holds_object(parent: int, name: str, path: str) -> bool:
     while pending:
         below = pending.pop()
         try:
-            directory = walk(os.dup(parent), below.split("/"), enter)
+            directory = open_beneath(parent, below, DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             continue
         with closing_fd(directory):

@@ -50,18 +50,17 @@ def open_published(tree: Tree, area: Area, key: str, access: int = os.O_RDONLY) 
     Raises:
         PathNotFoundError: there is none; a directory, a symlink or a special file is none.
     """
-    with area.record_reader(key) as read_record:
-        for _ in range(_ATTEMPTS):
-            state = read_record()
-            fd = open_object(tree, key, access)
-            try:
-                found = _as_published(fd, state)
-                if read_record() == state and _as_published(fd, state).version == found.version:
-                    return found
-            except BaseException:
-                os.close(fd)
-                raise
+    for _ in range(_ATTEMPTS):
+        state = area.read_state(key)
+        fd = open_object(tree, key, access)
+        try:
+            found = _as_published(fd, state)
+            if area.read_state(key) == state and _as_published(fd, state).version == found.version:
+                return found
+        except BaseException:
             os.close(fd)
+            raise
+        os.close(fd)
     raise BackendUnavailableError(key, "another program keeps changing it")
 
 
@@ -81,13 +80,12 @@ def open_object(tree: Tree, key: str, access: int) -> int:
     Raises:
         PathNotFoundError: there is none.
     """
-    with tree.parent(key) as (directory, name):
-        try:
-            fd = os.open(name, access | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
-        except OSError as error:
-            if error.errno in _NO_OBJECT:
-                raise PathNotFoundError(key) from error
-            raise
+    try:
+        fd = tree.open(key, access | os.O_NONBLOCK, key)
+    except OSError as error:
+        if error.errno in _NO_OBJECT:
+            raise PathNotFoundError(key) from error
+        raise
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)

@@ -9,44 +9,86 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
+from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
+from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import holds_object
 from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.walk import enter, walk
+from layerstore_drivers.local.remembered import Remembered
+from layerstore_drivers.local.walk import walk
 
 Step = Callable[[int, str], int]
 
-REMEMBERED = 1024
-"""Directories known to be durable, per driver; beyond that all are forgotten, and synced once more."""
-
 
 class Tree:
-    """The directory tree below one root."""
+    """The directory tree below one root, which is kept open."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._durable: dict[str, int] = {}
+        self._path = str(root)
+        self._held: Held | None = None
+        self._durable = Remembered()
 
-    def open_root(self, key: str) -> int:
-        """Open the root and return its descriptor.
+    def refresh(self) -> None:
+        """Let go of the root if it is no longer what is under its path: what every operation begins with."""
+        held = self._held
+        if held is None:
+            return
+        with suppress(OSError):  # whoever opens it next, tells why that cannot be
+            if held.is_at(os.stat(self._path)):
+                return
+        self._held, self._durable = None, Remembered()
+
+    def open_root(self, key: str) -> Held:
+        """Return the root, open.
 
         Raises:
             BackendUnavailableError: there is none, or it is no directory (clause E2).
         """
-        try:
-            return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise BackendUnavailableError(key, f"root {self.root}: {error.strerror}") from error
+        held = self._held
+        if held is None:
+            try:
+                held = self._held = Held(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise BackendUnavailableError(key, f"root {self.root}: {error.strerror}") from error
+        return held
 
-    def make_root(self) -> int:
-        """Open the root, made durably if missing, and return its descriptor."""
-        if str(self.root) not in self._durable:
-            _make_path(self.root)
-            self._durable[str(self.root)] = 0
+    def make_root(self) -> Held:
+        """Return the root, open, and made durably if missing."""
         try:
-            return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
+            return self.open_root("")
+        except BackendUnavailableError:
             _make_path(self.root)
-            return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+            return self.open_root("")
+
+    def open(self, path: str, flags: int, key: str) -> int:
+        """Open what is under a path below the root; see :func:`open_beneath`."""
+        return open_beneath(self.open_root(key).fd, path, flags)
+
+    def enter(self, path: str, key: str) -> int:
+        """Open a directory below the root, or, by the path ``""``, the root once more; for the caller to close."""
+        if path:
+            return self.open(path, DIRECTORY, key)
+        self.open_root(key)
+        return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+
+    def make(self, path: str) -> int:
+        """Open a directory below the root, made if missing and durable either way; for the caller to close."""
+        self.make_root()
+        with suppress(FileNotFoundError):
+            fd = self.enter(path, "")
+            if not path or self._is_durable(path, fd):
+                return fd
+            os.close(fd)
+        return walk(self.enter("", ""), path.split("/"), self._with_path(self._make))
+
+    def settle(self, path: str) -> int:
+        """Open a directory below the root, its name and all above made durable; for the caller to close."""
+        with suppress(FileNotFoundError):  # those above that are there are made durable all the same
+            fd = self.enter(path, "")
+            if not path or self._is_durable(path, fd):
+                return fd
+            os.close(fd)
+        return walk(self.enter("", ""), path.split("/"), self._with_path(self._enter))
 
     @contextmanager
     def parent(self, key: str) -> Iterator[tuple[int, str]]:
@@ -55,10 +97,9 @@ class Tree:
         Raises:
             PathNotFoundError: a directory on the way is missing, a file or a symlink.
         """
-        *above, name = key.split("/")
-        root = self.open_root(key)
+        above, _, name = key.rpartition("/")
         try:
-            fd = walk(root, above, enter)
+            fd = self.enter(above, key)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise PathNotFoundError(key) from error
         with closing_fd(fd):
@@ -72,9 +113,9 @@ class Tree:
             UnsupportedOperationError: an object is where a directory would have to be (clause C2).
             AccessDeniedError: a symlink is, or what else is no object.
         """
-        *above, name = key.split("/")
+        above, _, name = key.rpartition("/")
         try:
-            fd = walk(self.make_root(), above, self.maker())
+            fd = self.make(above)
         except NotADirectoryError:
             self.refuse_obstacles(key)
             raise
@@ -88,19 +129,16 @@ class Tree:
             UnsupportedOperationError: another key is above or below this one (clause C2).
             AccessDeniedError: a symlink is in the way, or what else is neither object nor directory.
         """
-        fd = self.open_root(key)
-        segments = key.split("/")
+        above, _, name = key.rpartition("/")
         try:
-            for segment in segments[:-1]:
-                _refuse_no_directory(fd, segment, key)
-                below = enter(fd, segment)
-                os.close(fd)
-                fd = below
-            self.refuse_no_object(fd, segments[-1], key)
+            fd = self.enter(above, key)
         except FileNotFoundError:
             return
-        finally:
-            os.close(fd)
+        except NotADirectoryError:
+            self._refuse_no_directory(above.split("/"), key)
+            return
+        with closing_fd(fd):
+            self.refuse_no_object(fd, name, key)
 
     def refuse_no_object(self, parent: int, name: str, key: str) -> None:
         """Refuse to replace what is no object; an empty directory is nothing (clause K3).
@@ -121,20 +159,17 @@ class Tree:
 
     def forget(self, path: str) -> None:
         """Forget that a directory and those below it are durable: they are about to be removed."""
-        for known in list(self._durable):
-            if f"{known}/".startswith(f"{path}/"):
-                self._durable.pop(known, None)
+        self._durable.forget(path)
 
     def sync_parent(self, key: str) -> None:
         """Make a key's name durable, or its absence, and the names of the directories above it."""
-        *above, _ = key.split("/")
-        step = self._with_path(self._enter)
-        with suppress(FileNotFoundError, NotADirectoryError), closing_fd(walk(self.open_root(key), above, step)) as fd:
+        above = key.rpartition("/")[0]
+        with suppress(FileNotFoundError, NotADirectoryError), closing_fd(self.settle(above)) as fd:
             os.fsync(fd)
 
     def sync_lowest(self, key: str) -> None:
         """Make durable that a directory on the way to a key is missing."""
-        fd = self.open_root(key)
+        fd = self.enter("", key)
         try:
             for segment in key.split("/")[:-1]:
                 below = enter(fd, segment)
@@ -145,9 +180,19 @@ class Tree:
         finally:
             os.close(fd)
 
-    def maker(self) -> Step:
-        """Return a step for a walk from the root that makes what is missing, and syncs what may not be durable."""
-        return self._with_path(self._make)
+    def _refuse_no_directory(self, segments: list[str], key: str) -> None:
+        """Refuse the one of these segments that is no directory; see :meth:`refuse_obstacles`."""
+        fd = self.enter("", key)
+        try:
+            for segment in segments:
+                _refuse_no_directory(fd, segment, key)
+                below = enter(fd, segment)
+                os.close(fd)
+                fd = below
+        except FileNotFoundError:
+            return
+        finally:
+            os.close(fd)
 
     def _with_path(self, step: Callable[[int, str, str], int]) -> Step:
         """Tell each step of a walk from the root its path."""
@@ -172,20 +217,20 @@ class Tree:
     def _make(self, parent: int, name: str, path: str) -> int:
         with suppress(FileNotFoundError):
             return self._enter(parent, name, path)
-        self._durable.pop(path, None)
+        self._durable.forget(path)
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=parent)
         return self._enter(parent, name, path)
 
     def _settle(self, parent: int, fd: int, path: str) -> None:
         """Make a directory's name durable: who made it may have died, or may not have come to it yet."""
-        inode = os.fstat(fd).st_ino
-        if self._durable.get(path) == inode:
-            return
-        os.fsync(parent)
-        if len(self._durable) >= REMEMBERED:
-            self._durable.clear()
-        self._durable[path] = inode
+        if not self._is_durable(path, fd):
+            os.fsync(parent)
+            self._durable.remember(path, os.fstat(fd).st_ino)
+
+    def _is_durable(self, path: str, fd: int) -> bool:
+        """Tell whether the name of an open directory is known to be durable; so are then those above it."""
+        return self._durable.knows(path, os.fstat(fd).st_ino)
 
 
 def _refuse_no_directory(parent: int, name: str, key: str) -> None:

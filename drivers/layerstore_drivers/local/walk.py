@@ -1,21 +1,15 @@
-"""Steps from a directory to those below it, by descriptor: no symlink is followed, whatever it points to."""
+"""From a directory to those below it, by descriptor: no symlink is followed, whatever it points to."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
 from layerstore_drivers.local.locks import closing_fd
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
-
-def enter(parent: int, name: str) -> int:
-    """Open a directory below another; raise NotADirectoryError for a symlink as for any file."""
-    return os.open(name, _DIRECTORY, dir_fd=parent)
-
-
-def walk(fd: int, segments: Iterable[str], step: Callable[[int, str], int] = enter) -> int:
+def walk(fd: int, segments: Iterable[str], step: Callable[[int, str], int]) -> int:
     """Take a step for each segment and return the last descriptor; all others are closed, ``fd`` too."""
     for segment in segments:
         try:
@@ -35,7 +29,7 @@ def visit(parent: int, name: str) -> Iterator[tuple[str, int]]:
     while pending:
         path = pending.pop()
         try:
-            directory = walk(os.dup(parent), path.split("/"))
+            directory = open_beneath(parent, path, DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             continue
         with closing_fd(directory):
@@ -49,7 +43,7 @@ def remove_directories(parent: int, paths: Iterable[str]) -> None:
     for path in sorted(paths, reverse=True):
         above, _, name = path.rpartition("/")
         try:
-            directory = walk(os.dup(parent), above.split("/") if above else ())
+            directory = open_beneath(parent, above, DIRECTORY) if above else os.dup(parent)
         except (FileNotFoundError, NotADirectoryError):
             continue
         with closing_fd(directory):

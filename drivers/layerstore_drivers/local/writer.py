@@ -51,6 +51,7 @@ class LocalWriter(Writer):
             FencedError: the writer was fenced, or another program has changed the object.
         """
         self._refuse_after_failure()
+        self._tree.refresh()
         if self._draft or not self._base:
             self._base = self._publish_draft(self._draft or self._begin_draft())
         elif self._tail and self._tail.size > self._base.size:
