@@ -13,6 +13,8 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore_drivers.local import LocalDriver
 
+pytestmark = pytest.mark.usefixtures("road")
+
 Event = tuple[str, ...]
 
 

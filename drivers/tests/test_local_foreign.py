@@ -10,6 +10,8 @@ from layerstore.checked import CheckedDriver
 from layerstore.errors import FencedError, UnsupportedOperationError
 from layerstore_drivers.local import LocalDriver
 
+pytestmark = pytest.mark.usefixtures("road")
+
 
 @pytest.fixture
 def driver(tmp_path: Path) -> CheckedDriver:

@@ -13,7 +13,9 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Writer
 from layerstore.errors import AccessDeniedError, DriverError, FencedError, NoSpaceError
-from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local import LocalDriver, beneath
+
+pytestmark = pytest.mark.usefixtures("road")
 
 PLENTY = bytes(range(256)) * 4 * 1024
 """1 MiB, more than the small disk has."""
@@ -150,6 +152,9 @@ def _fail_call(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
         # What is synced is tested elsewhere; hundreds of real syncs here would only take their time.
         real = (lambda _: None) if "sync" in name else getattr(os, name)
         monkeypatch.setattr(os, name, breaking(name, real))
+    if openat2 := beneath._openat2():
+        broken = breaking("openat2", openat2)
+        monkeypatch.setattr(beneath, "_openat2", lambda: broken)
     return failed
 
 

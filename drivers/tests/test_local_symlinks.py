@@ -9,6 +9,8 @@ from layerstore.checked import CheckedDriver
 from layerstore.errors import AccessDeniedError, DriverError, PathNotFoundError
 from layerstore_drivers.local import LocalDriver
 
+pytestmark = pytest.mark.usefixtures("road")
+
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:

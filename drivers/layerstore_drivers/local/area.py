@@ -70,9 +70,15 @@ class Area:
 
     def new_file(self) -> tuple[str, int]:
         """Make a temporary file; return its name and descriptor, both the caller's to remove and to close."""
-        name = f"{self.session}.{uuid.uuid4().hex}"
-        with closing_fd(self.make(TEMPORARY)) as directory:
-            return name, os.open(name, _NEW, 0o666, dir_fd=directory)
+        with closing_fd(self.temporary()) as directory:
+            return self._new_file(directory)
+
+    def temporary(self) -> int:
+        """Open the directory of temporary files, whose name need not last. The descriptor is the caller's to close."""
+        with suppress(FileNotFoundError):
+            self._tree.make_root()
+            return self._tree.enter(f"{AREA}/{TEMPORARY}", "")
+        return self.make(TEMPORARY)
 
     def remove_file(self, name: str) -> None:
         """Remove a temporary file if it is still there."""
@@ -97,15 +103,16 @@ class Area:
     def write_record(self, key: str, state: record.State) -> record.OwnRecord:
         """Make the record of a key for a new writer, whole at once; its key is locked and has none."""
         made = record.Record(state, self.session, key)
-        name, fd = self.new_file()
-        try:
-            Span(fd, 0).write(0, memoryview(record.encode(made)))
-            with closing_fd(self.make(TEMPORARY)) as source, closing_fd(self.make(RECORDS)) as target:
-                os.rename(name, record_name(key), src_dir_fd=source, dst_dir_fd=target)
-        except BaseException:
-            os.close(fd)
-            self.remove_file(name)
-            raise
+        with closing_fd(self.temporary()) as source:
+            name, fd = self._new_file(source)
+            try:
+                Span(fd, 0).write(0, memoryview(record.encode(made)))
+                with closing_fd(self.make(RECORDS)) as target:
+                    os.rename(name, record_name(key), src_dir_fd=source, dst_dir_fd=target)
+            except BaseException:
+                os.close(fd)
+                self.remove_file(name)
+                raise
         return record.OwnRecord(fd, made)
 
     def remove_record(self, name: str) -> None:
@@ -122,6 +129,10 @@ class Area:
         """Make the names of all records durable, and the absence of those removed."""
         with closing_fd(self.make(RECORDS)) as directory:
             os.fsync(directory)
+
+    def _new_file(self, directory: int) -> tuple[str, int]:
+        name = f"{self.session}.{uuid.uuid4().hex}"
+        return name, os.open(name, _NEW, 0o666, dir_fd=directory)
 
     def _open_lock(self, name: str) -> int:
         """Open a lock file; they are made all at once, so that deleting never needs room that a full disk has not."""

@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 
 from layerstore.errors import DriverError
-from layerstore_drivers.local.area import TEMPORARY, Area
+from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.install import install
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.span import Span
@@ -31,6 +31,7 @@ class Draft:
         self._pid = os.getpid()
         self.name, fd = area.new_file()
         self.span = Span(fd, 0)
+        self._installed = False
 
     def copy(self, source: Span) -> None:
         """Take over the bytes of another span; blocks are shared where the filesystem can."""
@@ -44,13 +45,14 @@ class Draft:
 
     def install(self, tree: Tree, key: str) -> None:
         """Put the file under a locked key; it then has no other name."""
-        with closing_fd(self._area.make(TEMPORARY)) as directory:
+        with closing_fd(self._area.temporary()) as directory:
             install(tree, directory, self.name, key)
+        self._installed = True
 
     def close(self) -> None:
-        """Close the file and remove it, unless this is a forked child: the file is its parent's. Never raises."""
+        """Close the file, and remove it unless it was installed, or this is a forked child. Never raises."""
         os.close(self.span.fd)
-        if self._pid == os.getpid():
+        if not self._installed and self._pid == os.getpid():
             with suppress(OSError, DriverError):
                 self._area.remove_file(self.name)
 

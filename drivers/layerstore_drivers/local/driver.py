@@ -126,7 +126,7 @@ class LocalDriver(Driver):
         """See :meth:`Driver.move`."""
         self._tree.refresh()
         # Another program may have written it, and not synced; before the lock, for it may take long.
-        with closing_fd(open_object(self._tree, source, os.O_RDONLY)) as fd:
+        with closing_fd(open_object(self._tree, source, os.O_RDONLY)[0]) as fd:
             os.fsync(fd)
         area = self._writable()
         with area.locked(source, target):

@@ -38,11 +38,10 @@ def _cut_off(tree: Tree, key: str, state: record.State, *, first: bool) -> bool:
     Where the writer was fenced before, whoever did it may have been killed between the cut and its sync.
     """
     try:
-        fd = open_object(tree, key, os.O_RDWR)
+        fd, status = open_object(tree, key, os.O_RDWR)
     except PathNotFoundError:
         return False
     with closing_fd(fd):
-        status = os.fstat(fd)
         if not binds(state, status):
             return False
         if not first or (status.st_size, status.st_mtime_ns) != (state.size, state.mtime_ns):

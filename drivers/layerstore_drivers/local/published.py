@@ -52,10 +52,10 @@ def open_published(tree: Tree, area: Area, key: str, access: int = os.O_RDONLY) 
     """
     for _ in range(_ATTEMPTS):
         state = area.read_state(key)
-        fd = open_object(tree, key, access)
+        fd, status = open_object(tree, key, access)
         try:
-            found = _as_published(fd, state)
-            if area.read_state(key) == state and _as_published(fd, state).version == found.version:
+            found = _as_published(fd, status, state)
+            if area.read_state(key) == state and _as_published(fd, os.fstat(fd), state).version == found.version:
                 return found
         except BaseException:
             os.close(fd)
@@ -74,8 +74,8 @@ def current_version(tree: Tree, area: Area, key: str) -> str | None:
         return found.version
 
 
-def open_object(tree: Tree, key: str, access: int) -> int:
-    """Open the regular file under a key.
+def open_object(tree: Tree, key: str, access: int) -> tuple[int, os.stat_result]:
+    """Open the regular file under a key, and tell what it is.
 
     Raises:
         PathNotFoundError: there is none.
@@ -86,14 +86,14 @@ def open_object(tree: Tree, key: str, access: int) -> int:
         if error.errno in _NO_OBJECT:
             raise PathNotFoundError(key) from error
         raise
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode):
+        return fd, status
     os.close(fd)
     raise PathNotFoundError(key)
 
 
-def _as_published(fd: int, state: State | None) -> Published:
-    status = os.fstat(fd)
+def _as_published(fd: int, status: os.stat_result, state: State | None) -> Published:
     if state and binds(state, status):
         return Published(fd, state.inode, state.size, state.mtime_ns)
     return Published(fd, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,9 +14,6 @@ from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import holds_object
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.remembered import Remembered
-from layerstore_drivers.local.walk import walk
-
-Step = Callable[[int, str], int]
 
 
 class Tree:
@@ -74,21 +71,29 @@ class Tree:
     def make(self, path: str) -> int:
         """Open a directory below the root, made if missing and durable either way; for the caller to close."""
         self.make_root()
-        with suppress(FileNotFoundError):
+        missing = False
+        try:
             fd = self.enter(path, "")
-            if not path or self._is_durable(path, fd):
+        except FileNotFoundError:
+            missing = True
+        else:
+            if self._is_durable(path, fd):
                 return fd
             os.close(fd)
-        return walk(self.enter("", ""), path.split("/"), self._with_path(self._make))
+        above, _, name = path.rpartition("/")
+        with closing_fd(self.make(above)) as parent:
+            return self._make(parent, name, path) if missing else self._enter(parent, name, path)
 
     def settle(self, path: str) -> int:
         """Open a directory below the root, its name and all above made durable; for the caller to close."""
         with suppress(FileNotFoundError):  # those above that are there are made durable all the same
             fd = self.enter(path, "")
-            if not path or self._is_durable(path, fd):
+            if self._is_durable(path, fd):
                 return fd
             os.close(fd)
-        return walk(self.enter("", ""), path.split("/"), self._with_path(self._enter))
+        above, _, name = path.rpartition("/")
+        with closing_fd(self.settle(above)) as parent:
+            return self._enter(parent, name, path)
 
     @contextmanager
     def parent(self, key: str) -> Iterator[tuple[int, str]]:
@@ -194,43 +199,31 @@ class Tree:
         finally:
             os.close(fd)
 
-    def _with_path(self, step: Callable[[int, str, str], int]) -> Step:
-        """Tell each step of a walk from the root its path."""
-        path = ""
-
-        def with_path(parent: int, name: str) -> int:
-            nonlocal path
-            path = f"{path}/{name}" if path else name
-            return step(parent, name, path)
-
-        return with_path
-
-    def _enter(self, parent: int, name: str, path: str) -> int:
-        fd = enter(parent, name)
-        try:
-            self._settle(parent, fd, path)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
-
     def _make(self, parent: int, name: str, path: str) -> int:
-        with suppress(FileNotFoundError):
-            return self._enter(parent, name, path)
         self._durable.forget(path)
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=parent)
         return self._enter(parent, name, path)
 
-    def _settle(self, parent: int, fd: int, path: str) -> None:
-        """Make a directory's name durable: who made it may have died, or may not have come to it yet."""
-        if not self._is_durable(path, fd):
-            os.fsync(parent)
-            self._durable.remember(path, os.fstat(fd).st_ino)
+    def _enter(self, parent: int, name: str, path: str) -> int:
+        """Open a directory, its name made durable: who made it may have died, or may not have come to it yet."""
+        fd = enter(parent, name)
+        try:
+            inode = os.fstat(fd).st_ino
+            if not self._durable.knows(path, inode):
+                os.fsync(parent)
+                self._durable.remember(path, inode)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def _is_durable(self, path: str, fd: int) -> bool:
-        """Tell whether the name of an open directory is known to be durable; so are then those above it."""
-        return self._durable.knows(path, os.fstat(fd).st_ino)
+        """Tell whether the name of an open directory is known to be durable; so are then those above it.
+
+        The root's is made so when it is made.
+        """
+        return not path or self._durable.knows(path, os.fstat(fd).st_ino)
 
 
 def _refuse_no_directory(parent: int, name: str, key: str) -> None:

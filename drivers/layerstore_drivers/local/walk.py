@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
 from layerstore_drivers.local.locks import closing_fd
-
-
-def walk(fd: int, segments: Iterable[str], step: Callable[[int, str], int]) -> int:
-    """Take a step for each segment and return the last descriptor; all others are closed, ``fd`` too."""
-    for segment in segments:
-        try:
-            below = step(fd, segment)
-        finally:
-            os.close(fd)
-        fd = below
-    return fd
 
 
 def visit(parent: int, name: str) -> Iterator[tuple[str, int]]:
