@@ -210,7 +210,7 @@ def test_a_removed_directory_is_forgotten_with_all_below() -> None:
 def test_no_more_than_so_many_directories_are_remembered() -> None:
     """Beyond the limit all are forgotten; those that were removed do not count."""
     known = Remembered()
-    for number in range(3 * LIMIT):
+    for number in range(LIMIT // 2):
         known.remember(f"upload/{number}", number)
         known.forget(f"upload/{number}")
     for number in range(LIMIT):

@@ -89,8 +89,8 @@ def _new(driver: CheckedDriver) -> None:
         writer.write(b"bytes")
 
 
-def _append(driver: CheckedDriver) -> None:
-    with driver.open_writer("a/b") as writer:
+def _append(driver: CheckedDriver, key: str = "a/b") -> None:
+    with driver.open_writer(key) as writer:
         writer.write(b"bytes")
 
 
@@ -145,6 +145,44 @@ def test_names_that_another_process_made_are_made_durable(disk: Disk, act: str) 
     ACTS[act](CheckedDriver(LocalDriver(disk.root)))
     assert str(disk.root) not in disk.unsynced
     assert act == "put" or str(disk.root / "a") not in disk.unsynced
+
+
+@pytest.mark.parametrize("act", ["put", "put over", "flush appended", "flush nothing", "move", "move away"])
+def test_directories_that_another_process_made_are_made_durable(disk: Disk, act: str) -> None:
+    """So are those in the middle of a path, which nothing is put into or taken out of (C4)."""
+    (disk.root / "a" / "b" / "c").mkdir(parents=True)
+    (disk.root / "a" / "b" / "c" / "d").write_bytes(b"old")
+    LocalDriver(disk.root).put("other", b"old")
+    made = {str(disk.root / "a"), str(disk.root / "a" / "b")}
+    disk.unsynced |= made
+    acts: dict[str, Callable[[CheckedDriver], None]] = {
+        "put": lambda driver: driver.put("a/b/c/new", b""),
+        "put over": lambda driver: driver.put("a/b/c/d", b""),
+        "flush appended": lambda driver: _append(driver, "a/b/c/d"),
+        "flush nothing": lambda driver: driver.open_writer("a/b/c/d").close(),
+        "move": lambda driver: driver.move("other", "a/b/c/e"),
+        "move away": lambda driver: driver.move("a/b/c/d", "other"),
+    }
+    acts[act](CheckedDriver(LocalDriver(disk.root)))
+    assert not disk.unsynced & made
+
+
+def test_a_directory_with_the_number_of_one_that_was_removed_is_made_durable(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removed by another process, and made anew, it may look like the one that is known to be durable (C4)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a/b", b"")
+    os.replace(disk.root / "a", disk.root / "gone")
+
+    def remake(name: str, *, dir_fd: int) -> None:
+        os.replace("gone", name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        disk.unsynced.add(str(disk.root))
+
+    with monkeypatch.context() as reused:
+        reused.setattr(os, "mkdir", remake)
+        driver.put("a/b", b"")
+    assert not disk.at_risk
 
 
 def test_a_moved_objects_bytes_are_durable_even_if_another_program_wrote_them(disk: Disk) -> None:
