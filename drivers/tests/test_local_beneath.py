@@ -181,6 +181,7 @@ def test_a_root_that_is_gone_is_an_unavailable_backend(tmp_path: Path) -> None:
 def test_the_descriptor_of_the_root_is_given_back(tmp_path: Path) -> None:
     """Collected, a driver leaves no descriptor; replaced, a root leaves none either (T4)."""
     (tmp_path / "root").mkdir()
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     driver = LocalDriver(tmp_path / "root")
     for _ in range(5):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local import LocalDriver, beneath
 
 CALLS = ["ftruncate", "mkdir", "open", "pwrite", "rename", "rmdir", "unlink", "utime"]
 
@@ -85,6 +85,8 @@ def _die_at(number: int) -> None:
 
     for name in CALLS:
         setattr(os, name, deadly(getattr(os, name)))
+    if openat2 := beneath._openat2():
+        beneath._openat2 = lambda: deadly(openat2)  # type: ignore[assignment]  # in a child that dies of it
 
 
 def _check(root: Path, act: str, number: int) -> None:

@@ -254,3 +254,24 @@ def _tear(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "pwrite", torn)
+
+
+def test_a_record_is_read_once_to_learn_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many writers are open elsewhere: a deletion asks which are below its key, and reads only new ones."""
+    driver, other = (CheckedDriver(LocalDriver(tmp_path)) for _ in range(2))
+    driver.put("a", b"")
+    writers = [other.open_writer(f"w/{number}") for number in range(5)]
+    reads, read = list[int](), record.read
+
+    def counted(fd: int) -> record.Record | None:
+        reads.append(fd)
+        return read(fd)
+
+    monkeypatch.setattr(record, "read", counted)
+    for key in ("a", "b", "c"):
+        driver.delete(key)
+    assert len(reads) == len(writers)
+    driver.delete("w")
+    for writer in writers:
+        with pytest.raises(FencedError):
+            writer.close()

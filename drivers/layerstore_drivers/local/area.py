@@ -20,6 +20,9 @@ TEMPORARY, RECORDS, LOCKS, SESSIONS = "tmp", "writers", "locks", "sessions"
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
+_REMEMBERED = 1024
+"""Names of records whose keys are remembered, per driver; beyond that all are forgotten, and read once more."""
+
 _STRIPES = 64
 """Locks per store. Keys that share one wait for each other's critical sections, a few milliseconds each."""
 
@@ -40,6 +43,7 @@ class Area:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._sessions: dict[int, Session] = {}
+        self._keys: dict[str, str] = {}
 
     @property
     def session(self) -> str:
@@ -103,6 +107,7 @@ class Area:
     def write_record(self, key: str, state: record.State) -> record.OwnRecord:
         """Make the record of a key for a new writer, whole at once; its key is locked and has none."""
         made = record.Record(state, self.session, key)
+        self._remember(record_name(key), key)
         with closing_fd(self.temporary()) as source:
             name, fd = self._new_file(source)
             try:
@@ -114,6 +119,29 @@ class Area:
                 self.remove_file(name)
                 raise
         return record.OwnRecord(fd, made)
+
+    def key_of(self, name: str, directory: int) -> str | None:
+        """Return the key of a record in the directory of records; None if it is gone, or damaged.
+
+        Each is read once: a name is the hash of its key, and of no other.
+        """
+        if (known := self._keys.get(name)) is not None:
+            return known
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
+        except FileNotFoundError:
+            return None
+        with closing_fd(fd):
+            found = record.read(fd)
+        if found is None or record_name(found.key) != name:
+            return None
+        self._remember(name, found.key)
+        return found.key
+
+    def _remember(self, name: str, key: str) -> None:
+        if len(self._keys) >= _REMEMBERED:
+            self._keys = {}
+        self._keys[name] = key
 
     def remove_record(self, name: str) -> None:
         """Unlink a record."""

@@ -9,8 +9,7 @@ from contextlib import suppress
 
 from layerstore.errors import PathNotFoundError
 from layerstore.keys import is_key
-from layerstore_drivers.local import record
-from layerstore_drivers.local.area import RECORDS, Area, record_name
+from layerstore_drivers.local.area import RECORDS, Area
 from layerstore_drivers.local.fencing import fence
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.tree import Tree
@@ -40,10 +39,9 @@ def _keys_with_writers(area: Area, key: str) -> Iterator[str]:
     """Yield the key if it has a record, and those below that have one: objects, or not published yet."""
     with closing_fd(area.make(RECORDS)) as directory:
         for name in os.listdir(directory):
-            with suppress(FileNotFoundError), closing_fd(os.open(name, os.O_RDONLY, dir_fd=directory)) as fd:
-                found = record.read(fd)
-                if found and f"{found.key}/".startswith(f"{key}/") and record_name(found.key) == name:
-                    yield found.key
+            found = area.key_of(name, directory)
+            if found is not None and f"{found}/".startswith(f"{key}/"):
+                yield found
 
 
 def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
