@@ -178,8 +178,9 @@ def test_a_root_that_is_gone_is_an_unavailable_backend(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("road")
-def test_the_descriptor_of_the_root_is_given_back(tmp_path: Path) -> None:
-    """Collected, a driver leaves no descriptor; replaced, a root leaves none either (T4)."""
+@pytest.mark.parametrize("end", ["close", "del"])
+def test_the_descriptor_of_the_root_is_given_back(tmp_path: Path, end: str) -> None:
+    """Closed or collected, a driver leaves no descriptor; replaced, a root leaves none either (T3, T4)."""
     (tmp_path / "root").mkdir()
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
@@ -187,9 +188,11 @@ def test_the_descriptor_of_the_root_is_given_back(tmp_path: Path) -> None:
     for _ in range(5):
         assert list(driver.list("")) == []
         _restored(tmp_path / "root")
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
-    del driver
-    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    if end == "close":
+        driver.close()
+    else:
+        del driver
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 class LocalDriver(Driver):
     """Objects as plain files at ``root/key``, so that another program, such as a registry, can share the root.
 
-    Nothing is cached that another process could make wrong. What the driver keeps for itself is in ``.layerstore``
-    below the root. It needs a local filesystem with modification times in nanoseconds and with ``flock``.
+    Nothing is cached that another process could make wrong: the root stays open, but every operation begins by asking
+    whether it still is what is under its path. What the driver keeps for itself is in ``.layerstore`` below the root.
+    It needs a local filesystem with modification times in nanoseconds and with ``flock``.
     """
 
     contract_version = "1.0"
@@ -146,7 +147,8 @@ class LocalDriver(Driver):
         delete(self._tree, self._writable(), key)
 
     def close(self) -> None:
-        """See :meth:`Driver.close`. Its session goes on until its last writer is closed."""
+        """See :meth:`Driver.close`. Its session goes on until its last writer is closed, which keeps the root open."""
+        self._tree = Tree(self._tree.root)
         self._area = Area(self._tree)
         self._swept = False
 
