@@ -91,6 +91,16 @@ def test_where_the_call_is_refused_steps_are_taken(monkeypatch: pytest.MonkeyPat
     assert beneath._openat2.__wrapped__() is None
 
 
+def test_a_system_that_cannot_ask_without_waiting_is_asked_to_wait(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux 5.6 to 5.11 know the call, but not that it may be asked of what is in memory only."""
+    if beneath._openat2() is None:
+        pytest.skip("the system has no openat2, or forbids it")
+    monkeypatch.setattr(beneath, "_CACHED", 1 << 40)  # a flag that no system knows
+    openat2 = beneath._bound()
+    monkeypatch.setattr(beneath, "_openat2", lambda: openat2)
+    assert _opened(top, "dir/sub", DIRECTORY) is None
+
+
 @pytest.mark.parametrize("number", [errno.EINTR, errno.EAGAIN])
 @pytest.mark.parametrize("times", [2, 1 << 30])
 def test_a_call_that_is_cut_short_is_made_again(
