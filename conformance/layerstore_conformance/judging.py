@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from layerstore.registry import Registry
 from layerstore_conformance.record import Record
 from layerstore_conformance.waivers import Waiver
 
@@ -124,7 +125,7 @@ def judge(expected: Expected, seen: Evidence) -> Judgement:
         tuple(records),
         tuple(sorted(seen.claims, key=lambda each: (each["defect"], each["scenario"]))),
         (*([seen.unusable] if seen.unusable else []), *gaps, *failures),
-        tuple(_warnings(expected.waivers, records)),
+        (*_ignored(seen), *_warnings(expected.waivers, records)),
         {name: totals[name] for name in OUTCOMES},
     )
 
@@ -173,6 +174,12 @@ def _expired(expected: Expected) -> list[str]:
 def _unproved(claims: Sequence[Mapping[str, str]]) -> list[str]:
     missed = [f"{each['defect']} by {each['scenario']}" for each in claims if each["outcome"] == "missed"]
     return [f"planted and not found: {_some(missed)}"] if missed else []
+
+
+def _ignored(seen: Evidence) -> list[str]:
+    """Say that an author's driver was not what was run, where layerstore's own has its scheme."""
+    ignored = Registry().ignored(seen.subject["scheme"]) if seen.subject else ""
+    return [ignored] if ignored else []
 
 
 def _warnings(waivers: Mapping[str, Waiver], records: Sequence[Judged]) -> list[str]:

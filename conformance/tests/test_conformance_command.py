@@ -48,6 +48,17 @@ def test_the_command_ends_with_one_verdict_line(tmp_path: Path) -> None:
     assert not [line for line in lines if line.startswith(".")]
 
 
+def test_an_author_whose_driver_is_ignored_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever claims layerstore's own scheme is not left to take the verdict on it for one on the driver."""
+    info = tmp_path / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[layerstore.drivers]\nmemory = mine\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = run("memory://ignored", "--only=putting.what-was-put-is-there").stdout
+    assert "warning: scheme 'memory' is layerstore's own, and the driver of mine for it is ignored: rename" in told
+
+
 def test_the_users_own_pytest_has_no_say(tmp_path: Path) -> None:
     """Configuration, conftest and modules of the current directory are left alone, broken or not."""
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")

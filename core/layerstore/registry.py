@@ -61,7 +61,7 @@ class DriverInfo:
     """Another distribution claims the scheme with equal right: opening it raises ``DriverConflictError``."""
 
     shadowed: bool = False
-    """The scheme is layerstore's own, and this claim is ignored."""
+    """The scheme is layerstore's own, and this claim is ignored: opening it warns of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +117,22 @@ class Registry:
                 not say. A newer minor version is accepted: within a major version the contract only gains what an
                 older layerstore never asks for.
         """
-        return _loaded(self._claim(scheme.lower()))
+        return _loaded(_winner(scheme.lower(), self._found(scheme.lower())))
+
+    def ignored(self, scheme: str) -> str:
+        """Say whose claims to a scheme of layerstore's own count for nothing, and what to do; empty if there are none.
+
+        Imports no plugin.
+        """
+        return _ignored(scheme, self._claims().get(scheme.lower(), []))
 
     def open(self, url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as Driver.open)
         """Open the store a URL names; see :func:`open_driver`."""
         parsed = StoreURL.parse(url) if isinstance(url, str) else url
-        claim = self._claim(parsed.scheme)
+        found = self._found(parsed.scheme)
+        claim = _winner(parsed.scheme, found)
+        if ignored := _ignored(parsed.scheme, found):
+            _logger.warning("%s", ignored)
         driver = _loaded(claim)
         merged = _merged(parsed, options, driver.options)
         # Bound beforehand: an option may be called "key", as a parameter of call_driver is.
@@ -130,15 +140,12 @@ class Registry:
         _check_opened(claim, driver, opened)
         return CheckedDriver(opened, parsed.scheme)
 
-    def _claim(self, scheme: str) -> _Claim:
+    def _found(self, scheme: str) -> list[_Claim]:
         claims = self._claims()
         found = claims.get(scheme) or claims.get(scheme.partition("+")[0])
         if not found:
             raise UnknownDriverError(scheme, tuple(sorted(claims)))
-        valid = _valid(found)
-        if len(valid) > 1:
-            raise DriverConflictError(scheme, tuple(sorted(claim.distribution for claim in valid)))
-        return valid[0]
+        return found
 
     def _claims(self) -> dict[str, list[_Claim]]:
         claims: dict[str, list[_Claim]] = {}
@@ -153,7 +160,9 @@ class Registry:
 def open_driver(url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as Driver.open)
     """Open the store a URL names, behind the front; options are those of the URL and of ``options`` together.
 
-    Creates nothing (clause O2). Close the driver after use.
+    Creates nothing (clause O2). Close the driver after use. A scheme of layerstore's own is opened by layerstore's own
+    driver, whoever else claims it: that claim is ignored, and a warning logged, since another distribution's mistake is
+    not to keep anybody from a store.
 
     Raises:
         InvalidURLError: the text is no URL, the driver makes no sense of it, or an option is given in both places.
@@ -188,6 +197,23 @@ def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
 
 def _valid(claims: list[_Claim]) -> list[_Claim]:
     return [claim for claim in claims if claim.distribution == OWN] or claims
+
+
+def _winner(scheme: str, claims: list[_Claim]) -> _Claim:
+    valid = _valid(claims)
+    if len(valid) > 1:
+        raise DriverConflictError(scheme, tuple(sorted(claim.distribution for claim in valid)))
+    return valid[0]
+
+
+def _ignored(scheme: str, claims: list[_Claim]) -> str:
+    others = sorted({claim.distribution for claim in claims} - {claim.distribution for claim in _valid(claims)})
+    if not others:
+        return ""
+    return (
+        f"scheme {scheme!r} is layerstore's own, and the driver of {' and '.join(others)} for it is ignored: rename its "
+        f"entry point in {GROUP}, or uninstall it"
+    )
 
 
 def _loaded(claim: _Claim) -> type[Driver]:

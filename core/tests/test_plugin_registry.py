@@ -271,6 +271,20 @@ def test_layerstores_own_schemes_cannot_be_taken(install: Install) -> None:
     assert taker not in sys.modules
 
 
+def test_who_takes_a_scheme_of_layerstores_own_is_told(install: Install, caplog: pytest.LogCaptureFixture) -> None:
+    """Opening it says whose driver is ignored and what to do about it; opening another scheme says nothing."""
+    install("layerstore", "memory")
+    for name, scheme in [("evil", "Memory"), ("worse", "memory"), ("tape-store", "tape")]:
+        install(name, scheme)
+    open_driver("tape:")
+    assert caplog.messages == []
+    open_driver("memory:")
+    assert caplog.messages == [
+        "scheme 'memory' is layerstore's own, and the driver of evil and worse for it is ignored: "
+        "rename its entry point in layerstore.drivers, or uninstall it"
+    ]
+
+
 def test_two_takers_of_an_own_scheme_do_not_conflict(install: Install) -> None:
     """What is shadowed is out of the contest."""
     for name in ("evil", "layerstore", "worse"):
