@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from layerstore import LayerService, LayerStoreError, StoreURL, layout
 from layerstore.checked import CheckedDriver
 from layerstore.registry import Registry, installed_claims
+from layerstore.unwritten import UnwrittenError
 from layerstore_conformance.child import Child
 from layerstore_conformance.defect import defects, planted_now
 from layerstore_conformance.killing import CutPoint, Killer, mortal
 from layerstore_conformance.lifecycles import CHUNK, Life, Tell
 from layerstore_conformance.prefixed import PrefixedDriver
 from layerstore_conformance.promise import Promise
-from layerstore_conformance.unwritten import UnwrittenError, unwritten
+from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

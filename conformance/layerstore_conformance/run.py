@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from layerstore.unwritten import UnwrittenError, in_order
 from layerstore_conformance.context import Context, Wrap
 from layerstore_conformance.subject import OFFERS
-from layerstore_conformance.unwritten import UnwrittenError, in_order, unwritten
+from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:
     from types import TracebackType

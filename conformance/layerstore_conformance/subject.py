@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypedDict
 
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
 from layerstore.registry import Registry
+from layerstore.unwritten import named
 from layerstore_conformance.context import ROOT, though_interrupted
-from layerstore_conformance.unwritten import named, unwritten
+from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from layerstore.unwritten import PARTS
 from layerstore_conformance.clauses import clauses
 from layerstore_conformance.scaffold import distribution
 from layerstore_conformance.scaffold.command import new_driver
-from layerstore_conformance.unwritten import PARTS
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 

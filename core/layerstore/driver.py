@@ -59,13 +59,28 @@ class Stat:
 
 
 def call_driver(scheme: str, key: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a driver's method so that whatever fails in storage is a driver error that names the driver (clause E1)."""
+    """Call a driver's method so that whatever fails in storage is a driver error that names the driver (clause E1).
+
+    Raises:
+        UnwrittenError: the method, or one that it calls, is not written yet.
+    """
     try:
         return method(*args, **kwargs)
     except DriverError as error:
         raise error.named(scheme)  # noqa: B904  (the same error again, its cause untouched)
     except OSError as error:
         raise from_os_error(error, key).named(scheme) from error
+    except (NotImplementedError, TypeError) as error:
+        _check_written(scheme, error)
+        raise
+
+
+def _check_written(scheme: str, error: Exception) -> None:
+    from layerstore.unwritten import UnwrittenError, wanting  # late: it knows a driver by the classes below
+
+    parts = [] if isinstance(error, UnwrittenError) else wanting(error)
+    if parts:
+        raise UnwrittenError(parts[0], scheme, str(error)) from error
 
 
 class _Handle:
@@ -168,7 +183,7 @@ class Reader(_Handle, io.RawIOBase):
         """Close; closing again does nothing."""
         if not self.closed:
             super().close()
-            self.release()
+            call_driver(self.scheme, self.key, self.release)
 
     def _check_open(self) -> None:
         if self.closed:
@@ -268,7 +283,7 @@ class Writer(_Handle, ABC):
         if not self.closed:
             self.closed = True
             if self._process == os.getpid():  # a forked child must not take away what its parent goes on with
-                self.release()
+                call_driver(self.scheme, self.key, self.release)
 
     def __enter__(self) -> Self:
         return self

@@ -211,8 +211,8 @@ def _ignored(scheme: str, claims: list[_Claim]) -> str:
     if not others:
         return ""
     return (
-        f"scheme {scheme!r} is layerstore's own, and the driver of {' and '.join(others)} for it is ignored: rename its "
-        f"entry point in {GROUP}, or uninstall it"
+        f"scheme {scheme!r} is layerstore's own, and the driver of {' and '.join(others)} for it is ignored: rename "
+        f"its entry point in {GROUP}, or uninstall it"
     )
 
 

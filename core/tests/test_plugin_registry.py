@@ -279,10 +279,9 @@ def test_who_takes_a_scheme_of_layerstores_own_is_told(install: Install, caplog:
     open_driver("tape:")
     assert caplog.messages == []
     open_driver("memory:")
-    assert caplog.messages == [
-        "scheme 'memory' is layerstore's own, and the driver of evil and worse for it is ignored: "
-        "rename its entry point in layerstore.drivers, or uninstall it"
-    ]
+    [told] = caplog.messages
+    assert told.startswith("scheme 'memory' is layerstore's own, and the driver of evil and worse for it is ignored: ")
+    assert told.endswith("rename its entry point in layerstore.drivers, or uninstall it")
 
 
 def test_two_takers_of_an_own_scheme_do_not_conflict(install: Install) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from layerstore import CONTRACT_VERSION
+from layerstore.unwritten import PARTS
 from layerstore_conformance.clauses import clauses
 from layerstore_conformance.scaffold.command import module_of
-from layerstore_conformance.unwritten import PARTS
 
 FILES = {
     "pyproject.toml": "pyproject.toml",

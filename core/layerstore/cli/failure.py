@@ -15,6 +15,7 @@ import click
 from layerstore.cli.invocation import Invocation, one_line
 from layerstore.cli.signals import Stopped
 from layerstore.errors import LayerStoreError
+from layerstore.unwritten import UnwrittenError
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 """What a shell reports of a program that nobody reads any more."""
@@ -79,7 +80,7 @@ def _name(error: BaseException) -> str:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, click.UsageError):
         return f"{error.format_message()} (see {error.ctx.command_path if error.ctx else 'layerstore'} --help)"
-    if isinstance(error, LayerStoreError | Stopped | click.ClickException):
+    if isinstance(error, LayerStoreError | UnwrittenError | Stopped | click.ClickException):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
