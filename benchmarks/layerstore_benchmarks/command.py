@@ -51,7 +51,7 @@ class Bench(click.Command):
         return compare.invoke(ctx) if ctx.command is compare else super().invoke(ctx)
 
 
-@click.command(cls=Bench)
+@click.command(cls=Bench, short_help="Measure what hashing and reading back cost.")
 @click.argument("url")
 @click.option("--size", type=Size(), default=SIZE, show_default=True, help="Of the largest layer, at most 4 GiB or so.")
 @click.option("--write-size", type=Size(), default="1MiB", show_default=True, help="Of a write, at most 16 MiB.")

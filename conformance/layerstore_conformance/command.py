@@ -45,7 +45,7 @@ class Conformance(click.Command):
         return diff.invoke(ctx) if ctx.command is diff else super().invoke(ctx)
 
 
-@click.command(cls=Conformance)
+@click.command(cls=Conformance, short_help="Run the conformance suite on a driver.")
 @click.argument("url")
 @click.option("--report", metavar="DIR", help="Write report.html, report.json, junit.xml, matrix.md, badge.svg there.")
 @click.option("--only", metavar="GROUP|ID", multiple=True, help="Only this group, module or scenario; repeatable.")

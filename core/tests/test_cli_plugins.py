@@ -1,4 +1,4 @@
-"""Commands that other distributions bring: listed unimported, run by name, and broken for themselves only."""
+"""Commands that other distributions bring: told in the help, run by name, and broken for themselves only."""
 
 import sys
 from importlib.metadata import EntryPoint
@@ -21,6 +21,9 @@ def greet(context, name):
     click.echo(f"{context.command_path}: hello, {name}")
     context.exit(9)
 """
+
+
+HELP = "\ngreet.help = 'Say hello. And more.'\n"
 
 
 @pytest.fixture
@@ -51,11 +54,32 @@ def test_a_plugged_command_is_run(site: Path) -> None:
     assert (result.exit_code, result.stdout) == (9, "layerstore greet: hello, you\n")
 
 
-def test_listing_commands_imports_none(site: Path) -> None:
-    """The help names a command and its distribution, and that costs no import."""
-    install(site, "plugged_lazy", FINE)
+def lines_of_help() -> list[str]:
+    """Return the words of each line of the program's help, which nothing in it keeps from being shown."""
     result = run("--help")
-    assert "greet Provided by plugged_lazy." in " ".join(result.stdout.split())
+    assert result.exit_code == 0
+    return [" ".join(line.split()) for line in result.stdout.splitlines()]
+
+
+def test_the_help_of_the_program_has_a_line_of_each_command(site: Path) -> None:
+    """A plugged command's is its own; what its module prints when it is imported is none of it."""
+    install(site, "plugged_told", f"print('greet loads'){FINE}{HELP}")
+    told = lines_of_help()
+    assert "greet Say hello." in told
+    assert "greet loads" not in told
+
+
+def test_no_line_of_a_command_of_ours_is_cut_short() -> None:
+    """Each says what the command does in as many words as there is room for."""
+    told = lines_of_help()
+    assert [line for line in told[told.index("Commands:") + 1 :] if not line.endswith(".") or line.endswith("...")] == []
+
+
+def test_another_command_imports_none(site: Path) -> None:
+    """Whoever runs something else does not wait for it, nor stumbles over it."""
+    install(site, "plugged_lazy", FINE)
+    assert run("layers", "--help").exit_code == 0
+    assert "No such command" in run("gret").stderr
     assert "plugged_lazy" not in sys.modules
 
 
@@ -78,6 +102,16 @@ def test_a_broken_command_breaks_itself_alone(
     message = f"layerstore: error: command 'greet' of plugged_broken does not load: {reason}\n"
     assert (result.exit_code, result.stderr) == (1, message)
     assert run("drivers").exit_code == 0
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_a_broken_command_leaves_the_others_their_help(site: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """The help of the program says of it whose it is, and of the others what they do."""
+    install(site, "plugged_broken", code)
+    monkeypatch.delitem(sys.modules, "plugged_broken", raising=False)
+    told = lines_of_help()
+    assert "greet (does not load; of plugged_broken)" in told
+    assert "drivers List installed drivers." in told
 
 
 def test_our_own_commands_are_not_replaced(site: Path) -> None:

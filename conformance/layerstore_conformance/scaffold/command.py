@@ -15,7 +15,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 """What can be a URL's scheme (RFC 3986) and, after ``layerstore-``, a distribution's name and a module's."""
 
 
-@click.command()
+@click.command(short_help="Begin a distribution for a new driver.")
 @click.argument("name")
 @click.option("--dir", "folder", metavar="D", type=click.Path(path_type=Path), help="Where; ./layerstore-NAME.")
 def new_driver(name: str, folder: Path | None) -> None:

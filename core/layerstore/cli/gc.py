@@ -17,7 +17,7 @@ from layerstore.collect import CollectReport
 COLUMNS = ("outcome", "digest", "size", "reason")
 
 
-@click.command()
+@click.command(short_help="Delete blobs that nothing uses.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing; list what would be deleted.")
 @click.option(
     "--grace", metavar="AGE", type=span, default="1h", help="Leave what is younger: 90s, 30m, 7d; by default 1h."

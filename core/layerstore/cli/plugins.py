@@ -1,4 +1,4 @@
-"""Commands that other distributions and rooms bring: found by metadata, imported when one of them is run.
+"""Commands that other distributions and rooms bring: found by metadata, imported when one is run or help lists them.
 
 An entry point in the group ``layerstore.commands``: its name is the command, its value a click command object.
 """
@@ -6,6 +6,8 @@ An entry point in the group ``layerstore.commands``: its name is the command, it
 from __future__ import annotations
 
 import importlib.metadata
+import sys
+from contextlib import redirect_stdout
 from importlib.metadata import Distribution, EntryPoint
 from typing import Any
 
@@ -15,11 +17,19 @@ GROUP = "layerstore.commands"
 
 
 class PluggedCommand(click.Command):
-    """A command that is imported when it is run, and not to be listed."""
+    """A command that is imported when it is run, or when somebody asks what all the commands are."""
 
     def __init__(self, entry: EntryPoint) -> None:
-        super().__init__(entry.name, short_help=f"Provided by {_distribution(entry)}.")
+        super().__init__(entry.name)
         self._entry = entry
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the command's own line of help; of one that does not load, whose it is."""
+        try:
+            with redirect_stdout(sys.stderr):  # what a plugin prints is no part of the help
+                return self._imported().get_short_help_str(limit)
+        except click.ClickException:
+            return f"(does not load; of {_distribution(self._entry)})"
 
     def make_context(
         self,

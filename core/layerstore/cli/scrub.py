@@ -21,7 +21,7 @@ from layerstore.survey import Finding
 COLUMNS = ("finding", "digest", "size", "key", "detail")
 
 
-@click.command()
+@click.command(short_help="Read every blob back, and verify it.")
 @click.option("--repo", metavar="NAME", help="Only what this repository links.")
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Read so many blobs at once.")
 @click.option("--since", metavar="TIME", type=moment, help="Only blobs stored since 2026-07-01T00:00:00Z, or 7d ago.")
