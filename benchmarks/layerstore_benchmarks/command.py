@@ -13,11 +13,10 @@ import click
 
 from layerstore.cli.size import size as read_size
 from layerstore_benchmarks.case import plan
+from layerstore_conformance.urlcommand import URLCommand
 
 if TYPE_CHECKING:
     from layerstore_benchmarks.document import Document
-
-SIZE = "256MiB"
 
 
 class Size(click.ParamType[int]):
@@ -31,29 +30,11 @@ class Size(click.ParamType[int]):
         return value if isinstance(value, int) else read_size(value)
 
 
-class Bench(click.Command):
-    """The command, with ``compare`` as the one word that is no URL: a URL has a scheme."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,  # noqa: ANN401  (click's)
-    ) -> click.Context:
-        """Read a command line."""
-        if args[:1] == ["compare"]:
-            return compare.make_context(f"{info_name} compare", args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's)
-        """Run what the command line was read for: click asks the context's command, or the first, as it is called."""
-        return compare.invoke(ctx) if ctx.command is compare else super().invoke(ctx)
-
-
-@click.command(cls=Bench, short_help="Measure what hashing and reading back cost.")
+@click.command(cls=URLCommand, short_help="Measure what hashing and reading back cost.")
 @click.argument("url")
-@click.option("--size", type=Size(), default=SIZE, show_default=True, help="Of the largest layer, at most 4 GiB or so.")
+@click.option(
+    "--size", type=Size(), default="256MiB", show_default=True, help="Of the largest layer, at most 4 GiB or so."
+)
 @click.option("--write-size", type=Size(), default="1MiB", show_default=True, help="Of a write, at most 16 MiB.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Each case once in each.")
 @click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of payloads and the order of cases.")
@@ -78,6 +59,7 @@ def bench(url: str, size: int, write_size: int, rounds: int, seed: int, report: 
         _write(told, report)
 
 
+@bench.word
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
@@ -92,11 +74,12 @@ def compare(context: click.Context, before: Path, after: Path, allow: float | No
     Exit status: 0 no count grew, and no case is too slow; 1 one did, or is; 7 a file is no result of a run.
     """
     from layerstore_benchmarks.compare import compare as compared
-    from layerstore_benchmarks.document import NoBenchError, read
+    from layerstore_benchmarks.document import read
+    from layerstore_conformance.reports.reading import DocumentError
 
     try:
         found = compared(read(before), read(after), allowed=allow)
-    except NoBenchError as error:
+    except DocumentError as error:
         click.echo(f"layerstore bench: ERROR: {error}", err=True)
         context.exit(7)
     for kind, lines in (("worse", found.worse), ("too slow", found.slower), ("better", found.better)):

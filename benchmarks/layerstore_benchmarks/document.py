@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from layerstore import sha256
 from layerstore_benchmarks.case import Case
+from layerstore_conformance.reports.document import system
+from layerstore_conformance.reports.reading import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,10 +50,6 @@ class Document(TypedDict):
     cases: list[Measured]
 
 
-class NoBenchError(ValueError):
-    """A file is no result of a run."""
-
-
 def document(run: Run, subject: Subject, options: Mapping[str, int], began: datetime) -> Document:
     """Make the document of a run."""
     return {
@@ -70,15 +66,7 @@ def document(run: Run, subject: Subject, options: Mapping[str, int], began: date
 
 def environment() -> dict[str, Any]:
     """Tell the machine, as far as it bears on the figures."""
-    return {
-        "python": platform.python_version(),
-        "implementation": platform.python_implementation(),
-        "system": platform.system(),
-        "release": platform.release(),
-        "machine": platform.machine(),
-        "processors": os.cpu_count(),
-        "hash_states": sha256.exportable(),
-    }
+    return {**system(), "processors": os.cpu_count(), "hash_states": sha256.exportable()}
 
 
 def _measured(case: Case, run: Run) -> Measured:
@@ -98,15 +86,9 @@ def read(path: Path) -> Document:
     """Read a ``bench.json``.
 
     Raises:
-        NoBenchError: it cannot be read, or is none of this version.
+        DocumentError: it cannot be read, or is none of this version.
     """
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NoBenchError(f"{path}: {error}") from error
-    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
-        raise NoBenchError(f"{path}: no {SCHEMA}")
-    return cast("Document", told)
+    return cast("Document", read_document(path, SCHEMA))
 
 
 class Results:

@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 
 def page(told: Document) -> str:
     """Draw the page of a run."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # late: only who wants a page needs it
+    from layerstore_conformance.reports.html import pages  # late: only who wants a page needs jinja2
 
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("layerstore_benchmarks"), PackageLoader("layerstore_conformance.reports")]),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = pages("layerstore_benchmarks", "layerstore_conformance.reports")
     environment.filters["bytes"] = spell
     results = Results(told)
     size, write_size = told["options"]["size"], min(told["options"]["size"], told["options"]["write_size"])

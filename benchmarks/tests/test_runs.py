@@ -15,10 +15,11 @@ from layerstore_benchmarks import run as runs
 from layerstore_benchmarks import steps
 from layerstore_benchmarks.case import Case, plan
 from layerstore_benchmarks.compare import compare
-from layerstore_benchmarks.document import Document, NoBenchError, Results, document, read
+from layerstore_benchmarks.document import Document, Results, document, read
 from layerstore_benchmarks.payload import Source
 from layerstore_benchmarks.run import Run
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.reports.reading import DocumentError
 from layerstore_conformance.subject import examine
 
 SIZE, WRITE = 20_000, 10_000
@@ -155,7 +156,7 @@ def test_overhead_is_taken_round_by_round(told: Document) -> None:
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
     """A file that is damaged, or of another form, is told by its name."""
     (tmp_path / "bench.json").write_text(text)
-    with pytest.raises(NoBenchError, match=r"bench\.json"):
+    with pytest.raises(DocumentError, match=r"bench\.json"):
         read(tmp_path / "bench.json")
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 
+from layerstore_conformance.urlcommand import URLCommand
+
 HERE = Path(__file__).parent
 
 CONFIGURATION = 7
@@ -25,27 +27,7 @@ PATIENCE = 30
 """Seconds that an interrupted run may take to clean up after the scenario it was in."""
 
 
-class Conformance(click.Command):
-    """The command, with ``diff`` as the one word that is no URL: a URL has a scheme."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,  # noqa: ANN401  (click's)
-    ) -> click.Context:
-        """Read a command line."""
-        if args[:1] == ["diff"]:
-            return diff.make_context(f"{info_name} diff", args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's)
-        """Run what the command line was read for: click asks the context's command, or the first, as it is called."""
-        return diff.invoke(ctx) if ctx.command is diff else super().invoke(ctx)
-
-
-@click.command(cls=Conformance, short_help="Run the conformance suite on a driver.")
+@click.command(cls=URLCommand, short_help="Run the conformance suite on a driver.")
 @click.argument("url")
 @click.option("--report", metavar="DIR", help="Write report.html, report.json, junit.xml, matrix.md, badge.svg there.")
 @click.option("--only", metavar="GROUP|ID", multiple=True, help="Only this group, module or scenario; repeatable.")
@@ -75,6 +57,7 @@ def conformance(context: click.Context, /, url: str, processes: int, **options: 
     context.exit(_run(_pytest(url, processes, options)))
 
 
+@conformance.word
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
@@ -84,11 +67,12 @@ def diff(context: click.Context, before: Path, after: Path) -> None:
 
     Exit status: 0 nothing newly fails; 1 something does; 7 a file is no report.
     """
-    from layerstore_conformance.reports.difference import ReportError, difference, read_report
+    from layerstore_conformance.reports.difference import difference, read_report
+    from layerstore_conformance.reports.reading import DocumentError
 
     try:
         found = difference(read_report(before), read_report(after))
-    except ReportError as error:
+    except DocumentError as error:
         click.echo(f"layerstore conformance: ERROR: {error}", err=True)
         context.exit(CONFIGURATION)
     for line in found.lines() or ["no change"]:

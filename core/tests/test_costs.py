@@ -11,29 +11,13 @@ import pytest
 
 from layerstore import LayerService, LayerUpload, cursor, layout, open_driver, sha256
 from layerstore.driver import Driver
-from layerstore.observed import Call, Counts, ObservedDriver
+from layerstore.observed import ObservedDriver
 from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.watching import Tally
 
 CHUNKS = (1 << 10, 64 << 10, 1 << 20, 5 << 20)
 DATA = Payload("costs").read(15 << 20)
 OTHER = Payload("other").read(5 << 20)
-
-
-class Costs(Counts):
-    """Counts, with the bytes read of uploads' data and of blobs apart: links and states are small."""
-
-    data_read = 0
-
-    def after(self, call: Call, result: object) -> None:
-        """Count a call."""
-        super().after(call, result)
-        if call.method == "read_at" and call.key.endswith("/data") and isinstance(result, int):
-            self.data_read += result
-
-    def forget(self) -> None:
-        """Begin again."""
-        self.calls.clear()
-        self.bytes_read = self.bytes_written = self.data_read = 0
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -43,13 +27,13 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
 
 
 @pytest.fixture
-def costs() -> Costs:
+def costs() -> Tally:
     """Begin counting."""
-    return Costs.zero()
+    return Tally.zero()
 
 
 @pytest.fixture
-def store(driver: Driver, costs: Costs) -> LayerService:
+def store(driver: Driver, costs: Tally) -> LayerService:
     """Open the store through a driver that counts."""
     return LayerService(ObservedDriver(driver, costs))
 
@@ -63,7 +47,7 @@ def write_chunks(upload: LayerUpload, chunk: int, count: int = 3) -> bytes:
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_a_straight_upload_is_not_read_back(store: LayerService, costs: Costs, chunk: int) -> None:
+def test_a_straight_upload_is_not_read_back(store: LayerService, costs: Tally, chunk: int) -> None:
     """What one handle wrote, flushing or not, is known to it."""
     upload = store.upload("a")
     content = write_chunks(upload, chunk)
@@ -72,7 +56,7 @@ def test_a_straight_upload_is_not_read_back(store: LayerService, costs: Costs, c
     assert costs.data_read == 0
 
 
-def test_a_copied_stream_is_not_read_back(store: LayerService, costs: Costs) -> None:
+def test_a_copied_stream_is_not_read_back(store: LayerService, costs: Tally) -> None:
     """``read_from`` hashes what it copies."""
     upload = store.upload("a")
     upload.read_from(io.BytesIO(DATA))
@@ -98,7 +82,7 @@ def test_every_byte_is_hashed_once(store: LayerService, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_a_resumed_upload_with_its_state_is_not_read_back(store: LayerService, costs: Costs, chunk: int) -> None:
+def test_a_resumed_upload_with_its_state_is_not_read_back(store: LayerService, costs: Tally, chunk: int) -> None:
     """Closed and resumed after every chunk, an upload reads nothing but its small saved states."""
     upload = store.upload("a")
     for index in range(3):
@@ -113,7 +97,7 @@ def test_a_resumed_upload_with_its_state_is_not_read_back(store: LayerService, c
 @pytest.mark.parametrize("damage", [lambda state: state[:-2], lambda _: b"", None])
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_a_resumed_upload_without_its_state_is_read_back_once(
-    store: LayerService, costs: Costs, driver: Driver, chunk: int, damage: Callable[[bytes], bytes] | None
+    store: LayerService, costs: Tally, driver: Driver, chunk: int, damage: Callable[[bytes], bytes] | None
 ) -> None:
     """With the state damaged or missing exactly the upload's length is read."""
     with store.upload("a") as upload:
@@ -126,7 +110,7 @@ def test_a_resumed_upload_without_its_state_is_read_back_once(
     assert costs.data_read == len(content)
 
 
-def test_what_was_read_back_once_is_known(store: LayerService, costs: Costs, driver: Driver) -> None:
+def test_what_was_read_back_once_is_known(store: LayerService, costs: Tally, driver: Driver) -> None:
     """Asked for the digest, an upload without a state reads everything; the finish that follows reads nothing."""
     with store.upload("a") as upload:
         content = write_chunks(upload, 1 << 20)
@@ -142,7 +126,7 @@ def test_what_was_read_back_once_is_known(store: LayerService, costs: Costs, dri
 @pytest.mark.parametrize("piece", [1 << 10, 1 << 30], ids=["in pieces", "at once"])
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_rewriting_the_last_chunk_reads_at_most_two(
-    store: LayerService, costs: Costs, chunk: int, piece: int, resumed: bool
+    store: LayerService, costs: Tally, chunk: int, piece: int, resumed: bool
 ) -> None:
     """A client that sends its last chunk again, with other bytes, does not pay for the rest of the upload."""
     upload = store.upload("a")
@@ -159,7 +143,7 @@ def test_rewriting_the_last_chunk_reads_at_most_two(
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_rewriting_the_end_of_an_upload_in_one_go_reads_what_was_gathered(
-    store: LayerService, costs: Costs, chunk: int
+    store: LayerService, costs: Tally, chunk: int
 ) -> None:
     """Never flushed, small chunks have no state of their own: then 64 KiB more than two chunks are read at most."""
     upload = store.upload("a")
@@ -172,7 +156,7 @@ def test_rewriting_the_end_of_an_upload_in_one_go_reads_what_was_gathered(
     assert costs.data_read <= 2 * chunk + cursor.GATHER
 
 
-def test_rewriting_half_the_last_chunk_reads_the_other_half(store: LayerService, costs: Costs) -> None:
+def test_rewriting_half_the_last_chunk_reads_the_other_half(store: LayerService, costs: Tally) -> None:
     """What follows the rewritten bytes is read back from where they end."""
     upload = store.upload("a")
     content = write_chunks(upload, 1 << 20)
@@ -183,7 +167,7 @@ def test_rewriting_half_the_last_chunk_reads_the_other_half(store: LayerService,
 
 
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
-def test_another_algorithm_reads_the_bytes_once(store: LayerService, costs: Costs, algorithm: str) -> None:
+def test_another_algorithm_reads_the_bytes_once(store: LayerService, costs: Tally, algorithm: str) -> None:
     """On the way in there is no other hash than sha256."""
     upload = store.upload("a")
     content = write_chunks(upload, 1 << 20)
@@ -191,7 +175,7 @@ def test_another_algorithm_reads_the_bytes_once(store: LayerService, costs: Cost
     assert costs.data_read == len(content)
 
 
-def test_rereading_reads_the_bytes_once(driver: Driver, costs: Costs) -> None:
+def test_rereading_reads_the_bytes_once(driver: Driver, costs: Tally) -> None:
     """With ``verify="reread"`` a straight upload is read back exactly once."""
     upload = LayerService(ObservedDriver(driver, costs), verify="reread").upload("a")
     content = write_chunks(upload, 1 << 20)
@@ -200,7 +184,7 @@ def test_rereading_reads_the_bytes_once(driver: Driver, costs: Costs) -> None:
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["new blob", "over another"])
-def test_a_finish_moves_and_never_copies(store: LayerService, costs: Costs, again: bool) -> None:
+def test_a_finish_moves_and_never_copies(store: LayerService, costs: Tally, again: bool) -> None:
     """However large the upload, a finish is one move, and writes no more than an intent and a link."""
     for name in ("first", "second")[: 1 + again]:
         upload = store.upload(name)
@@ -211,7 +195,7 @@ def test_a_finish_moves_and_never_copies(store: LayerService, costs: Costs, agai
     assert (costs.bytes_written, costs.data_read) == (2 * len(digest(b"")), 0)
 
 
-def test_a_straight_upload_costs_a_handful_of_calls(store: LayerService, costs: Costs) -> None:
+def test_a_straight_upload_costs_a_handful_of_calls(store: LayerService, costs: Tally) -> None:
     """From the beginning to the layer, with a single write: exactly these."""
     upload = store.upload("a")
     upload.write(DATA[:1000])
@@ -229,7 +213,7 @@ def test_a_straight_upload_costs_a_handful_of_calls(store: LayerService, costs: 
     }
 
 
-def test_small_writes_are_not_gathered_before_the_driver(store: LayerService, costs: Costs) -> None:
+def test_small_writes_are_not_gathered_before_the_driver(store: LayerService, costs: Tally) -> None:
     """Every write reaches the driver as it is: what it gathers is its own affair."""
     upload = store.upload("a")
     for _ in range(10):

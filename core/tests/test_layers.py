@@ -9,7 +9,6 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,21 +60,9 @@ def store_layer(store: LayerService, name: str, data: bytes = DATA, wanted: str 
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
 def store(url: str) -> LayerService:
     """Open it."""
     return layerstore.open(url)
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 @pytest.fixture

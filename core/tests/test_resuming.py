@@ -7,7 +7,6 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,18 +54,6 @@ class DataReads:
         """Count."""
         if call.method == "read_at" and call.key.endswith("/data") and isinstance(result, int):
             self.bytes += result
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 @pytest.fixture

@@ -54,21 +54,9 @@ SIZES = (0, 1, 1000, OVERLAP - 1, OVERLAP, BLOCK, BLOCK + 1, len(DATA))
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Name a store of the test's own."""
-    return f"memory://{tmp_path.name}"
-
-
-@pytest.fixture
 def store(url: str) -> LayerService:
     """Open it."""
     return layerstore.open(url)
-
-
-@pytest.fixture
-def raw(url: str) -> CheckedDriver:
-    """Open the side door."""
-    return open_driver(url)
 
 
 class Once:

@@ -24,22 +24,14 @@ def on_config(config: MkDocsConfig) -> None:
     del config
     for entry in distribution("layerstore").entry_points.select(group=GROUP):
         program.add_command(entry.load(), entry.name)
-    for words in ("layerstore_conformance.command:diff", "layerstore_benchmarks.command:compare"):
-        _fence(_found(words))
     _fence(program)
-
-
-def _found(words: str) -> click.Command:
-    """Return a command that another reads as its first word; click knows nothing of it."""
-    module, _, name = words.partition(":")
-    found: click.Command = getattr(__import__(module, fromlist=[name]), name)
-    return found
 
 
 def _fence(command: click.Command) -> None:
     if command.help:
         command.help = VERBATIM.sub(_fenced, inspect.cleandoc(command.help).replace("<", "&lt;"))
-    for each in getattr(command, "commands", {}).values():
+    below = {**getattr(command, "commands", {}), **getattr(command, "words", {})}  # groups', and those of a URL
+    for each in below.values():
         _fence(each)
 
 

@@ -11,8 +11,9 @@ from layerstore.driver import Driver, Reader, Writer
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore.passing import PassingWriter
 from layerstore_conformance.defect import DefectiveDriver, planted
-from layerstore_conformance.defects.listing import beside, keys_below
+from layerstore_conformance.defects.listing import beside
 from layerstore_conformance.defects.putting import WaitingDriver, content
+from layerstore_conformance.theorem import keys_below
 
 
 def delete_alone(driver: Driver, key: str) -> None:

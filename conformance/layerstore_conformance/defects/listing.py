@@ -9,21 +9,13 @@ from itertools import dropwhile, islice
 from layerstore.driver import Driver
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.theorem import keys_below
 
 PAGE = 1000
 """Keys: what one request for a listing, or for a deletion, takes at most on the common object stores."""
 
 FEW = 2
 """Children: a page so small that a scenario need not store a thousand objects to turn one."""
-
-
-def keys_below(driver: Driver, prefix: str) -> Iterator[str]:
-    """Yield every key below a prefix, however deep."""
-    for child in driver.list(prefix):
-        if child.endswith("/"):
-            yield from keys_below(driver, child.rstrip("/"))
-        else:
-            yield child
 
 
 def beside(driver: Driver, key: str) -> tuple[str, ...]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from layerstore_conformance.reports.document import SCHEMA
+from layerstore_conformance.reports.reading import read_document
 
 Scenarios = dict[str, dict[str, Any]]
 """Records by id."""
-
-
-class ReportError(ValueError):
-    """A file is no report of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +41,9 @@ def read_report(path: Path) -> Scenarios:
     """Read the scenarios of a ``report.json``.
 
     Raises:
-        ReportError: it cannot be read, or is none of this version.
+        DocumentError: it cannot be read, or is none of this version.
     """
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: {error}") from error
-    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
-        raise ReportError(f"{path}: no {SCHEMA}")
-    return {each["id"]: each for each in told["records"]}
+    return {each["id"]: each for each in read_document(path, SCHEMA)["records"]}
 
 
 def difference(before: Scenarios, after: Scenarios) -> Difference:

@@ -70,7 +70,7 @@ def document(run: Run) -> Document:
         "suite": {"name": "layerstore-conformance", "version": version("layerstore")},
         "contract": CONTRACT_VERSION,
         "driver": run.seen.subject or NOBODY,
-        "environment": _environment(),
+        "environment": system(),
         "started": run.began.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "seconds": round((datetime.now(UTC) - run.began).total_seconds(), 3),
         "seed": run.options["seed"],
@@ -95,7 +95,8 @@ def document(run: Run) -> Document:
     }
 
 
-def _environment() -> dict[str, str]:
+def system() -> dict[str, str]:
+    """Tell the interpreter and the system it runs on."""
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),

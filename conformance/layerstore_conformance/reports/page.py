@@ -18,16 +18,11 @@ _CODE = re.compile(r"``?([^`]+)``?")
 
 def page(made: Document) -> str:
     """Draw the report."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # late: only who wants a report needs it
     from markupsafe import Markup, escape
 
-    environment = Environment(
-        loader=PackageLoader("layerstore_conformance.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    from layerstore_conformance.reports.html import pages  # late: only who wants a report needs jinja2
+
+    environment = pages("layerstore_conformance.reports")
     environment.filters["prose"] = lambda text: Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704
     drawn = Markup(badge(made))  # noqa: S704  (our own SVG, which escapes what it is given)
     template = environment.get_template("report.html")
