@@ -6,7 +6,7 @@ import gc
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -307,18 +307,6 @@ def test_rereading_does_without_a_state(url: str, raw: CheckedDriver, keys: layo
     with pytest.raises(LayerInvalidDigestError):
         layerstore.open(url).resume("a", keys.uuid).finish(digest(DATA))
     layerstore.open(url, verify="reread").resume("a", keys.uuid).finish(digest(DATA)).close()
-
-
-@pytest.fixture
-def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Choose the hash, as a process on another machine would have it."""
-
-    def choose(value: str) -> None:
-        monkeypatch.setenv("LAYERSTORE_HASH", value)
-        sha256._backend.cache_clear()
-
-    yield choose
-    sha256._backend.cache_clear()
 
 
 def test_a_node_without_an_exportable_hash_reads_back(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,18 +44,6 @@ FIPS = (  # the examples of FIPS 180-4 and NIST's SHA_All.pdf
 def backend(name: str) -> sha256._Libcrypto | sha256._Hashlib:
     """Return a backend of the module's, by its name."""
     return sha256._load() if name == "libcrypto" else sha256._Hashlib()
-
-
-@pytest.fixture
-def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Set ``LAYERSTORE_HASH`` and forget the backend, as a new process would have it."""
-
-    def choose(value: str) -> None:
-        monkeypatch.setenv("LAYERSTORE_HASH", value)
-        sha256._backend.cache_clear()
-
-    yield choose
-    sha256._backend.cache_clear()
 
 
 def compress(words: tuple[int, ...], block: bytes) -> tuple[int, ...]:
