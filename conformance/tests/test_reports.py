@@ -139,7 +139,9 @@ def test_a_ci_viewer_sees_that_a_run_is_incomplete(tmp_path: Path) -> None:
 
 def test_the_counts_of_the_junit_report_are_those_of_its_cases(tmp_path: Path) -> None:
     """A viewer that trusts the attributes shows the same as one that counts."""
-    for suite in ET.fromstring(written(tmp_path, run(), "junit.xml")):
+    suites = list(ET.fromstring(written(tmp_path, run(), "junit.xml")))
+    assert [suite.attrib["name"] for suite in suites] == ["primitives", "resume"]
+    for suite in suites:
         counted = [len(suite.findall(path)) for path in ("testcase", "testcase/failure", "testcase/skipped")]
         assert counted == [int(suite.attrib[name]) for name in ("tests", "failures", "skipped")]
 

@@ -414,9 +414,11 @@ def test_closing_the_front_twice_closes_the_driver_once(toy: Toy, front: Checked
 
 
 def test_a_driver_that_holds_nothing_needs_no_close(toy: Toy) -> None:
-    """The default does nothing, as often as it is called."""
+    """The default does nothing, as often as it is called: what is open stays so."""
+    reader = toy.open_reader("a")
     Driver.close(toy)
     Driver.close(toy)
+    assert (toy.closed, reader.read(3)) == (0, b"012")
 
 
 def test_a_reader_is_a_binary_file_object(front: CheckedDriver) -> None:
@@ -577,9 +579,11 @@ def test_a_write_that_fails_changes_neither_size_nor_position(toy: Toy, front: C
 def test_the_callers_buffer_is_the_callers_again(front: CheckedDriver) -> None:
     """A buffer is not held after a write or a read: a bytearray can be resized (clause W9)."""
     data = bytearray(b"xyz")
-    front.open_writer("a").write(data)
-    front.open_reader("a").readinto(data)
-    data.extend(b"more")
+    writer, reader = front.open_writer("a"), front.open_reader("a")
+    writer.write(data)
+    reader.readinto(data)
+    data.extend(b"more")  # BufferError, if a handle that is still open holds it
+    assert data == b"012more"
 
 
 def test_a_flush_sets_the_version_and_one_that_fails_keeps_it(toy: Toy, front: CheckedDriver) -> None:

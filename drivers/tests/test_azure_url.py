@@ -146,7 +146,7 @@ def test_a_connection_string_that_is_none_is_refused_without_being_told(text: st
     """A message never holds any of a connection string, for who knows which part is the secret."""
     with pytest.raises(InvalidURLError) as refusal:
         access("azure://acme/layers", connection_string=text)
-    assert "secret" not in f"{refusal.value} {refusal.value!r}"
+    assert text.rpartition(";")[2] not in f"{refusal.value} {refusal.value!r}"
 
 
 @pytest.mark.parametrize(
