@@ -13,6 +13,7 @@ import click
 
 from layerstore.cli.size import size as read_size
 from layerstore_benchmarks.case import plan
+from layerstore_conformance.extra import CONFIGURATION, need
 from layerstore_conformance.urlcommand import URLCommand
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def bench(url: str, size: int, write_size: int, rounds: int, seed: int, report: 
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
     if write_size > read_size("16MiB"):
         raise click.BadParameter("a write is at most 16 MiB.", param_hint="--write-size")
+    if report is not None:
+        need("bench", "jinja2")
     told = _measured(url, {"size": size, "write_size": write_size, "rounds": rounds, "seed": seed})
     _show(told)
     if report is not None:
@@ -81,7 +84,7 @@ def compare(context: click.Context, before: Path, after: Path, allow: float | No
         found = compared(read(before), read(after), allowed=allow)
     except DocumentError as error:
         click.echo(f"layerstore bench: ERROR: {error}", err=True)
-        context.exit(7)
+        context.exit(CONFIGURATION)
     for kind, lines in (("worse", found.worse), ("too slow", found.slower), ("better", found.better)):
         for line in lines:
             click.echo(f"{kind}: {line}")

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import html5lib
 import pytest
+from click.testing import CliRunner
+
+from layerstore_benchmarks.command import bench
 
 
 def run(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -69,6 +72,16 @@ def test_a_mistake_is_told_in_one_line(tmp_path: Path, words: list[str], status:
     assert done.returncode == status
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_who_lacks_the_extra_is_told_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that cannot be drawn is not found out after the measuring."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    result = CliRunner().invoke(bench, ["memory:", "--size=4KiB", f"--report={tmp_path / 'reports'}"])
+    assert (result.exit_code, result.stdout) == (7, "")
+    assert "No module named 'jinja2'; pip install 'layerstore[bench]'" in result.stderr
 
 
 def test_pytest_runs_the_cases(tmp_path: Path) -> None:

@@ -16,12 +16,10 @@ from typing import Any
 
 import click
 
+from layerstore_conformance.extra import CONFIGURATION, need
 from layerstore_conformance.urlcommand import URLCommand
 
 HERE = Path(__file__).parent
-
-CONFIGURATION = 7
-"""The exit status where the run could not begin."""
 
 PATIENCE = 30
 """Seconds that an interrupted run may take to clean up after the scenario it was in."""
@@ -52,8 +50,10 @@ def conformance(context: click.Context, /, url: str, processes: int, **options: 
     Exit status: 0 every selected scenario was run, and passed, was skipped for something the driver declares not to
     have, or is waived; 1 one failed, a waiver has expired, or a planted defect was not found; 2 a command line that
     makes no sense; 3 the suite itself broke; 6 the run is incomplete: a scenario was not run, or run twice; 7 it could
-    not begin: the store does not open, no such scenario, waivers out of order; 130, 143 interrupted.
+    not begin: the store does not open, no such scenario, waivers out of order, an extra that is not installed; 130, 143
+    interrupted.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
+    need("conformance", "pytest", *(["xdist"] if processes else []), *(["jinja2"] if options["report"] else []))
     context.exit(_run(_pytest(url, processes, options)))
 
 

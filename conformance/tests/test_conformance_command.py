@@ -48,6 +48,18 @@ def test_the_command_ends_with_one_verdict_line(tmp_path: Path) -> None:
     assert not [line for line in lines if line.startswith(".")]
 
 
+@pytest.mark.parametrize(("module", "words"), [("pytest", []), ("xdist", ["-n2"]), ("jinja2", ["--report", "there"])])
+def test_who_lacks_the_extra_is_told_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, words: list[str]
+) -> None:
+    """It is no failure of a scenario, and told before any is run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    result = CliRunner().invoke(command.conformance, ["memory://lacking", *words])
+    assert (result.exit_code, result.stdout) == (7, "")
+    assert f"No module named '{module}'; pip install 'layerstore[conformance]'" in result.stderr
+
+
 def test_an_author_whose_driver_is_ignored_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever claims layerstore's own scheme is not left to take the verdict on it for one on the driver."""
     info = tmp_path / "mine-1.dist-info"

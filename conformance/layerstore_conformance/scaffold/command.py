@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from layerstore.registry import Registry
+from layerstore_conformance.extra import need
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 """What can be a URL's scheme (RFC 3986) and, after ``layerstore-``, a distribution's name and a module's."""
@@ -28,10 +29,9 @@ def new_driver(name: str, folder: Path | None) -> None:
     folder = folder or Path(f"layerstore-{name}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise click.ClickException(f"{folder} is there already, and no empty directory: choose another with --dir")
-    try:
-        from layerstore_conformance.scaffold.distribution import write
-    except ModuleNotFoundError as error:
-        raise click.ClickException(f"{error}; pip install 'layerstore[conformance]'") from error
+    need("conformance", "jinja2")
+    from layerstore_conformance.scaffold.distribution import write
+
     write(name, folder)
     click.echo(f"{folder}: a driver for {name}: URLs, to be written in {module_of(name)}.py. Next:")
     click.echo(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
