@@ -282,6 +282,7 @@ def test_who_takes_a_scheme_of_layerstores_own_is_told(install: Install, caplog:
     [told] = caplog.messages
     assert told.startswith("scheme 'memory' is layerstore's own, and the driver of evil and worse for it is ignored: ")
     assert told.endswith("rename its entry point in layerstore.drivers, or uninstall it")
+    assert [Registry().ignored(scheme) for scheme in ("memory", "tape", "reel")] == [told, "", ""]
 
 
 def test_two_takers_of_an_own_scheme_do_not_conflict(install: Install) -> None:

@@ -15,7 +15,7 @@ from layerstore import Driver, LayerService, LayerStoreError, Reader, Stat, Writ
 from layerstore.checked import CheckedDriver
 from layerstore.cli.program import program
 from layerstore.passing import PassingDriver
-from layerstore.unwritten import PARTS, UnwrittenError, named
+from layerstore.unwritten import PARTS, UnwrittenError, in_order, named, wanting
 
 NEXT = ": write it, and 'layerstore conformance tape:... --quick' tells what is next"
 
@@ -175,6 +175,12 @@ def test_every_part_of_a_driver_is_known() -> None:
     """What is abstract in the contract's classes has clauses, and what has clauses is there."""
     abstract = Driver.__abstractmethods__ | Writer.__abstractmethods__ | {"read_at"}
     assert PARTS.keys() == abstract | {"close"}
+
+
+def test_parts_are_told_in_the_order_in_which_they_are_best_written() -> None:
+    """Each once, whoever wants it; an error made by hand names its own."""
+    wanted = [*wanting(UnwrittenError("move")), *wanting(UnwrittenError("put")), "stat", "move"]
+    assert in_order(wanted) == ["put", "stat", "move"]
 
 
 def test_what_stands_alone_is_told_too() -> None:
