@@ -27,7 +27,9 @@ T = TypeVar("T")
 
 
 class Elsewhere(Child):
-    """Another process with a driver on a scenario's store; the scenario needs ``shared`` and ``url``.
+    """Another process with a driver on a scenario's store; the scenario needs ``url``.
+
+    Without ``shared`` it may be another store, of which only that process knows.
 
     ::
 

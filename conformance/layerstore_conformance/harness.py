@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from importlib.util import find_spec
@@ -47,13 +48,15 @@ class Harness:
         missing: str | None = None,
         restart: Callable[[], None] | None = None,
         cut: Callable[[], None] | None = None,
+        fork: bool = True,
         scale: float = 1.0,
     ) -> None:
         """Open the driver by ``url``, or by ``factory``: called again, it opens the same store anew.
 
         ``missing`` is the URL of a backend that there is not: an unknown bucket, a directory never made. ``restart``
         kills the backend and starts it again; ``cut`` breaks every connection to it that is open, and lets new ones be
-        made. Both return when it is done. ``scale`` shrinks (below 1) what scenarios store and how often they repeat,
+        made. Both return when it is done. ``fork`` is false for a driver whose client does not outlive a fork of its
+        process (clause T5). ``scale`` shrinks (below 1) what scenarios store and how often they repeat,
         for a backend that is slow or dear.
 
         Raises:
@@ -68,6 +71,7 @@ class Harness:
         self.missing = missing
         self.restart = restart
         self.cut = cut
+        self.fork = fork and hasattr(os, "fork")
         self.scale = scale
         self._factory = factory
 
@@ -81,7 +85,7 @@ class Harness:
     def declared(self, capabilities: Capabilities) -> frozenset[str]:
         """Return the names of what driver and harness declare, as scenarios need it."""
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
-        names |= {name for name in ("url", "side_door", "missing", "restart", "cut") if getattr(self, name)}
+        names |= {name for name in ("url", "side_door", "missing", "restart", "cut", "fork") if getattr(self, name)}
         names |= {"hypothesis"} if find_spec("hypothesis") else set()
         return frozenset(names | ({"hash_state"} if sha256.exportable() else set()))
 

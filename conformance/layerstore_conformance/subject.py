@@ -30,10 +30,10 @@ class Subject(TypedDict):
     """Without options; empty if the harness has a factory."""
     capabilities: dict[str, bool]
     harness: list[str]
-    """What the harness offers beyond opening: ``url``, ``side_door``, ``missing``, ``restart``, ``cut``."""
+    """What the harness offers beyond opening: ``url``, ``side_door``, ``missing``, ``restart``, ``cut``, ``fork``."""
 
 
-OFFERS = frozenset({"url", "side_door", "missing", "restart", "cut"})
+OFFERS = frozenset({"url", "side_door", "missing", "restart", "cut", "fork"})
 """What a harness may offer."""
 
 

@@ -89,9 +89,23 @@ class _Handle:
     scheme = ""
     """The driver's URL scheme; set by the front."""
 
+    _opened_in = 0
+    """The process that opened it; none until the constructor has run."""
+
     def __init__(self, key: str, position: int) -> None:
         self.key = key
         self._position = position
+        self._opened_in = os.getpid()
+
+    def _opened_here(self) -> bool:
+        """Tell whether this process opened it: a forked child must not take away what its parent goes on with."""
+        return self._opened_in == os.getpid()
+
+    def _check_usable(self, kind: str, *, closed: bool) -> None:
+        if closed:
+            raise LayerClosedError(f"{kind} of {self.key!r}")
+        if not self._opened_here():
+            raise LayerClosedError(f"{kind} of {self.key!r}, opened before a fork,")
 
     def _seek_to(self, offset: int, whence: int, size: int) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: size}.get(whence)
@@ -183,11 +197,11 @@ class Reader(_Handle, io.RawIOBase):
         """Close; closing again does nothing."""
         if not self.closed:
             super().close()
-            call_driver(self.scheme, self.key, self.release)
+            if self._opened_here():  # a forked child must not take away what its parent goes on with
+                call_driver(self.scheme, self.key, self.release)
 
     def _check_open(self) -> None:
-        if self.closed:
-            raise LayerClosedError(f"reader of {self.key!r}")
+        self._check_usable("reader", closed=self.closed)
 
 
 class Writer(_Handle, ABC):
@@ -204,7 +218,6 @@ class Writer(_Handle, ABC):
         super().__init__(key, size)
         self.size = size
         self.version = version
-        self._process = os.getpid()
 
     @abstractmethod
     def write_at(self, offset: int, data: memoryview) -> None:
@@ -282,7 +295,7 @@ class Writer(_Handle, ABC):
         """Close without a flush: nothing after the last flush appears."""
         if not self.closed:
             self.closed = True
-            if self._process == os.getpid():  # a forked child must not take away what its parent goes on with
+            if self._opened_here():  # a forked child must not take away what its parent goes on with
                 call_driver(self.scheme, self.key, self.release)
 
     def __enter__(self) -> Self:
@@ -297,14 +310,10 @@ class Writer(_Handle, ABC):
             self.discard()
 
     def __del__(self) -> None:
-        if hasattr(self, "_process"):  # else a subclass failed before this constructor ran
-            self.discard()
+        self.discard()
 
     def _check_open(self) -> None:
-        if self.closed:
-            raise LayerClosedError(f"writer of {self.key!r}")
-        if self._process != os.getpid():
-            raise LayerClosedError(f"writer of {self.key!r}, opened before a fork,")
+        self._check_usable("writer", closed=self.closed)
 
 
 class Driver(ABC):

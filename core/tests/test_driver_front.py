@@ -662,6 +662,20 @@ def test_a_writer_from_before_a_fork_is_the_parents_alone(
     assert (writer.closed, toy.released, toy.objects["a"]) == (True, 0, b"0123456789")
 
 
+def test_a_reader_from_before_a_fork_is_the_parents_alone(
+    front: CheckedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forked child can neither use its copy of a reader, which shares a connection, nor end what its parent reads."""
+    reader = front.open_reader("a")
+    assert isinstance(reader, ToyReader)
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: 0)
+        with pytest.raises(LayerClosedError, match="reader of 'a', opened before a fork, is closed"):
+            reader.read(1)
+        reader.close()
+    assert (reader.closed, reader.released, reader.asked) == (True, 0, 0)
+
+
 def test_a_writer_whose_constructor_failed_is_collected_quietly(recwarn: pytest.WarningsRecorder) -> None:
     """There is nothing to release yet, and no message without a traceback to follow."""
 

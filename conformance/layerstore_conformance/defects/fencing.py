@@ -13,7 +13,7 @@ from layerstore_conformance.defect import DefectiveDriver, planted
 from layerstore_conformance.defects.writing import DefectiveWriter, WriterDefect
 
 
-class _ReplayingWriter(DefectiveWriter):
+class ReplayingWriter(DefectiveWriter):
     """Remembers what it has not flushed, and can write that again with another writer."""
 
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
@@ -21,11 +21,13 @@ class _ReplayingWriter(DefectiveWriter):
         self._parts: list[tuple[int, bytes]] = []
 
     def write_at(self, offset: int, data: memoryview) -> None:
+        """Write, and remember."""
         with suppress(FencedError):  # what that means is decided at the flush
             super().write_at(offset, data)
         self._parts.append((offset, bytes(data)))
 
     def publish(self) -> str:
+        """Publish, and forget."""
         try:
             version = super().publish()
         except FencedError as error:
@@ -49,7 +51,7 @@ class _ReplayingWriter(DefectiveWriter):
                 return super().publish()
 
 
-class _UnfencedWriter(_ReplayingWriter):
+class _UnfencedWriter(ReplayingWriter):
     def fenced(self, error: FencedError) -> str:
         del error
         return self.take_over()
@@ -62,7 +64,7 @@ class FencingAbsent(WriterDefect):
     writer = _UnfencedWriter
 
 
-class _ComparingWriter(_ReplayingWriter):
+class _ComparingWriter(ReplayingWriter):
     def fenced(self, error: FencedError) -> str:
         try:
             found: str | None = self.driver.inner.stat(self.key).version
@@ -80,7 +82,7 @@ class FencedByVersionAlone(WriterDefect):
     writer = _ComparingWriter
 
 
-class _DefiantWriter(_ReplayingWriter):
+class _DefiantWriter(ReplayingWriter):
     def fenced(self, error: FencedError) -> str:
         self.take_over()
         self.driver.inner.open_writer(self.key).discard()  # or it would be fenced no more
@@ -94,7 +96,7 @@ class FencedWriterPublishes(WriterDefect):
     writer = _DefiantWriter
 
 
-class _ComplacentWriter(_ReplayingWriter):
+class _ComplacentWriter(ReplayingWriter):
     def fenced(self, error: FencedError) -> str:
         if self._parts:
             raise error
@@ -161,7 +163,7 @@ class AFlushFencesItsWriter(WriterDefect):
     writer = _SelfFencingWriter
 
 
-class _OwningWriter(_ReplayingWriter):
+class _OwningWriter(ReplayingWriter):
     spared = False
     """Whether it goes on, whoever has fenced it, unless the key has another owner by now."""
 
