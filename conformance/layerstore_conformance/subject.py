@@ -42,11 +42,11 @@ class UnusableStoreError(Exception):
 
 
 def examine(harness: Harness) -> Subject:
-    """Open the store, write to it, take that away again, and tell which driver did it.
+    """Open the store, write to it, look at that through another opening, take it away, and tell which driver did it.
 
     Raises:
-        UnusableStoreError: it cannot be opened, or refuses, lacks the space or is not there. Whatever else is wrong is
-            for the scenarios to find.
+        UnusableStoreError: it cannot be opened, or refuses, lacks the space or is not there; or every opening is a
+            store of its own. Whatever else is wrong is for the scenarios to find.
     """
     try:
         driver = harness.open()
@@ -56,23 +56,46 @@ def examine(harness: Harness) -> Subject:
             raise UnusableStoreError(f"next: implement {named(parts[0])}; every scenario depends on it") from error
         raise UnusableStoreError(f"the store does not open: {type(error).__name__}: {error}") from error
     try:
-        _write(driver)
+        _write(harness, driver)
         return _subject(harness, driver)
     finally:
         driver.close()
 
 
-def _write(driver: CheckedDriver) -> None:
+def _write(harness: Harness, driver: CheckedDriver) -> None:
     key = f"{ROOT}/first-{uuid.uuid4().hex}"
     try:
         try:
             driver.put(key, b"written before the first scenario, to see whether the store is there")
+            _look_again(harness, driver, key)
         finally:
             though_interrupted(lambda: driver.delete(key))
     except (AccessDeniedError, BackendUnavailableError, NoSpaceError) as error:
         raise UnusableStoreError(f"the store cannot be written to: {type(error).__name__}: {error}") from error
+    except UnusableStoreError:
+        raise
     except Exception:  # noqa: BLE001, S110  (a defect: scenarios say what it is)
         pass
+
+
+def _look_again(harness: Harness, driver: CheckedDriver, key: str) -> None:
+    """Check that what one opening of the store sees, another one does: it would be the same error for every scenario.
+
+    Raises:
+        UnusableStoreError: it does not.
+    """
+    other = harness.open()
+    try:
+        if driver.find(key) is None or other.find(key) is not None:
+            return
+    finally:
+        other.close()
+    what_to_do = (
+        "have the harness's factory open the same store every time"
+        if harness.url is None
+        else f"give the URL of one that can be opened again, by a name if it can have one: {driver.scheme}://NAME"
+    )
+    raise UnusableStoreError(f"every opening is a store of its own, which sees nothing of the others: {what_to_do}")
 
 
 def _subject(harness: Harness, driver: CheckedDriver) -> Subject:

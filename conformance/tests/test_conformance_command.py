@@ -89,6 +89,15 @@ def test_several_processes_give_the_same_verdict(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].startswith("layerstore conformance: PASSED: ")
 
 
+def test_a_store_that_no_other_opening_sees_is_told_before_anything_is_run() -> None:
+    """It is one line that says what to do, and not a failure of every scenario."""
+    result = run("memory:", FEW)
+    assert (result.returncode, result.stderr) == (7, "")
+    (told,) = (line for line in result.stdout.splitlines() if "store of its own" in line)
+    assert told.startswith("layerstore conformance: ERROR: 0 passed; every opening is a store of its own")
+    assert told.endswith("memory://NAME")
+
+
 MISTAKES = {("nosuch://x",): 7, ("memory://x", "--only=nothing"): 7, (): 2, ("memory://x", "--seed=a"): 2}
 
 

@@ -229,6 +229,14 @@ def test_a_store_that_cannot_be_written_to(pytester: pytest.Pytester) -> None:
     assert "ERROR: 0 passed; the store cannot be written to: " in said(result)
 
 
+def test_a_factory_that_makes_a_new_store_every_time(pytester: pytest.Pytester) -> None:
+    """It is found out by looking, whatever the driver is, and what to do is said once."""
+    pytester.makepyfile(HARNESS.replace("memory://verdict", "memory:"))
+    result = run(pytester)
+    assert result.ret == 7
+    assert said(result).endswith("have the harness's factory open the same store every time")
+
+
 def test_pytests_own_ways_to_stop_keep_their_status(pytester: pytest.Pytester) -> None:
     """A run that ``-x`` ended is failed as pytest has it, and the verdict says what is missing."""
     result = run_suite(pytester, "-x", scenarios=("bad", "one"))

@@ -22,7 +22,7 @@ FILES = {
 }
 """The templates, and what they are for."""
 
-WHOLE = ("K3", "E1", "E3", "E4", "T1", "T2", "T4")
+WHOLE = ("K3", "E1", "E3", "E4", "T1", "T2", "T4", "T5")
 """The clauses that a driver has to keep in every method."""
 
 DECLARED = ("C1", "C2", "C3", "C4", "C5")
