@@ -38,9 +38,9 @@ class Judged(Record):
 
 @dataclass
 class Evidence:
-    """What was seen of one module that takes the scenarios over."""
+    """What was seen of one suite: of a module that takes the scenarios over, for each parameter of its harness."""
 
-    module: str
+    suite: str
     records: list[tuple[Record, str]] = field(default_factory=list)
     """With what pytest reported of the test."""
     claims: list[dict[str, str]] = field(default_factory=list)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,6 +33,9 @@ UNWRITTEN = "layerstore-unwritten"
 
 UNUSABLE = "layerstore-unusable"
 """The user property that says why no scenario can be run."""
+
+SUITE = "layerstore-suite"
+"""The user property that tells which suite a test belongs to: a module's, or one of several of a module."""
 
 OPTIONS = ("url", "only", "seed", "profile", "report", "waivers", "prove")
 
@@ -80,7 +83,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take the proof away where it is not asked for."""
+    """Take the proof away where it is not asked for, and note which suite each test belongs to."""
+    for item in items:
+        if takes(item, "layerstore_scenario") or takes(item, "layerstore_claim"):
+            item.user_properties.append((SUITE, suite_of(item)))
     if not config.getoption("layerstore_prove"):
         items[:] = [item for item in items if not takes(item, "layerstore_claim")]
 
@@ -113,6 +119,24 @@ def layerstore_harness(request: pytest.FixtureRequest) -> Harness:
     if url is None:
         pytest.fail("give --layerstore-url, or override the fixture layerstore_harness", pytrace=False)
     return Harness(url)
+
+
+def suite_of(item: pytest.Item) -> str:
+    """Return the name of a test's suite: its module, and where the harness is parametrised, by which parameter.
+
+    Any other parameter runs every scenario again, on the same harness, and makes no suite.
+    """
+    module = item.nodeid.partition("::")[0]
+    callspec = item.callspec  # type: ignore[attr-defined]  # of a parametrised test
+    (mine,) = {"layerstore_scenario", "layerstore_claim"} & callspec.params.keys()
+    if callspec.params.keys() - {mine} != {"layerstore_harness"}:
+        return module
+    return f"{module}[{callspec.id.replace(named(callspec.params[mine]), '', 1).strip('-')}]"
+
+
+def named(made: Any) -> str:  # noqa: ANN401  (a scenario, or a claim of one: neither is imported here)
+    """Return how a scenario, a claim to find a defect, or the want of claims is named among a test's parameters."""
+    return "-".join(each.id for each in made) if isinstance(made, tuple) else getattr(made, "id", "")
 
 
 def takes(item: pytest.Item, name: str) -> bool:

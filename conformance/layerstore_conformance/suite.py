@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN
+from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named
 from layerstore_conformance.prove import attempt, claims
 from layerstore_conformance.record import record
 from layerstore_conformance.run import run
@@ -45,11 +45,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     options = metafunc.config.option
     chosen = selected(options.layerstore_profile, tuple(options.layerstore_only))
     if "layerstore_scenario" in wanted:
-        metafunc.parametrize("layerstore_scenario", chosen, ids=[each.id for each in chosen])
+        metafunc.parametrize("layerstore_scenario", chosen, ids=[named(each) for each in chosen])
         return
     # Without the option one item stands for all of them, and the plugin takes it away.
     made = claims(chosen) if options.layerstore_prove else [None]
-    metafunc.parametrize("layerstore_claim", made, ids=[f"{each[0].id}-{each[1].id}" if each else "" for each in made])
+    metafunc.parametrize("layerstore_claim", made, ids=[named(each) for each in made])
 
 
 def test_scenario(layerstore_scenario: Scenario, layerstore_harness: Harness, request: pytest.FixtureRequest) -> None:

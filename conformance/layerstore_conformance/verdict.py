@@ -6,13 +6,14 @@ that has no scenario, and is asked for none, it says and changes nothing.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from layerstore_conformance.plugin import CLAIM, OPTIONS, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, takes
+from layerstore_conformance.plugin import CLAIM, OPTIONS, RECORD, SUBJECT, SUITE, UNUSABLE, UNWRITTEN, suite_of, takes
 
 if TYPE_CHECKING:
     from layerstore_conformance.judging import Evidence, Expected, Judgement
@@ -24,12 +25,12 @@ CONFIGURATION = 7
 
 
 class Watch:
-    """In a worker of pytest-xdist: tells which modules took the scenarios over."""
+    """In a worker of pytest-xdist: tells which suites there are."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Tell it before anything is deselected."""
-        config.workeroutput["layerstore"] = _modules(items)  # type: ignore[attr-defined]  # xdist puts it there
+        config.workeroutput["layerstore"] = _suites(items)  # type: ignore[attr-defined]  # xdist puts it there
 
 
 class Verdict:
@@ -47,16 +48,16 @@ class Verdict:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note which modules took the scenarios over, before anything is deselected; and if there are benchmarks."""
+        """Note which suites there are, before anything is deselected; and if there are benchmarks."""
         self._benched = any(takes(item, "layerstore_bench") for item in items)
-        for module in _modules(items):
-            self._evidence(module)
+        for suite in _suites(items):
+            self._evidence(suite)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  (xdist's)
         """Note what a worker has to tell of that."""
-        for module in getattr(node, "workeroutput", {}).get("layerstore", ()):
-            self._evidence(module)
+        for suite in getattr(node, "workeroutput", {}).get("layerstore", ()):
+            self._evidence(suite)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
@@ -65,19 +66,19 @@ class Verdict:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what a test has to tell."""
-        told = dict(report.user_properties)
-        if UNUSABLE in told:
-            self._evidence(_module(report.nodeid)).unusable = str(told[UNUSABLE])
+        told: dict[str, Any] = dict(report.user_properties)
+        if not told.keys() & {UNUSABLE, RECORD, CLAIM}:
+            return
+        seen = self._evidence(told[SUITE])
+        seen.unusable = told.get(UNUSABLE, seen.unusable)
         if report.when != "call":
             return
-        if SUBJECT in told:
-            self._evidence(_module(report.nodeid)).subject = told[SUBJECT]  # type: ignore[assignment]
+        seen.subject = told.get(SUBJECT, seen.subject)
+        seen.unwritten.update(told.get(UNWRITTEN, ()))
         if RECORD in told:
-            self._evidence(_module(report.nodeid)).records.append((told[RECORD], report.outcome))  # type: ignore[arg-type]
-        if UNWRITTEN in told:
-            self._evidence(_module(report.nodeid)).unwritten.update(told[UNWRITTEN])  # type: ignore[call-overload]
+            seen.records.append((told[RECORD], report.outcome))
         if CLAIM in told:
-            self._evidence(_module(report.nodeid)).claims.append(told[CLAIM])  # type: ignore[arg-type]
+            seen.claims.append(told[CLAIM])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
@@ -108,7 +109,7 @@ class Verdict:
         from layerstore_conformance.table import told
 
         for seen, judgement, files in self._said:
-            title = f"layerstore conformance {seen.module if len(self._said) > 1 else ''}".rstrip()
+            title = f"layerstore conformance {seen.suite if len(self._said) > 1 else ''}".rstrip()
             terminalreporter.section(title)
             for line, markup in told(seen, judgement, files):
                 terminalreporter.write_line(line, **markup)
@@ -122,25 +123,27 @@ class Verdict:
         wanted = expected(self._options)
         if not self._seen:
             self._evidence("")
-        for module, seen in sorted(self._seen.items()):
+        for suite, seen in sorted(self._seen.items()):
             seen.stopped = stopped
             judgement = judge(wanted, seen)
             files: list[Path] = []
             if self._options["report"]:
                 run = Run(wanted, seen, judgement, self._options, self._began)
-                files = write_reports(run, self._folder(module))
+                files = write_reports(run, self._folder(suite))
             self._said.append((seen, judgement, files))
         return max(judgement.status for _, judgement, _ in self._said)
 
-    def _folder(self, module: str) -> Path:
-        """Return where a module's reports go: a folder each if there are several."""
+    def _folder(self, suite: str) -> Path:
+        """Return where a suite's reports go: a folder each if there are several."""
         folder = Path(self._options["report"])
-        return folder / module.removesuffix(".py").strip("/").replace("/", "-") if len(self._seen) > 1 else folder
+        if len(self._seen) == 1:
+            return folder
+        return folder / re.sub(r"[^\w.-]+", "-", suite.replace(".py", "")).strip("-")
 
-    def _evidence(self, module: str) -> Evidence:
+    def _evidence(self, suite: str) -> Evidence:
         from layerstore_conformance.judging import Evidence
 
-        return self._seen.setdefault(module, Evidence(module))
+        return self._seen.setdefault(suite, Evidence(suite))
 
 
 def options(config: pytest.Config) -> dict[str, Any]:
@@ -187,12 +190,8 @@ def expected(options: dict[str, Any]) -> Expected:
     return Expected(tuple(each.id for each in chosen), pairs, waivers)
 
 
-def _modules(items: list[pytest.Item]) -> list[str]:
-    return sorted({_module(item.nodeid) for item in items if takes(item, "layerstore_scenario")})
-
-
-def _module(nodeid: str) -> str:
-    return nodeid.partition("::")[0]
+def _suites(items: list[pytest.Item]) -> list[str]:
+    return sorted({suite_of(item) for item in items if takes(item, "layerstore_scenario")})
 
 
 def _text(error: Exception) -> str:

@@ -175,13 +175,42 @@ def test_a_scenario_that_is_overridden(pytester: pytest.Pytester, override: str)
     assert said(result).startswith("INCOMPLETE: ")
 
 
-def test_a_scenario_that_is_run_twice(pytester: pytest.Pytester) -> None:
+SEVERAL = HARNESS.replace('scope="session")', 'scope="session", params=["a", "b"])').replace(
+    'harness():\n    return Harness(factory=lambda: open_driver("memory://verdict"))',
+    'harness(request):\n    return Harness(f"memory://{request.param}")',
+)
+
+
+@pytest.mark.parametrize("module", [HARNESS, SEVERAL], ids=["one harness", "several"])
+def test_a_scenario_that_is_run_twice(pytester: pytest.Pytester, module: str) -> None:
     """One that is tried until it passes proves nothing."""
     again = "@pytest.fixture(params=[1, 2], autouse=True)\ndef again(request): pass"
-    pytester.makepyfile(HARNESS + again)
+    pytester.makepyfile(module + again)
     result = run(pytester)
     assert result.ret == 6
-    assert "2 run more than once: fake.one, fake.two" in said(result)
+    assert "2 run more than once: fake.one, fake.two" in result.stdout.str()
+
+
+@pytest.mark.parametrize("processes", ["-n0", "-n2"])
+def test_a_parametrised_harness_is_a_suite_for_each_parameter(pytester: pytest.Pytester, processes: str) -> None:
+    """Each has a verdict and reports of its own: the scenarios were run once on every one of them."""
+    pytester.makepyfile(test_many=SEVERAL)
+    result = run(pytester, processes, "--layerstore-report=reports", "--layerstore-prove")
+    assert result.ret == 0
+    verdicts = [line for line in result.outlines if line.startswith("layerstore conformance: ")]
+    assert [line.rpartition(" [")[0] for line in verdicts] == ["layerstore conformance: PASSED: 2 passed"] * 2
+    result.stdout.fnmatch_lines(
+        ["*layerstore conformance test_many.py?a?*", "*layerstore conformance test_many.py?b?*"]
+    )
+    assert sorted(each.name for each in (pytester.path / "reports").iterdir()) == ["test_many-a", "test_many-b"]
+
+
+def test_one_suite_of_several_that_is_incomplete(pytester: pytest.Pytester) -> None:
+    """What is missing of one parameter's suite is not made up for by another's."""
+    pytester.makepyfile(test_many=SEVERAL)
+    result = run(pytester, "-k", "not (fake.two and b)")
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(["*PASSED: 2 passed*", "*INCOMPLETE: 1 passed; 1 not run: fake.two*"])
 
 
 def test_no_scenario_at_all(pytester: pytest.Pytester) -> None:
