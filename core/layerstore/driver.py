@@ -32,7 +32,7 @@ CONTRACT_VERSION = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a driver can beyond the contract; each is tested both ways (clauses C2 to C5)."""
+    """What a driver can beyond the contract; each is tested (clauses C2 to C6)."""
 
     nested_keys: bool
     """A key may lie below another key: ``a`` and ``a/b`` at once."""
@@ -42,6 +42,9 @@ class Capabilities:
 
     durable: bool
     """What was flushed, put, moved or deleted stays so through a loss of power."""
+
+    memory: int = 16 << 20
+    """Bytes of memory that writing and reading an object takes at most, whatever its size; of a durable driver."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def test_drivers_lists_what_is_built_in() -> None:
     """The scheme, the distribution, its version, and what the driver can."""
     assert listed("memory", "layerstore")[3] == "nested_keys"
     memory = described("memory")
-    assert memory["capabilities"] == {"nested_keys": True, "shared": False, "durable": False}
+    assert memory["capabilities"] == {"nested_keys": True, "shared": False, "durable": False, "memory": 16 << 20}
     assert memory["problem"] is None
 
 

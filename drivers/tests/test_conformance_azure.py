@@ -63,7 +63,7 @@ def layerstore_harness(azurite: Azurite) -> Iterator[Harness]:
     )
     container.create_container()
     yield Harness(
-        # Memory is the size of a block times those under way: of the default's, more than the suite's layers.
+        # Small blocks, so that the suite's objects have several.
         azurite.url("conformance", PREFIX.rstrip("/"), block_size=str(1 << 19)),
         side_door=Bucket(container),
         missing=azurite.url("missing"),

@@ -119,7 +119,7 @@ def failed_stream_is_forgotten() -> Iterator[None]:
         yield
 
 
-@planted_in_core("W6")
+@planted_in_core("C6", "W6")
 def stream_is_read_into_memory() -> Iterator[None]:
     """A stream is read whole, and then stored."""
     with patch.object(LayerUpload, "read_from", lambda self, stream: self.write(b"".join(iter(stream.read1, b"")))):

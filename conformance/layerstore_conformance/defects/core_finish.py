@@ -296,7 +296,7 @@ def every_finish_reads_back_twice() -> Iterator[None]:
         yield
 
 
-@planted_in_core("R5")
+@planted_in_core("C6", "R5")
 def layer_is_read_whole_to_verify() -> Iterator[None]:
     """What has to be read back is read into memory at once."""
     real = spool.measure

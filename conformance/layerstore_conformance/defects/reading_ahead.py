@@ -10,6 +10,26 @@ RING = 1 << 20
 """Bytes that are fetched ahead."""
 
 
+@planted("C6")
+class ReadersFetchTheWholeObject(DefectiveDriver):
+    """A reader fetches the whole object at the first read, and keeps it."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that keeps what it fetches."""
+        return _KeepingReader(self.inner.open_reader(key, offset))
+
+
+class _KeepingReader(PassingReader):
+    _kept = b""
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        if not self._kept:
+            self.inner.seek(0)
+            self._kept = self.inner.readall()
+        buffer[:] = self._kept[offset : offset + len(buffer)]
+        return len(buffer)
+
+
 @planted("R5")
 class RingReadOverItsEnd(DefectiveDriver):
     """A reader fetches a MiB ahead into a ring, and a read that goes over its end goes on at its beginning."""

@@ -201,7 +201,7 @@ class _Thread:
         self._end.set()
 
 
-@planted("W6")
+@planted("C6", "W6")
 class HoldsWhatWasNotFlushed(DefectiveDriver):
     """A writer holds all it is given in memory until the flush."""
 

@@ -42,8 +42,10 @@ ROUNDS = 10
 LAYER_SIZE: dict[Profile, int] = {"quick": 48 * MIB, "default": 64 * MIB, "full": 1024 * MIB}
 """Bytes of the layer that is streamed, much larger than what may be in memory of it."""
 
-MEMORY_LIMIT = 16 * MIB
-"""Bytes that streaming a layer of any size may take."""
+
+def larger(ctx: Context, size: int) -> int:
+    """Return the size in bytes of a layer that is larger than what may be in memory of it, and at least this one."""
+    return ctx.size(max(size, 3 * ctx.capabilities.memory // 2))
 
 
 def descriptors() -> int:
@@ -326,9 +328,8 @@ def bounded(limit: int) -> Iterator[None]:
 
 
 @scenario(
-    "W6",
-    "R5",
-    kills=("stream-is-read-into-memory", "holds-what-was-not-flushed"),
+    *("C6", "W6", "R5"),
+    kills=("stream-is-read-into-memory", "holds-what-was-not-flushed", "readers-fetch-the-whole-object"),
     needs=("durable",),
     profile="default",
 )
@@ -338,9 +339,9 @@ def a_layer_is_streamed_in_bounded_memory(ctx: Context) -> None:
     Many layers arrive at a registry at once; a driver that holds each of them whole brings it down. Of a driver that is
     not durable this is not asked: memory may be what it stores in.
     """
-    size = ctx.size(LAYER_SIZE[ctx.profile])
+    size = larger(ctx, LAYER_SIZE[ctx.profile])
     source, sink = Stream(f"bounded-{ctx.seed}", size), Sink()
-    with bounded(MEMORY_LIMIT):
+    with bounded(ctx.capabilities.memory):
         upload = ctx.service().upload("a")
         assert upload.read_from(source) == size
         wanted = f"sha256:{source.hash.hexdigest()}"
@@ -351,12 +352,15 @@ def a_layer_is_streamed_in_bounded_memory(ctx: Context) -> None:
 
 
 @scenario(
-    "R5", kills=("layer-is-read-whole-to-verify", "holds-what-was-not-flushed"), needs=("durable",), profile="default"
+    *("C6", "R5"),
+    kills=("layer-is-read-whole-to-verify", "holds-what-was-not-flushed"),
+    needs=("durable",),
+    profile="default",
 )
 def a_layer_is_read_back_in_bounded_memory(ctx: Context) -> None:
     """A layer is verified by reading it back, by its sha512 and after resuming, in bounded memory."""
-    size = ctx.size(24 * MIB)
-    with bounded(MEMORY_LIMIT // 2):
+    size = larger(ctx, 24 * MIB)
+    with bounded(ctx.capabilities.memory):
         upload = ctx.service("reread").upload("a")
         upload.read_from(Stream(f"back-{ctx.seed}", size))
         upload.close()

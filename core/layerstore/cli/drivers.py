@@ -59,7 +59,7 @@ def _look(registry: Registry, driver: DriverInfo) -> tuple[Capabilities | None, 
 def _spell(row: Row) -> list[str]:
     capabilities = row["capabilities"]
     if isinstance(capabilities, dict):
-        told = ",".join(name for name, has in capabilities.items() if has) or "none"
+        told = ",".join(name for name, has in capabilities.items() if has is True) or "none"
     else:
         told = str(row["problem"] or "known once a store is open")
     return cells({**{name: row[name] for name in COLUMNS}, "capabilities": told})

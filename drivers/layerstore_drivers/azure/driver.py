@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -43,6 +44,7 @@ class AzureDriver(Driver):
         """Store in a container."""
         self._service = service
         self._settings = chosen
+        self.capabilities = replace(type(self).capabilities, memory=chosen.memory)
         container = service.get_container_client(address.container)
         self._blobs = Blobs(container, address.prefix, emulated=address.account == EMULATOR_ACCOUNT)
         self._signing = Signing(service, self._blobs, access)

@@ -29,6 +29,9 @@ HELP = {
 }
 """Each option, and what it is."""
 
+BESIDE = 8 << 20
+"""Bytes of memory beside a writer's blocks: a reader's, the SDK's and layerstore's own; about 5 MiB are used."""
+
 _YES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -42,6 +45,11 @@ class Settings:
     retries: int
     timeout: float
     transport: HttpTransport[Any, Any] | None
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory at most (clause C6): a writer's blocks under way, the one that fills and its copy."""
+        return (self.concurrency + 2) * self.block_size + BESIDE
 
 
 def read(url: StoreURL, given: Mapping[str, Any]) -> Settings:
