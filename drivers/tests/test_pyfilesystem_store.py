@@ -2,6 +2,9 @@
 
 import gc
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +14,9 @@ import pytest
 from layerstore import FencedError, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, UnsupportedOperationError
+from layerstore_drivers.pyfilesystem.address import Address
+from layerstore_drivers.pyfilesystem.driver import PyFilesystemDriver
+from layerstore_drivers.pyfilesystem.store import Store
 
 if TYPE_CHECKING:
     from tests.ftp_server import PASSWORD, FTPServer
@@ -148,3 +154,64 @@ def test_the_top_of_a_server_is_a_store(server: FTPServer, tmp_path: Path) -> No
     assert (tmp_path / "a" / "b").read_bytes() == b"data"
     assert list(driver.list("")) == ["a/"]
     driver.close()
+
+
+KILLED = """
+import os, signal, sys
+from layerstore import open_driver
+
+driver = open_driver(sys.argv[1])
+writers = [driver.open_writer(key) for key in sys.argv[2:]]
+for writer in writers:
+    writer.write(bytes(100_000))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_a_process_that_writes(root: Path, *keys: str) -> None:
+    """Leave a draft of every key."""
+    killed = subprocess.run([sys.executable, "-c", KILLED, f"pyfs+osfs://{root}", *keys], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(drafts(root)) == len(keys)
+
+
+@pytest.mark.parametrize("key", ["a/b", "/".join(["long" * 10] * 8)])
+@pytest.mark.parametrize("act", ["open_writer", "put", "delete"])
+def test_what_a_killed_writer_left_goes_when_its_key_is_fenced(tmp_path: Path, key: str, act: str) -> None:
+    """The next writer, put or deletion of the key fences the killed one, and removes its draft (F1, F2, W7)."""
+    kill_a_process_that_writes(tmp_path, key)
+    driver = open_driver(f"pyfs+osfs://{tmp_path}")
+    assert driver.find(key) is None
+    getattr(driver, act)(*((key, b"data") if act == "put" else (key,)))
+    assert drafts(tmp_path) == []
+
+
+def test_a_deleted_prefix_takes_along_what_killed_writers_left_below(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A purge removes the drafts of an abandoned upload that was never flushed, and of no other (D1)."""
+    kill_a_process_that_writes(tmp_path, "a/b/data", "a/b", "a/b2", "a")
+    driver.delete("a/b")
+    assert sorted(name.partition(",,")[0] for name in drafts(tmp_path)) == ["a", "a,b2"]
+
+
+def test_a_draft_of_this_process_is_nobodys_leaving(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A writer that is fenced keeps its draft until it is closed, as another one's put keeps its own (F1, T2)."""
+    fenced = driver.open_writer("key")
+    fenced.write(b"fenced")
+    driver.put("key", b"data")
+    assert len(drafts(tmp_path)) == 1
+    with pytest.raises(FencedError):
+        fenced.close()
+    assert drafts(tmp_path) == []
+
+
+def test_a_process_that_lives_is_fenced_by_the_loss_of_its_draft(driver: CheckedDriver, tmp_path: Path) -> None:
+    """Should two processes write one key, the one that opened first is told, however often it tries (F1, F3)."""
+    writer = driver.open_writer("key")
+    writer.write(b"by the first")
+    other = CheckedDriver(PyFilesystemDriver(Store(Address("osfs", root=str(tmp_path)))))  # as a process has it
+    with other.open_writer("key") as taking_over:
+        taking_over.write(b"by the other")
+        for _ in range(2):
+            with pytest.raises(FencedError):
+                writer.flush()
+    assert driver.get("key", 100) == b"by the other"

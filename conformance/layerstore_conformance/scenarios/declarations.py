@@ -115,14 +115,15 @@ def another_contract_is_refused(ctx: Context) -> None:
     assert not ForeignDriver.opened, "it was opened before it was refused"
 
 
-@scenario("C1", "C3", "C4", kills=("capabilities-not-yes-or-no", "capabilities-change"), rows=(4,))
+@scenario("C1", "C3", "C4", "C6", kills=("capabilities-not-yes-or-no", "capabilities-change"), rows=(4,))
 def every_handle_declares_the_same(ctx: Context) -> None:
-    """Capabilities are yes or no, and what one handle declares, every other does, before and after it is used."""
+    """Capabilities are yes or no, or a number of bytes, and what one handle declares, every other does, before and after it is used."""
     ctx.driver.put("key", ctx.payload("used").read(600))
     declared = [driver.capabilities for driver in (ctx.driver, ctx.open(), ctx.bare())]
     for name in (field.name for field in fields(Capabilities)):
         found = [getattr(each, name) for each in declared]
-        assert {type(each) for each in found} == {bool}, f"{name} is declared as {found}, not as yes or no"
+        kind, words = (int, "a number of bytes") if name == "memory" else (bool, "yes or no")
+        assert {type(each) for each in found} == {kind}, f"{name} is declared as {found}, not as {words}"
         assert len(set(found)) == 1, f"{name} is declared as {found}"
 
 

@@ -23,6 +23,7 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore.keys import is_key
+from layerstore_drivers.pyfilesystem import drafts
 from layerstore_drivers.pyfilesystem.errors import translated
 from layerstore_drivers.pyfilesystem.filesystems import filesystem, modified_at
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from layerstore_drivers.pyfilesystem.filesystems import Entry
 
 T = TypeVar("T")
-
-DRAFTS = ".layerstore"
-"""The directory, at the top of a store, of what is not published yet; no key begins with a dot (clause K2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,7 @@ class Store:
         self._root = address.root if self.files.remote else ""
         self._lock = Lock()
         self._discarded: deque[str] = deque()
+        self._drafts = drafts.Drafts(self.files, self.path(drafts.DIRECTORY))
         # What was stored in another process's life has other versions in this one: by size and time alone, nobody
         # could tell whether it was changed meanwhile.
         self._life = uuid.uuid4().hex
@@ -91,9 +90,9 @@ class Store:
         """Return where in the filesystem a key is, or for ``""`` the top of the store."""
         return f"{self._root}/{key}" if key else self._root or "/"
 
-    def new_draft(self) -> str:
-        """Return a path that no key has."""
-        return self.path(f"{DRAFTS}/{uuid.uuid4().hex}")
+    def new_draft(self, key: str) -> str:
+        """Return a path for what is to be published under a key, which no key has."""
+        return self._drafts.new(key)
 
     def discard(self, draft: str) -> None:
         """Have a draft removed: now, or with the next turn.
@@ -185,8 +184,25 @@ class Store:
         try:
             return create()
         except ResourceNotFound:
-            self.files.make_directory(self.path(DRAFTS))
+            self.files.make_directory(self.path(drafts.DIRECTORY))
             return create()
+
+    def own(self, key: str, writer: Writer) -> None:
+        """Have a writer own a key, and fence every earlier one (clause F1)."""
+        self.fence(key)
+        self.owners[key] = writer
+
+    def fence(self, key: str) -> None:
+        """Fence the key's writers, and remove what those of killed processes have left."""
+        self.owners.pop(key, None)
+        self._discarded.extend(self._drafts.left_of(key))
+        self._remove_discarded()
+
+    def _fence_below(self, key: str) -> None:
+        for owned in [owned for owned in self.owners if f"{owned}/".startswith(f"{key}/")]:
+            self.owners.pop(owned, None)
+        self._discarded.extend(self._drafts.left_below(key))
+        self._remove_discarded()
 
     def check_owner(self, writer: Writer, entry: Entry | None) -> None:
         """Where there is this entry, refuse a writer that somebody has fenced (clauses F1 to F4).
@@ -210,11 +226,18 @@ class Store:
             self._published[key] = next(self._numbers)
 
     def put(self, draft: str, key: str) -> None:
-        """Publish a draft that is no writer's, and fence the key's writers (clause F2)."""
+        """Publish a draft that is no writer's, and fence the key's writers (clause F2).
+
+        Raises:
+            BackendUnavailableError: another process has taken the draft for one that a killed process left.
+        """
         replaced = self.look(key)
         missing = self.check_place(key, replaced)
-        self.owners.pop(key, None)
-        self.install(draft, key, replaced, missing)
+        self.fence(key)
+        try:
+            self.install(draft, key, replaced, missing)
+        except (ResourceNotFound, FileNotFoundError):
+            raise BackendUnavailableError(key, "another process has fenced the key meanwhile") from None
 
     def move(self, source: str, target: str, version: str | None) -> None:
         """Rename an object, and fence the writers of both keys.
@@ -227,8 +250,8 @@ class Store:
             raise FencedError(source, f"at version {found.version}, not {version}")
         replaced = self.look(target)
         missing = self.check_place(target, replaced)
-        self.owners.pop(target, None)
-        self.owners.pop(source, None)
+        self.fence(target)
+        self.fence(source)
         self.install(self.path(source), target, replaced, missing)
         self._forget(source)
         self._prune(source)
@@ -236,8 +259,7 @@ class Store:
     def delete(self, key: str) -> None:
         """Remove a key, whatever lies below it, and the directories that are empty then."""
         entry = self.look(key)
-        for owned in [owned for owned in self.owners if f"{owned}/".startswith(f"{key}/")]:
-            self.owners.pop(owned, None)
+        self._fence_below(key)
         if entry is None:
             return
         if entry.is_dir:
@@ -254,6 +276,7 @@ class Store:
 
     def _remove_file(self, key: str) -> None:
         self.files.remove(self.path(key))
+        self.fence(key)  # of a long key's drafts the name does not tell what they are below
         self._forget(key)
 
     def _prune(self, key: str) -> None:

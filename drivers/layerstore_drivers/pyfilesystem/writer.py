@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
-from fs.errors import FSError
+from fs.errors import FSError, ResourceNotFound
 
 from layerstore.driver import Writer
-from layerstore.errors import BackendUnavailableError
+from layerstore.errors import BackendUnavailableError, FencedError
 from layerstore_drivers.pyfilesystem.errors import translated
 from layerstore_drivers.pyfilesystem.filesystems import SMALL
 from layerstore_drivers.pyfilesystem.reader import open_found
@@ -65,7 +65,7 @@ class PyFilesystemWriter(Writer):
             if not self._changed:
                 return str(self.version)
             self._lost = True
-            self._store.install(self._draft, self.key, replaced, missing)
+            self._install(replaced, missing)
             version = self._store.find(self.key).version
         self._lost = self._changed = False
         self._begin_anew()
@@ -90,7 +90,7 @@ class PyFilesystemWriter(Writer):
         return self._file
 
     def _new_file(self) -> IO[bytes]:
-        self._draft = self._draft or self._store.new_draft()
+        self._draft = self._draft or self._store.new_draft(self.key)
         with self._store.turn(self.key):
             return self._store.drafted(lambda: self._store.files.create(self._draft))
 
@@ -111,6 +111,13 @@ class PyFilesystemWriter(Writer):
         """Write no more to a file that is published."""
         self._let_go()
         self._draft = ""
+
+    def _install(self, replaced: Entry | None, missing: list[str]) -> None:
+        try:
+            self._store.install(self._draft, self.key, replaced, missing)
+        except (ResourceNotFound, FileNotFoundError):  # another process took over, and the draft away
+            self._lost = False
+            raise FencedError(self.key) from None
 
     def _check(self) -> tuple[Entry | None, list[str]]:
         """Return what would be replaced, and the prefixes that would have to be made."""
@@ -137,7 +144,7 @@ class RemoteWriter(PyFilesystemWriter):
 
     def _store_draft(self, file: IO[bytes]) -> None:
         file.seek(0)
-        self._draft = self._draft or self._store.new_draft()
+        self._draft = self._draft or self._store.new_draft(self.key)
         send(self._store, self.key, file, self._draft)
 
     def _begin_anew(self) -> None:
@@ -155,14 +162,14 @@ def open_writer(store: Store, key: str) -> PyFilesystemWriter:
         entry = store.look(key)
         store.check_place(key, entry)
         writer = kind(store, key, store.found(key, entry))
-        store.owners[key] = writer
+        store.own(key, writer)
     return writer
 
 
 @contextmanager
 def sent(store: Store, key: str, source: IO[bytes]) -> Iterator[str]:
     """Store the rest of ``source`` in a draft, to be renamed in the block; else it is removed."""
-    draft = store.new_draft()
+    draft = store.new_draft(key)
     try:
         send(store, key, source, draft)
         yield draft
