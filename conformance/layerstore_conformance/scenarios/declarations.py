@@ -117,7 +117,7 @@ def another_contract_is_refused(ctx: Context) -> None:
 
 @scenario("C1", "C3", "C4", "C6", kills=("capabilities-not-yes-or-no", "capabilities-change"), rows=(4,))
 def every_handle_declares_the_same(ctx: Context) -> None:
-    """Capabilities are yes or no, or a number of bytes, and what one handle declares, every other does, before and after it is used."""
+    """Capabilities are yes or no, memory a number of bytes, and every handle declares the same, used or not."""
     ctx.driver.put("key", ctx.payload("used").read(600))
     declared = [driver.capabilities for driver in (ctx.driver, ctx.open(), ctx.bare())]
     for name in (field.name for field in fields(Capabilities)):
