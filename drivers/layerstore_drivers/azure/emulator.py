@@ -17,16 +17,15 @@ until it is interrupted. In a test, a fixture of the session does the same::
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
 from layerstore_drivers.azure.address import EMULATOR_ACCOUNT
 
@@ -43,7 +42,10 @@ BLOCK = 512 << 10
 """Bytes of a block, in the URL that is printed: with larger ones the suite finds more memory in use than it allows."""
 
 PATIENCE = 60
-"""Seconds that a server may take to answer, on a machine that has much to do."""
+"""Seconds that a server may take to listen, on a machine that has much to do."""
+
+LISTENS = re.compile(rb"successfully listens on http://127\.0\.0\.1:(\d+)\s")
+"""What it says, ``--silent`` too, once its port is its own. Who merely answers there may be another server."""
 
 OPTIONS = ("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl")
 """Without the second it refuses the SDK, which speaks a newer API than it knows; without the third it phones home."""
@@ -75,10 +77,9 @@ class Azurite:
     """A server; of data in memory, or in a directory, where a later server finds it again."""
 
     def __init__(self, directory: Path | None = None, port: int = 0) -> None:
-        """Serve on a port, by default on one that is free; nothing is started yet."""
+        """Serve on a port, or for 0 on one that is free when it starts; nothing is started yet."""
         self.directory = directory
-        self.port = port or _free_port()
-        self._output: IO[bytes] = TemporaryFile()  # noqa: SIM115  (closed when the server is)
+        self.port = port
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -93,22 +94,22 @@ class Azurite:
         return f"azure+emulator://{path}?{query}"
 
     def start(self) -> Self:
-        """Start it, and wait until it answers.
+        """Start it, and wait until it listens. On a port that it has found free, it comes back when started again.
 
         Raises:
-            EmulatorError: it does not.
+            EmulatorError: it does not; the message has what it said, as of a port that is another's.
         """
         where = ["--location", str(self.directory)] if self.directory else ["--inMemoryPersistence"]
         command = [find(), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), *OPTIONS, *where]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        deadline = time.monotonic() + PATIENCE
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+        with TemporaryFile() as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                self.port = _port(self._process, output.fileno())
+            except BaseException:
                 self.stop()
-                raise EmulatorError(f"azurite does not start: {self._told()}")
-            time.sleep(0.05)
+                raise
         return self
 
     def stop(self) -> None:
@@ -139,26 +140,19 @@ class Azurite:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._output.close()
-
-    def _answers(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", f"/{EMULATOR_ACCOUNT}?comp=list")
-            return bool(connection.getresponse().status)  # whatever it says of who may look
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    def _told(self) -> str:
-        self._output.seek(0)
-        return self._output.read().decode(errors="replace").strip()[-500:] or "it said nothing"
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def _port(process: subprocess.Popen[bytes], output: int) -> int:
+    """Wait until a server says in its output that it listens, and return where."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        ended = process.poll() is not None or time.monotonic() > deadline
+        told = os.pread(output, 1 << 16, 0)  # not from the position, which is the server's too
+        if found := LISTENS.search(told):
+            return int(found[1])
+        if ended:
+            raise EmulatorError(f"azurite does not start: {told.decode(errors='replace').strip()[-500:] or 'no word'}")
+        time.sleep(0.05)
 
 
 def main() -> None:
