@@ -40,4 +40,4 @@ def test_the_bound_follows_the_settings() -> None:
     url = "azure://account/container"
     default = open_driver(url, account_key=EMULATOR_KEY)
     small = open_driver(url, account_key=EMULATOR_KEY, block_size=MIB, concurrency=1)
-    assert (default.capabilities.memory, small.capabilities.memory) == (56 * MIB, 11 * MIB)
+    assert (default.capabilities.memory, small.capabilities.memory) == (48 * MIB, 10 * MIB)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from layerstore.errors import NoSpaceError
 from layerstore_drivers.azure.blocks import MAX_BLOCKS, Block, BlockIDs, block_size
+from layerstore_drivers.azure.tail import Tail
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.found import Found
@@ -44,7 +45,7 @@ class Draft:
         self._ids = BlockIDs(frozenset(name for name, _ in listed))
         self._blocks: list[Block] = []
         self._starts: list[int] = []
-        self._tail = bytearray()
+        self._tail = Tail()
         self._tail_start = 0
         self._open: _Open | None = None
         self._zeros: dict[int, Block] = {}
@@ -79,8 +80,9 @@ class Draft:
             kept = self._bytes_of(self._blocks[number])[: size - self._starts[number]]
             self._tail_start = self._starts[number]
             del self._blocks[number:], self._starts[number:]
-            self._tail = bytearray(kept)
-        del self._tail[size - self._tail_start :]
+            self._tail = Tail()
+            self._tail.write(0, kept)
+        self._tail.cut(size - self._tail_start)
 
     def publish(self) -> str:
         """Have the service store everything, make an object of it, and return its version.
@@ -116,17 +118,17 @@ class Draft:
         position = at - self._tail_start
         part = data[: size - position]
         if len(part) == size:  # no need to gather what comes whole
-            self._tail.clear()
+            self._tail = Tail()
             self._send_tail(bytes(part))
         else:
-            self._tail[position : position + len(part)] = part
+            self._tail.write(position, part)
             self._send_full_tail(size)
         return len(part)
 
     def _send_full_tail(self, size: int) -> None:
         if len(self._tail) >= size:
-            data = bytes(self._tail)
-            self._tail = bytearray()
+            data = self._tail.gathered()
+            self._tail = Tail()
             self._send_tail(data)
 
     def _send_tail(self, data: bytes) -> None:
@@ -142,7 +144,7 @@ class Draft:
             if part == size:
                 self._append(self._zero_block(size))
             else:
-                self._tail.extend(bytes(part))
+                self._tail.write(len(self._tail), bytes(part))
                 self._send_full_tail(size)
             count -= part
 
@@ -202,9 +204,9 @@ class Draft:
             first -= 1
             start = self._starts[first]
         joined = [self._bytes_of(block) for block in self._blocks[first:]]
-        block = self._new(b"".join((*joined, self._tail)))
+        block = self._new(b"".join((*joined, self._tail.gathered())))  # of one it makes no copy
         del self._blocks[first:], self._starts[first:]
-        self._tail, self._tail_start = bytearray(), start
+        self._tail, self._tail_start = Tail(), start
         block.keep = block.size < self._first
         self._kept.append(block)
         self._append(block)

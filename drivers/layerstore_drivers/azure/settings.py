@@ -48,8 +48,8 @@ class Settings:
 
     @property
     def memory(self) -> int:
-        """Bytes of memory at most (clause C6): a writer's blocks under way, the one that fills and its copy."""
-        return (self.concurrency + 2) * self.block_size + BESIDE
+        """Bytes of memory at most (clause C6): a writer's blocks under way and the one that fills."""
+        return (self.concurrency + 1) * self.block_size + BESIDE
 
 
 def read(url: StoreURL, given: Mapping[str, Any]) -> Settings:
