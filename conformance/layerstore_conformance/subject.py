@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypedDict
 
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
@@ -42,11 +44,11 @@ class UnusableStoreError(Exception):
 
 
 def examine(harness: Harness) -> Subject:
-    """Open the store, write to it, look at that through another opening, take it away, and tell which driver did it.
+    """Open the store, write to it, take that away, and tell which driver did it.
 
     Raises:
-        UnusableStoreError: it cannot be opened, or refuses, lacks the space or is not there; or every opening is a
-            store of its own. Whatever else is wrong is for the scenarios to find.
+        UnusableStoreError: it cannot be opened, or refuses, lacks the space or is not there. Whatever else is wrong is
+            for the scenarios to find.
     """
     try:
         driver = harness.open()
@@ -56,46 +58,54 @@ def examine(harness: Harness) -> Subject:
             raise UnusableStoreError(f"next: implement {named(parts[0])}; every scenario depends on it") from error
         raise UnusableStoreError(f"the store does not open: {type(error).__name__}: {error}") from error
     try:
-        _write(harness, driver)
+        _write(driver)
         return _subject(harness, driver)
     finally:
         driver.close()
 
 
-def _write(harness: Harness, driver: CheckedDriver) -> None:
-    key = f"{ROOT}/first-{uuid.uuid4().hex}"
+def _write(driver: CheckedDriver) -> None:
     try:
-        try:
-            driver.put(key, b"written before the first scenario, to see whether the store is there")
-            _look_again(harness, driver, key)
-        finally:
-            though_interrupted(lambda: driver.delete(key))
+        with _put(driver):
+            pass
     except (AccessDeniedError, BackendUnavailableError, NoSpaceError) as error:
         raise UnusableStoreError(f"the store cannot be written to: {type(error).__name__}: {error}") from error
-    except UnusableStoreError:
-        raise
     except Exception:  # noqa: BLE001, S110  (a defect: scenarios say what it is)
         pass
 
 
-def _look_again(harness: Harness, driver: CheckedDriver, key: str) -> None:
-    """Check that what one opening of the store sees, another one does: it would be the same error for every scenario.
+@contextmanager
+def _put(driver: CheckedDriver) -> Iterator[str]:
+    """Put an object, which is there for as long as the block lasts, and yield its key."""
+    key = f"{ROOT}/first-{uuid.uuid4().hex}"
+    try:
+        driver.put(key, b"written before the first scenario, to see whether the store is there")
+        yield key
+    finally:
+        though_interrupted(lambda: driver.delete(key))
+
+
+def expect_one_store(harness: Harness) -> None:
+    """See that what one opening of the store puts, another one finds: scenarios open it again and again.
 
     Raises:
-        UnusableStoreError: it does not.
+        UnusableStoreError: it does not: it would be the same error for every scenario. Whatever else is wrong is for
+            them to find.
     """
-    other = harness.open()
-    try:
-        if driver.find(key) is None or other.find(key) is not None:
-            return
-    finally:
-        other.close()
-    what_to_do = (
-        "have the harness's factory open the same store every time"
-        if harness.url is None
-        else f"give the URL of one that can be opened again, by a name if it can have one: {driver.scheme}://NAME"
-    )
-    raise UnusableStoreError(f"every opening is a store of its own, which sees nothing of the others: {what_to_do}")
+    if not _is_one_store(harness):
+        what_to_do = (
+            "have the harness's factory open the same store every time"
+            if harness.url is None
+            else "give the URL of one that can be opened again, by a name if it can have one: "
+            f"{StoreURL.parse(harness.url).scheme}://NAME"
+        )
+        raise UnusableStoreError(f"every opening is a store of its own, which sees nothing of the others: {what_to_do}")
+
+
+def _is_one_store(harness: Harness) -> bool:
+    with suppress(Exception), closing(harness.open()) as driver, closing(harness.open()) as other, _put(driver) as key:
+        return driver.find(key) is None or other.find(key) is not None
+    return True
 
 
 def _subject(harness: Harness, driver: CheckedDriver) -> Subject:

@@ -23,7 +23,7 @@ from layerstore_conformance.prove import attempt, claims
 from layerstore_conformance.record import record
 from layerstore_conformance.run import run
 from layerstore_conformance.scenario import selected
-from layerstore_conformance.subject import Subject, UnusableStoreError, examine
+from layerstore_conformance.subject import Subject, UnusableStoreError, examine, expect_one_store
 from layerstore_conformance.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
@@ -95,11 +95,13 @@ def _examined(harness: Harness, request: pytest.FixtureRequest) -> Subject:
         if each is harness:
             return subject
     try:
-        known.append((harness, examine(harness)))
+        subject = examine(harness)
+        expect_one_store(harness)
     except UnusableStoreError as error:
         reason = str(error)
     else:
-        return known[-1][1]
+        known.append((harness, subject))
+        return subject
     # It would be the same error for every scenario.
     request.node.user_properties.append((UNUSABLE, reason))
     request.session.shouldstop = "no store to run scenarios on"
