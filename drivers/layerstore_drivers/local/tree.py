@@ -177,9 +177,8 @@ class Tree:
         fd = self.enter("", key)
         try:
             for segment in key.split("/")[:-1]:
-                below = enter(fd, segment)
-                os.close(fd)
-                fd = below
+                above, fd = fd, enter(fd, segment)
+                os.close(above)
         except (FileNotFoundError, NotADirectoryError):
             os.fsync(fd)
         finally:

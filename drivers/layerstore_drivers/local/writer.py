@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError
@@ -32,6 +32,7 @@ class LocalWriter(Writer):
         self._tail = Span(base.fd, base.size, record) if base else None
         self._armed = self._settled = False
         self._failure: OSError | None = None
+        self._unsure = False  # from the moment on that something may be published, until the writer goes on from there
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Write in place beyond what is published; else in a draft, which begins as a copy of it."""
@@ -60,6 +61,7 @@ class LocalWriter(Writer):
             self._settle()
             with self._area.locked(self.key):
                 self._check_fence()
+        self._unsure = False
         return self._base.version
 
     def release(self) -> None:
@@ -75,6 +77,18 @@ class LocalWriter(Writer):
         if self._failure:
             detail = "an earlier flush failed, and what it lost is unknown"
             raise BackendUnavailableError(self.key, detail) from self._failure
+        if self._unsure:  # what is not published and may be written to, may be published by now, or another object's
+            raise BackendUnavailableError(self.key, "an earlier flush was interrupted, and what it did is unknown")
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Accept no more until :meth:`publish` is done, if what is done inside is; an error tells that it is not."""
+        self._unsure = True
+        try:
+            yield
+        except (OSError, DriverError):
+            self._unsure = False
+            raise
 
     def _grows_in_place(self, tail: Span, offset: int) -> bool:
         """Tell whether a write is all beyond what is published, in a file that is not another object's too.
@@ -108,7 +122,8 @@ class LocalWriter(Writer):
         mtime_ns = self._seal(draft.span)
         with self._area.locked(self.key):
             self._check_fence()
-            draft.install(self._tree, self.key)
+            with self._publishing():
+                draft.install(self._tree, self.key)
         base = Published(draft.span.fd, os.fstat(draft.span.fd).st_ino, draft.span.size, mtime_ns)
         # One after the other: until the new file has the name durably, the record must hide what the old one has grown
         # by; and once the old one is closed, a later draft may get its number, and must not be taken for it.
@@ -126,18 +141,19 @@ class LocalWriter(Writer):
 
     def _continue(self, base: Published) -> None:
         """Go on in place, in the file that the draft has become."""
-        if self._base:
-            os.close(self._base.fd)
-        self._base, self._draft = base, None
+        before, self._base, self._draft = self._base, base, None
         self._tail = Span(base.fd, base.size, self._record)
         self._armed = False
+        if before:
+            os.close(before.fd)
 
     def _publish_tail(self, tail: Span, base: Published) -> Published:
         mtime_ns = self._seal(tail)
         self._settle()
         with self._area.locked(self.key):
             self._check_fence()
-            self._record.tell_grown(tail.size, mtime_ns)
+            with self._publishing():
+                self._record.tell_grown(tail.size, mtime_ns)
         return Published(base.fd, base.inode, tail.size, mtime_ns)
 
     def _settle(self) -> None:
