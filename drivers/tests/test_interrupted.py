@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 import layerstore
 from layerstore.checked import CheckedDriver
-from layerstore.errors import BackendUnavailableError, DriverError, LayerStoreError
+from layerstore.errors import BackendUnavailableError, DriverError, LayerStoreError, UnsupportedOperationError
+from layerstore_drivers.local import beneath
+from layerstore_drivers.local.beneath import DIRECTORY
 from layerstore_drivers.local.record import OwnRecord
 from layerstore_drivers.local.tree import Tree
 from layerstore_drivers.memory import MemoryDriver, _Store
@@ -18,14 +22,14 @@ NEW = b"new" * 1000
 DIGEST = f"sha256:{sha256(NEW).hexdigest()}"
 
 
-def interrupted(method: Callable[..., object]) -> Callable[..., object]:
-    """Return a method that is interrupted when it has done its work, once."""
-    left = [KeyboardInterrupt()]
+def interrupted(method: Callable[..., object], call: int = 1) -> Callable[..., object]:
+    """Return a method of which one call, by its number, is interrupted when it has done its work."""
+    calls = count(1)
 
     def once(*args: object, **kwargs: object) -> object:
         result = method(*args, **kwargs)
-        if left:
-            raise left.pop()
+        if next(calls) == call:
+            raise KeyboardInterrupt
         return result
 
     return once
@@ -73,12 +77,27 @@ def test_a_flush_that_was_interrupted_is_the_last(step: str, tmp_path: Path, mon
     assert driver.get("key", 10_000) == seen
 
 
-def test_an_interruption_closes_no_descriptor_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+WALKS: dict[str, Callable[[Tree], object]] = {
+    "open": lambda tree: os.close(tree.open("a/b/c", DIRECTORY, "a/b/c/key")),
+    "sync_lowest": lambda tree: tree.sync_lowest("a/b/c/key"),
+    "refuse_obstacles": lambda tree: tree.refuse_obstacles("a/file/key"),
+}
+
+
+@pytest.mark.parametrize("call", range(1, 6))
+@pytest.mark.parametrize("walk", WALKS)
+def test_an_interruption_closes_no_descriptor_twice(
+    walk: str, call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A descriptor is closed once, whatever comes after: its number may be another thread's file by then."""
-    (tmp_path / "a").mkdir()
-    monkeypatch.setattr(os, "close", interrupted(os.close))
-    with pytest.raises(KeyboardInterrupt):
-        Tree(tmp_path).refuse_obstacles("a/b")
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    (tmp_path / "a" / "file").touch()
+    tree = Tree(tmp_path)
+    tree.open_root("")
+    monkeypatch.setattr(beneath, "_openat2", lambda: None)  # step by step
+    monkeypatch.setattr(os, "close", interrupted(os.close, call))
+    with suppress(KeyboardInterrupt, UnsupportedOperationError):  # and not that there is no such descriptor
+        WALKS[walk](tree)
 
 
 def test_an_interrupted_flush_to_memory_hands_its_blocks_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
-from layerstore_drivers.local import LocalDriver, beneath
+from layerstore_drivers.local import LocalDriver, beneath, tree
 from layerstore_drivers.local.beneath import DIRECTORY, open_beneath
 from layerstore_drivers.local.remembered import LIMIT, Remembered
+from layerstore_drivers.local.tree import Tree
 
 FILE = os.O_RDONLY | os.O_NONBLOCK
 WAYS = {
@@ -185,6 +186,23 @@ def test_a_root_that_is_gone_is_an_unavailable_backend(tmp_path: Path) -> None:
     assert (root / "a" / "c").read_bytes() == b"new"
     with pytest.raises(PathNotFoundError):
         driver.stat("a/b")
+
+
+def test_a_root_stays_open_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That another thread finds the root replaced, and lets go of it, closes no descriptor under a call's feet."""
+    root = tmp_path / "root"
+    (root / "a").mkdir(parents=True)
+    used = Tree(root)
+
+    def meanwhile(directory: int, path: str, flags: int) -> int:
+        _restored(root)
+        used.refresh()
+        gc.collect()
+        return open_beneath(directory, path, flags)
+
+    monkeypatch.setattr(tree, "open_beneath", meanwhile)
+    with pytest.raises(FileNotFoundError):  # in the root that was
+        used.enter("a", "a/b")
 
 
 @pytest.mark.usefixtures("road")

@@ -78,10 +78,9 @@ def _by_steps(directory: int, path: str, flags: int) -> int:
     fd = directory
     try:
         for segment in above:
-            below = enter(fd, segment)
-            if fd != directory:
-                os.close(fd)
-            fd = below
+            parent, fd = fd, enter(fd, segment)
+            if parent != directory:
+                os.close(parent)  # once, whatever interrupts it: its number may be another thread's file by then
         return os.open(name, flags, dir_fd=fd)
     finally:
         if fd != directory:

@@ -59,7 +59,8 @@ class Tree:
 
     def open(self, path: str, flags: int, key: str) -> int:
         """Open what is under a path below the root; see :func:`open_beneath`."""
-        return open_beneath(self.open_root(key).fd, path, flags)
+        root = self.open_root(key)  # stays open until the call is done, though another thread may let go of it
+        return open_beneath(root.fd, path, flags)
 
     def enter(self, path: str, key: str) -> int:
         """Open a directory below the root, or, by the path ``""``, the root once more; for the caller to close."""
@@ -190,9 +191,8 @@ class Tree:
         try:
             for segment in segments:
                 _refuse_no_directory(fd, segment, key)
-                below = enter(fd, segment)
-                os.close(fd)
-                fd = below
+                above, fd = fd, enter(fd, segment)
+                os.close(above)
         except FileNotFoundError:
             return
         finally:
