@@ -1,20 +1,17 @@
-"""The driver: each of its methods is one transaction."""
+"""The driver and its two handles: each method is one transaction."""
 
-import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from layerstore.driver import Capabilities, Driver, Stat
+from layerstore import BackendUnavailableError, Capabilities, Driver, Reader, Stat, StoreURL, Writer, hookimpl
 from layerstore.errors import FencedError, InvalidOffsetError, InvalidURLError, PathNotFoundError
-from layerstore.url import StoreURL
-from layerstore_sqlite.handles import SqliteReader, SqliteWriter, save, ticket
-from layerstore_sqlite.store import Store
+from layerstore_sqlite.store import CREATE, WRITE, close, transaction
 
-PAGE = 64
-"""Keys that a listing asks for at a time."""
+CHUNK = 256 << 10
+"""Bytes in a row: what is copied when one byte is changed."""
 
 
 class SqliteDriver(Driver):
@@ -24,8 +21,7 @@ class SqliteDriver(Driver):
     capabilities = Capabilities(nested_keys=True, shared=True, durable=True)
 
     def __init__(self, path: Path) -> None:
-        """Store in the file ``path``, whose directory there must be."""
-        self._store = Store(path.absolute())
+        self._path = path.absolute()
 
     @classmethod
     def open(cls, url: StoreURL, **_options: Any) -> Self:  # noqa: ANN401  (as Driver.open; there are none)
@@ -34,83 +30,137 @@ class SqliteDriver(Driver):
             raise InvalidURLError(str(url), "expected sqlite:///absolute/path.db or sqlite:relative.db")
         return cls(Path(url.path))
 
-    def open_reader(self, key: str, offset: int = 0) -> SqliteReader:
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open what is published (R1 to R3)."""
-        version, size, _ = self._published(key)
-        if offset > size:
-            raise InvalidOffsetError(key, f"offset {offset} of {size} bytes")
-        return SqliteReader(self._store, key, size, version, offset)
+        found = self.stat(key)
+        if offset > found.size:
+            raise InvalidOffsetError(key, f"offset {offset} of {found.size} bytes")
+        return SqliteReader(self._path, key, found, offset)
 
-    def open_writer(self, key: str) -> SqliteWriter:
+    def open_writer(self, key: str) -> Writer:
         """Take the key over from whoever writes to it; what is published stays as it is (W1, F1)."""
-        with self._store.writing(key, create=True) as db:
-            db.execute("DELETE FROM writers WHERE key = ?", (key,))
-            draft = ticket(db)
-            db.execute("INSERT INTO writers VALUES (?, ?)", (key, draft))
-            found = db.execute("SELECT size, version, content FROM objects WHERE key = ?", (key,)).fetchone()
-        return SqliteWriter(self._store, key, draft, *(found or (0, 0, 0)))
+        sql = """INSERT INTO objects (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET writer = excluded.writer
+                 RETURNING id, writer, edition, size, version"""
+        with transaction(self._path, CREATE) as db:
+            [row] = db.execute(sql, (key,))
+        return SqliteWriter(self._path, key, *row)
 
     def put(self, key: str, data: bytes) -> None:
-        """Store a content whole, in place of the one that was there (P1 to P3, F2)."""
-        with self._store.writing(key, create=True) as db:
-            _drop(db, key)
-            new = ticket(db)
-            save(db, new, 0, 0, memoryview(data))
-            db.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", (key, new, new, len(data), time.time_ns()))
+        """Put a new object in place of the one that was there (P1 to P3, F2)."""
+        with transaction(self._path, CREATE) as db:
+            db.execute("DELETE FROM objects WHERE key = ?", (key,))
+            with self.open_writer(key) as writer:
+                writer.write(data)
 
     def stat(self, key: str) -> Stat:
         """Tell what is published (S1 to S3)."""
-        version, size, modified = self._published(key)
-        return Stat(size, datetime.fromtimestamp(modified / 1e9, UTC), str(version))
+        sql = "SELECT size, modified, version FROM objects WHERE key = ? AND edition > 0"
+        with transaction(self._path) as db:
+            for size, modified, version in db.execute(sql, (key,)):
+                return Stat(size, datetime.fromtimestamp(modified, UTC), version)
+        raise PathNotFoundError(key)
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Go through the keys in order, a page at a time, and leap over what lies below a child (L1 to L5)."""
-        below = start = f"{prefix}/" if prefix else ""
-        sql = "SELECT key FROM objects WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
-        while keys := self._store.select(prefix, sql, start, _after(below) if below else "~", PAGE):
-            for (key,) in keys:
-                if key >= start:  # else it is below the child yielded last
-                    child = key[: key.find("/", len(below)) + 1] or key
-                    yield child
-                    start = _after(child)
+        """Find one key after the other, and leap over what lies below a child: at one price each (L1 to L5)."""
+        below, end = (f"{prefix}/", f"{prefix}0") if prefix else ("", "~")  # 0 follows the slash
+        start = below
+        sql = "SELECT min(key) FROM objects WHERE key >= ? AND key < ? AND edition > 0"
+        while True:
+            with transaction(self._path) as db:
+                [(key,)] = db.execute(sql, (start, end))
+            if key is None:
+                return
+            child = key[: key.find("/", len(below)) + 1] or key
+            yield child
+            start = f"{child[:-1]}0" if child.endswith("/") else f"{child}\0"
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
-        """Give the object another key and a new version, and fence the writers of both (M1 to M5, F2)."""
-        with self._store.writing(source) as db:
-            found = db.execute("SELECT version FROM objects WHERE key = ?", (source,)).fetchone()
-            if not found:
-                raise PathNotFoundError(source)
-            if version not in (None, str(found[0])):
-                raise FencedError(source, f"at version {found[0]}, not {version}")
-            _drop(db, target)
-            db.execute("UPDATE objects SET key = ?, version = ? WHERE key = ?", (target, ticket(db), source))
-            _drop(db, source)
+        """Give the object another key, and fence the writers of both (M1 to M5, F2)."""
+        with transaction(self._path, WRITE) as db:
+            found = self.stat(source).version
+            if version not in (None, found):
+                raise FencedError(source, f"at version {found}, not {version}")
+            db.execute("UPDATE OR REPLACE objects SET key = ?, writer = NULL WHERE key = ?", (target, source))
 
     def delete(self, key: str) -> None:
-        """Drop the key and all below ``key/``, and fence their writers; then free the space (D1 to D4, F2)."""
-        with self._store.writing(key) as db:
-            _drop(db, key)
-            _drop(db, f"{key}/")
-        while self._store.select(key, "SELECT 1 FROM garbage LIMIT 1"):
-            with self._store.writing(key):
-                pass  # every transaction deletes some of it
+        """Delete the object and all below ``key/``, drafts and all; whose they were is fenced (D1 to D4, F2)."""
+        with transaction(self._path, WRITE) as db:
+            db.execute("DELETE FROM objects WHERE key = ?1 OR key > ?1 || '/' AND key < ?1 || '0'", (key,))
 
     def close(self) -> None:
         """Give back the connection (T3, T4)."""
-        self._store.close()
-
-    def _published(self, key: str) -> tuple[int, int, int]:
-        for found in self._store.select(key, "SELECT version, size, modified FROM objects WHERE key = ?", key):
-            return found
-        raise PathNotFoundError(key)
+        close(self._path)
 
 
-def _drop(db: sqlite3.Connection, child: str) -> None:
-    """Drop an object, or all below a prefix, and fence the writers there."""
-    for table in ("objects", "writers"):
-        db.execute(f"DELETE FROM {table} WHERE key >= ? AND key < ?", (child, _after(child)))  # noqa: S608  (our names)
+class SqliteReader(Reader):
+    """Holds nothing but names."""
+
+    def __init__(self, path: Path, key: str, found: Stat, offset: int) -> None:
+        super().__init__(key, found.size, found.version, offset)
+        self._path = path
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Read to the end of a chunk at most. One SELECT finds version and bytes: they belong together (R4, R5)."""
+        number, start = divmod(offset, CHUNK)
+        length = min(CHUNK - start, len(buffer))
+        sql = """SELECT substr(data, ?, ?) FROM objects LEFT JOIN chunks
+                 ON object = id AND number = ? AND chunks.edition <= objects.edition WHERE key = ? AND version = ?"""
+        with transaction(self._path) as db:
+            for (data,) in db.execute(sql, (start + 1, length, number, self.key, self.version)):
+                buffer[:length] = (data or b"").ljust(length, b"\0")
+                return length
+        raise BackendUnavailableError(self.key, f"version {self.version} was replaced, moved or deleted")
 
 
-def _after(child: str) -> str:
-    """Return what comes next in order: after the child and, if it is a prefix, after all below it."""
-    return f"{child[:-1]}0" if child.endswith("/") else f"{child}\0"  # 0 follows the slash
+class SqliteWriter(Writer):
+    """Owns its object for as long as that names it as the writer."""
+
+    def __init__(self, path: Path, key: str, object_id: int, name: str, edition: int, size: int, version: str) -> None:
+        super().__init__(key, size, version)
+        self._path, self._id, self._name, self._edition = path, object_id, name, edition
+        self._run, self._end, self._changed = bytearray(), size, not version
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Gather what goes on where the last write ended, a MiB of it, before it becomes rows (W2, W4, W5, W9)."""
+        if offset != self._end or len(self._run) >= 4 * CHUNK:
+            self._save()
+            self._run = bytearray()
+        self._run += data
+        self._end, self._changed = offset + len(data), True
+
+    def publish(self) -> str:
+        """Save the rest of the draft and make it the next edition, in one transaction (W6, W8, F3, F4)."""
+        sql = """UPDATE objects SET edition = edition + 1, size = ?, modified = ?, version = hex(randomblob(16))
+                 WHERE id = ? RETURNING version"""
+        with transaction(self._path, WRITE) as db:
+            self._save()
+            if not self._changed:
+                return str(self.version)
+            [(version,)] = db.execute(sql, (self.size, time.time(), self._id))
+        self._run, self._edition, self._changed = bytearray(), self._edition + 1, False
+        return str(version)
+
+    def release(self) -> None:
+        """Forget. What the draft holds goes when the key is next opened, moved or deleted, as if killed (W7, T4)."""
+        self._run = bytearray()
+
+    def _save(self) -> None:
+        """Write what was gathered into the draft; of a chunk written in part, the rest is as it was (F3)."""
+        sql = "SELECT data FROM chunks WHERE object = ? AND number = ? ORDER BY edition DESC LIMIT 1"
+        offset, data = self._end - len(self._run), memoryview(bytes(self._run))
+        with transaction(self._path, WRITE) as db:
+            if not db.execute("SELECT 1 FROM objects WHERE id = ? AND writer = ?", (self._id, self._name)).fetchone():
+                raise FencedError(self.key)
+            while data:
+                number, start = divmod(offset, CHUNK)
+                part = data[: CHUNK - start]
+                old = b"" if len(part) == CHUNK else b"".join(row[0] for row in db.execute(sql, (self._id, number)))
+                chunk = old[:start].ljust(start, b"\0") + part + old[start + len(part) :]
+                db.execute("REPLACE INTO chunks VALUES (?, ?, ?, ?)", (self._id, number, self._edition + 1, chunk))
+                offset, data = offset + len(part), data[len(part) :]
+
+
+@hookimpl
+def layerstore_driver() -> type[Driver]:
+    """Answer to the scheme ``sqlite``."""
+    return SqliteDriver
