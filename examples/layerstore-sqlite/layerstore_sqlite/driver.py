@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from layerstore import BackendUnavailableError, Capabilities, Driver, Reader, Stat, StoreURL, Writer, hookimpl
 from layerstore.errors import FencedError, InvalidOffsetError, InvalidURLError, PathNotFoundError
-from layerstore_sqlite.store import CREATE, WRITE, close, transaction
+from layerstore_sqlite.store import close, transaction
 
 CHUNK = 256 << 10
 """Bytes in a row: what is copied when one byte is changed."""
@@ -41,13 +41,13 @@ class SqliteDriver(Driver):
         """Take the key over from whoever writes to it; what is published stays as it is (W1, F1)."""
         sql = """INSERT INTO objects (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET writer = excluded.writer
                  RETURNING id, writer, edition, size, version"""
-        with transaction(self._path, CREATE) as db:
+        with transaction(self._path, "rwc") as db:
             [row] = db.execute(sql, (key,))
         return SqliteWriter(self._path, key, *row)
 
     def put(self, key: str, data: bytes) -> None:
         """Put a new object in place of the one that was there (P1 to P3, F2)."""
-        with transaction(self._path, CREATE) as db:
+        with transaction(self._path, "rwc") as db:
             db.execute("DELETE FROM objects WHERE key = ?", (key,))
             with self.open_writer(key) as writer:
                 writer.write(data)
@@ -62,8 +62,8 @@ class SqliteDriver(Driver):
 
     def list(self, prefix: str) -> Iterator[str]:
         """Find one key after the other, and leap over what lies below a child: at one price each (L1 to L5)."""
-        below, end = (f"{prefix}/", f"{prefix}0") if prefix else ("", "~")  # 0 follows the slash
-        start = below
+        start = below = f"{prefix}/" if prefix else ""
+        end = f"{prefix}0" if prefix else "~"  # 0 follows the slash
         sql = "SELECT min(key) FROM objects WHERE key >= ? AND key < ? AND edition > 0"
         while True:
             with transaction(self._path) as db:
@@ -76,7 +76,7 @@ class SqliteDriver(Driver):
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Give the object another key, and fence the writers of both (M1 to M5, F2)."""
-        with transaction(self._path, WRITE) as db:
+        with transaction(self._path, "rw") as db:
             found = self.stat(source).version
             if version not in (None, found):
                 raise FencedError(source, f"at version {found}, not {version}")
@@ -84,7 +84,7 @@ class SqliteDriver(Driver):
 
     def delete(self, key: str) -> None:
         """Delete the object and all below ``key/``, drafts and all; whose they were is fenced (D1 to D4, F2)."""
-        with transaction(self._path, WRITE) as db:
+        with transaction(self._path, "rw") as db:
             db.execute("DELETE FROM objects WHERE key = ?1 OR key > ?1 || '/' AND key < ?1 || '0'", (key,))
 
     def close(self) -> None:
@@ -121,19 +121,22 @@ class SqliteWriter(Writer):
         self._run, self._end, self._changed = bytearray(), size, not version
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Gather what goes on where the last write ended, a MiB of it, before it becomes rows (W2, W4, W5, W9)."""
-        if offset != self._end or len(self._run) >= 4 * CHUNK:
-            self._save()
+        """Gather a MiB of what goes on where the last write ended; else save all, or nothing (W2, W4, W5, W9)."""
+        if offset == self._end and len(self._run) + len(data) <= 4 * CHUNK:
+            self._run += data
+        else:
+            with transaction(self._path, "rw"):
+                self._save(self._end - len(self._run), memoryview(bytes(self._run)))
+                self._save(offset, data)
             self._run = bytearray()
-        self._run += data
         self._end, self._changed = offset + len(data), True
 
     def publish(self) -> str:
         """Save the rest of the draft and make it the next edition, in one transaction (W6, W8, F3, F4)."""
         sql = """UPDATE objects SET edition = edition + 1, size = ?, modified = ?, version = hex(randomblob(16))
                  WHERE id = ? RETURNING version"""
-        with transaction(self._path, WRITE) as db:
-            self._save()
+        with transaction(self._path, "rw") as db:
+            self._save(self._end - len(self._run), memoryview(bytes(self._run)))
             if not self._changed:
                 return str(self.version)
             [(version,)] = db.execute(sql, (self.size, time.time(), self._id))
@@ -144,11 +147,10 @@ class SqliteWriter(Writer):
         """Forget. What the draft holds goes when the key is next opened, moved or deleted, as if killed (W7, T4)."""
         self._run = bytearray()
 
-    def _save(self) -> None:
-        """Write what was gathered into the draft; of a chunk written in part, the rest is as it was (F3)."""
+    def _save(self, offset: int, data: memoryview) -> None:
+        """Write into the draft, if it is still one; of a chunk written in part, the rest is as it was (F3)."""
         sql = "SELECT data FROM chunks WHERE object = ? AND number = ? ORDER BY edition DESC LIMIT 1"
-        offset, data = self._end - len(self._run), memoryview(bytes(self._run))
-        with transaction(self._path, WRITE) as db:
+        with transaction(self._path, "rw") as db:
             if not db.execute("SELECT 1 FROM objects WHERE id = ? AND writer = ?", (self._id, self._name)).fetchone():
                 raise FencedError(self.key)
             while data:

@@ -1,7 +1,6 @@
 -- auto_vacuum keeps a map of the pages, by which SQLite deletes an object of any size without reading it.
-PRAGMA page_size = 32768;
+PRAGMA page_size = 16384;
 PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
 
 -- edition counts what was published; 0: nothing yet. version and writer are random, so that none comes twice, not even in
 -- a store that is made anew (clause S2). writer is the handle that is not fenced.

@@ -4,15 +4,14 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from threading import RLock
 
-# To begin with: nobody else writes from then on, what is checked stays true. Only CREATE makes a store (E2).
-WRITE = """PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = OFF; PRAGMA foreign_keys = ON;
-           BEGIN IMMEDIATE"""
-CREATE = files(__package__).joinpath("schema.sql").read_text() + WRITE
+_SCHEMA = files(__package__).joinpath("schema.sql").read_text()
+_BEGIN = """PRAGMA synchronous = EXTRA; PRAGMA fullfsync = ON; PRAGMA secure_delete = OFF; PRAGMA foreign_keys = ON;
+            BEGIN IMMEDIATE"""
 
 # SQLite keeps book of its locks by process: a child that inherits a connection believes to hold what its parent holds,
 # on every connection it opens to that file. So none is open across a fork: threads take turns, and a fork takes one.
@@ -21,8 +20,8 @@ _connections: dict[Path, sqlite3.Connection] = {}
 
 
 @contextmanager
-def transaction(path: Path, begin: str = "") -> Iterator[sqlite3.Connection]:
-    """Lend a connection to read by, or to write as one: durable and visible whole or, after an error, not (E4, C4)."""
+def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
+    """Lend a connection: ``ro`` to read, ``rw`` to write all or nothing (E4, C4), ``rwc`` to make a store too (E2)."""
     with _turn:
         if not path.exists():
             close(path)  # or we would go on in a file without a name (E2)
@@ -30,14 +29,19 @@ def transaction(path: Path, begin: str = "") -> Iterator[sqlite3.Connection]:
             raise PermissionError(errno.EACCES, str(path))
         try:
             if path not in _connections:
-                url = f"{path.as_uri()}?mode={'rwc' if begin == CREATE else 'rw'}"
+                url = f"{path.as_uri()}?mode={'rwc' if mode == 'rwc' else 'rw'}"
                 _connections[path] = sqlite3.connect(url, uri=True, timeout=30, check_same_thread=False)
             db = _connections[path]
             if db.in_transaction:  # one within another is part of it
                 yield db
             else:
                 with db:  # which commits, or rolls back
-                    db.executescript(begin)
+                    if mode == "rwc":
+                        db.executescript(_SCHEMA)
+                        with suppress(sqlite3.OperationalError):  # as another process is about to do
+                            db.execute("PRAGMA journal_mode = WAL")
+                    if mode != "ro":
+                        db.executescript(_BEGIN)
                     yield db
         except sqlite3.Error as error:
             full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
@@ -51,9 +55,5 @@ def close(*paths: Path) -> None:
             _connections.pop(path).close()
 
 
-def _before_fork() -> None:
-    _turn.acquire()
-    close(*_connections)
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_turn.release, after_in_child=_turn.release)
+os.register_at_fork(before=lambda: close(*_connections))  # when it is our turn: the last is called first
+os.register_at_fork(before=_turn.acquire, after_in_parent=_turn.release, after_in_child=_turn.release)

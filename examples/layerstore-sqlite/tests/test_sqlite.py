@@ -176,9 +176,8 @@ def test_what_a_killed_writer_saved_goes_with_the_next(store: CheckedDriver, ask
     """Rows of a writer that is gone are deleted when somebody takes its key over, and when it is deleted (W7)."""
     for take_over in (store.open_writer, store.delete):
         writer = store.open_writer("a")
-        writer.write(bytes(4 * CHUNK))
-        writer.write(b"x")
-        assert ask("SELECT count(*) FROM chunks") == [(4,)]
+        writer.write(bytes(8 * CHUNK))
+        assert ask("SELECT count(*) FROM chunks") == [(8,)]
         take_over("a")
         assert ask("SELECT count(*) FROM chunks") == [(0,)]
 
