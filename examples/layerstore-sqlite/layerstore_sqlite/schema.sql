@@ -1,5 +1,5 @@
 -- auto_vacuum keeps a map of the pages, by which SQLite deletes an object of any size without reading it.
-PRAGMA page_size = 16384;
+PRAGMA page_size = 32768;
 PRAGMA auto_vacuum = INCREMENTAL;
 
 -- edition counts what was published; 0: nothing yet. version and writer are random, so that none comes twice, not even in

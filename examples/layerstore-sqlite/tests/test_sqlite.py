@@ -151,6 +151,19 @@ def test_who_waits_too_long_is_told(store: CheckedDriver, path: Path) -> None:
         assert store.open_reader("a").read() == b"old"
 
 
+def test_a_store_that_another_process_makes_is_waited_for(store: CheckedDriver, path: Path) -> None:
+    """Turning a new store to WAL never waits for a lock, so whoever is second leaves it to the first (E1)."""
+    store.put("a", b"old")
+    store.inner.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        store.stat("a")
+        other.execute("BEGIN IMMEDIATE")
+        connection(path).set_trace_callback(lambda sql: other.rollback() if "BEGIN" in sql else None)
+        store.put("a", b"new")
+    assert store.open_reader("a").read() == b"new"
+
+
 def test_a_flush_costs_the_chunks_that_were_touched(store: CheckedDriver, ask: Callable[[str], list[Any]]) -> None:
     """A byte changed in a large object replaces one row; all others stay where they are, uncopied (W5, W6)."""
     with store.open_writer("a") as writer:
