@@ -21,6 +21,7 @@ from layerstore.errors import (
 )
 from layerstore.layer import Layer, open_layer
 from layerstore.spool import Spool
+from layerstore.turns import Turns, in_turn
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +39,8 @@ class LayerUpload(io.RawIOBase):
 
     Got from :meth:`LayerService.upload` and :meth:`LayerService.resume`, positioned at the end of the stored bytes.
     What was written is stored when ``flush`` or ``close`` returns; after a crash at least that is found again. Leaving
-    a ``with`` block without ``finish`` closes the upload and keeps it resumable. One thread at a time.
+    a ``with`` block without ``finish`` closes the upload and keeps it resumable. Threads that share a handle take turns
+    at its one position; a signal's handler that calls it in the middle of a call is refused with ``RuntimeError``.
 
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
     raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``.
@@ -59,6 +61,7 @@ class LayerUpload(io.RawIOBase):
         self._verify: Verify = verify
         self._content = content
         self._position = content.size
+        self._turns = Turns()
         self._closed = False
         self._gone = False
         self._fenced = False
@@ -69,6 +72,7 @@ class LayerUpload(io.RawIOBase):
         """Bytes so far, those not flushed yet included."""
         return self._content.size
 
+    @in_turn
     def write(self, data: Buffer) -> int:
         """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept.
 
@@ -94,17 +98,19 @@ class LayerUpload(io.RawIOBase):
         Raises:
             BlockingIOError: the stream is non-blocking and has nothing now; what was read before is written.
         """
-        spool, fill, total = self._spool(), _filler(stream), 0
+        self._spool()
+        fill, total = _filler(stream), 0
         for buffer in buffers():  # pragma: no branch  (they never end)
             count = fill(buffer)
             if count is None:
                 raise BlockingIOError(f"{stream!r} has nothing now")
             if count == 0:
                 break
-            self._store(spool, buffer[:count])
+            self._store_next(buffer[:count])
             total += count
         return total
 
+    @in_turn
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to an offset in bytes, beyond the end too.
 
@@ -134,6 +140,7 @@ class LayerUpload(io.RawIOBase):
         """Say that this can be seeked."""
         return True
 
+    @in_turn
     def flush(self) -> None:
         """Make everything written so far durable, and save the hash state that describes it.
 
@@ -141,12 +148,9 @@ class LayerUpload(io.RawIOBase):
             FencedError: the upload was resumed elsewhere; nothing was changed.
             LayerUploadUnknownError: the upload is gone: finished, cancelled or purged.
         """
-        self._check_open()
-        if isinstance(self._content, Spool):
-            with self._owning():
-                self._content.publish()
-                self._content.save()
+        self._flush()
 
+    @in_turn
     def digest(self) -> Digest:
         """Flush, and return the sha256 of everything written so far, reading back what was not hashed on the way in.
 
@@ -158,6 +162,7 @@ class LayerUpload(io.RawIOBase):
             spool.publish()
             return spool.canonical("resume")
 
+    @in_turn
     def finish(self, digest: Digest | str, size: int | None = None) -> Layer:
         """Verify the bytes, make them a layer of the repository, and return it. Again: returns it again.
 
@@ -186,6 +191,7 @@ class LayerUpload(io.RawIOBase):
         self._remove()
         return open_layer(self._driver, self.name, wanted)
 
+    @in_turn
     def cancel(self) -> None:
         """Remove the upload and all it has stored. Again, or after ``finish``: does nothing.
 
@@ -196,6 +202,7 @@ class LayerUpload(io.RawIOBase):
         else:
             self._remove()
 
+    @in_turn
     def close(self) -> None:
         """Flush and close; the upload stays, to be resumed. Closing again, or after ``finish``, does nothing.
 
@@ -205,7 +212,7 @@ class LayerUpload(io.RawIOBase):
         if self._closed:
             return
         try:
-            self.flush()
+            self._flush()
         finally:
             self._release()
 
@@ -222,10 +229,21 @@ class LayerUpload(io.RawIOBase):
     def __repr__(self) -> str:
         return f"<LayerUpload {self.name} {self.uuid} {self.size} bytes>"
 
+    @in_turn
+    def _store_next(self, data: memoryview) -> None:
+        self._store(self._spool(), data)
+
     def _store(self, spool: Spool, data: bytes | memoryview) -> None:
         with self._owning():
             spool.store(self._position, data)
         self._position += len(data)
+
+    def _flush(self) -> None:
+        self._check_open()
+        if isinstance(self._content, Spool):
+            with self._owning():
+                self._content.publish()
+                self._content.save()
 
     def _become_blob(self, wanted: Digest, size: int | None) -> Digest:
         if isinstance(self._content, Spool):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -476,4 +476,13 @@ def cancelled_finish_leaves_its_intent() -> Iterator[None]:
             real(self)
 
     with patch.object(LayerUpload, "_remove", remove):
+        yield
+
+
+@planted_in_core("T1")
+def uploads_take_no_turns() -> Iterator[None]:
+    """A handle that is called in the middle of one of its own calls goes on as if it were not."""
+    with ExitStack() as stack:
+        for name in ("write", "seek", "flush", "digest", "finish", "cancel", "close"):
+            stack.enter_context(patch.object(LayerUpload, name, getattr(LayerUpload, name).__wrapped__))
         yield

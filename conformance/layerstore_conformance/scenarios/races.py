@@ -14,6 +14,7 @@ from layerstore import (
     FencedError,
     LayerClosedError,
     LayerExistsError,
+    LayerInvalidDigestError,
     LayerService,
     LayerUploadUnknownError,
 )
@@ -21,13 +22,21 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance import theorem
 from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
-from layerstore_conformance.layers import begin, expect_gone, expect_layer, expect_stored, fetched, store
+from layerstore_conformance.layers import (
+    begin,
+    expect_gone,
+    expect_layer,
+    expect_no_layer,
+    expect_stored,
+    fetched,
+    store,
+)
 from layerstore_conformance.payloads import digest
 from layerstore_conformance.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.scenarios.verifying import archive, tarsum_of
 from layerstore_conformance.together import together
-from layerstore_conformance.watching import Trap, change, watched
+from layerstore_conformance.watching import Trap, change, of, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
@@ -384,4 +393,25 @@ def an_upload_resumed_by_another_process_fences_this_one(ctx: Context) -> None:
         with refused(FencedError):
             attempted()
     ctx.service().resume("a", upload.uuid, offset=6000).finish(digest(data)).close()
+    expect_layer(ctx, "a", data)
+
+
+@scenario("T1", "W6", "M4", kills=("uploads-take-no-turns",), rows=(118, 142))
+def what_is_written_in_the_middle_of_a_finish_is_not_hashed(ctx: Context) -> None:
+    """A handle written to in the middle of its own finish, as by a signal's handler, stores what the digest says."""
+    data, more = ctx.payload("finished").read(3000), ctx.payload("in-the-middle").read(1000)
+    trap = Trap("after")
+    upload = watched(ctx, trap).upload("a")
+
+    def handle() -> None:
+        with suppress(RuntimeError):
+            upload.write(more)
+
+    upload.write(data)
+    trap.set(of("publish"), handle)
+    with refused(LayerInvalidDigestError):
+        upload.finish(digest(data + more))
+    assert trap.sprung, "finish does not flush"
+    expect_no_layer(ctx, "a", digest(data + more))
+    upload.finish(digest(data)).close()
     expect_layer(ctx, "a", data)
