@@ -5,23 +5,30 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore import FencedError, open_driver
+import layerstore
+from layerstore import Digest, FencedError, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, UnsupportedOperationError
 from layerstore_drivers.pyfilesystem.address import Address
 from layerstore_drivers.pyfilesystem.driver import PyFilesystemDriver
+from layerstore_drivers.pyfilesystem.filesystems import Directory
 from layerstore_drivers.pyfilesystem.store import Store
 
 if TYPE_CHECKING:
     from tests.ftp_server import PASSWORD, FTPServer
 else:
     from ftp_server import PASSWORD, FTPServer
+
+DATA = b"a layer" * 1000
+
+Rename = Callable[[Directory, str, str], None]
 
 
 @pytest.fixture
@@ -215,3 +222,48 @@ def test_a_process_that_lives_is_fenced_by_the_loss_of_its_draft(driver: Checked
             with pytest.raises(FencedError):
                 writer.flush()
     assert driver.get("key", 100) == b"by the other"
+
+
+def misled(rename: Rename, lie: str) -> Rename:
+    """Return a rename that claims to be one."""
+
+    def renamed(self: Directory, source: str, target: str) -> None:
+        if "/blobs/" not in target:
+            return rename(self, source, target)
+        if lie == "elsewhere":
+            rename(self, source, f"{target}.1")
+        if lie == "in part":
+            rename(self, source, target)
+            os.truncate(self._fs.getsyspath(target), 100)
+        return None
+
+    return renamed
+
+
+@pytest.mark.parametrize("lie", ["not at all", "elsewhere", "in part"])
+@pytest.mark.parametrize("old", [None, b"damaged"])
+def test_a_rename_that_did_not_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str, old: bytes | None
+) -> None:
+    """Where the filesystem says that it renamed, and did not, no finish returns, and no upload is removed for it."""
+    store, wanted = layerstore.open(f"pyfs+osfs://{tmp_path}"), Digest("sha256", sha256(DATA).hexdigest())
+    if old:
+        store.driver.put(layout.blob(wanted), old)
+    monkeypatch.setattr(Directory, "rename", misled(Directory.rename, lie))
+    upload = store.upload("a")
+    upload.write(DATA)
+    with pytest.raises(BackendUnavailableError, match="said that it renamed"):
+        upload.finish(wanted)
+    assert not store.exists("a", wanted)
+    assert [info.uuid for info in store.uploads("a")] == ([upload.uuid] if old or lie != "elsewhere" else [])
+
+
+def test_a_flush_whose_rename_did_not_is_told(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a flush has published something of another size than what was written, that is an error (W6)."""
+    driver.put("key", b"old")
+    writer = driver.open_writer("key")
+    writer.write(b" and new")
+    monkeypatch.setattr(Directory, "rename", lambda *_: None)
+    with pytest.raises(BackendUnavailableError, match="11 bytes were published, 3 are there"):
+        writer.flush()
+    writer.discard()

@@ -244,6 +244,7 @@ class Store:
 
         Raises:
             PathNotFoundError, FencedError: nothing is under ``source``, or another version.
+            BackendUnavailableError: the filesystem says that it did, and did not.
         """
         found = self.find(source)
         if version not in (None, found.version):
@@ -253,8 +254,15 @@ class Store:
         self.fence(target)
         self.fence(source)
         self.install(self.path(source), target, replaced, missing)
+        self._check_moved(source, target, found.size)
         self._forget(source)
         self._prune(source)
+
+    def _check_moved(self, source: str, target: str, size: int) -> None:
+        """See that a rename has done what it said: who moves an upload's data to its blob removes the upload then."""
+        moved = self.files.find(self.path(target))
+        if moved is None or moved.size != size or self.files.find(self.path(source)) is not None:
+            raise BackendUnavailableError(target, f"the filesystem said that it renamed {source}, and did not")
 
     def delete(self, key: str) -> None:
         """Remove a key, whatever lies below it, and the directories that are empty then."""

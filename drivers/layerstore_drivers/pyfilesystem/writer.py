@@ -66,10 +66,12 @@ class PyFilesystemWriter(Writer):
                 return str(self.version)
             self._lost = True
             self._install(replaced, missing)
-            version = self._store.find(self.key).version
+            found = self._store.find(self.key)
+            if found.size != self.size:
+                raise BackendUnavailableError(self.key, f"{self.size} bytes were published, {found.size} are there")
         self._lost = self._changed = False
         self._begin_anew()
-        return version
+        return found.version
 
     def release(self) -> None:
         """Close the draft and have it removed."""
