@@ -21,7 +21,11 @@ Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes 
   may yet come before the trash does, so that is first read, and put back only if it is what its name says: the same
   bytes once more. One that is damaged goes into quarantine.
 - Two collections at once use different trash keys. What an earlier one that was cut off has left in the trash is listed
-  before the first mark, so that each mark here is one that begins after the move, and ends in the same way.
+  before the first mark, so that each mark here is one that begins after the move, and ends in the same way. Where the
+  blob is in its place, too, a move may be under way (M2): whoever copies it now deletes it there next, and what is in
+  the trash may be the last of it. So that is left alone until it is as old as a blob must be.
+- A blob that was picked and is gone when it is to be moved may have been taken by another collection, which may die:
+  what is in the trash of it is looked for once more, and ends here as well, with the third mark.
 
 A mark that could not read everything ends the collection: what is in the trash is put back, and nothing is deleted.
 Blobs are taken for as old as the backend says, by its own clock; ``grace`` is for the difference to this one's.
@@ -85,10 +89,11 @@ def collect(
 ) -> CollectReport:
     """Delete the blobs that nothing uses; see :meth:`LayerService.collect`."""
     report = CollectReport(dry_run)
-    trash = list(_left(driver))
+    before = (now or datetime.now(UTC)) - grace
+    trash = list(_left(driver, layout.TRASH, before))
     try:
-        picked = _pick(driver, (now or datetime.now(UTC)) - grace, report)
-        trash += picked if dry_run else _trashed(driver, picked, report)
+        picked = _pick(driver, before, report)
+        trash += picked if dry_run else _trashed(driver, picked, report, before)
         used = _mark(driver) if trash else set()
     except MarkingIncompleteError:
         if not dry_run:
@@ -151,21 +156,30 @@ def _unused(driver: CheckedDriver, before: datetime, report: CollectReport, used
             report.young += 1
 
 
-def _left(driver: CheckedDriver) -> Iterator[_Picked]:
-    """Yield what a collection that was cut off has left in the trash."""
-    for key in walk.keys_below(driver, layout.TRASH):
+def _left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[_Picked]:
+    """Yield what a collection that was cut off has left in the trash, and that nobody can be at the moving of."""
+    for key in walk.keys_below(driver, below):
         digest, stat = walk.blob_of(key), driver.find(key)
-        if digest is not None and stat is not None:
+        if digest is None or stat is None:
+            continue
+        if stat.modified < before or driver.find(layout.blob(digest)) is None:
             yield _Picked(Collected(digest, stat.size), key, stat.version)
 
 
-def _trashed(driver: CheckedDriver, picked: list[_Picked], report: CollectReport) -> Iterator[_Picked]:
-    """Move to the trash what is still as it was picked, and yield it there."""
+def _trashed(
+    driver: CheckedDriver, picked: list[_Picked], report: CollectReport, before: datetime
+) -> Iterator[_Picked]:
+    """Move to the trash what is still as it was picked, and yield it there; so, too, what another one has moved."""
     for each in picked:
         key = layout.trashed(each.blob.digest)
         try:
             driver.move(each.key, key, version=each.version)
-        except (FencedError, PathNotFoundError):
+        except PathNotFoundError:
+            taken = list(_left(driver, f"{layout.TRASH}/{each.blob.digest.hex}", before))
+            report.kept += [] if taken else [each.blob]
+            yield from taken
+            continue
+        except FencedError:
             report.kept.append(each.blob)
             continue
         except DriverError as error:

@@ -291,7 +291,7 @@ def gc_marks_once() -> Iterator[None]:
 @planted_in_core("M2")
 def gc_deletes_by_name() -> Iterator[None]:
     """What was picked is deleted under its name, whatever is there by then."""
-    with patch.object(collect, "_trashed", lambda driver, picked, report: picked):
+    with patch.object(collect, "_trashed", lambda driver, picked, report, before: picked):
         yield
 
 
@@ -303,4 +303,16 @@ def gc_puts_back_over_what_is_there() -> Iterator[None]:
         driver.move(each.key, layout.blob(each.blob.digest))
 
     with patch.object(collect, "_put_back", put_back):
+        yield
+
+
+@planted_in_core("M3")
+def gc_lets_go_of_what_another_took() -> Iterator[None]:
+    """What was picked and is gone when it is to be moved is nobody's affair any more."""
+    real = collect._left
+
+    def left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[collect._Picked]:
+        return real(driver, below, before) if below == layout.TRASH else iter(())
+
+    with patch.object(collect, "_left", left):
         yield

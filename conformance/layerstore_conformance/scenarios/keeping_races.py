@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from layerstore import FencedError, LayerStoreError, LayerUploadUnknownError, UnknownLayerError
+from layerstore import Digest, FencedError, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout, links
 from layerstore_conformance import theorem
 from layerstore_conformance.layers import blob, expect_gone, expect_layer, expect_stored, store
 from layerstore_conformance.payloads import digest
@@ -16,7 +16,7 @@ from layerstore_conformance.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later, newest, old
 from layerstore_conformance.scenarios.races import disturbed, finish
-from layerstore_conformance.watching import Trap, number, watched
+from layerstore_conformance.watching import Trap, number, of, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerService, LayerUpload
@@ -231,3 +231,24 @@ def a_layer_mounted_during_a_collection_stays(ctx: Context) -> None:
         service.collect(now=later())
         for name in mounted or ["b"]:
             expect_layer(ctx, name, data)
+
+
+@scenario("L4", "M3", kills=("gc-lets-go-of-what-another-took",), rows=(119, 157))
+def a_collection_ends_what_another_one_took_and_left(ctx: Context) -> None:
+    """A layer mounted during a collection is there though another one, which has died, had moved its blob to the trash.
+
+    That one had looked for links before; only who looks now can know.
+    """
+    data = ctx.payload("taken").read(SMALL)
+    trap, wanted = Trap(), Digest.parse(digest(data))
+    ctx.open().put(blob(data), data)
+
+    def act() -> None:
+        links.write(ctx.open(), "a", wanted, wanted)  # a mount, whose layer has been found there
+        expect_layer(ctx, "a", data)
+        ctx.open().move(blob(data), layout.trashed(wanted))
+
+    trap.set(of("move"), act)
+    watched(ctx, trap).collect(now=later())
+    assert trap.sprung, "the collection moves nothing"
+    expect_layer(ctx, "a", data)
