@@ -70,6 +70,7 @@ class Blobs:
             FencedError: it has another one.
             PathNotFoundError: there is no blob.
             InvalidOffsetError: nothing is at ``start``.
+            BackendUnavailableError: what was sent begins elsewhere.
         """
         headers = {"If-Match": etag} if etag else {}
         with translated(key):
@@ -80,6 +81,9 @@ class Blobs:
         if etag and stream.found.etag != etag:  # Azurite: changed between its look at the ETag and its answer
             stream.close()
             raise FencedError(key)
+        if stream.start != start:  # a proxy or cache that knows no ranges, and sends all
+            stream.close()
+            raise BackendUnavailableError(key, f"asked for bytes from {start} on, sent from {stream.start} on")
         return stream
 
     def stage(self, key: str, block_id: str, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC
@@ -22,6 +23,8 @@ class Stream:
         self._chunks = chunks
         self._rest = memoryview(b"")
         self.found = _found(response.headers)
+        self.start = _start(response.headers)
+        """The offset of the first byte of the body."""
 
     @classmethod
     def of(cls, response: Any, chunks: Any, _headers: object) -> Self:  # noqa: ANN401  (as the SDK calls its ``cls``)
@@ -53,6 +56,12 @@ class Stream:
         inner = getattr(self._response, "internal_response", self._response)
         with suppress(Exception):  # whatever a transport makes of closing what may be broken
             getattr(inner, "raw", inner).close()
+
+
+def _start(headers: Mapping[str, str]) -> int:
+    """Read where a body begins; one that is no range of the blob is all of it."""
+    told = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+    return int(told[1]) if told else 0
 
 
 def _found(headers: Mapping[str, str]) -> Found:
