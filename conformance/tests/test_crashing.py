@@ -19,6 +19,8 @@ from layerstore_conformance.lifecycles import Life
 from layerstore_conformance.promise import Promise
 from layerstore_conformance.scenarios import crashes
 
+pytestmark = pytest.mark.once
+
 NEVER = 1 << 30
 
 

@@ -24,6 +24,8 @@ from layerstore_conformance.run import run
 from layerstore_conformance.scenario import selected
 from layerstore_conformance.subject import examine
 
+pytestmark = pytest.mark.once
+
 QUIET = [
     "--disable-background-networking",
     "--disable-component-update",

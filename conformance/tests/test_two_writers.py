@@ -13,6 +13,8 @@ from layerstore_conformance import theorem
 from layerstore_conformance.interleaving import Outcome, serve, take_turns
 from layerstore_conformance.payloads import Payload, digest
 
+pytestmark = pytest.mark.once
+
 SEEDS = range(60)
 
 

@@ -53,7 +53,7 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Ca
     return make
 
 
-@pytest.fixture(params=["openat2", "by steps"])
+@pytest.fixture(params=["openat2", pytest.param("by steps", marks=pytest.mark.once)])
 def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have the local driver find paths by either of its two ways, or skip where the system has but one."""
     if request.param == "by steps":
