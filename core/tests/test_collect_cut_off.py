@@ -23,15 +23,21 @@ class HalfMoving(PassingDriver):
         raise BackendUnavailableError(source, "cut off")
 
 
-def test_a_blob_whose_move_to_the_trash_was_cut_off_is_not_said_to_be_removed() -> None:
-    """It is reported as failed, the next collection removes it, and nothing is left in the trash."""
-    driver = HalfMoving(open_driver("memory:"))
-    service, data = LayerService(driver), b"collected"
+def store_unlinked(service: LayerService, data: bytes) -> str:
+    """Store a layer that no repository has any more, and return its digest."""
     wanted = f"sha256:{sha256(data).hexdigest()}"
     with service.upload("a") as upload:
         upload.write(data)
         upload.finish(wanted).close()
     service.unlink("a", wanted)
+    return wanted
+
+
+def test_a_blob_whose_move_to_the_trash_was_cut_off_is_not_said_to_be_removed() -> None:
+    """It is reported as failed, the next collection removes it, and nothing is left in the trash."""
+    driver = HalfMoving(open_driver("memory:"))
+    service, data = LayerService(driver), b"collected"
+    wanted = store_unlinked(service, data)
     later = datetime.now(UTC) + timedelta(days=1)
     first = service.collect(now=later)
     assert ([str(each.digest) for each in first.failed], first.removed) == ([wanted], [])
@@ -61,11 +67,7 @@ def test_a_collection_leaves_alone_what_another_one_is_moving() -> None:
     """A layer mounted while one collection moves its blob, and another one looks at the trash, is there in the end."""
     driver = TwoStepped(open_driver("memory:"))
     service, data = LayerService(driver), b"collected"
-    wanted = f"sha256:{sha256(data).hexdigest()}"
-    with service.upload("a") as upload:
-        upload.write(data)
-        upload.finish(wanted).close()
-    service.unlink("a", wanted)
+    wanted = store_unlinked(service, data)
 
     def meanwhile() -> None:
         links.write(service.driver, "b", Digest.parse(wanted), Digest.parse(wanted))

@@ -99,9 +99,8 @@ def dropped_writer_publishes() -> Iterator[None]:
     gc.collect()  # what was let go of before is no part of this
 
     def collected(self: Writer) -> None:
-        if hasattr(self, "_opened_in"):
-            with suppress(DriverError, LayerClosedError):
-                self.close()
+        with suppress(DriverError, LayerClosedError):
+            self.close()
 
     with patch.object(Writer, "__del__", collected):
         yield
