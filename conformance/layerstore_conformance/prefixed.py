@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from layerstore.driver import Driver, Reader, Stat, Writer
+from layerstore.driver import Driver, Foreign, Reader, Stat, Writer
 from layerstore.passing import PassingDriver
 
 
@@ -36,6 +36,15 @@ class PrefixedDriver(PassingDriver):
         """See :meth:`Driver.list`."""
         whole = self._below(prefix) if prefix else self.prefix
         return (child.removeprefix(f"{self.prefix}/") for child in self.inner.list(whole))
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """See :meth:`Driver.scan`."""
+        whole = self._below(prefix) if prefix else self.prefix
+        for child in self.inner.scan(whole):
+            if isinstance(child, str):
+                yield child.removeprefix(f"{self.prefix}/")
+            else:
+                yield Foreign(child.name.removeprefix(f"{self.prefix}/"), child.what)
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""

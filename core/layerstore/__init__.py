@@ -14,7 +14,7 @@ from typing import Any
 
 from layerstore.collect import Collected, CollectReport
 from layerstore.digest import Digest, FSLayer
-from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Reader, Stat, Writer
+from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Foreign, Reader, Stat, Writer
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -92,6 +92,7 @@ __all__ = [
     "FSLayer",
     "FencedError",
     "Finding",
+    "Foreign",
     "InvalidArchiveError",
     "InvalidDigestError",
     "InvalidNameError",

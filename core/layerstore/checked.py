@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Driver, Reader, Stat, Writer, call_driver
+from layerstore.driver import Driver, Foreign, Reader, Stat, Writer, call_driver
 from layerstore.errors import BackendUnavailableError, InvalidOffsetError, InvalidPathError, PathNotFoundError
-from layerstore.keys import check_key, check_prefix
+from layerstore.keys import check_key, check_prefix, is_harmless, is_key
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -88,16 +88,29 @@ class CheckedDriver(Driver):
 
     def list(self, prefix: str) -> Iterator[str]:
         """See :meth:`Driver.list`. The arguments are checked at the call, not at the first item."""
+        self._check_prefix(prefix)
+        return (child for child in self._children(prefix, self.inner.list) if isinstance(child, str))
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """See :meth:`Driver.scan`. What is known to be harmless is passed over (:data:`layerstore.keys.HARMLESS`)."""
+        self._check_prefix(prefix)
+        children = self._children(prefix, self.inner.scan)
+        return (child for child in children if isinstance(child, str) or not is_harmless(child.name))
+
+    def _check_prefix(self, prefix: str) -> None:
         try:
             check_prefix(prefix)
         except InvalidPathError as error:
             raise error.named(self.scheme)  # noqa: B904  (the same error again)
-        return self._listing(prefix)
 
-    def _listing(self, prefix: str) -> Iterator[str]:
-        children = call_driver(self.scheme, prefix, self.inner.list, prefix)
+    def _children(self, prefix: str, method: Callable[[str], Iterator[str | Foreign]]) -> Iterator[str | Foreign]:
+        """Yield what a driver's method does; a name that is no key is foreign, whatever the driver takes it for."""
+        children = call_driver(self.scheme, prefix, method, prefix)
         while (child := call_driver(self.scheme, prefix, next, children, None)) is not None:
-            yield child
+            if isinstance(child, str) and not is_key(child.removesuffix("/")):
+                yield Foreign(child, "a name that is no key")
+            else:
+                yield child
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`.

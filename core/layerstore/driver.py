@@ -61,6 +61,17 @@ class Stat:
     """Opaque; another one whenever the bytes have changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something that lies in the backend and is no object under a key (clause L6)."""
+
+    name: str
+    """Where it lies below the top of the store, as the backend spells it; what is no text is escaped."""
+
+    what: str
+    """What it is, for people: ``a symlink``, ``a directory whose name is no key``."""
+
+
 def call_driver(scheme: str, key: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a driver's method so that whatever fails in storage is a driver error that names the driver (clause E1).
 
@@ -374,6 +385,14 @@ class Driver(ABC):
 
         Whole keys, and for whatever lies deeper its prefix with a slash at the end.
         """
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """Yield what :meth:`list` yields and, anywhere in between, what it passes over (clause L6).
+
+        Whoever deletes asks this way, so as to delete nothing that something not understood may refer to. A driver
+        overrides it if its backend can hold what the driver did not store: symlinks, or names that are no keys.
+        """
+        yield from self.list(prefix)
 
     @abstractmethod
     def move(self, source: str, target: str, *, version: str | None = None) -> None:

@@ -16,6 +16,17 @@ MAX_SEGMENTS = 200
 _KEY = re.compile(r"(?!\.)[A-Za-z0-9._+-]+(?:/(?!\.)[A-Za-z0-9._+-]+)*\Z")
 
 
+HARMLESS = re.compile(
+    r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|@eaDir|#recycle|lost\+found|\.nfs[0-9a-f]+|\.snapshots?|\.zfs"
+)
+"""Names that desktops, NAS boxes, file systems and NFS clients leave in directories, and that hold nobody's layers."""
+
+
+def is_harmless(name: str) -> bool:
+    """Tell whether a foreign thing may be passed over in silence, by the last segment of its name."""
+    return HARMLESS.fullmatch(name.rstrip("/").rpartition("/")[2]) is not None
+
+
 def check_key(key: str) -> None:
     """Refuse what is no key.
 

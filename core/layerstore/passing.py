@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from layerstore.driver import Driver, Reader, Stat, Writer
+from layerstore.driver import Driver, Foreign, Reader, Stat, Writer
 
 if TYPE_CHECKING:
     from layerstore.url import StoreURL
@@ -45,6 +45,10 @@ class PassingDriver(Driver):
     def list(self, prefix: str) -> Iterator[str]:
         """See :meth:`Driver.list`."""
         return self.inner.list(prefix)
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """See :meth:`Driver.scan`."""
+        return self.inner.scan(prefix)
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
