@@ -305,13 +305,13 @@ def test_a_listing_of_many_pages_leaves_out_what_is_no_object(
 
 
 def test_names_that_are_no_keys_are_not_listed(driver: CheckedDriver, container: ContainerClient) -> None:
-    """Hidden names and empty segments of other tools are passed over, and deleted with the prefix."""
-    for name in ("a/b", "a/.hidden", ".top", "a//b", "a/.dir/c"):
+    """Hidden names and empty segments of other tools are passed over, and stay when the prefix is deleted."""
+    for name in ("a/b", *(foreign := [".top", "a/.dir/c", "a/.hidden", "a//b"])):
         container.upload_blob(name, b"data")
     assert list(driver.list("")) == ["a/"]
     assert list(driver.list("a")) == ["a/b"]
     driver.delete("a")
-    assert list(container.list_blob_names()) == [".top"]
+    assert sorted(container.list_blob_names()) == foreign
 
 
 def test_many_are_deleted_in_one_request(driver: CheckedDriver, recorder: Recorder) -> None:

@@ -53,6 +53,8 @@ class Blobs:
         """Put ``prefix``, empty or with a slash at its end, before every key; ``emulated``: Azurite answers."""
         self.container = container
         self.emulated = emulated
+        self.hinted = False
+        """Whether it was looked for blobs on the other side of a leading slash."""
         self._prefix = prefix
 
     def find(self, key: str) -> Found | None:
@@ -190,11 +192,11 @@ class Blobs:
             return False  # one by one it is told better what is wrong
         return len(answers) == len(keys) and set(answers) <= {HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND}
 
-    def first_page(self, prefix: str) -> tuple[list[tuple[str, Found]], bool]:
+    def first_page(self, prefix: str, page: int = 0) -> tuple[list[tuple[str, Found]], bool]:
         """Return the first blobs whose key begins with ``prefix``, in order, and whether those are not all."""
-        pages = self._list(prefix, PAGE)
-        page = next(self._read(prefix, pages), [])
-        return page, bool(pages.continuation_token)
+        pages = self._list(prefix, page or PAGE)
+        found = next(self._read(prefix, pages), [])
+        return found, bool(pages.continuation_token)
 
     def pages(self, prefix: str, *, page: int = PAGE) -> Iterator[list[tuple[str, Found]]]:
         """Yield pages of all blobs whose key begins with ``prefix``, in order."""
@@ -205,6 +207,14 @@ class Blobs:
         pages = self.container.walk_blobs(self._prefix + prefix, include=["metadata", "copy"], delimiter="/")
         for page in self._read(prefix, cast("_Pages", pages.by_page())):
             yield sorted(page, key=lambda each: each[0])  # the SDK puts a page's prefixes before its blobs
+
+    def beside_slash(self, prefix: str) -> tuple[str, str] | None:
+        """Return ``prefix`` as names have it, and with its leading slash put or taken away, if blobs are below that."""
+        name = self._prefix + prefix
+        other = name[1:] if name.startswith("/") else f"/{name}"
+        with translated(prefix):
+            there = next(iter(self.container.list_blob_names(name_starts_with=other, results_per_page=1)), None)
+        return (name, other) if there and other else None
 
     def _list(self, prefix: str, page: int) -> _Pages:
         pages = self.container.list_blobs(self._prefix + prefix, include=["metadata", "copy"], results_per_page=page)

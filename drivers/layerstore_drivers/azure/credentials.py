@@ -1,155 +1,172 @@
 """Which endpoint to speak to, and as whom: by option, or else by the variables that Azure's own tools read.
 
-The first that is there counts, options before the environment:
+The first credential found wins; an option takes precedence over every variable:
 
     1. ``connection_string``   AZURE_STORAGE_CONNECTION_STRING
     2. ``account_key``         AZURE_STORAGE_KEY, AZURE_STORAGE_ACCOUNT_KEY
     3. ``sas_token``           AZURE_STORAGE_SAS_TOKEN
     4. ``credential``, any token credential of azure-identity; without one, DefaultAzureCredential
 
+Two options that differ are refused. So is a credential that is malformed, rather than passed over for the next one.
 Variables that are another account's (AZURE_STORAGE_ACCOUNT, or the connection string, says so) are left alone: its key
 is sent nowhere else. The environment is read when a driver is opened.
 """
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
 
-from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
-
-from layerstore.errors import InvalidURLError
-from layerstore_drivers.azure.address import EMULATOR, EMULATOR_ACCOUNT, EMULATOR_ENDPOINT, Address
+from layerstore.errors import DriverLoadError, InvalidURLError
+from layerstore_drivers.azure.access import Access
+from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, EMULATOR_KEY, Address
+from layerstore_drivers.azure.connection import Connection, clean
+from layerstore_drivers.azure.endpoint import find_endpoint
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from layerstore.url import StoreURL
 
-EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""No secret: every emulator's, in Microsoft's documentation."""
+CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
+ACCOUNT = "AZURE_STORAGE_ACCOUNT"
+KEYS = ("AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
+SAS = "AZURE_STORAGE_SAS_TOKEN"
 
-_SIGNATURE = re.compile(r"(?i)([?&]sig=)[^&\s\"']+")
+__all__ = ["EMULATOR_KEY", "Access", "find_access"]
+
+_TEXTS = {"connection_string", "account_key", "sas_token", "endpoint"}
+"""Options that are texts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """An endpoint and a credential. Neither ``repr`` nor ``str`` shows the latter."""
+class _Offer:
+    """A credential, and where it was found."""
 
-    endpoint: str
-    credential: AzureNamedKeyCredential | AzureSasCredential | TokenCredential = field(repr=False)
-    account_key: str = field(default="", repr=False)
-    """The key, where there is one: it signs URLs."""
-    sas_token: str = field(default="", repr=False)
-    """The shared access signature, where that is the credential."""
-
-    @classmethod
-    def by_key(cls, endpoint: str, account: str, key: str) -> Self:
-        """Sign with an account's key."""
-        return cls(endpoint, AzureNamedKeyCredential(account, key), account_key=key)
-
-    @classmethod
-    def by_sas(cls, endpoint: str, token: str) -> Self:
-        """Send a shared access signature."""
-        token = token.lstrip("?")
-        _keep_out_of_logs()
-        return cls(endpoint, AzureSasCredential(token), sas_token=token)
+    where: str
+    kind: str
+    """``key``, ``sas``, ``object``, or ``default`` for DefaultAzureCredential."""
+    value: Any = field(default=None, repr=False)
 
 
 def find_access(url: StoreURL, address: Address, options: Mapping[str, Any], environment: Mapping[str, str]) -> Access:
     """Find out how to speak to an account.
 
     Raises:
-        InvalidURLError: the connection string makes no sense, or is another account's.
+        InvalidURLError: an option or a variable makes no sense, a connection string is another account's, or two
+            options differ. The message names them, and shows nothing of their values.
+        DriverLoadError: only azure-identity could find a credential, and it is not installed.
     """
-    endpoint = str(options.get("endpoint") or "").rstrip("/")
-    given = options.get("connection_string") or environment.get("AZURE_STORAGE_CONNECTION_STRING", "")
-    parts = _parts(url, str(given))
-    if options.get("connection_string") and _account(parts) != address.account:
-        raise InvalidURLError(str(url), f"the connection string is of another account, not {address.account!r}")
-    mine = parts if _account(parts) == address.account else {}
-    endpoint = endpoint or mine.get("BlobEndpoint", "").rstrip("/") or _endpoint(url, address, mine)
-    if urlsplit(endpoint).scheme not in {"http", "https"} or not urlsplit(endpoint).hostname:
-        raise InvalidURLError(str(url), "the endpoint is no http or https URL")
-    if options.get("connection_string") or not (options.keys() & {"account_key", "sas_token", "credential"}):
-        if key := mine.get("AccountKey"):
-            return Access.by_key(endpoint, address.account, key)
-        if token := mine.get("SharedAccessSignature"):
-            return Access.by_sas(endpoint, token)
-    return _without_connection_string(address, endpoint, options, environment)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in _TEXTS & given.keys():
+        if not clean(str(given[name])):
+            raise InvalidURLError(str(url), f"option {name} is empty")
+    connection = _connection(url, address, given, environment)
+    endpoint = find_endpoint(url, address, given, connection, environment)
+    by_option = list(_by_option(given, connection))
+    _check_agreement(url, by_option)
+    by_variable = _by_variable(address, None if "connection_string" in given else connection, environment)
+    offer = next(chain(by_option, by_variable))
+    try:
+        return _access(url, address, endpoint, offer)
+    except ValueError as error:
+        raise InvalidURLError(str(url), f"{offer.where} {error}") from None
 
 
-def _without_connection_string(
-    address: Address, endpoint: str, options: Mapping[str, Any], environment: Mapping[str, str]
-) -> Access:
-    variables = (
-        dict(environment) if environment.get("AZURE_STORAGE_ACCOUNT", address.account) == address.account else {}
-    )
-    by_option = options.keys() & {"account_key", "sas_token", "credential"}
-    key = variables.get("AZURE_STORAGE_KEY") or variables.get("AZURE_STORAGE_ACCOUNT_KEY", "")
-    token = variables.get("AZURE_STORAGE_SAS_TOKEN", "")
-    if key := str(options.get("account_key") or ("" if by_option else key)):
-        return Access.by_key(endpoint, address.account, key)
-    if token := str(options.get("sas_token") or ("" if by_option else token)):
-        return Access.by_sas(endpoint, token)
-    if not by_option and address.account == EMULATOR_ACCOUNT:
-        return Access.by_key(endpoint, EMULATOR_ACCOUNT, EMULATOR_KEY)
-    return Access(endpoint, options.get("credential") or _default())
+def _connection(
+    url: StoreURL, address: Address, given: Mapping[str, Any], environment: Mapping[str, str]
+) -> Connection | None:
+    """Read the connection string, of an option or else the variable; None where there is none of this account."""
+    if "connection_string" in given:
+        found = _parsed(url, "option connection_string", str(given["connection_string"]))
+        if found.account not in {"", address.account}:
+            raise InvalidURLError(
+                str(url), f"the connection string belongs to another account, not {address.account!r}"
+            )
+        return found
+    text = environment.get(CONNECTION, "")
+    if not clean(text):
+        return None
+    explicit = bool(given.keys() & {"account_key", "sas_token", "credential"})
+    try:
+        found = _parsed(url, f"variable {CONNECTION}", text)
+    except InvalidURLError:
+        if explicit:
+            return None  # at most its endpoint would have counted
+        raise
+    # One that tells no account is taken for this one's, unless an option says where to go or as whom.
+    unsaid = "" if explicit or "endpoint" in given else _named(environment) or address.account
+    return found if (found.account or unsaid) == address.account else None
 
 
-def _endpoint(url: StoreURL, address: Address, parts: Mapping[str, str]) -> str:
-    if url.scheme == EMULATOR or address.account == EMULATOR_ACCOUNT:
-        return EMULATOR_ENDPOINT
-    protocol = parts.get("DefaultEndpointsProtocol", "https")
-    return f"{protocol}://{address.account}.blob.{parts.get('EndpointSuffix', 'core.windows.net')}"
+def _parsed(url: StoreURL, where: str, text: str) -> Connection:
+    try:
+        return Connection.parse(text)
+    except ValueError as error:
+        raise InvalidURLError(str(url), f"{where} is not a connection string: {error}") from None
 
 
-def _default() -> TokenCredential:
-    from azure.identity import DefaultAzureCredential
+def _by_option(given: Mapping[str, Any], connection: Connection | None) -> Iterator[_Offer]:
+    if connection is not None and "connection_string" in given:
+        yield from _in_connection("option connection_string", connection)
+    if "account_key" in given:
+        yield _Offer("option account_key", "key", clean(str(given["account_key"])))
+    if "sas_token" in given:
+        yield _Offer("option sas_token", "sas", clean(str(given["sas_token"])))
+    if "credential" in given:
+        yield _Offer("option credential", "object", given["credential"])
 
+
+def _by_variable(address: Address, connection: Connection | None, environment: Mapping[str, str]) -> Iterator[_Offer]:
+    if connection is not None:
+        yield from _in_connection(f"variable {CONNECTION}", connection)
+    if _named(environment) in {"", address.account}:
+        kinds = {**dict.fromkeys(KEYS, "key"), SAS: "sas"}
+        yield from (
+            _Offer(f"variable {name}", kind, environment[name])
+            for name, kind in kinds.items()
+            if clean(environment.get(name, ""))
+        )
+    if address.account == EMULATOR_ACCOUNT:
+        yield _Offer("the emulator's key", "key", EMULATOR_KEY)
+    yield _Offer("DefaultAzureCredential", "default")
+
+
+def _named(environment: Mapping[str, str]) -> str:
+    """Return the account that the variables say they are of; empty if they do not."""
+    return clean(environment.get(ACCOUNT, "")).lower()
+
+
+def _in_connection(where: str, connection: Connection) -> Iterator[_Offer]:
+    if connection.key:
+        yield _Offer(f"AccountKey of {where}", "key", connection.key)
+    elif connection.sas_token:
+        yield _Offer(f"SharedAccessSignature of {where}", "sas", connection.sas_token)
+
+
+def _check_agreement(url: StoreURL, offers: list[_Offer]) -> None:
+    """Refuse two credentials, unless both are the same."""
+    for one, other in pairwise(offers):
+        if (one.kind, one.value) != (other.kind, other.value):
+            raise InvalidURLError(str(url), f"{one.where} and {other.where} are two credentials: give one of them")
+
+
+def _access(url: StoreURL, address: Address, endpoint: str, offer: _Offer) -> Access:
+    if offer.kind == "key":
+        return Access.by_key(endpoint, address.account, offer.value)
+    if offer.kind == "sas":
+        return Access.by_sas(endpoint, address.account, offer.value)
+    if offer.kind == "default":
+        return Access.by_token(endpoint, address.account, _default(url))
+    return Access.by_object(endpoint, address.account, offer.value)
+
+
+def _default(url: StoreURL) -> TokenCredential:
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ModuleNotFoundError as error:
+        hint = "no credential is given, and azure-identity, which may find one, is not installed"
+        raise DriverLoadError(url.scheme, "layerstore", f"{hint}; run: pip install 'layerstore[azure]'") from error
     return DefaultAzureCredential()
-
-
-def _parts(url: StoreURL, text: str) -> dict[str, str]:
-    """Split a connection string; the message of what is none holds nothing of it."""
-    parts: dict[str, str] = {}
-    for part in text.strip().strip(";").split(";") if text.strip() else ():
-        name, equals, value = part.partition("=")
-        if not (name and equals):
-            raise InvalidURLError(str(url), "the connection string is not of the form name=value;name=value")
-        parts[name.strip()] = value
-    if parts.get("UseDevelopmentStorage", "").lower() == "true":
-        emulator = {"AccountName": EMULATOR_ACCOUNT, "AccountKey": EMULATOR_KEY, "BlobEndpoint": EMULATOR_ENDPOINT}
-        return {**emulator, **parts}
-    return parts
-
-
-def _account(parts: Mapping[str, str]) -> str:
-    """Return the account that a connection string is of; with a signature it may be told by the endpoint only."""
-    if name := parts.get("AccountName"):
-        return name
-    endpoint = urlsplit(parts.get("BlobEndpoint", ""))
-    host = endpoint.hostname or ""
-    in_path = not re.match(r"[a-z]", host) or host == "localhost"
-    return endpoint.path.strip("/").partition("/")[0] if in_path else host.partition(".")[0]
-
-
-class _Redacted(logging.Filter):
-    """Takes signatures out of a log: the HTTP client's tells every URL at level DEBUG."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(_SIGNATURE.sub(r"\1***", a) if isinstance(a, str) else a for a in record.args)
-        record.msg = _SIGNATURE.sub(r"\1***", record.msg) if isinstance(record.msg, str) else record.msg
-        return True
-
-
-_REDACTED = _Redacted()
-
-
-def _keep_out_of_logs() -> None:
-    logging.getLogger("urllib3.connectionpool").addFilter(_REDACTED)  # which adds it once

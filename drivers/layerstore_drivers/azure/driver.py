@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Capabilities, Driver, Stat
+from layerstore.driver import Capabilities, Driver, Foreign, Stat
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
 from layerstore_drivers.azure import listing, moving, settings
 from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, Address
@@ -57,8 +57,8 @@ class AzureDriver(Driver):
         Raises:
             InvalidURLError: no account or container, or an option or connection string that makes no sense.
         """
-        address = Address.of(url)
         chosen = settings.read(url, given)
+        address = Address.of(url, leading_slash=chosen.leading_slash)
         access = find_access(url, address, given, os.environ)
         service = connect(access, transport=chosen.transport, retries=chosen.retries, timeout=chosen.timeout)
         return cls(service, access, address, chosen)
@@ -86,6 +86,10 @@ class AzureDriver(Driver):
     def list(self, prefix: str) -> Iterator[str]:
         """See :meth:`Driver.list`."""
         return listing.children(self._blobs, prefix)
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """See :meth:`Driver.scan`."""
+        return listing.scan(self._blobs, prefix)
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""

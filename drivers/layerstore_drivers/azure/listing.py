@@ -1,12 +1,19 @@
-"""Listing and deleting below a prefix (clauses L1 to L5, D1 to D4)."""
+"""Listing and deleting below a prefix (clauses L1 to L6, D1 to D5).
+
+What lies below a prefix is objects, what the driver keeps for itself (a key that a writer has reserved), markers that
+tools leave for folders, and what is foreign: a blob whose name is no key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from layerstore.driver import Foreign
 from layerstore.errors import PathNotFoundError
+from layerstore.keys import is_harmless, is_key
 from layerstore_drivers.azure.blobs import BATCH
 
 if TYPE_CHECKING:
@@ -14,52 +21,115 @@ if TYPE_CHECKING:
     from layerstore_drivers.azure.found import Found
 
 PEEK = 100
-"""Blobs looked at in one request, below a prefix that may hold none but those that are no objects."""
+"""Blobs looked at in the first request below a prefix: mostly one of them is an object."""
+
+FOLDER = "hdi_isfolder"
+"""The metadata by which Hadoop's tools, and accounts with a hierarchical namespace, mark what stands for a folder."""
+
+NEAR_TOP = 4
+"""Slashes in a prefix from which on an empty listing is nothing to wonder at: that of all repositories has three."""
+
+_log = logging.getLogger(__name__)
 
 
 def children(blobs: Blobs, prefix: str) -> Iterator[str]:
-    """Yield what lies directly below a prefix, in order.
+    """Yield the keys and prefixes directly below a prefix, in order."""
+    return (child for child in scan(blobs, prefix) if isinstance(child, str))
+
+
+def scan(blobs: Blobs, prefix: str) -> Iterator[str | Foreign]:
+    """Yield what lies directly below a prefix, in order: keys, prefixes, and what is foreign.
 
     What is below it is looked at as a whole first, and that is all unless it is more than a page. Beyond that one asks
     for the children only; the service names every prefix that a blob is below, and whether any is an object is asked
-    for each.
+    for each, unless the prefix itself is no key.
     """
     below = f"{prefix}/" if prefix else ""
     page, more = blobs.first_page(below)
+    if not page:
+        _hint(blobs, prefix)
     known = _children(page, below)
     if not more:
-        yield from sorted(known)
+        yield from (known[name] for name in sorted(known))
         return
     for children_page in blobs.children(below):
         for name, found in children_page:
-            if name in known or _is_child(blobs, name, found):
-                yield name
+            child = known.get(name)
+            if not isinstance(child, str):  # what is foreign in the page may have an object beside it in the next
+                child = _child(blobs, name, found)
+            if child is not None:
+                yield child
 
 
 def delete(blobs: Blobs, key: str) -> None:
-    """Delete a blob, and all that are below its key."""
+    """Delete a blob, and all that are below its key but those that are foreign."""
     with suppress(PathNotFoundError):
         blobs.delete(key)
     for page in blobs.pages(f"{key}/"):
-        names = [name for name, _ in page]
+        names = [name for name, found in page if is_key(name) or _is_folder(name, found)]
         for start in range(0, len(names), BATCH):
             blobs.delete_all(names[start : start + BATCH])
 
 
 def is_object(name: str, found: Found) -> bool:
-    """Tell whether a blob is an object, and not the driver's own, a folder's marker or a name that is no key."""
-    return found.size is not None and not any(part.startswith(".") or not part for part in name.split("/"))
+    """Tell whether a blob is an object: neither the driver's own, nor a folder's marker, nor foreign."""
+    return found.size is not None and is_key(name) and not _is_folder(name, found)
 
 
-def _children(page: list[tuple[str, Found]], below: str) -> set[str]:
-    """Return the children that a page of blobs lies in."""
-    names = (name for name, found in page if is_object(name, found))
-    return {name[: name.find("/", len(below)) + 1] or name for name in names}
+def _is_folder(name: str, found: Found) -> bool:
+    """Tell whether a blob of no bytes stands for a folder."""
+    marked = name.endswith("/") or found.metadata.get(FOLDER, "").lower() == "true"
+    return marked and not found.blob_size
 
 
-def _is_child(blobs: Blobs, name: str, found: Found | None) -> bool:
-    if found is not None:
-        return is_object(name, found)
-    if name.rstrip("/").rpartition("/")[2].startswith("."):
+def _is_foreign(name: str, found: Found) -> bool:
+    """Tell whether a blob is neither an object nor the driver's, nor lies in what is known to be harmless."""
+    if is_key(name) or _is_folder(name, found):
         return False
-    return any(is_object(*each) for page in blobs.pages(name, page=PEEK) for each in page)
+    return not is_harmless(next((part for part in name.split("/") if not is_key(part)), name))
+
+
+def _children(page: Iterable[tuple[str, Found]], below: str) -> dict[str, str | Foreign]:
+    """Return the children that a page of blobs lies in, by name."""
+    known: dict[str, str | Foreign] = {}
+    for name, found in page:
+        child = name[: name.find("/", len(below)) + 1] or name
+        if is_object(name, found):
+            known[child] = child
+        elif _is_foreign(name, found):
+            known.setdefault(child, _foreign(child, name))
+    return known
+
+
+def _child(blobs: Blobs, name: str, found: Found | None) -> str | Foreign | None:
+    """Return a child that the service names; None if nothing below it is an object or foreign."""
+    if found is not None:
+        return _children([(name, found)], name).get(name)
+    if not is_key(name.removesuffix("/")):
+        return _foreign(name, name)
+    page, more = blobs.first_page(name, page=PEEK)
+    child = _children(page, name.removesuffix("/")).get(name)
+    if isinstance(child, str) or not more:
+        return child
+    for rest in blobs.pages(name):
+        found_there = _children(rest, name.removesuffix("/")).get(name)
+        if isinstance(found_there, str):
+            return found_there
+        child = child or found_there
+    return child
+
+
+def _foreign(child: str, name: str) -> Foreign:
+    """Say why a child is no key, or why the one blob found below it is none."""
+    if child != name and is_key(child.removesuffix("/")):
+        return Foreign(child, f"no object, and the blob {name!r}, whose name is no key")
+    return Foreign(child, "a folder whose name is no key" if child.endswith("/") else "a blob whose name is no key")
+
+
+def _hint(blobs: Blobs, prefix: str) -> None:
+    """Say once that a store that looks empty may be one whose blobs' names begin with a slash, or do not."""
+    if blobs.hinted or prefix.count("/") >= NEAR_TOP:
+        return
+    blobs.hinted = True
+    if elsewhere := blobs.beside_slash(f"{prefix}/" if prefix else ""):
+        _log.warning("no blob below %r, but some below %r: the option leading_slash says which are meant", *elsewhere)

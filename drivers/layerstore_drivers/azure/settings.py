@@ -20,6 +20,7 @@ HELP = {
     "sas_token": "a shared access signature; else AZURE_STORAGE_SAS_TOKEN",
     "credential": "a token credential, an object; else DefaultAzureCredential",
     "endpoint": "URL of the account's blob service, where it is not ACCOUNT.blob.core.windows.net",
+    "leading_slash": "true: the names of the store's blobs begin with a slash, as some registries leave them",
     "create_container": "true: make the container when first written to, if it is missing",
     "block_size": f"bytes of a block, {FIRST} unless given; large objects have larger ones",
     "concurrency": "blocks of one writer under way at once, 4 unless given",
@@ -39,6 +40,7 @@ _YES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": 
 class Settings:
     """The options, read."""
 
+    leading_slash: bool
     create_container: bool
     block_size: int
     concurrency: int
@@ -58,17 +60,22 @@ def read(url: StoreURL, given: Mapping[str, Any]) -> Settings:
     Raises:
         InvalidURLError: a value that makes no sense.
     """
-    create = str(given.get("create_container", "false")).lower()
-    if create not in _YES:
-        raise InvalidURLError(str(url), "create_container is true or false")
     return Settings(
-        _YES[create],
+        _flag(url, given, "leading_slash"),
+        _flag(url, given, "create_container"),
         _number(url, given, "block_size", FIRST, 1),
         _number(url, given, "concurrency", 4, 1),
         _number(url, given, "retries", 4, 0),
         _number(url, given, "timeout", 60, 1),
         given.get("transport"),
     )
+
+
+def _flag(url: StoreURL, given: Mapping[str, Any], name: str) -> bool:
+    value = str(given.get(name, "false")).lower()
+    if value not in _YES:
+        raise InvalidURLError(str(url), f"{name} is true or false")
+    return _YES[value]
 
 
 def _number(url: StoreURL, given: Mapping[str, Any], name: str, default: int, least: int) -> int:

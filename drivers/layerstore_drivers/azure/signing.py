@@ -60,7 +60,7 @@ class Signing:
                 return None
         blob = self._blobs.blob(key)
         return generate_blob_sas(
-            str(blob.account_name),
+            self._access.account,
             blob.container_name,
             blob.blob_name,
             account_key=account_key,
