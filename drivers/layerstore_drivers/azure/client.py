@@ -13,7 +13,12 @@ from azure.storage.blob import BlobServiceClient, ExponentialRetry
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
+from layerstore.errors import BackendUnavailableError
+from layerstore_drivers.azure.network import is_hopeless, is_lookup
+
 if TYPE_CHECKING:
+    from azure.core.exceptions import AzureError
+    from azure.core.pipeline import PipelineRequest, PipelineResponse
     from azure.core.pipeline.transport import HttpTransport
 
     from layerstore_drivers.azure.credentials import Access
@@ -29,6 +34,9 @@ CONNECT = 20.0
 
 WAIT = 0.5
 """Seconds before a request is repeated for the first time."""
+
+LOOKUPS = 1
+"""How often the name of a host that never answered is looked up again."""
 
 CHUNK = 1 << 20
 """Bytes of a response's body handed on at a time."""
@@ -53,6 +61,31 @@ class _Retry(ExponentialRetry):
     def __init__(self, retries: int) -> None:
         """Repeat a request so often, of whatever kind the failure is: the SDK makes three of each kind at most."""
         super().__init__(retry_total=retries, retry_connect=retries, retry_read=retries, retry_status=retries)
+        self._answered = False
+
+    def send(self, request: Any) -> Any:  # noqa: ANN401  (as the SDK's, which is untyped)
+        """Send a request, again if need be, and note that the service has answered."""
+        response = super().send(request)  # type: ignore[no-untyped-call]  # the SDK's
+        self._answered = True
+        return response
+
+    def increment(
+        self,
+        settings: dict[str, Any],
+        request: PipelineRequest[Any],
+        response: PipelineResponse[Any, Any] | None = None,
+        error: AzureError | None = None,
+    ) -> bool:
+        """Count a failure, and tell whether to try again.
+
+        A certificate that is not trusted will not be the next time. A name that has never been found is misspelt more
+        often than not: it is looked up once more, and then that is told.
+        """
+        if error is not None and is_hopeless(error):
+            return False
+        if error is not None and is_lookup(error) and not self._answered:
+            settings["total"] = min(settings["total"], LOOKUPS)
+        return bool(super().increment(settings, request, response, error))
 
     def get_backoff_time(self, settings: dict[str, Any]) -> float:
         """Return how long to wait, in seconds, a fifth more or less."""
@@ -76,7 +109,7 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK imports it
             session_owner=False,
             connection_timeout=min(CONNECT, timeout),
             read_timeout=timeout,
-            connection_verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+            connection_verify=_authorities() if endpoint.startswith("https:") else True,
             connection_data_block_size=CHUNK,
         )
         self._mount()
@@ -96,3 +129,17 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK imports it
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS, max_retries=0))
         self._process = os.getpid()
+
+
+def _authorities() -> str | bool:
+    """Return the file or directory of certificates to trust, True for the usual one.
+
+    Raises:
+        BackendUnavailableError: a variable names one that is not there.
+    """
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if path := os.environ.get(name):
+            if not os.path.exists(path):
+                raise BackendUnavailableError("", f"variable {name} names a file that is not there: {path}")
+            return path
+    return True

@@ -1,12 +1,12 @@
 """The SDK's errors, as the contract's (clauses E1 to E3).
 
 No text of the SDK's is passed on, nor its error as a cause: a URL with a signature in its query, or the string that a
-signature was made of, may be in it. What is told is the service's error code, the status and the request's id.
+signature was made of, may be in it. The detail says what is wrong and what to do, then the service's error code, the
+status and the request's id.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -23,6 +23,8 @@ from layerstore.errors import (
     PathNotFoundError,
     UnsupportedOperationError,
 )
+from layerstore_drivers.azure.hints import hint, of_identity
+from layerstore_drivers.azure.network import reason
 
 _BY_CODE: dict[str, type[DriverError]] = {
     "BlobNotFound": PathNotFoundError,
@@ -34,6 +36,7 @@ _BY_CODE: dict[str, type[DriverError]] = {
     "BlobImmutableDueToPolicy": AccessDeniedError,
     "BlobArchived": AccessDeniedError,
     "AccountIsDisabled": AccessDeniedError,
+    "PublicAccessNotPermitted": AccessDeniedError,
     "LeaseIdMissing": AccessDeniedError,  # another program holds a lease
     "BlockCountExceedsLimit": NoSpaceError,
     "BlockListTooLong": NoSpaceError,
@@ -71,8 +74,7 @@ def translated(key: str) -> Iterator[None]:
         raise _from_response(error, key) from None
     except AzureError as error:
         _let_go(error)
-        kind = AccessDeniedError if isinstance(error, ClientAuthenticationError) else BackendUnavailableError
-        raise kind(key, _reason(error)) from None
+        raise BackendUnavailableError(key, reason(error)) from None
 
 
 def _let_go(error: BaseException | None) -> None:
@@ -102,7 +104,7 @@ def code_of(error: HttpResponseError) -> str:
 def _from_response(error: HttpResponseError, key: str) -> DriverError:
     status, code = status_of(error), code_of(error)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or BackendUnavailableError
-    if status in _REFUSED:
+    if status in _REFUSED or isinstance(error, ClientAuthenticationError):
         kind = AccessDeniedError
     if kind is PathNotFoundError:
         return kind(key)
@@ -116,21 +118,14 @@ def _header(error: HttpResponseError, name: str) -> str:
 
 def _detail(error: HttpResponseError, status: int, code: str) -> str:
     if not status:
-        return _reason(error)
-    request = _header(error, "x-ms-request-id")
+        return of_identity(error) if isinstance(error, ClientAuthenticationError) else reason(error)
     told = " ".join(filter(None, (code, f"HTTP {status}")))
-    return f"{told}, request {request}" if request else told
+    request = _header(error, "x-ms-request-id")
+    told = f"{told}, request {request}" if request else told
+    meant = of_identity(error) if _is_of_identity(error) else hint(error, status, code)
+    return f"{meant}; {told}" if meant else told
 
 
-def _reason(error: BaseException) -> str:
-    """Return why there was no answer, in words that hold nothing of the request."""
-    cause: BaseException | None = error
-    name = type(error).__name__
-    for _ in range(8):  # deeper than the layers of an HTTP client
-        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
-            return os.strerror(cause.errno)
-        inner = [getattr(cause, each, None) for each in ("inner_exception", "reason", "__cause__", "__context__")]
-        cause = next((each for each in inner if isinstance(each, BaseException)), None)
-        if cause is None:
-            break
-    return name
+def _is_of_identity(error: HttpResponseError) -> bool:
+    """Tell whether it was no service of storage that refused, but the one that gives tokens."""
+    return isinstance(error, ClientAuthenticationError) and not _header(error, "x-ms-version") and not code_of(error)
