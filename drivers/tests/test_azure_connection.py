@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
@@ -23,13 +24,13 @@ PLAIN = f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={KEY};Endpo
 EMULATOR = "http://127.0.0.1:10000/devstoreaccount1"
 
 
-def access(environment: Mapping[str, str] | None = None, url: str = "azure://acme/layers", **options: object) -> Access:
+def access(environment: Mapping[str, str] | None = None, url: str = "azure://acme/layers", **options: Any) -> Access:  # noqa: ANN401  (the options')
     """Find out how a driver of this URL would speak to its account."""
     parsed = StoreURL.parse(url)
     return find_access(parsed, Address.of(parsed), options, environment or {})
 
 
-def refusal(environment: Mapping[str, str] | None = None, **options: object) -> str:
+def refusal(environment: Mapping[str, str] | None = None, **options: Any) -> str:  # noqa: ANN401  (as access)
     """Return what is said to an open that makes no sense; it shows no secret."""
     with pytest.raises(InvalidURLError) as refused:
         access(environment, **options)
@@ -235,7 +236,7 @@ def test_keys_and_signatures_are_read_as_they_come(around: str) -> None:
     assert access(sas_token=around.format(SAS)).sas_token == SAS
 
 
-TWO: dict[str, object] = {
+TWO: dict[str, Any] = {
     "connection_string": PLAIN,
     "account_key": OTHER,
     "sas_token": SAS,
