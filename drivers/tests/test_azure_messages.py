@@ -321,15 +321,16 @@ def test_a_clock_that_is_off_is_told() -> None:
     assert "clock is off by 121 minutes" in str(error)
 
 
-def test_a_token_that_nobody_gives_is_a_refusal() -> None:
-    """Where no identity is found, one learns which other ways there are, and sees nothing of the SDK's own text."""
+def test_a_token_that_nobody_gives_is_a_refusal(no_wait: list[float]) -> None:
+    """Where no identity is found, one learns at once which other ways there are, and sees nothing of the SDK's text."""
 
     class Nobody:
         def get_token(self, *_: object, **__: object) -> None:
             raise ClientAuthenticationError(f"no identity\n{KEY}")
 
-    error = failure(credential=Nobody(), retries=0, transport=Answering(500, ""))
+    error = failure(credential=Nobody(), transport=Answering(500, ""))
     assert isinstance(error, AccessDeniedError)
+    assert no_wait == []
     assert "az login" in str(error)
     assert "account_key" in str(error)
 
@@ -352,6 +353,23 @@ def test_without_azure_identity_one_learns_how_to_install_it(monkeypatch: pytest
     with pytest.raises(DriverLoadError, match=r"pip install 'layerstore\[azure\]'"):
         layerstore.open_driver("azure://acme/layers")
     layerstore.open_driver("azure://acme/layers", account_key=KEY).close()
+
+
+def test_without_any_credential_the_command_ends_in_one_line() -> None:
+    """What azure-identity has to say of every credential that it tried is not printed where nobody set up logging."""
+    away = {"AZURE_CONFIG_DIR": "/nowhere", "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "PATH": "/nowhere"}
+    command = [
+        sys.executable,
+        "-m",
+        "layerstore",
+        "layers",
+        "--store",
+        "azure://acme/layers?endpoint=https://h.invalid",
+    ]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **away}, check=False, timeout=120)
+    (told,) = done.stderr.decode().splitlines()
+    assert "access denied" in told
+    assert "az login" in told
 
 
 @pytest.mark.parametrize(

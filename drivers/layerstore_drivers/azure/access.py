@@ -70,7 +70,7 @@ class Access:
             ValueError: the endpoint is http.
         """
         if urlsplit(endpoint).scheme != "https":
-            raise ValueError("is sent over https only, and the endpoint is http")
+            raise ValueError("gives tokens, which are sent over https only, and the endpoint is http")
         return cls(endpoint, account, credential)
 
     @classmethod

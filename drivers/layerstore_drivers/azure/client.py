@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import requests
+from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
 from requests.adapters import HTTPAdapter
@@ -42,10 +44,15 @@ CHUNK = 1 << 20
 """Bytes of a response's body handed on at a time."""
 
 
+_NOWHERE = logging.NullHandler()
+"""Where no logging is set up, the SDK's warnings would be printed: azure-identity's are 15 lines for each request."""
+
+
 def connect(
     access: Access, *, transport: HttpTransport[Any, Any] | None, retries: int, timeout: float
 ) -> BlobServiceClient:
     """Make a client; ``timeout`` is how long a connection may be silent, in seconds. Nothing is connected yet."""
+    logging.getLogger("azure").addHandler(_NOWHERE)
     return BlobServiceClient(
         access.endpoint,
         credential=access.credential,
@@ -78,10 +85,10 @@ class _Retry(ExponentialRetry):
     ) -> bool:
         """Count a failure, and tell whether to try again.
 
-        A certificate that is not trusted will not be the next time. A name that has never been found is misspelt more
-        often than not: it is looked up once more, and then that is told.
+        A certificate that is not trusted will not be the next time, and azure-identity has tried often enough itself. A
+        name that has never been found is misspelt more often than not: it is looked up once more.
         """
-        if error is not None and is_hopeless(error):
+        if isinstance(error, ClientAuthenticationError) or (error is not None and is_hopeless(error)):
             return False
         if error is not None and is_lookup(error) and not self._answered:
             settings["total"] = min(settings["total"], LOOKUPS)

@@ -41,8 +41,8 @@ _BY_CODE: dict[str, str] = {
     "InsufficientAccountPermissions": "the account does not allow this now: look at its state and its failover",
     "InternalError": "the service failed: try again",
     "InvalidAuthenticationInfo": "the token or the key is malformed, expired, or of another tenant",
-    "InvalidHeaderValue": "the service does not know this version of the protocol: Azurite needs --skipApiVersionCheck",
-    "InvalidUri": "the container $root takes no name with a slash: use another container",
+    "InvalidHeaderValue": "a header is not accepted: an Azurite older than the SDK needs --skipApiVersionCheck",
+    "InvalidUri": "the service takes no such name: in the container $root none has a slash, so use another",
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys: use a credential of azure-identity",
     "LeaseIdMissing": "another program holds a lease on the blob or container: have it released",
     "NoAuthenticationInformation": "the request had no credential: give one",
@@ -78,7 +78,8 @@ def of_identity(error: BaseException) -> str:
     refused = _ENTRA.search(str(error))
     if refused:
         return f"Microsoft Entra refuses to give a token ({refused[0]}): check the identity and its secret"
-    return "no token: log in with az login, give this machine an identity, or use account_key or sas_token"
+    ways = "log in with az login, give this machine an identity, or use account_key or sas_token"
+    return f"no token: {ways}; the log of azure.identity says what was tried"
 
 
 def _of_signature(error: HttpResponseError, code: str) -> str:
