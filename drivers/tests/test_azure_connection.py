@@ -12,6 +12,7 @@ from azure.storage.blob import BlobServiceClient
 
 import layerstore
 from layerstore import InvalidURLError, StoreURL
+from layerstore_drivers.azure import signing
 from layerstore_drivers.azure.address import SYSTEM, Address
 from layerstore_drivers.azure.credentials import EMULATOR_KEY, Access, find_access
 from layerstore_drivers.azure.emulator import Azurite
@@ -31,13 +32,13 @@ def access(environment: Mapping[str, str] | None = None, url: str = "azure://acm
 
 
 def refusal(environment: Mapping[str, str] | None = None, **options: Any) -> str:  # noqa: ANN401  (as access)
-    """Return what is said to an open that makes no sense; it shows no secret."""
+    """Return the message of an open that is refused; it shows no secret."""
     with pytest.raises(InvalidURLError) as refused:
         access(environment, **options)
     error = refused.value
-    told = f"{error} {error!r} {error.__cause__!r}"
+    shown = f"{error} {error!r} {error.__cause__!r}"
     assert error.__suppress_context__ or error.__context__ is None
-    assert not re.search(r"secret|c2VjcmV0|b3RoZXI|TOPSECRET", told), told
+    assert not re.search(r"secret|c2VjcmV0|b3RoZXI|TOPSECRET", shown), shown
     return str(error)
 
 
@@ -68,7 +69,7 @@ def both(text: str) -> tuple[Access, Access]:
     ],
 )
 def test_a_connection_string_is_read_as_it_comes(text: str) -> None:
-    """Names in any case, and what files, shells and copying leave around a string, change nothing."""
+    """Names may be in any case; quotes, byte order marks, white space and line ends around a string change nothing."""
     for found in both(text):
         assert (found.endpoint, found.account_key) == ("https://acme.blob.core.windows.net", KEY)
 
@@ -101,7 +102,7 @@ def test_an_endpoint_alone_is_completed_by_another_credential() -> None:
         assert (found.endpoint, found.account_key) == ("https://layers.example.com", KEY)
 
 
-def test_a_domain_of_nobody_knows_whom_is_not_mixed_with_what_is_given() -> None:
+def test_a_custom_domain_in_a_variable_is_not_mixed_with_an_option() -> None:
     """A variable that tells no account does not say where a key goes that was given for this one."""
     text = f"BlobEndpoint=https://layers.example.com;SharedAccessSignature={SAS}"
     assert access({CONNECTION: text}, account_key=KEY).endpoint == "https://acme.blob.core.windows.net"
@@ -149,13 +150,13 @@ def test_another_cloud_is_named_by_a_suffix(suffix: str) -> None:
 
 def test_a_suffix_that_is_none_is_refused_by_name() -> None:
     """A suffix that would lead nowhere names its variable."""
-    told = refusal({"AZURE_STORAGE_ENDPOINT_SUFFIX": "https://TOPSECRET/"}, account_key=KEY)
-    assert "AZURE_STORAGE_ENDPOINT_SUFFIX" in told
+    message = refusal({"AZURE_STORAGE_ENDPOINT_SUFFIX": "https://TOPSECRET/"}, account_key=KEY)
+    assert "AZURE_STORAGE_ENDPOINT_SUFFIX" in message
 
 
 @pytest.mark.parametrize("name", ["account_key", "sas_token"])
 def test_the_same_endpoints_are_found_as_by_the_sdk(name: str) -> None:
-    """What the SDK makes of a connection string is what is made of it here."""
+    """The driver finds the same endpoint in a connection string as the SDK does."""
     credential = f"AccountKey={KEY}" if name == "account_key" else f"SharedAccessSignature={SAS}"
     for more in (
         "",
@@ -204,7 +205,7 @@ def test_a_malformed_connection_string_is_refused_by_its_name(text: str) -> None
 
 @pytest.mark.parametrize("text", MALFORMED)
 def test_a_malformed_variable_stops_no_open_that_was_given_a_credential(text: str) -> None:
-    """Whoever says who they are is not bothered by what lies about in the environment."""
+    """With a credential as an option, malformed variables do not matter."""
     environment = {CONNECTION: text, "AZURE_STORAGE_KEY": "TOPSECRET*", "AZURE_STORAGE_SAS_TOKEN": "TOPSECRET"}
     assert access(environment, account_key=KEY).account_key == KEY
     assert access(environment, sas_token=SAS).sas_token == SAS
@@ -215,7 +216,7 @@ def test_a_malformed_variable_stops_no_open_that_was_given_a_credential(text: st
 
 @pytest.mark.parametrize("key", ["TOPSECRET*", "TOPSECRET", "TOP SECRET", "größe"])
 def test_a_key_that_is_not_base64_is_refused_by_its_name(key: str) -> None:
-    """A key that is none is told when the store is opened, with the option or the variable that it is from."""
+    """A malformed key is refused when the store is opened, and the option or variable that holds it is named."""
     assert "option account_key" in refusal(account_key=key)
     for name in ("AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"):
         assert f"variable {name}" in refusal({name: key, "AZURE_STORAGE_SAS_TOKEN": SAS})
@@ -223,14 +224,14 @@ def test_a_key_that_is_not_base64_is_refused_by_its_name(key: str) -> None:
 
 @pytest.mark.parametrize("token", ["TOPSECRET", "sv=2024&sr=c", "https://acme.blob.core.windows.net/c?sig=TOPSECRET"])
 def test_a_signature_that_is_none_is_refused_by_its_name(token: str) -> None:
-    """A token that was cut off at the first &, as in a URL, is told so."""
+    """A token that was cut off at the first &, as in a URL, is refused when the store is opened."""
     assert "option sas_token" in refusal(sas_token=token)
     assert "variable AZURE_STORAGE_SAS_TOKEN" in refusal({"AZURE_STORAGE_SAS_TOKEN": token})
 
 
 @pytest.mark.parametrize("around", ["{}\n", '"{}"', "\ufeff{}", "  {} "])
 def test_keys_and_signatures_are_read_as_they_come(around: str) -> None:
-    """What files and shells leave around a key or a signature changes nothing."""
+    """Quotes, byte order marks and white space around a key or a signature change nothing."""
     assert access(account_key=around.format(KEY)).account_key == KEY
     assert access({"AZURE_STORAGE_KEY": around.format(KEY)}).account_key == KEY
     assert access(sas_token=around.format(SAS)).sas_token == SAS
@@ -246,10 +247,10 @@ TWO: dict[str, Any] = {
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(TWO, 2)))
 def test_two_options_that_differ_are_refused(one: str, other: str) -> None:
-    """Who gives two credentials is asked which one is meant."""
-    told = refusal(**{name: TWO[name] for name in (one, other)})
-    assert one in told
-    assert other in told
+    """Two credentials that differ are refused, and both options are named."""
+    message = refusal(**{name: TWO[name] for name in (one, other)})
+    assert one in message
+    assert other in message
 
 
 def test_two_options_that_agree_are_taken() -> None:
@@ -262,9 +263,9 @@ def test_two_options_that_agree_are_taken() -> None:
 
 def test_two_endpoints_that_differ_are_refused() -> None:
     """An endpoint beside another one in the connection string is a mistake; beside a suffix it is the exception."""
-    told = refusal(connection_string=f"{PLAIN};BlobEndpoint=https://h.example", endpoint="https://other.example")
-    assert "endpoint" in told
-    assert "connection_string" in told
+    message = refusal(connection_string=f"{PLAIN};BlobEndpoint=https://h.example", endpoint="https://other.example")
+    assert "endpoint" in message
+    assert "connection_string" in message
     assert access(connection_string=PLAIN, endpoint="https://h.example").endpoint == "https://h.example"
 
 
@@ -285,7 +286,7 @@ def test_an_empty_variable_is_none() -> None:
     ["https://h.example?sig=TOPSECRET", "https://u:TOPSECRET@h.example", "h.example", "https://a b", "ftp://h"],
 )
 def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
-    """An endpoint is a scheme, a host and perhaps a path; where a credential belongs instead is told."""
+    """An endpoint is a scheme, a host and perhaps a path, and nothing else."""
     assert "option endpoint" in refusal(endpoint=endpoint, account_key=KEY)
 
 
@@ -300,6 +301,27 @@ def test_credential_objects_of_the_sdk_are_taken() -> None:
 def test_a_token_is_not_sent_over_http() -> None:
     """The SDK sends tokens over https alone, and so the endpoint is refused when the store is opened."""
     assert "https" in refusal(credential=object(), endpoint="http://h.example")
+
+
+def test_signatures_for_a_custom_domain_are_the_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL that is signed in the name of an identity names the account, which a custom domain does not tell."""
+
+    class Identity:
+        def get_token(self, *_: object, **__: object) -> None:
+            """Give none."""
+
+    signed: list[str] = []
+
+    def sign(account: str, *_: object, **__: object) -> str:
+        signed.append(account)
+        return "sig=x"
+
+    monkeypatch.setattr(signing, "generate_blob_sas", sign)
+    driver = layerstore.open_driver("azure://acme/layers", endpoint="https://h.example", credential=Identity())
+    below: signing.Signing = driver.inner._signing  # type: ignore[attr-defined]  # Azure's
+    monkeypatch.setattr(below, "_delegated", lambda _: object())
+    assert below.readable_url("key", signing.LASTS) == "https://h.example/layers/key?sig=x"
+    assert signed == ["acme"]
 
 
 @pytest.mark.parametrize(
@@ -317,15 +339,15 @@ def test_a_token_is_not_sent_over_http() -> None:
         ("", "no container: azure://ACCOUNT/CONTAINER[/PREFIX]"),
     ],
 )
-def test_a_container_that_cannot_be_is_told_the_rule_it_breaks(name: str, words: str) -> None:
-    """Each rule of a container's name is told as the rule that it is."""
+def test_a_containers_name_that_breaks_a_rule_is_refused_by_that_rule(name: str, words: str) -> None:
+    """The message states the rule of containers' names that was broken."""
     with pytest.raises(InvalidURLError) as refused:
         Address.of(StoreURL.parse(f"azure://acme/{name}"))
     assert words in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["abc", "a" * 63, "a-b-c", "123", "0-0", *SYSTEM])
-def test_a_container_that_can_be_is_taken(name: str) -> None:
+def test_every_container_that_the_service_allows_is_accepted(name: str) -> None:
     """Every name that the service allows is a container."""
     assert Address.of(StoreURL.parse(f"azure://acme/{name}/prefix")) == Address("acme", name, "prefix/")
     assert Address.of(StoreURL.parse(f"azure+emulator://{name}")).container == name
@@ -340,8 +362,8 @@ def test_a_container_that_can_be_is_taken(name: str) -> None:
         ("acme.blob.core.windows.net", "is a host: give the name alone"),
     ],
 )
-def test_an_account_that_cannot_be_is_told_the_rule_it_breaks(name: str, words: str) -> None:
-    """Each rule of an account's name is told as the rule that it is."""
+def test_an_accounts_name_that_breaks_a_rule_is_refused_by_that_rule(name: str, words: str) -> None:
+    """The message states the rule of accounts' names that was broken."""
     with pytest.raises(InvalidURLError) as refused:
         Address.of(StoreURL.parse(f"azure://{name}/layers"))
     assert words in str(refused.value)

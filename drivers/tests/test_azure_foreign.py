@@ -52,7 +52,7 @@ def container(azurite: Azurite) -> Iterator[ContainerClient]:
 
 @pytest.fixture
 def transport(azurite: Azurite) -> FaultyTransport:
-    """Return a transport that keeps what is asked."""
+    """Return a transport that keeps the requests."""
     return FaultyTransport(azurite.endpoint)
 
 
@@ -63,7 +63,7 @@ def driver(azurite: Azurite, container: ContainerClient, transport: FaultyTransp
 
 
 def scanned(driver: CheckedDriver, prefix: str = "") -> tuple[list[str], list[str]]:
-    """Return what a scan yields: keys and prefixes, and the names of what is foreign."""
+    """Return the keys and prefixes of a scan, and the names of the foreign things."""
     found = list(driver.scan(prefix))
     foreign = [child.name for child in found if isinstance(child, Foreign)]
     return [child for child in found if isinstance(child, str)], foreign
@@ -74,7 +74,7 @@ def scanned(driver: CheckedDriver, prefix: str = "") -> tuple[list[str], list[st
 def test_a_name_that_is_no_key_is_scanned_and_not_listed(
     driver: CheckedDriver, container: ContainerClient, monkeypatch: pytest.MonkeyPatch, name: str, page: int
 ) -> None:
-    """Whatever makes a name no key, whoever walks the store meets it once, and a listing passes over it."""
+    """A walk by scan meets a foreign name once, for whatever reason it is no key; a listing passes over it."""
     monkeypatch.setattr(blobs, "PAGE", page)
     container.upload_blob(name, b"data")
     for key in ("a/b/key", "b"):
@@ -144,7 +144,7 @@ def test_a_large_folder_of_foreign_names_is_read_by_the_page(
 
 
 def test_deleting_a_prefix_leaves_what_is_foreign(driver: CheckedDriver, container: ContainerClient) -> None:
-    """Objects, reserved keys and folder markers go; what no scan understands stays (clause D5)."""
+    """Objects, reserved keys and folder markers go; foreign blobs stay (clause D5)."""
     for name in FOREIGN:
         container.upload_blob(name, b"data")
     container.upload_blob("a/b/marked/", b"")

@@ -1,4 +1,4 @@
-"""What the Azure driver says when something is wrong: what it is, and what to do."""
+"""The messages of the Azure driver: each says what is wrong, and what to do."""
 
 import os
 import socket
@@ -49,16 +49,16 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failure(endpoint: str = "https://acme.blob.invalid", **options: Any) -> DriverError:  # noqa: ANN401  (options')
-    """Return what looking at a key of a store fails with."""
+    """Return the error of looking at a key in a store."""
     given = {"account_key": KEY, **options} if not {"sas_token", "credential"} & options.keys() else options
     with (
         pytest.raises(DriverError) as failed,
         closing(layerstore.open_driver("azure://acme/layers", endpoint=endpoint, **given)) as driver,
     ):
         driver.stat("key")
-    told = f"{failed.value} {failed.value!r}"
+    shown = f"{failed.value} {failed.value!r}"
     assert "\n" not in str(failed.value)
-    assert not any(secret in told for secret in (KEY, "secret-signature", "pa55word"))
+    assert not any(secret in shown for secret in (KEY, "secret-signature", "pa55word"))
     return failed.value
 
 
@@ -93,7 +93,7 @@ class Answering(HttpTransport[Any, Any]):
 
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return how long would have been waited before a request was repeated; nobody waits."""
+    """Return the pauses before requests are repeated; none is waited for."""
     waited: list[float] = []
     monkeypatch.setattr(
         client._Retry, "sleep", lambda retry, settings, _: waited.append(retry.get_backoff_time(settings))
@@ -134,7 +134,7 @@ def serve() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with a key and a certificate that nobody has signed but itself."""
+    """Return a file with a key and a certificate that is signed by itself alone."""
     path = tmp_path_factory.mktemp("tls")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
     command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
@@ -154,7 +154,7 @@ def _tls(certificate: Path) -> Callable[[socket.socket], None]:
     return act
 
 
-def test_a_certificate_that_nobody_knows_is_told(
+def test_a_certificate_that_is_not_trusted_is_named(
     serve: Callable[..., int], certificate: Path, no_wait: list[float]
 ) -> None:
     """A certificate that is not trusted is named as what is wrong, with how to trust it, and nothing is repeated."""
@@ -166,22 +166,22 @@ def test_a_certificate_that_nobody_knows_is_told(
     assert no_wait == []
 
 
-def test_a_server_without_tls_is_told(serve: Callable[..., int]) -> None:
+def test_a_server_without_tls_is_named(serve: Callable[..., int]) -> None:
     """Where an http server listens at an https endpoint, it is TLS that fails, and no operation is not permitted."""
     port = serve(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
-    told = str(failure(f"https://127.0.0.1:{port}", retries=0))
-    assert f"no TLS with 127.0.0.1:{port}" in told
-    assert "http or https" in told
+    message = str(failure(f"https://127.0.0.1:{port}", retries=0))
+    assert f"no TLS with 127.0.0.1:{port}" in message
+    assert "http or https" in message
 
 
-def test_a_bundle_of_certificates_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bundle_of_certificates_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named that names a file which is not there; where there is no TLS it does not matter."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     assert "variable REQUESTS_CA_BUNDLE" in str(failure())
     assert "127.0.0.1:9" in str(failure("http://127.0.0.1:9", retries=0))
 
 
-def test_a_host_that_does_not_resolve_is_told_after_a_second_look(no_wait: list[float]) -> None:
+def test_a_host_that_does_not_resolve_is_named_after_a_second_look(no_wait: list[float]) -> None:
     """The host is named; a name that was never found is looked up twice, however many retries there are."""
     error = failure("https://acme.blob.invalid", retries=4)
     assert isinstance(error, BackendUnavailableError)
@@ -214,46 +214,48 @@ def _no_name(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["https://acme.blob.invalid", "http://acme.blob.invalid"])
-def test_a_dead_proxy_is_told(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    """Where it is the proxy that nobody answers at, it is named with its variables, and its password is not shown."""
+def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """A proxy that does not answer is named with its variables, and without its password."""
     for name in ("HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://user:pa55word@127.0.0.1:9")
-    told = str(failure(endpoint, retries=0))
-    assert "the proxy 127.0.0.1:9" in told
-    assert "HTTPS_PROXY" in told
-    assert "Connection refused" in told
-    assert "NO_PROXY" in told
+    message = str(failure(endpoint, retries=0))
+    assert "the proxy 127.0.0.1:9" in message
+    assert "HTTPS_PROXY" in message
+    assert "Connection refused" in message
+    assert "NO_PROXY" in message
 
 
-def test_a_proxy_that_refuses_is_told(serve: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy's own refusal is told as such, with its status."""
+def test_a_proxy_that_refuses_is_named(serve: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy's own refusal is reported as the proxy's, with its status."""
     port = serve(lambda connection: connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-    told = str(failure(retries=0))
-    assert "the proxy" in told
-    assert "HTTP 407" in told
+    message = str(failure(retries=0))
+    assert "the proxy" in message
+    assert "HTTP 407" in message
 
 
 @pytest.mark.parametrize("proxy", ["http://proxy.invalid:3128", "http://:pa55word", "socks5://127.0.0.1:9"])
-def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch, proxy: str, no_wait: list[float]) -> None:
-    """A proxy whose name or URL is wrong, or which takes another package, is told as the proxy's fault."""
+def test_a_proxy_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, no_wait: list[float]
+) -> None:
+    """A proxy whose name or URL is wrong, or which takes another package, is reported as the proxy's fault."""
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    told = str(failure())
-    assert "proxy" in told
-    assert "HTTPS_PROXY" in told
+    message = str(failure())
+    assert "proxy" in message
+    assert "HTTPS_PROXY" in message
     assert len(no_wait) <= 1
 
 
-def test_a_server_that_is_silent_is_told_with_the_option(serve: Callable[..., int]) -> None:
-    """Whoever waits for too long learns of the option that says for how long."""
+def test_a_silent_server_is_named_with_the_option_timeout(serve: Callable[..., int]) -> None:
+    """The message names the option that says how long a server may be silent."""
     gone = threading.Event()
     port = serve(lambda _: bool(gone.wait(30)) or None)
     try:
-        told = str(failure(f"http://127.0.0.1:{port}", retries=0, timeout=1))
+        message = str(failure(f"http://127.0.0.1:{port}", retries=0, timeout=1))
     finally:
         gone.set()
-    assert f"no answer from 127.0.0.1:{port} in time" in told
-    assert "option timeout" in told
+    assert f"no answer from 127.0.0.1:{port} in time" in message
+    assert "option timeout" in message
 
 
 @pytest.mark.parametrize(
@@ -287,8 +289,8 @@ def test_a_server_that_is_silent_is_told_with_the_option(serve: Callable[..., in
         (407, "", BackendUnavailableError, "the proxy wants a name and a password"),
     ],
 )
-def test_an_answer_is_told_with_what_to_do(status: int, code: str, kind: type[DriverError], words: str) -> None:
-    """Each refusal of the service is the contract's error, and says what it means and then the service's own code."""
+def test_an_answer_says_what_to_do(status: int, code: str, kind: type[DriverError], words: str) -> None:
+    """Each refusal of the service is the contract's error, and says its meaning before the service's own code."""
     error = failure(transport=Answering(status, code), retries=0)
     assert type(error) is kind
     assert words in str(error)
@@ -306,15 +308,15 @@ def test_an_answer_is_told_with_what_to_do(status: int, code: str, kind: type[Dr
         ("se=secret-signature&sp=secret-signature", "Storage Blob Data Contributor"),
     ],
 )
-def test_a_signature_that_is_refused_is_told_by_what_it_allows(more: str, words: str) -> None:
-    """An expired token, one of the future and one that allows too little are told apart."""
+def test_a_refused_signature_is_explained_by_its_times_and_rights(more: str, words: str) -> None:
+    """An expired token, one of the future and one that allows too little have messages of their own."""
     error = failure(transport=Answering(403, "AuthorizationPermissionMismatch"), sas_token=f"{SAS}&{more}", retries=0)
     assert isinstance(error, AccessDeniedError)
     assert words in str(error)
 
 
-def test_a_clock_that_is_off_is_told() -> None:
-    """Where the service's clock and this machine's are apart, it is the clock, not the key, that is told."""
+def test_a_clock_that_is_off_is_named() -> None:
+    """Where the service's clock and this machine's are apart, the message names the clock, not the key."""
     date = format_datetime(datetime.now(UTC) - timedelta(hours=2, minutes=1), usegmt=True)
     error = failure(transport=Answering(403, "AuthenticationFailed", Date=date), retries=0)
     assert isinstance(error, AccessDeniedError)
@@ -322,7 +324,7 @@ def test_a_clock_that_is_off_is_told() -> None:
 
 
 def test_a_token_that_nobody_gives_is_a_refusal(no_wait: list[float]) -> None:
-    """Where no identity is found, one learns at once which other ways there are, and sees nothing of the SDK's text."""
+    """Where no identity is found, the message names other ways at once, and shows nothing of the SDK's text."""
 
     class Nobody:
         def get_token(self, *_: object, **__: object) -> None:
@@ -335,8 +337,8 @@ def test_a_token_that_nobody_gives_is_a_refusal(no_wait: list[float]) -> None:
     assert "account_key" in str(error)
 
 
-def test_a_refusal_of_entra_is_told_by_its_number() -> None:
-    """What Microsoft Entra refuses has a number that can be looked up."""
+def test_a_refusal_of_entra_is_named_by_its_number() -> None:
+    """A refusal of Microsoft Entra has a number that can be looked up."""
 
     class Refused:
         def get_token(self, *_: object, **__: object) -> None:
@@ -347,8 +349,8 @@ def test_a_refusal_of_entra_is_told_by_its_number() -> None:
     assert "AADSTS7000215" in str(error)
 
 
-def test_without_azure_identity_one_learns_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no credential is given, and the package that may find one is missing, its installation is told."""
+def test_without_azure_identity_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no credential is given, and the package that may find one is missing, the message has the command."""
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(DriverLoadError, match=r"pip install 'layerstore\[azure\]'"):
         layerstore.open_driver("azure://acme/layers")
@@ -356,7 +358,7 @@ def test_without_azure_identity_one_learns_how_to_install_it(monkeypatch: pytest
 
 
 def test_without_any_credential_the_command_ends_in_one_line() -> None:
-    """What azure-identity has to say of every credential that it tried is not printed where nobody set up logging."""
+    """Where no logging is set up, the page that azure-identity logs about each credential is not printed."""
     away = {"AZURE_CONFIG_DIR": "/nowhere", "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "PATH": "/nowhere"}
     command = [
         sys.executable,
@@ -367,16 +369,18 @@ def test_without_any_credential_the_command_ends_in_one_line() -> None:
         "azure://acme/layers?endpoint=https://h.invalid",
     ]
     done = subprocess.run(command, capture_output=True, env={**os.environ, **away}, check=False, timeout=120)
-    (told,) = done.stderr.decode().splitlines()
-    assert "access denied" in told
-    assert "az login" in told
+    (message,) = done.stderr.decode().splitlines()
+    assert "access denied" in message
+    assert "az login" in message
 
 
 @pytest.mark.parametrize(
     ("permission", "hours", "words"), [("r", 1, "a store needs 'racwdl'"), ("racwdl", -1, "expired on")]
 )
-def test_a_signature_that_azurite_refuses_is_told(azurite: Azurite, permission: str, hours: int, words: str) -> None:
-    """A real refusal for a missing right, and for a time that is over, is told with what to do."""
+def test_a_signature_that_azurite_refuses_is_explained(
+    azurite: Azurite, permission: str, hours: int, words: str
+) -> None:
+    """A real refusal, for a missing right or for a time that is over, says what to do."""
     account = {"account_name": "devstoreaccount1", "account_key": EMULATOR_KEY}
     with ContainerClient(azurite.endpoint, "messages", account) as container:
         container.create_container()

@@ -56,7 +56,7 @@ class Access:
         """
         token = clean(token).lstrip("?")
         if "://" in token.partition("?")[0]:
-            raise ValueError("is a URL: the shared access signature is what follows its question mark")
+            raise ValueError("is a URL: the shared access signature follows its question mark")
         if not parse_qs(token).get("sig"):
             raise ValueError("is not a shared access signature: it has no sig= (in a store's URL, write & as %26)")
         _keep_out_of_logs()

@@ -25,7 +25,7 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]+\Z|[0-9A-Fa-f:.]+\Z")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a connection string says. Its ``repr`` shows no credential."""
+    """A connection string, read. Its ``repr`` shows no credential."""
 
     account: str
     """Empty where neither AccountName nor the endpoint's form tells it, as with a custom domain."""
@@ -64,7 +64,7 @@ class Connection:
 
 
 def clean(text: str) -> str:
-    """Take off what files, shells and copying leave around a value: white space, a byte order mark, quotes."""
+    """Take off white space, a byte order mark and quotes, as files, shells and copying leave them around a value."""
     text = text.strip().strip("\ufeff\u200b").strip()
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip() if quoted else text

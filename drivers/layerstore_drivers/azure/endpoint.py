@@ -27,7 +27,7 @@ def find_endpoint(
     """Find out where an account is.
 
     Raises:
-        InvalidURLError: what was found is no endpoint, or an option and a connection string differ.
+        InvalidURLError: the endpoint found is none, or an option and a connection string differ.
     """
     option = _checked(url, str(given.get("endpoint", "")))
     named = connection.endpoint if connection else ""

@@ -119,11 +119,11 @@ def _header(error: HttpResponseError, name: str) -> str:
 def _detail(error: HttpResponseError, status: int, code: str) -> str:
     if not status:
         return of_identity(error) if isinstance(error, ClientAuthenticationError) else reason(error)
-    told = " ".join(filter(None, (code, f"HTTP {status}")))
+    answer = " ".join(filter(None, (code, f"HTTP {status}")))
     request = _header(error, "x-ms-request-id")
-    told = f"{told}, request {request}" if request else told
-    meant = of_identity(error) if _is_of_identity(error) else hint(error, status, code)
-    return f"{meant}; {told}" if meant else told
+    answer = f"{answer}, request {request}" if request else answer
+    meaning = of_identity(error) if _is_of_identity(error) else hint(error, status, code)
+    return f"{meaning}; {answer}" if meaning else answer
 
 
 def _is_of_identity(error: HttpResponseError) -> bool:

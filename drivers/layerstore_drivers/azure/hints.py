@@ -1,6 +1,6 @@
-"""What an answer of the service means for whoever reads it: what is wrong, and what to do.
+"""The meaning of the service's answers: what is wrong, and what to do.
 
-Nothing secret of a request is told. Of a shared access signature that is when it expires and what it allows.
+No secret of a request is shown. Of a shared access signature (SAS) only its times and its rights are.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ _ENTRA = re.compile(r"AADSTS\d+")
 
 
 def hint(error: HttpResponseError, status: int, code: str) -> str:
-    """Return what an answer means; empty where its code says it all."""
+    """Return the meaning of an answer; empty where its code says it all."""
     headers: Mapping[str, str] = getattr(error.response, "headers", {})
-    if status in {401, 403} and (told := _of_signature(error, code) or _of_clock(headers)):
-        return told
-    if told := _BY_CODE.get(code) or _BY_STATUS.get(status, ""):
-        return told
+    if status in {401, 403} and (found := _of_signature(error, code) or _of_clock(headers)):
+        return found
+    if known := _BY_CODE.get(code) or _BY_STATUS.get(status, ""):
+        return known
     foreign = not code and not any(name.lower().startswith("x-ms-") for name in headers)
     return "not an answer of Blob Storage: check the endpoint, and any proxy on the way" if foreign else ""
 

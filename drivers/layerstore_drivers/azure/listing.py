@@ -1,7 +1,7 @@
 """Listing and deleting below a prefix (clauses L1 to L6, D1 to D5).
 
-What lies below a prefix is objects, what the driver keeps for itself (a key that a writer has reserved), markers that
-tools leave for folders, and what is foreign: a blob whose name is no key.
+Below a prefix lie objects, blobs that the driver keeps for itself (keys that a writer has reserved), markers that tools
+leave for folders, and foreign blobs, whose names are no keys.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def children(blobs: Blobs, prefix: str) -> Iterator[str]:
 
 
 def scan(blobs: Blobs, prefix: str) -> Iterator[str | Foreign]:
-    """Yield what lies directly below a prefix, in order: keys, prefixes, and what is foreign.
+    """Yield keys, prefixes and foreign things directly below a prefix, in order.
 
-    What is below it is looked at as a whole first, and that is all unless it is more than a page. Beyond that one asks
+    All that is below it is looked at first, and that is all unless it is more than a page. Beyond that one asks
     for the children only; the service names every prefix that a blob is below, and whether any is an object is asked
     for each, unless the prefix itself is no key.
     """
@@ -55,7 +55,7 @@ def scan(blobs: Blobs, prefix: str) -> Iterator[str | Foreign]:
     for children_page in blobs.children(below):
         for name, found in children_page:
             child = known.get(name)
-            if not isinstance(child, str):  # what is foreign in the page may have an object beside it in the next
+            if not isinstance(child, str):  # beside a foreign blob in this page, the next may have an object
                 child = _child(blobs, name, found)
             if child is not None:
                 yield child
@@ -83,7 +83,7 @@ def _is_folder(name: str, found: Found) -> bool:
 
 
 def _is_foreign(name: str, found: Found) -> bool:
-    """Tell whether a blob is neither an object nor the driver's, nor lies in what is known to be harmless."""
+    """Tell whether a blob is neither an object, nor the driver's, nor below a name that is known to be harmless."""
     if is_key(name) or _is_folder(name, found):
         return False
     return not is_harmless(next((part for part in name.split("/") if not is_key(part)), name))

@@ -27,8 +27,8 @@ def reason(error: BaseException) -> str:
     links = list(_chain(error))
     host = _host(links)
     tellers = (_proxy, _lookup, _tls, _time, _number)
-    told = next(filter(None, (tell(links, host) for tell in tellers)), "")
-    return told or f"no answer from {host} ({type(error).__name__})"
+    found = next(filter(None, (tell(links, host) for tell in tellers)), "")
+    return found or f"no answer from {host} ({type(error).__name__})"
 
 
 def is_lookup(error: BaseException) -> bool:
