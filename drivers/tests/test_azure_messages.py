@@ -234,6 +234,17 @@ def test_a_proxy_that_refuses_is_named(serve: Callable[..., int], monkeypatch: p
     assert "HTTP 407" in message
 
 
+def test_a_proxy_whose_certificate_is_not_trusted_is_named(
+    serve: Callable[..., int], certificate: Path, no_wait: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A TLS failure on the way to a proxy is reported as the proxy's."""
+    monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{serve(_tls(certificate))}")
+    message = str(failure())
+    assert "the proxy" in message
+    assert "the TLS certificate of the proxy is not trusted: self-signed certificate" in message
+    assert no_wait == []
+
+
 @pytest.mark.parametrize("proxy", ["http://proxy.invalid:3128", "http://:pa55word", "socks5://127.0.0.1:9"])
 def test_a_proxy_that_cannot_be_used_is_named(
     monkeypatch: pytest.MonkeyPatch, proxy: str, no_wait: list[float]

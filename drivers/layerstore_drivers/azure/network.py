@@ -49,7 +49,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
             return
         yield error
         inner = [getattr(error, each, None) for each in ("inner_exception", "reason", "__cause__", "__context__")]
-        error = next((each for each in inner if isinstance(each, BaseException)), None)
+        error = next((each for each in (*inner, *error.args) if isinstance(each, BaseException)), None)
 
 
 def _first(error: BaseException, kind: type[E]) -> E | None:
@@ -79,7 +79,7 @@ def _proxy(links: Sequence[BaseException], host: str) -> str:
         return ""
     cause = links[-1]
     refused = _REFUSED_BY_PROXY.search(str(cause))
-    why = f"HTTP {refused[1]}" if refused else _number(links, "") or "no answer"
+    why = f"HTTP {refused[1]}" if refused else _tls(links, "the proxy") or _number(links, "") or "no answer"
     made = getattr(_among(links, urllib3.exceptions.NewConnectionError), "conn", None)
     proxy = f" {made.host}:{made.port}" if made else ""
     if is_lookup(cause):
@@ -115,7 +115,7 @@ def _time(links: Sequence[BaseException], host: str) -> str:
 
 
 def _number(links: Sequence[BaseException], host: str) -> str:
-    numbers = (each.errno for each in links if isinstance(each, OSError) and not isinstance(each, ssl.SSLError))
+    numbers = (each.errno for each in links if isinstance(each, OSError))
     number = next((each for each in numbers if each in errno.errorcode), None)
     if number is None:
         return ""
