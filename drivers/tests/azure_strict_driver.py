@@ -40,10 +40,10 @@ def layerstore_driver() -> type[Driver]:
     return StrictAzureDriver
 
 
-def install(where: Path) -> None:
-    """Make a distribution of this module in a directory, and put it on ``sys.path``; children are handed that on."""
-    about = where / "azure_strict-1.0.dist-info"
+def install(where: Path, scheme: str = SCHEME, module: str = "azure_strict_driver") -> None:
+    """Make a distribution of a module in a directory, and put it on ``sys.path``; children are handed that on."""
+    about = where / f"{module}-1.0.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: azure-strict\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[layerstore.drivers]\n{SCHEME} = azure_strict_driver\n")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[layerstore.drivers]\n{scheme} = {module}\n")
     sys.path.append(str(where))

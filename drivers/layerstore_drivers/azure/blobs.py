@@ -16,13 +16,20 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, BlobPrefix
 
-from layerstore.errors import BackendUnavailableError, DriverError, FencedError, InvalidPathError, PathNotFoundError
+from layerstore.errors import (
+    BackendUnavailableError,
+    DriverError,
+    FencedError,
+    InvalidPathError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
 from layerstore_drivers.azure.errors import code_of, translated
-from layerstore_drivers.azure.found import Found
+from layerstore_drivers.azure.found import Found, Listed
 from layerstore_drivers.azure.stream import Stream
 
 if TYPE_CHECKING:
-    from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
+    from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
 
 MAX_NAME = 1024
 """Bytes of a blob's name."""
@@ -35,6 +42,9 @@ BATCH = 256
 
 PAGE = 5000
 """Blobs in one answer to a listing; the service gives no more, and may give fewer."""
+
+ATTEMPTS = 100
+"""How often something is begun anew because others came in between: each time one of them got on."""
 
 ABSENT = ""
 """In the place of an ETag: there is to be no blob."""
@@ -58,12 +68,39 @@ class Blobs:
         self._prefix = prefix
 
     def find(self, key: str) -> Found | None:
-        """Look at a blob; None if there is none."""
+        """Look at a blob, so that everything but its version is certain; None if there is none."""
         try:
             with translated(key):
                 return Found.of(self.blob(key).get_blob_properties())
         except PathNotFoundError:
             return None
+
+    def look(self, key: str) -> Found | None:
+        """Look at a blob, and at its blocks where these tell whether a note is to be believed; None if there is none.
+
+        Raises:
+            BackendUnavailableError: it is changed again and again in between.
+        """
+        for _ in range(ATTEMPTS):
+            found = self.find(key)
+            if found is None or not found.is_doubtful:
+                return found
+            with suppress(FencedError, PathNotFoundError):
+                return self.with_blocks(key, found)
+        raise BackendUnavailableError(key, f"changed {ATTEMPTS} times while it was looked at")
+
+    def with_blocks(self, key: str, found: Found) -> Found:
+        """Return what was found, with the blocks that it is made of.
+
+        Raises:
+            FencedError, PathNotFoundError: the blob is no longer what was found.
+        """
+        if found.listed is not None:
+            return found
+        etag, listed = self.blocks(key)
+        if etag != found.etag:
+            raise FencedError(key)
+        return found.with_blocks(listed)
 
     def read(self, key: str, start: int, stop: int, etag: str | None = None) -> Stream:
         """Begin to read bytes from ``start`` up to ``stop``, of the blob with this ETag.
@@ -93,24 +130,34 @@ class Blobs:
         with translated(key):
             self.blob(key).stage_block(block_id, data, len(data), validate_content=True)
 
-    def commit(self, key: str, ids: Iterable[str], metadata: Mapping[str, str], etag: str | None) -> str:
+    def commit(
+        self,
+        key: str,
+        ids: Iterable[str],
+        metadata: Mapping[str, str],
+        etag: str | None,
+        settings: ContentSettings | None = None,
+    ) -> str:
         """Make a blob of blocks, in place of the one with this ETag or where there is none, and return its ETag.
 
-        With None in the place of the ETag, whatever is there.
+        With None in the place of the ETag, whatever is there. ``settings`` are another program's, to be kept.
 
         Raises:
             FencedError, PathNotFoundError: the blob is not as it should be, or a block is unknown.
         """
         names = [BlobBlock(each) for each in ids]
         with translated(key):
-            done = self.blob(key).commit_block_list(names, metadata=dict(metadata), **_if(etag))
+            done = self.blob(key).commit_block_list(names, settings, metadata=dict(metadata), **_if(etag))
         return str(done["etag"])
 
-    def blocks(self, key: str) -> list[tuple[str, int]]:
-        """Return the committed blocks in their order: ids and bytes."""
+    def blocks(self, key: str) -> tuple[str, Listed]:
+        """Return the blob's ETag, and the committed blocks in their order: ids and bytes."""
+        told: list[str] = []
         with translated(key):
-            committed, _ = self.blob(key).get_block_list("committed")
-        return [(str(each.id), int(each.size)) for each in committed]
+            committed, _ = self.blob(key).get_block_list(
+                "committed", raw_response_hook=lambda answer: told.append(answer.http_response.headers.get("ETag", ""))
+            )
+        return told[-1], [(str(each.id), int(each.size)) for each in committed]
 
     def note(self, key: str, metadata: Mapping[str, str], etag: str) -> str:
         """Replace a blob's metadata, and return its ETag.
@@ -173,6 +220,11 @@ class Blobs:
         """
         with translated(key):
             self.blob(key).delete_blob(delete_snapshots="include", **_if(etag))
+
+    def delete_folder(self, key: str) -> None:
+        """Delete what stands for a folder; if there is none, or something in it, nothing happens."""
+        with suppress(PathNotFoundError, UnsupportedOperationError), translated(key):
+            self.blob(key).delete_blob()  # of a folder the service deletes no snapshots, not even none
 
     def delete_all(self, keys: Sequence[str]) -> None:
         """Delete at most ``BATCH`` blobs, in whatever order; those that are not there are no error."""

@@ -20,7 +20,7 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore_drivers.azure.blocks import BlockIDs
-from layerstore_drivers.azure.found import Found, published
+from layerstore_drivers.azure.found import BLOCK, MADE, Found, content_of, new_mark, published
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
@@ -41,13 +41,16 @@ PAUSE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A blob with this ETag, of so many bytes, to become an object under ``target`` at this version."""
+    """A blob with this ETag, of so many bytes, to become an object under ``target``."""
 
     source: str
     etag: str
     size: int
     target: str
-    version: str
+    made: str
+    """A nonce: by it the copy is known for what it is."""
+    kind: str = BLOCK
+    """What kind of blob the source is; the target is of blocks."""
 
 
 def copy(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
@@ -61,37 +64,41 @@ def copy(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
     try:
         _request(blobs, signing, wanted)
     except DriverError:
-        if not is_done(blobs, wanted.target, wanted.version):  # else it is only the answer that was lost
+        if not is_done(blobs, wanted.target, wanted.made):  # else it is only the answer that was lost
             raise
     made = _await(blobs, wanted)
     if made is not None and made.size != wanted.size:
         raise BackendUnavailableError(wanted.target, f"copied {made.size} of {wanted.size} bytes")
 
 
-def is_done(blobs: Blobs, target: str, version: str) -> bool:
+def is_done(blobs: Blobs, target: str, made: str) -> bool:
     """Tell whether a copy is there, under its target; if that was replaced meanwhile, it is not."""
-    made = blobs.find(target)
-    return made is not None and made.version == version
+    found = blobs.find(target)
+    return found is not None and found.metadata.get(MADE) == made
 
 
 def _request(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
     url, authorization = signing.source(wanted.source)
-    if wanted.size <= AT_ONCE or not _in_parts(blobs, url, authorization, wanted):
-        blobs.copy(url, authorization, wanted.etag, wanted.target, published(wanted.version))
+    whole = wanted.size <= AT_ONCE and wanted.kind == BLOCK  # of another kind the service copies but parts
+    if whole or not _in_parts(blobs, url, authorization, wanted):
+        blobs.copy(url, authorization, wanted.etag, wanted.target, _notes(wanted))
 
 
 def _in_parts(blobs: Blobs, url: str, authorization: str | None, wanted: Copy) -> bool:
     """Copy in blocks; return False where the service cannot, as Azurite."""
-    names, ids = [], BlockIDs()
+    listed, ids = [], BlockIDs()
     for start in range(0, wanted.size, PART):
-        names.append(ids.new())
-        size = min(PART, wanted.size - start)
+        listed.append((ids.new(), min(PART, wanted.size - start)))
         try:
-            blobs.stage_from(url, authorization, wanted.etag, start, size, wanted.target, names[-1])
+            blobs.stage_from(url, authorization, wanted.etag, start, listed[-1][1], wanted.target, listed[-1][0])
         except UnsupportedOperationError:
             return False
-    blobs.commit(wanted.target, names, published(wanted.version), None)
+    blobs.commit(wanted.target, [name for name, _ in listed], _notes(wanted, content_of(listed)), None)
     return True
+
+
+def _notes(wanted: Copy, content: str = "") -> dict[str, str]:
+    return {**published(new_mark(), content), MADE: wanted.made}
 
 
 def _await(blobs: Blobs, wanted: Copy) -> Found | None:
@@ -103,7 +110,7 @@ def _await(blobs: Blobs, wanted: Copy) -> Found | None:
     deadline = time.monotonic() + PATIENCE
     while True:
         made = blobs.find(wanted.target)
-        if made is None or made.version != wanted.version:
+        if made is None or made.metadata.get(MADE) != wanted.made:
             return None
         if made.copy_status in {"", "success"}:
             return made
@@ -120,6 +127,6 @@ def _give_up(blobs: Blobs, wanted: Copy, made: Found) -> None:
         if made.copy_status == "pending":
             blobs.abort_copy(wanted.target)
     now = blobs.find(wanted.target)
-    if now is not None and now.version == wanted.version:
+    if now is not None and now.metadata.get(MADE) == wanted.made:
         with suppress(FencedError, PathNotFoundError):
             blobs.delete(wanted.target, now.etag)

@@ -19,7 +19,7 @@ from layerstore_drivers.azure.blocks import MAX_BLOCKS, Block, BlockIDs, block_s
 from layerstore_drivers.azure.tail import Tail
 
 if TYPE_CHECKING:
-    from layerstore_drivers.azure.found import Found
+    from layerstore_drivers.azure.found import Found, Listed
     from layerstore_drivers.azure.owning import Hold
     from layerstore_drivers.azure.staging import Stager
 
@@ -257,7 +257,7 @@ class Draft:
         self._kept = [block for block in kept if block.data is not None]
 
 
-def _committed(listed: list[tuple[str, int]], found: Found, first: int) -> list[Block]:
+def _committed(listed: Listed, found: Found, first: int) -> list[Block]:
     """Return the blocks of what is published; what was stored without any is cut into some that have no name."""
     blocks: list[Block] = []
     size = found.size or 0

@@ -44,7 +44,8 @@ class AzureDriver(Driver):
         """Store in a container."""
         self._service = service
         self._settings = chosen
-        self.capabilities = replace(type(self).capabilities, memory=chosen.memory)
+        nested = not chosen.hierarchical
+        self.capabilities = replace(type(self).capabilities, memory=chosen.memory, nested_keys=nested)
         container = service.get_container_client(address.container)
         self._blobs = Blobs(container, address.prefix, emulated=address.account == EMULATOR_ACCOUNT)
         self._signing = Signing(service, self._blobs, access)
@@ -69,8 +70,8 @@ class AzureDriver(Driver):
 
     def open_writer(self, key: str) -> AzureWriter:
         """See :meth:`Driver.open_writer`."""
-        found, etag = self._creating(lambda: take(self._blobs, key))
-        return AzureWriter(Hold(self._blobs, key, found, etag), self._pool, self._settings.block_size)
+        taken = self._creating(lambda: take(self._blobs, key, self._settings.block_size))
+        return AzureWriter(Hold(self._blobs, key, *taken), self._pool, self._settings.block_size)
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
@@ -78,7 +79,7 @@ class AzureDriver(Driver):
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""
-        found = self._blobs.find(key)
+        found = self._blobs.look(key)
         if found is None or found.size is None:
             raise PathNotFoundError(key)
         return Stat(found.size, found.modified, found.version)

@@ -42,6 +42,11 @@ _BY_CODE: dict[str, type[DriverError]] = {
     "BlockListTooLong": NoSpaceError,
     "RequestBodyTooLarge": NoSpaceError,
     "InvalidBlobType": UnsupportedOperationError,  # an append or page blob of another program's
+    # with a hierarchical namespace: a folder lies there, or a blob in the place of a folder above
+    "OperationNotSupportedOnDirectory": UnsupportedOperationError,
+    "ResourceTypeMismatch": UnsupportedOperationError,
+    "PathConflict": UnsupportedOperationError,
+    "DirectoryIsNotEmpty": UnsupportedOperationError,
     "InvalidResourceName": InvalidPathError,
 }
 """What the service's error codes mean; a missing container or account, and all else, is an unavailable backend."""

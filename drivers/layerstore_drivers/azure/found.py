@@ -1,33 +1,68 @@
-"""What a blob's properties say of the object under its key.
+"""What a blob's properties say of the object under its key, and which of the driver's notes are to be believed.
 
 A blob is an object, unless its metadata say otherwise; they are the driver's notes, and each request that changes the
 blob replaces them:
 
     layerstoremark      a nonce of the request, by which it is known again when its response was lost
-    layerstoreversion   the version of the object's bytes; without it, as another program leaves a blob, the ETag
-    layerstoremodified  when the bytes last changed; without it the blob's Last-Modified
     layerstoresize      how many of the blob's bytes are the object, or "none": a writer has the key, but has published
                         nothing; without it all of them
-    layerstoremoving    the version and the key of the object that a move, under way, is about to make of this one
+    layerstoremoving    the nonce and the target of a move, under way, that is about to copy this object
+    layerstoremade      the nonce of the move that has made this object
+    layerstoreversion   the version of the bytes from before this note, and beside it
+    layerstoremodified  when they last changed
+    layerstorecontent   how those bytes were stored: only while this is still true are the two above believed
+
+The version of an object is its blob's ETag, which the service changes with every change, whoever makes it. But opening
+a writer, or moving, changes the ETag and no byte, by a new note; then the version of before goes into the note. Any
+program may change the bytes after that and keep the metadata: Append Block always does, and who copies a blob's
+properties along with other bytes does too. So the note is bound to something that the service says of the bytes, that
+no change of metadata touches, and that such a change of bytes cannot keep:
+
+- "blocks:" and a hash of the ids and sizes of all committed blocks. Our ids begin with a nonce of the session that
+  stored the blocks, and a put, a copy or a list of other blocks has other ids, or none. Where a blob has no block of
+  ours, opening a writer stores one of its blocks again, under such an id, before it notes a version (``sealing``).
+- "append:" and size, number of blocks and time of creation, of an append blob. Every append changes the first two.
+- "md5:" and the MD5 that the service takes of a blob that is put whole; noted where such a blob is moved.
+
+A note whose content does not match is passed over: the version is the ETag. So whatever is in doubt counts as changed,
+and is read again. One program escapes that: it stores other bytes under the ids of our blocks, in the same order and
+sizes, keeps all metadata, and does so between an opening and the next publication. None is known to.
 """
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from azure.storage.blob import BlobProperties
+    from azure.storage.blob import BlobProperties, ContentSettings
 
 MARK = "layerstoremark"
 VERSION = "layerstoreversion"
 MODIFIED = "layerstoremodified"
+CONTENT = "layerstorecontent"
 SIZE = "layerstoresize"
 MOVING = "layerstoremoving"
+MADE = "layerstoremade"
 NOTHING = "none"
+
+FOLDER = "hdi_isfolder"
+"""The metadata by which an account with a hierarchical namespace, and Hadoop's tools, mark a folder."""
+
+BLOCK = "BlockBlob"
+APPEND = "AppendBlob"
+PAGE = "PageBlob"
+"""Kinds of blobs, as the service names them."""
+
+_BLOCKS = "blocks:"
+_OWN = {MARK, VERSION, MODIFIED, CONTENT, SIZE}
+
+Listed = Sequence[tuple[str, int]]
+"""Committed blocks in their order: ids and bytes."""
 
 
 def new_mark() -> str:
@@ -35,14 +70,22 @@ def new_mark() -> str:
     return uuid.uuid4().hex
 
 
-def published(mark: str) -> dict[str, str]:
-    """Return the metadata of a blob that is an object, all of it, at the version ``mark``."""
-    return {MARK: mark, VERSION: mark}
+def published(mark: str, content: str = "") -> dict[str, str]:
+    """Return the metadata of a blob that is an object, all of it; ``content`` as :func:`content_of` has it."""
+    return {MARK: mark, **({CONTENT: content} if content else {})}
 
 
 def reserved(mark: str) -> dict[str, str]:
     """Return the metadata of a blob that is no object yet."""
     return {MARK: mark, SIZE: NOTHING}
+
+
+def content_of(listed: Iterable[tuple[str, int]]) -> str:
+    """Return what is noted of a blob that was stored in blocks."""
+    told = hashlib.sha256()
+    for name, size in listed:
+        told.update(f"{name} {size}\n".encode())
+    return f"{_BLOCKS}{told.hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +102,98 @@ class Found:
     metadata: Mapping[str, str]
     copy_status: str = ""
     """Of a copy onto this blob, by whoever: until it is a success, there is nothing to read."""
+    kind: str = BLOCK
+    content: str = ""
+    """How the bytes are stored, as far as that is known."""
+    listed: Listed | None = None
+    """The blob's blocks, once they were asked for."""
+    settings: ContentSettings | None = None
+    """What other programs have set, such as the type of the content."""
 
     @classmethod
-    def of(cls, blob: BlobProperties) -> Self:
+    def of(cls, blob: BlobProperties) -> Found:
         """Read properties, as ``get_blob_properties`` or a listing with metadata returns them."""
-        return cls.read(str(blob.etag), blob.size, blob.last_modified, blob.metadata or {}, str(blob.copy.status or ""))
+        status = str(blob.copy.status or "")
+        found = cls.read(str(blob.etag), blob.size, blob.last_modified, blob.metadata or {}, status)
+        kind = str(getattr(blob.blob_type, "value", blob.blob_type) or BLOCK)
+        noted = found.metadata.get(CONTENT, "")
+        content = noted if kind == BLOCK and noted.startswith(_BLOCKS) else _told(blob, kind)
+        found = replace(found, kind=kind, content=content, settings=blob.content_settings)
+        return cls._believing(found)
 
     @classmethod
     def read(
         cls, etag: str, blob_size: int, modified: datetime, metadata: Mapping[str, str], copy_status: str = ""
     ) -> Self:
-        """Read properties from where they stand."""
+        """Read properties from where they stand; no note on a version is believed yet."""
         notes = {name.lower(): value for name, value in metadata.items()}
-        size = int(notes[SIZE]) if notes.get(SIZE, NOTHING) != NOTHING else None if SIZE in notes else blob_size
-        if copy_status not in {"", "success"}:
+        size = _size(notes.get(SIZE, ""), blob_size)
+        if copy_status not in {"", "success"} or _is_folder(notes, blob_size):
             size = None
-        noted = notes.get(MODIFIED)
-        return cls(
-            etag,
-            blob_size,
-            size,
-            datetime.fromisoformat(noted) if noted else modified.astimezone(UTC),
-            notes.get(VERSION) or etag.strip('"'),
-            notes,
-            copy_status,
-        )
+        return cls(etag, blob_size, size, modified.astimezone(UTC), etag.strip('"'), notes, copy_status)
 
     @property
     def mark(self) -> str:
         """The nonce of the request that left the blob as it is, if it was ours."""
         return self.metadata.get(MARK, "")
 
+    @property
+    def is_folder(self) -> bool:
+        """Tell whether it is no object, but stands for a folder."""
+        return _is_folder(self.metadata, self.blob_size)
+
+    @property
+    def notes_version(self) -> bool:
+        """Tell whether a version is noted, believed or not."""
+        return VERSION in self.metadata and CONTENT in self.metadata and self.size is not None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Tell whether it takes the blob's blocks to know the version."""
+        return self.notes_version and self.metadata[CONTENT].startswith(_BLOCKS) and self.kind == BLOCK
+
+    def with_blocks(self, listed: Listed) -> Found:
+        """Return the same blob, now that its blocks are known."""
+        whole = sum(size for _, size in listed) == self.blob_size
+        found = replace(self, listed=listed, content=content_of(listed) if whole else self._other_content())
+        return self._believing(found)
+
     def noted(self, mark: str) -> dict[str, str]:
         """Return the metadata of the same object after a request that changes neither its bytes nor its version."""
         if self.size is None:
             return reserved(mark)
         size = {SIZE: str(self.size)} if self.size != self.blob_size else {}
-        others = {name: value for name, value in self.metadata.items() if name not in {MARK, SIZE}}
-        return {**others, MARK: mark, VERSION: self.version, MODIFIED: self.modified.isoformat(), **size}
+        others = {name: value for name, value in self.metadata.items() if name not in _OWN}
+        kept = {VERSION: self.version, MODIFIED: self.modified.isoformat()}
+        return {**others, **published(mark, self.content), **kept, **size}
+
+    @staticmethod
+    def _believing(found: Found) -> Found:
+        """Take the version from the note, if that is known to be true still."""
+        known = found.notes_version and (found.listed is not None or not found.is_doubtful)
+        if not (known and found.content and found.metadata[CONTENT] == found.content):
+            return found
+        modified = found.metadata.get(MODIFIED)
+        when = datetime.fromisoformat(modified) if modified else found.modified
+        return replace(found, version=found.metadata[VERSION], modified=when)
+
+    def _other_content(self) -> str:
+        return "" if self.content.startswith(_BLOCKS) else self.content
+
+
+def _is_folder(notes: Mapping[str, str], blob_size: int) -> bool:
+    return not blob_size and notes.get(FOLDER, "").lower() == "true"
+
+
+def _size(noted: str, blob_size: int) -> int | None:
+    if noted == NOTHING:
+        return None
+    return min(int(noted), blob_size) if noted.isdecimal() else blob_size
+
+
+def _told(blob: BlobProperties, kind: str) -> str:
+    """Return what the properties say of how the bytes are stored; empty if that is nothing."""
+    if kind == APPEND:
+        return f"append:{blob.size} {blob.append_blob_committed_block_count} {blob.creation_time}"
+    md5 = blob.content_settings.content_md5 if kind == BLOCK else None
+    return f"md5:{bytes(md5).hex()}" if md5 else ""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore.driver import Foreign
-from layerstore.errors import PathNotFoundError
+from layerstore.errors import PathNotFoundError, UnsupportedOperationError
 from layerstore.keys import is_harmless, is_key
 from layerstore_drivers.azure.blobs import BATCH
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 PEEK = 100
 """Blobs looked at in the first request below a prefix: mostly one of them is an object."""
-
-FOLDER = "hdi_isfolder"
-"""The metadata by which Hadoop's tools, and accounts with a hierarchical namespace, mark what stands for a folder."""
 
 NEAR_TOP = 4
 """Slashes in a prefix from which on an empty listing is nothing to wonder at: that of all repositories has three."""
@@ -62,13 +58,25 @@ def scan(blobs: Blobs, prefix: str) -> Iterator[str | Foreign]:
 
 
 def delete(blobs: Blobs, key: str) -> None:
-    """Delete a blob, and all that are below its key but those that are foreign."""
-    with suppress(PathNotFoundError):
+    """Delete a blob, and all below its key but what is foreign; then the folders, the deepest first, that are empty.
+
+    With a hierarchical namespace, folders lie among the blobs. One in which somebody has stored something meanwhile is
+    not empty, and stays.
+    """
+    folders: list[str] = []
+    try:
         blobs.delete(key)
+    except PathNotFoundError:
+        pass
+    except UnsupportedOperationError:  # it is a folder itself
+        folders.append(key)
     for page in blobs.pages(f"{key}/"):
-        names = [name for name, found in page if is_key(name) or _is_folder(name, found)]
+        folders += [name for name, found in page if _is_folder(name, found) and is_key(name.removesuffix("/"))]
+        names = [name for name, found in page if is_key(name) and not _is_folder(name, found)]
         for start in range(0, len(names), BATCH):
             blobs.delete_all(names[start : start + BATCH])
+    for folder in sorted(folders, key=lambda name: name.count("/"), reverse=True):
+        blobs.delete_folder(folder)
 
 
 def is_object(name: str, found: Found) -> bool:
@@ -78,8 +86,7 @@ def is_object(name: str, found: Found) -> bool:
 
 def _is_folder(name: str, found: Found) -> bool:
     """Tell whether a blob of no bytes stands for a folder."""
-    marked = name.endswith("/") or found.metadata.get(FOLDER, "").lower() == "true"
-    return marked and not found.blob_size
+    return found.is_folder or (name.endswith("/") and not found.blob_size)
 
 
 def _is_foreign(name: str, found: Found) -> bool:

@@ -22,10 +22,17 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from layerstore.errors import BackendUnavailableError, DriverError, FencedError, PathNotFoundError
+from layerstore.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    DriverError,
+    FencedError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
+from layerstore_drivers.azure.blobs import ATTEMPTS
 from layerstore_drivers.azure.copying import PAUSE, Copy, copy, is_done
-from layerstore_drivers.azure.found import MOVING, SIZE, Found, new_mark
-from layerstore_drivers.azure.owning import ATTEMPTS
+from layerstore_drivers.azure.found import CONTENT, MARK, MOVING, SIZE, Found, content_of, new_mark
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
@@ -49,11 +56,11 @@ def move(blobs: Blobs, signing: Signing, source: str, target: str, version: str 
         made = new_mark()
         ours.add(made)
         with suppress(FencedError, PathNotFoundError):  # somebody came in between: what is there now?
-            etag = _claim(blobs, source, found, f"{made} {target}")
+            etag, notes = _claim(blobs, source, found, f"{made} {target}")
             if _is_moved(blobs, found):
                 _delete(blobs, source, found.version, etag)
                 continue
-            _copy(blobs, signing, found, Copy(source, etag, found.size or 0, target, made))
+            _copy(blobs, signing, notes, Copy(source, etag, found.size or 0, target, made, found.kind))
             _delete(blobs, source, found.version, etag)
             return
     raise BackendUnavailableError(source, f"taken over {ATTEMPTS} times while it was moved")
@@ -63,7 +70,7 @@ def _look(blobs: Blobs, source: str, version: str | None, ours: set[str]) -> Fou
     """Return the source as it is; if another one moves it, not before that has had its time."""
     deadline, first = time.monotonic() + PATIENCE, ""
     while True:
-        found = blobs.find(source)
+        found = blobs.look(source)
         if found is None or found.size is None:
             raise PathNotFoundError(source)
         if version not in {None, found.version}:
@@ -75,31 +82,34 @@ def _look(blobs: Blobs, source: str, version: str | None, ours: set[str]) -> Fou
         time.sleep(PAUSE)
 
 
-def _claim(blobs: Blobs, source: str, found: Found, where: str) -> str:
-    """Fence the writers of the source, and return its ETag; its blob is then nothing but the object."""
+def _claim(blobs: Blobs, source: str, found: Found, where: str) -> tuple[str, dict[str, str]]:
+    """Fence the writers of the source, and return its ETag and notes; its blob is then nothing but the object."""
     mark = new_mark()
     notes = {**found.noted(mark), MOVING: where}
     try:
         if found.size == found.blob_size:
-            return blobs.note(source, notes, found.etag)
+            return blobs.note(source, notes, found.etag), notes
         del notes[SIZE]
-        return blobs.commit(source, _ids(blobs, source, found.size or 0), notes, found.etag)
+        seen = _seen(blobs.with_blocks(source, found))
+        notes[CONTENT] = content_of(seen)
+        return blobs.commit(source, [name for name, _ in seen], notes, found.etag), notes
     except (FencedError, PathNotFoundError):
         now = blobs.find(source)
         if now is None or now.mark != mark:
             raise
-        return now.etag
+        return now.etag, notes
 
 
-def _ids(blobs: Blobs, key: str, size: int) -> list[str]:
-    """Return the ids of the blocks of a blob's first bytes; behind them a writer has kept some unseen."""
-    ids: list[str] = []
-    for name, length in blobs.blocks(key):
-        if size <= 0:
+def _seen(found: Found) -> list[tuple[str, int]]:
+    """Return the blocks of the object; behind them a writer has kept some unseen."""
+    seen: list[tuple[str, int]] = []
+    rest = found.size or 0
+    for name, length in found.listed or ():
+        if rest <= 0:
             break
-        ids.append(name)
-        size -= length
-    return ids
+        seen.append((name, length))
+        rest -= length
+    return seen
 
 
 def _is_moved(blobs: Blobs, found: Found) -> bool:
@@ -108,13 +118,13 @@ def _is_moved(blobs: Blobs, found: Found) -> bool:
     return bool(made) and is_done(blobs, target, made)
 
 
-def _copy(blobs: Blobs, signing: Signing, found: Found, wanted: Copy) -> None:
+def _copy(blobs: Blobs, signing: Signing, claim: dict[str, str], wanted: Copy) -> None:
     try:
         copy(blobs, signing, wanted)
-    except BackendUnavailableError:
-        notes = {name: value for name, value in found.noted(new_mark()).items() if name != MOVING}
+    except (AccessDeniedError, BackendUnavailableError, UnsupportedOperationError):
+        notes = {name: value for name, value in claim.items() if name != MOVING}
         with suppress(DriverError):  # so that whoever tries again need not wait
-            blobs.note(wanted.source, notes, wanted.etag)
+            blobs.note(wanted.source, {**notes, MARK: new_mark()}, wanted.etag)
         raise
 
 
@@ -126,7 +136,7 @@ def _delete(blobs: Blobs, source: str, version: str, etag: str) -> None:
         except PathNotFoundError:
             return
         except FencedError:
-            now = blobs.find(source)
+            now = blobs.look(source)
             if now is None or now.version != version:
                 return
             etag = now.etag  # a writer was opened, or a move begun

@@ -6,10 +6,11 @@ service compares and changes in one step. So of two that know the same ETag one 
 it from its refusal, whatever the interleaving and in whatever process. That is the whole fence; no clock is involved.
 
 Opening must change the ETag and nothing that anybody sees. It writes the blob's metadata anew: a new mark, and beside
-it the version and the time of the object as they were (``found``), which is what ``stat`` and readers tell from then
-on. Where there is no blob, opening makes one of no bytes, noted as being no object: ``stat``, readers and listings pass
-over it, and a later writer takes it over as any other. (``If-None-Match: *`` alone would not do: a writer whose key was
-never touched could not be told from one whose key came and went.) It stays if its writer is never heard of again; a
+it the version and the time of the object as they were, which is what ``stat`` and readers tell from then on, as long as
+nobody has changed the bytes (``found``, ``sealing``). Publishing notes no version: it is the new ETag. Where there is
+no blob, opening makes one of no bytes, noted as being no object: ``stat``, readers and listings pass over it, and a
+later writer takes it over as any other. (``If-None-Match: *`` alone would not do: a writer whose key was never touched
+could not be told from one whose key came and went.) It stays if its writer is never heard of again; a
 delete of the key, or of a prefix, takes it away as it takes everything.
 
 - Two open at once: both have looked and know E0. One gets E1; the other is refused, looks again, and takes E1 over. The
@@ -31,53 +32,78 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layerstore.errors import BackendUnavailableError, DriverError, FencedError, PathNotFoundError
-from layerstore_drivers.azure.blobs import ABSENT
-from layerstore_drivers.azure.found import SIZE, Found, new_mark, published, reserved
+from layerstore.errors import (
+    BackendUnavailableError,
+    DriverError,
+    FencedError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
+from layerstore_drivers.azure.blobs import ABSENT, ATTEMPTS
+from layerstore_drivers.azure.found import (
+    BLOCK,
+    CONTENT,
+    PAGE,
+    SIZE,
+    Found,
+    Listed,
+    content_of,
+    new_mark,
+    published,
+    reserved,
+)
 from layerstore_drivers.azure.reader import read_range
+from layerstore_drivers.azure.sealing import is_sealed, seal
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
     from layerstore_drivers.azure.blocks import Block
 
-ATTEMPTS = 100
-"""How often a key is tried to be taken: each refusal means that somebody else got it meanwhile."""
 
-
-def take(blobs: Blobs, key: str) -> tuple[Found | None, str]:
+def take(blobs: Blobs, key: str, first: int) -> tuple[Found | None, str]:
     """Fence every writer of a key, and return what is there, None if nothing, and the ETag that the blob has now.
 
+    ``first`` is the size of a block at offset 0, in bytes.
+
     Raises:
+        UnsupportedOperationError: it is a page blob, or a folder.
         BackendUnavailableError: others took it a hundred times in between.
     """
     for _ in range(ATTEMPTS):
-        found, mark = blobs.find(key), new_mark()
+        found, mark = blobs.look(key), new_mark()
         try:
-            etag = _mark(blobs, key, found, mark)
+            return _mark(blobs, key, found, mark, first)
         except (FencedError, PathNotFoundError):
-            now = blobs.find(key)
-            if now is None or now.mark != mark:
-                continue
-            etag = now.etag
-        return found, etag
+            now = blobs.look(key)
+            if now is not None and now.mark == mark:  # it is only the answer that was lost
+                return now, now.etag
     raise BackendUnavailableError(key, f"taken over {ATTEMPTS} times while it was opened")
 
 
-def _mark(blobs: Blobs, key: str, found: Found | None, mark: str) -> str:
+def _mark(blobs: Blobs, key: str, found: Found | None, mark: str, first: int) -> tuple[Found | None, str]:
     if found is None:
         # By a list of no blocks, not as a body of no bytes: Azurite refuses the latter where blocks were staged.
-        return blobs.commit(key, (), reserved(mark), ABSENT)
-    return blobs.note(key, found.noted(mark), found.etag)
+        return None, blobs.commit(key, (), reserved(mark), ABSENT)
+    if found.is_folder:
+        raise UnsupportedOperationError(key, "a folder lies there: the account has a hierarchical namespace")
+    if found.kind == PAGE:
+        raise UnsupportedOperationError(key, "a page blob of another program's: it can be read, moved and deleted only")
+    if found.size is not None and found.kind == BLOCK:
+        found = blobs.with_blocks(key, found)
+        if not is_sealed(found):
+            return seal(blobs, key, found, mark, first)
+    return found, blobs.note(key, found.noted(mark), found.etag)
 
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
     """A request to commit, and what holds when it has happened."""
 
-    version: str | None
     published: list[Block]
     blocks: list[Block]
     """All that the blob is made of."""
+    is_published: bool
+    """The object is another one then; else it stays what it was."""
 
 
 class Hold:
@@ -97,29 +123,31 @@ class Hold:
         self._placed: list[Block] = []
         self._pending: dict[str, _Commit] = {}
 
-    def check(self) -> Found:
-        """Make sure that the key is still held, and return what is there.
+    def check(self) -> None:
+        """Make sure that the key is still held.
 
         Raises:
             FencedError: it is not.
         """
-        now = self.blobs.find(self.key)
+        self._held(self.blobs.find(self.key))
+
+    def _held(self, now: Found | None) -> Found:
         if now is None or (now.etag != self.etag and not self._recognise(now)):
             raise FencedError(self.key)
         return now
 
-    def blocks(self) -> list[tuple[str, int]]:
+    def blocks(self) -> Listed:
         """Return ids and bytes of the blocks that the blob was made of when the key was taken.
 
         Raises:
-            FencedError: the blob is gone. If it is another one, the first commit will tell.
+            UnsupportedOperationError: it is not made of blocks that can be written to.
         """
-        if self.found is None or not self.found.blob_size:
-            return []
-        try:
-            return self.blobs.blocks(self.key)
-        except PathNotFoundError:
-            raise FencedError(self.key) from None
+        if self.found is None:
+            return ()
+        if self.found.kind != BLOCK:
+            detail = "an append blob, as another registry's unfinished upload is: it cannot be gone on with here"
+            raise UnsupportedOperationError(self.key, f"{detail}, only finished or cancelled")
+        return self.found.listed or ()
 
     def read(self, block: Block) -> bytes:
         """Read a committed block back.
@@ -142,9 +170,9 @@ class Hold:
         Raises:
             FencedError: the key is no longer held.
         """
-        mark = new_mark()
-        self._commit(published(mark), mark, _Commit(mark, list(blocks), list(blocks)))
-        return mark
+        mark, content = new_mark(), _content(blocks)
+        self._commit(published(mark, content), mark, _Commit(list(blocks), list(blocks), is_published=True))
+        return self.version or ""
 
     def keep_unseen(self, blocks: Sequence[Block]) -> None:
         """Commit blocks behind those that are published, which may be read back then, and change nothing to see.
@@ -152,9 +180,12 @@ class Hold:
         Raises:
             FencedError: the key is no longer held.
         """
-        now, mark = self.check(), new_mark()
-        notes = now.noted(mark) if now.size is None else {**now.noted(mark), SIZE: str(now.size)}
-        self._commit(notes, mark, _Commit(self.version, self.published, [*self.published, *blocks]))
+        now, mark = self._held(self.blobs.look(self.key)), new_mark()
+        every = [*self.published, *blocks]
+        notes = now.noted(mark)
+        if now.size is not None:
+            notes |= {SIZE: str(now.size), CONTENT: _content(every)}
+        self._commit(notes, mark, _Commit(self.published, every, is_published=False))
 
     def _commit(self, metadata: dict[str, str], mark: str, commit: _Commit) -> None:
         """Commit on condition of our ETag; once more if an earlier request of ours turns out to have happened."""
@@ -188,13 +219,18 @@ class Hold:
 
     def _done(self, etag: str, commit: _Commit) -> None:
         self.etag = etag
-        self.version = commit.version
+        if commit.is_published:
+            self.version = etag.strip('"')
         self.published = commit.published
         for block in self._placed:
             block.at = None
         place(commit.blocks)
         self._placed = commit.blocks
         self._pending = {}
+
+
+def _content(blocks: Iterable[Block]) -> str:
+    return content_of((block.id, block.size) for block in blocks)
 
 
 def place(blocks: Iterable[Block]) -> None:

@@ -80,7 +80,7 @@ class Source:
         try:
             stream = self._blobs.read(self._key, offset, stop, self._etag)
         except FencedError:
-            now = self._blobs.find(self._key) if self._version is not None else None
+            now = self._blobs.look(self._key) if self._version is not None else None
             if now is None or now.version != self._version or now.size != self._size:
                 raise
             self._etag = now.etag  # a writer was opened meanwhile, and has published nothing
@@ -121,10 +121,11 @@ def open_reader(blobs: Blobs, key: str, offset: int) -> AzureReader:
         InvalidOffsetError: the offset is beyond the end.
     """
     stream = _begin(blobs, key) if offset == 0 and not blobs.emulated else None
-    found = stream.found if stream else blobs.find(key)
+    found = stream.found if stream and not stream.found.notes_version else blobs.look(key)
+    if stream and (found is None or found.size is None or found.etag != stream.found.etag):
+        stream.close()
+        stream = None
     if found is None or found.size is None:
-        if stream:
-            stream.close()
         raise PathNotFoundError(key)
     if offset > found.size:
         raise InvalidOffsetError(key, f"offset {offset} of {found.size} bytes")

@@ -22,6 +22,7 @@ HELP = {
     "endpoint": "URL of the account's blob service, where it is not ACCOUNT.blob.core.windows.net",
     "leading_slash": "true: the names of the store's blobs begin with a slash, as some registries leave them",
     "create_container": "true: make the container when first written to, if it is missing",
+    "hierarchical": "true: the account has a hierarchical namespace, so that no key can lie below another",
     "block_size": f"bytes of a block, {FIRST} unless given; large objects have larger ones",
     "concurrency": "blocks of one writer under way at once, 4 unless given",
     "retries": "how often a request is repeated whose answer is lost or an error of the service, 4 unless given",
@@ -42,6 +43,7 @@ class Settings:
 
     leading_slash: bool
     create_container: bool
+    hierarchical: bool
     block_size: int
     concurrency: int
     retries: int
@@ -63,6 +65,7 @@ def read(url: StoreURL, given: Mapping[str, Any]) -> Settings:
     return Settings(
         _flag(url, given, "leading_slash"),
         _flag(url, given, "create_container"),
+        _flag(url, given, "hierarchical"),
         _number(url, given, "block_size", FIRST, 1),
         _number(url, given, "concurrency", 4, 1),
         _number(url, given, "retries", 4, 0),
