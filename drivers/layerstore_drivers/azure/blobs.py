@@ -7,6 +7,7 @@ conditional, and leaves a mark (``found``) by which whoever made it knows its ow
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from layerstore_drivers.azure.stream import Stream
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
+    from azure.storage.blob._generated.models import BlockList
 
 MAX_NAME = 1024
 """Bytes of a blob's name."""
@@ -151,13 +153,20 @@ class Blobs:
         return str(done["etag"])
 
     def blocks(self, key: str) -> tuple[str, Listed]:
-        """Return the blob's ETag, and the committed blocks in their order: ids and bytes."""
-        told: list[str] = []
+        """Return the blob's ETag, and the committed blocks in their order: ids and bytes.
+
+        There are none where an id is no text, as another SDK's may be: this one could not name it in a commit.
+        """
         with translated(key):
-            committed, _ = self.blob(key).get_block_list(
-                "committed", raw_response_hook=lambda answer: told.append(answer.http_response.headers.get("ETag", ""))
-            )
-        return told[-1], [(str(each.id), int(each.size)) for each in committed]
+            # The SDK's get_block_list keeps the ETag to itself.
+            api = self.blob(key)._client.block_blob  # noqa: SLF001
+            got = api.get_block_list(list_type="committed", cls=lambda _, listed, headers: (headers["ETag"], listed))
+        etag, listed = cast("tuple[str, BlockList]", got)
+        try:
+            blocks = [(b64decode(each.name).decode(), int(each.size)) for each in listed.committed_blocks or ()]
+        except UnicodeDecodeError:
+            blocks = []
+        return etag, blocks
 
     def note(self, key: str, metadata: Mapping[str, str], etag: str) -> str:
         """Replace a blob's metadata, and return its ETag.
