@@ -14,10 +14,10 @@ import layerstore
 from layerstore import FencedError, LayerService, LayerStoreError, UnknownLayerError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore.layout import UploadKeys
+from layerstore.spool import Verify
 from layerstore_drivers.azure.emulator import Azurite
 
 if TYPE_CHECKING:
-    from layerstore.spool import Verify
     from tests.azure_foreign import ACCOUNT, HOWS, Meddler, commit, put
 else:
     from azure_foreign import ACCOUNT, HOWS, Meddler, commit, put
@@ -141,7 +141,7 @@ def test_bytes_replaced_before_a_resume_are_hashed_anew(
     assert upload.finish(f"sha256:{hashlib.sha256(OTHER).hexdigest()}").read() == OTHER
 
 
-@each_way
+@pytest.mark.parametrize("how", [put, commit], ids=lambda how: how.__name__)
 def test_bytes_replaced_at_any_moment_of_a_resume_and_finish_are_noticed(
     driver: CheckedDriver, container: ContainerClient, meddler: Meddler, how: How
 ) -> None:
