@@ -62,8 +62,9 @@ def commit(container: ContainerClient, name: str, data: bytes) -> None:
     """Replace a blob by blocks of the same number and sizes, with ids of one's own, and keep the rest."""
     blob = container.get_blob_client(name)
     old = blob.get_blob_properties()
-    sizes = [each.size for each in blob.get_block_list()[0]] or [len(data)]
-    width = len(str(next(iter(each.id for each in blob.get_block_list()[0]), "0000")))
+    blocks = blob.get_block_list()[0]
+    sizes = [each.size for each in blocks] or [len(data)]
+    width = len(str(blocks[0].id)) if blocks else 4
     names, at = [], 0
     for number, size in enumerate(sizes):
         names.append(f"{number:0{width}d}")

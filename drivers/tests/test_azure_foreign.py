@@ -3,12 +3,14 @@
 import hashlib
 import itertools
 import random
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.storage.blob import ContainerClient
+from azure.storage.blob._generated.models import BlockLookupList
 
 import layerstore
 from layerstore import FencedError, LayerService, LayerStoreError, UnknownLayerError, UnsupportedOperationError
@@ -187,7 +189,15 @@ def _of_others_in_blocks(driver: CheckedDriver, container: ContainerClient) -> N
     commit(container, "key", DATA)
 
 
-ORIGINS = (_put_object, _written, _of_others, _of_others_in_blocks)
+def _of_others_in_bytes(_: CheckedDriver, container: ContainerClient) -> None:
+    """In blocks whose ids are no text, as the SDKs for Go and Java make them."""
+    name = b64encode(b"\xff\xfe\x00\x01").decode()
+    api: Any = container.get_blob_client("key")._client.block_blob  # the SDK's own encodes text
+    api.stage_block(name, len(DATA), DATA)
+    api.commit_block_list(BlockLookupList(latest=[name]))
+
+
+ORIGINS = (_put_object, _written, _of_others, _of_others_in_blocks, _of_others_in_bytes)
 
 
 @each_way

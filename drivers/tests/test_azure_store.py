@@ -2,7 +2,8 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -103,6 +104,44 @@ def test_a_new_object_takes_four_requests(driver: CheckedDriver, recorder: Recor
     write(driver, "key", (0, b"x" * 50))
     assert recorder.asked[:2] == ["HEAD", "PUT comp=blocklist"]
     assert [asked.partition("&")[0] for asked in recorder.asked[2:]] == ["PUT comp=block", "PUT comp=blocklist"]
+
+
+@pytest.mark.parametrize(
+    ("act", "asked"),
+    [
+        (lambda driver: driver.put("new", b"data"), ["PUT"]),
+        (lambda driver: driver.stat("key"), ["HEAD"]),
+        (lambda driver: driver.open_writer("new").discard(), ["HEAD", "PUT comp=blocklist"]),
+        (lambda driver: driver.open_writer("key").discard(), ["HEAD", "GET comp=blocklist", "PUT comp=metadata"]),
+        (lambda driver: driver.move("key", "to"), ["HEAD", "PUT comp=metadata", "PUT", "HEAD", "DELETE"]),
+        (lambda driver: driver.delete("key"), ["DELETE", "GET comp=list"]),
+    ],
+    ids=["put", "stat", "open_writer-new", "open_writer", "move", "delete"],
+)
+def test_each_call_takes_the_requests_that_the_documents_tell(
+    driver: CheckedDriver, recorder: Recorder, act: Callable[[CheckedDriver], Any], asked: list[str]
+) -> None:
+    """docs/azure.md has the numbers; an object that was published and that nobody has open needs no more."""
+    write(driver, "key", (0, b"x" * 250))
+    recorder.asked.clear()
+    act(driver)
+    assert [re.sub(r"^(\w+).*?(comp=\w+).*$|^(\w+).*$", _short, each) for each in recorder.asked] == asked
+
+
+def _short(asked: re.Match[str]) -> str:
+    return f"{asked[1]} {asked[2]}" if asked[2] else str(asked[3])
+
+
+def test_a_flush_takes_a_commit_or_a_look(driver: CheckedDriver, recorder: Recorder) -> None:
+    """What was written goes in one block and a commit; where there is nothing new, the key is looked at."""
+    writer = driver.open_writer("key")
+    writer.write(b"x" * 50)
+    recorder.asked.clear()
+    writer.flush()
+    assert [each.partition("&")[0] for each in recorder.asked] == ["PUT comp=block", "PUT comp=blocklist"]
+    recorder.asked.clear()
+    writer.flush()
+    assert recorder.asked == ["HEAD"]
 
 
 def test_every_block_is_sent_with_its_md5(driver: CheckedDriver, recorder: Recorder) -> None:
