@@ -66,7 +66,10 @@ class Foreign:
     """Something that lies in the backend and is no object under a key (clause L6)."""
 
     name: str
-    """Where it lies below the top of the store, as the backend spells it; what is no text is escaped."""
+    """Where it lies below the top of the store, as the backend spells it; what is no text is escaped.
+
+    A directory has a slash at the end.
+    """
 
     what: str
     """What it is, for people: ``a symlink``, ``a directory whose name is no key``."""

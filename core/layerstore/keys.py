@@ -15,16 +15,16 @@ MAX_SEGMENTS = 200
 
 _KEY = re.compile(r"(?!\.)[A-Za-z0-9._+-]+(?:/(?!\.)[A-Za-z0-9._+-]+)*\Z")
 
+HARMLESS = re.compile(r"\.DS_Store|\._[^/]*|\.nfs[0-9a-f]+|(?:@eaDir|#recycle|lost\+found|\.snapshots?|\.zfs)/")
+"""Files, and with a slash directories, that desktops, NAS boxes, file systems and NFS clients leave in directories.
 
-HARMLESS = re.compile(
-    r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|@eaDir|#recycle|lost\+found|\.nfs[0-9a-f]+|\.snapshots?|\.zfs"
-)
-"""Names that desktops, NAS boxes, file systems and NFS clients leave in directories, and that hold nobody's layers."""
+They hold nobody's layers. None can be a repository's name, as ``desktop.ini`` can.
+"""
 
 
 def is_harmless(name: str) -> bool:
     """Tell whether a foreign thing may be passed over in silence, by the last segment of its name."""
-    return HARMLESS.fullmatch(name.rstrip("/").rpartition("/")[2]) is not None
+    return HARMLESS.fullmatch(name[name.rstrip("/").rfind("/") + 1 :]) is not None
 
 
 def check_key(key: str) -> None:

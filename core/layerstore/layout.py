@@ -39,6 +39,7 @@ MAX_NAME: Final = 255
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
+_BELOW_LINK = re.compile(r"(.*/_(?:layers|manifests)/(?:.*/)?(?:[0-9a-f]{64,128}|current)/link)/")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -105,6 +106,15 @@ def links(name: str, algorithm: str) -> str:
 def link(name: str, digest: Digest) -> str:
     """Return the key of a repository's link for a digest."""
     return f"{links(name, digest.algorithm)}/{digest.hex}/link"
+
+
+def link_above(path: str) -> str | None:
+    """Return the place of a link that a path leads through, as if that were a directory; None if it does not.
+
+    A directory there, even an empty one, is not nothing: the link that should be there may keep a blob.
+    """
+    found = _BELOW_LINK.match(path)
+    return found[1] if found else None
 
 
 def uploads(name: str) -> str:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from layerstore.checked import CheckedDriver
+from layerstore.driver import Foreign
 from layerstore.errors import FencedError, UnsupportedOperationError
 from layerstore_drivers.local import LocalDriver
+
+FILE, DIRECTORY = "a file whose name is no key", "a directory whose name is no key"
 
 pytestmark = pytest.mark.usefixtures("road")
 
@@ -97,16 +100,82 @@ def test_a_change_while_an_append_is_pending_fences(driver: CheckedDriver, tmp_p
     assert driver.find("a/data") == found
 
 
-@pytest.mark.parametrize("name", [".hidden", "with space", "pct%41", "umläut"])
+NAMES = [".hidden", "with space", "pct%41", "umläut"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_names_that_are_no_keys_are_not_listed(driver: CheckedDriver, tmp_path: Path, name: str) -> None:
-    """Foreign names are in no listing, make no prefix, and go with the prefix they are below (K2, L5, D1)."""
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / name).mkdir()
+    """Foreign names are in no listing and make no prefix; a scan has them (L5, L6)."""
+    (tmp_path / "b" / name).mkdir(parents=True)
     for directory in (tmp_path, tmp_path / "b" / name):
         (directory / f"{name}.file").write_bytes(b"")
     assert list(driver.list("")) == ["a/"]
+    file, inside = Foreign(f"{name}.file", FILE), Foreign(f"b/{name}/", DIRECTORY)
+    assert set(driver.scan("")) == {"a/", file, inside}
+    assert list(driver.scan("b")) == [inside]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_no_key_names_stays_when_its_prefix_is_deleted(driver: CheckedDriver, tmp_path: Path, name: str) -> None:
+    """Objects and empty directories go; what another program has put beside them does not (D5)."""
+    for directory in ("b/c", f"b/{name}", "b/d/e"):
+        (tmp_path / directory).mkdir(parents=True)
+    for file in ("b/object", "b/c/object", f"b/c/{name}", f"b/{name}/object"):
+        (tmp_path / file).write_bytes(b"")
     driver.delete("b")
-    assert not (tmp_path / "b").exists()
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("b/**/*")}
+    assert left == {"b/c", f"b/c/{name}", f"b/{name}", f"b/{name}/object"}
+
+
+def test_what_is_too_deep_for_a_key_stays(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A path of more than 200 segments is no key: it is foreign (L6, D5)."""
+    deep = "/".join("d" * 200)
+    (tmp_path / deep).mkdir(parents=True)
+    (tmp_path / deep / "file").write_bytes(b"")
+    assert list(driver.scan("d")) == [Foreign(f"{deep}/file", FILE)]
+    driver.delete("d")
+    assert (tmp_path / deep / "file").exists()
+
+
+def test_a_name_that_is_no_text_can_be_printed(driver: CheckedDriver, tmp_path: Path) -> None:
+    """It is escaped: messages and JSON hold it (L6)."""
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    found = [child for child in driver.scan("") if isinstance(child, Foreign)]
+    assert found == [Foreign("caf\\xe9/", DIRECTORY)]
+    found[0].name.encode("ascii")
+
+
+def test_the_drivers_own_directory_is_not_foreign(driver: CheckedDriver, tmp_path: Path) -> None:
+    """At the top of the store, and nowhere else (L6)."""
+    driver.put("b/object", b"")
+    assert list(driver.scan("")) == ["a/", "b/"]
+    (tmp_path / "b" / ".layerstore").mkdir()
+    assert list(driver.scan("b")) == [Foreign("b/.layerstore/", DIRECTORY), "b/object"]
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._link", ".nfs0000000001", "@eaDir/", "lost+found/", ".snapshot/"])
+def test_what_is_harmless_is_passed_over_and_stays(driver: CheckedDriver, tmp_path: Path, name: str) -> None:
+    """A directory that holds nothing else is nothing; what is open on an NFS could not be removed anyway (L6, D5)."""
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    left = tmp_path / "b" / "c" / name
+    left.mkdir() if name.endswith("/") else left.write_bytes(b"")
+    assert [list(driver.scan(prefix)) for prefix in ("", "b", "b/c")] == [["a/"], [], []]
+    driver.put("b/c/object", b"")
+    driver.delete("b")
+    assert list(driver.scan("")) == ["a/"]
+    assert left.exists() == (name != "lost+found/"), "the name of that is a key's, so that empty it goes"
+
+
+def test_what_may_be_a_repository_is_not_harmless(driver: CheckedDriver, tmp_path: Path) -> None:
+    """A name is passed over only as the kind of thing that programs leave under it (L6)."""
+    for name in ("._layers", ".DS_Store"):
+        (tmp_path / "b" / name).mkdir(parents=True)
+    (tmp_path / "b" / "desktop.ini").symlink_to(tmp_path)
+    assert [child.name for child in driver.scan("b") if isinstance(child, Foreign)] == [
+        "b/.DS_Store/",
+        "b/._layers/",
+        "b/desktop.ini",
+    ]
 
 
 def test_directories_without_an_object_are_nothing(driver: CheckedDriver, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 
 from layerstore_drivers.local import record
+from layerstore_drivers.local.listing import AREA
 from layerstore_drivers.local.locks import Lock, closing_fd
 from layerstore_drivers.local.session import Session
 from layerstore_drivers.local.span import Span
 from layerstore_drivers.local.tree import Tree
 
-AREA = ".layerstore"
 TEMPORARY, RECORDS, LOCKS, SESSIONS = "tmp", "writers", "locks", "sessions"
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW

@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from layerstore.driver import Capabilities, Driver, Stat
+from layerstore.driver import Capabilities, Driver, Foreign, Stat
 from layerstore.errors import FencedError, InvalidURLError, PathNotFoundError
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.cold import drop_cache
 from layerstore_drivers.local.draft import Draft
 from layerstore_drivers.local.fencing import fence
 from layerstore_drivers.local.install import install
-from layerstore_drivers.local.listing import children
+from layerstore_drivers.local.listing import children, in_the_way, scanned
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.published import Published, current_version, open_object, open_published
 from layerstore_drivers.local.reader import LocalReader
@@ -122,6 +122,21 @@ class LocalDriver(Driver):
             return
         with closing_fd(directory):
             yield from children(directory, prefix)
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """See :meth:`Driver.scan`."""
+        self._tree.refresh()
+        root = self._tree.open_root(prefix)
+        try:
+            directory = self._tree.enter(prefix, prefix)
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            found = in_the_way(root.fd, prefix)
+            yield from [found] if found else []
+            return
+        with closing_fd(directory):
+            yield from scanned(directory, prefix)
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""

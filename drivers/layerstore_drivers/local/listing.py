@@ -1,52 +1,119 @@
-"""What lies below a prefix, in order (clauses L1 to L5)."""
+"""What lies below a prefix, in order (clauses L1 to L6)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import closing
 
-from layerstore.keys import is_key
+from layerstore.driver import Foreign
+from layerstore.keys import is_harmless, is_key
+from layerstore.layout import link_above
 from layerstore_drivers.local.beneath import DIRECTORY, open_beneath
 from layerstore_drivers.local.locks import closing_fd
+
+AREA = ".layerstore"
+"""The private area, at the top of the store: the one hidden name that is the driver's own."""
+
+SYMLINK, SPECIAL, REPLACED = "a symlink", "a special file", "replaced while it was looked at"
+"""What :class:`Foreign` things are, beside names that are no keys."""
 
 
 def children(directory: int, prefix: str) -> Iterator[str]:
     """Yield the keys and prefixes directly below the prefix that ``directory`` is."""
+    return (child for child in scanned(directory, prefix) if isinstance(child, str))
+
+
+def scanned(directory: int, prefix: str) -> Iterator[str | Foreign]:
+    """Yield the same, and what lies there and is no object; of a directory without one, the first such thing below."""
     above = f"{prefix}/" if prefix else ""
-    for text in sorted(_entries(directory, above)):
-        if not text.endswith("/") or holds_object(directory, text[len(above) : -1], text[:-1]):
-            yield text
+    for child in sorted(_entries(directory, above), key=_name):
+        if isinstance(child, Foreign) or not child.endswith("/"):
+            yield child
+        elif (found := _first(directory, child[len(above) : -1], child)) is not None:
+            yield found
 
 
 def holds_object(parent: int, name: str, path: str) -> bool:
-    """Tell whether an object lies in or below a directory; the first one found decides.
+    """Tell whether an object lies in or below a directory; the first one found decides."""
+    return isinstance(_first(parent, name, f"{path}/"), str)
 
-    One directory is open at a time, however deep: 500 levels fit into a key.
+
+def in_the_way(root: int, prefix: str) -> Foreign | None:
+    """Return what stands in the place of a prefix, or of a segment above it, and is neither directory nor file."""
+    segments = prefix.split("/")
+    for count in range(1, len(segments) + 1):
+        path = "/".join(segments[:count])
+        try:
+            mode = os.stat(path, dir_fd=root, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return None
+        if stat.S_ISREG(mode):
+            return None
+        if not stat.S_ISDIR(mode):
+            return Foreign(path, SYMLINK if stat.S_ISLNK(mode) else SPECIAL)
+    return Foreign(prefix, REPLACED)
+
+
+def _first(parent: int, name: str, prefix: str) -> str | Foreign | None:
+    """Return the prefix that a directory is if an object lies below it, else what is foreign there; None if nothing is.
+
+    The first one found decides. One directory is open at a time, however deep: 500 levels fit into a key.
     """
-    pending = [name]
+    foreign: Foreign | None = None
+    pending = [prefix]
     while pending:
         below = pending.pop()
-        try:
-            directory = open_beneath(parent, below, DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        with closing_fd(directory):
-            for text in _entries(directory, ""):
-                if is_key(f"{path}{below[len(name) :]}/{text.rstrip('/')}"):
-                    if not text.endswith("/"):
-                        return True
-                    pending.append(f"{below}/{text[:-1]}")
-    return False
+        with closing(_inside(parent, name + below[len(prefix) - 1 : -1], below)) as found:
+            for child in found:
+                if isinstance(child, Foreign):
+                    foreign = foreign or (None if is_harmless(child.name) else child)
+                elif child.endswith("/"):
+                    pending.append(child)
+                else:
+                    return prefix
+    return foreign
 
 
-def _entries(directory: int, above: str) -> Iterator[str]:
-    """Yield, in no order, the files and, with a slash, the directories whose names can be part of a key."""
+def _inside(parent: int, path: str, prefix: str) -> Generator[str | Foreign]:
+    """Yield the entries of a directory that was there a moment ago, and what it may be itself."""
+    try:
+        directory = open_beneath(parent, path, DIRECTORY)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        yield Foreign(prefix[:-1], REPLACED)
+        return
+    except PermissionError:
+        if is_harmless(prefix):  # lost+found is root's
+            return
+        raise
+    with closing_fd(directory):
+        yield from _entries(directory, prefix)
+    if link_above(prefix):
+        yield Foreign(prefix, "a directory in the place of a link")
+
+
+def _entries(directory: int, above: str) -> Iterator[str | Foreign]:
+    """Yield, in no order, the keys and, with a slash, the prefixes that files and directories may be; and all else."""
     with os.scandir(directory) as entries:
         for entry in entries:
-            text = above + entry.name
-            if not is_key(text):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield f"{text}/"
-            elif entry.is_file(follow_symlinks=False):
-                yield text
+            if above or entry.name != AREA:
+                yield _child(entry, above + entry.name)
+
+
+def _child(entry: os.DirEntry[str], text: str) -> str | Foreign:
+    if entry.is_dir(follow_symlinks=False):
+        return f"{text}/" if is_key(text) else Foreign(f"{_printable(text)}/", "a directory whose name is no key")
+    if entry.is_file(follow_symlinks=False):
+        return text if is_key(text) else Foreign(_printable(text), "a file whose name is no key")
+    return Foreign(_printable(text), SYMLINK if entry.is_symlink() else SPECIAL)
+
+
+def _printable(text: str) -> str:
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _name(child: str | Foreign) -> str:
+    return child if isinstance(child, str) else child.name

@@ -1,4 +1,4 @@
-"""Deleting an object, and everything below a prefix (clauses D1 to D4)."""
+"""Deleting an object, and everything below a prefix (clauses D1 to D5)."""
 
 from __future__ import annotations
 
@@ -52,23 +52,22 @@ def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> 
 
 
 def _remove_below(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
+    """Remove the objects below, and the directories that are empty then: what is foreign stays where it is (D5)."""
     directories = []
-    for path, directory in visit(parent, name):
+    for path, directory in visit(parent, name, _may_be_ours):
         directories.append(path)
         for entry in _files(directory):
             below = f"{key}{path[len(name) :]}/{entry.name}"
-            if is_key(below) and entry.is_file(follow_symlinks=False):
+            if is_key(below):
                 _remove_object(tree, area, directory, entry.name, below)
-            else:
-                _remove_foreign(directory, entry.name)
     remove_directories(parent, directories)
 
 
-def _remove_foreign(directory: int, name: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=directory)
+def _may_be_ours(path: str) -> bool:
+    """Tell whether a directory may be part of a key, though perhaps of one that is too long: an empty one goes."""
+    return is_key(path.rpartition("/")[2])
 
 
 def _files(directory: int) -> list[os.DirEntry[str]]:
     with os.scandir(directory) as entries:
-        return [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        return [entry for entry in entries if entry.is_file(follow_symlinks=False)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
 from layerstore_drivers.local.locks import closing_fd
 
 
-def visit(parent: int, name: str) -> Iterator[tuple[str, int]]:
-    """Yield a directory and all below it, each before those below: its path from ``parent``, and a descriptor.
+def visit(parent: int, name: str, wanted: Callable[[str], bool] = bool) -> Iterator[tuple[str, int]]:
+    """Yield a directory and those wanted below it, each before those below: its path from ``parent``, and a descriptor.
 
     One is open at a time, however deep: 500 levels fit into a key. What vanishes meanwhile is left out.
     """
@@ -24,7 +24,8 @@ def visit(parent: int, name: str) -> Iterator[tuple[str, int]]:
         with closing_fd(directory):
             yield path, directory
             with os.scandir(directory) as entries:
-                pending += [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+                below = [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+                pending += filter(wanted, below)
 
 
 def remove_directories(parent: int, paths: Iterable[str]) -> None:
