@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import layerstore
-from layerstore import Digest, FencedError, layout, open_driver
+from layerstore import Digest, FencedError, Foreign, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, UnsupportedOperationError
 from layerstore_drivers.pyfilesystem.address import Address
 from layerstore_drivers.pyfilesystem.driver import PyFilesystemDriver
-from layerstore_drivers.pyfilesystem.filesystems import Directory
+from layerstore_drivers.pyfilesystem.filesystems import Directory, Entry
 from layerstore_drivers.pyfilesystem.store import Store
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_another_programs_change_fences(driver: CheckedDriver, tmp_path: Path) -
 
 
 def test_a_link_is_neither_listed_nor_followed(driver: CheckedDriver, tmp_path: Path) -> None:
-    """A delete takes a link away, and nothing of where it leads."""
+    """A delete leaves a link, and what it leads to, as they are (D5)."""
     outside = tmp_path.parent / f"{tmp_path.name}-outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"data")
@@ -91,8 +91,82 @@ def test_a_link_is_neither_listed_nor_followed(driver: CheckedDriver, tmp_path: 
     with pytest.raises(AccessDeniedError):
         driver.put("a/link", b"")
     driver.delete("a")
+    driver.delete("a/link")
     assert (outside / "kept").read_bytes() == b"data"
-    assert not (tmp_path / "a").exists()
+    assert os.listdir(tmp_path / "a") == ["link"]
+
+
+def test_a_link_that_leads_nowhere_is_not_written_over(driver: CheckedDriver, tmp_path: Path) -> None:
+    """The disk that it leads to may be back tomorrow."""
+    (tmp_path / "link").symlink_to(tmp_path / "missing")
+    with pytest.raises(AccessDeniedError):
+        driver.put("link", b"")
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_scan_has_what_a_listing_passes_over(driver: CheckedDriver, tmp_path: Path) -> None:
+    """Links, special files, hidden names, names that are no keys, and the directories that hold nothing else (L6)."""
+    driver.put("a/b", b"")
+    for directory in ("a/my repo", "a/c/.hidden", "a/caf\udce9", "a/lost+found", "a/d/@eaDir"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "a/e").symlink_to(tmp_path / "missing")
+    os.mkfifo(tmp_path / "a/f")
+    named, special = "a directory whose name is no key", "a special file"
+    names = {"a/c/.hidden/": named, "a/caf\\xe9/": named, "a/e": "a symlink", "a/f": special, "a/my repo/": named}
+    found = list(driver.scan("a"))
+    assert [child for child in found if isinstance(child, str)] == list(driver.list("a")) == ["a/b"]
+    assert {child.name: child.what for child in found if not isinstance(child, str)} == names
+    assert list(driver.scan("")) == ["a/"]
+    driver.delete("a")
+    assert [child.name for child in driver.scan("a") if not isinstance(child, str)] == sorted(names)
+
+
+@pytest.mark.parametrize("prefix", ["link", "link/sub", "link/sub/missing"])
+def test_a_link_in_the_place_of_a_prefix_is_scanned(driver: CheckedDriver, tmp_path: Path, prefix: str) -> None:
+    """So is one in the place of a segment above, whatever lies behind it (L6)."""
+    driver.put("real/sub/key", b"")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert list(driver.scan(prefix)) == [Foreign("link", "a symlink")]
+    assert [list(driver.scan(each)) for each in ("real/sub", "real/sub/key/x", "none/x")] == [["real/sub/key"], [], []]
+
+
+def test_a_directory_in_the_place_of_a_link_is_foreign(driver: CheckedDriver, tmp_path: Path) -> None:
+    """Empty it would be nothing, were it not for the link that should be there; putting it heals (L6)."""
+    link = layout.link("link", Digest("sha256", "0" * 64))
+    (tmp_path / link).mkdir(parents=True)
+    found = list(driver.scan(layout.links("link", "sha256")))
+    assert found == [Foreign(f"{link}/", "a directory in the place of a link")]
+    driver.put(link, b"")
+    assert list(driver.scan(layout.links("link", "sha256"))) == [link.removesuffix("link")]
+
+
+def test_a_directory_with_something_foreign_is_an_obstacle(driver: CheckedDriver, tmp_path: Path) -> None:
+    """It is not removed for an object of its name (D5)."""
+    (tmp_path / "a" / ".mine").mkdir(parents=True)
+    with pytest.raises(UnsupportedOperationError):
+        driver.put("a", b"")
+    assert (tmp_path / "a" / ".mine").exists()
+
+
+@pytest.mark.parametrize("name", ["lost+found", "other"])
+def test_a_directory_that_may_not_be_read_is_an_error(
+    driver: CheckedDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nobody knows what it holds; but for the one that is root's in every file system (L6, E1)."""
+    (tmp_path / name).mkdir()
+    real = Directory.scan
+
+    def refuse(self: Directory, path: str) -> list[Entry]:
+        if path == f"/{name}":
+            raise PermissionError(13, "permission denied")
+        return real(self, path)
+
+    monkeypatch.setattr(Directory, "scan", refuse)
+    if name == "lost+found":
+        assert list(driver.scan("")) == []
+        return
+    with pytest.raises(AccessDeniedError):
+        list(driver.scan(""))
 
 
 def test_a_rename_that_is_refused_copies_nothing(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:

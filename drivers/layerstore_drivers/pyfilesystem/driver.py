@@ -7,10 +7,10 @@ from io import BytesIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from layerstore.driver import Capabilities, Driver, Stat
+from layerstore.driver import Capabilities, Driver, Foreign, Stat
 from layerstore_drivers.pyfilesystem import address
 from layerstore_drivers.pyfilesystem.address import Address
-from layerstore_drivers.pyfilesystem.listing import children
+from layerstore_drivers.pyfilesystem.listing import children, scanned
 from layerstore_drivers.pyfilesystem.reader import open_found
 from layerstore_drivers.pyfilesystem.store import Store
 from layerstore_drivers.pyfilesystem.writer import open_writer, sent
@@ -68,6 +68,10 @@ class PyFilesystemDriver(Driver):
     def list(self, prefix: str) -> Iterator[str]:
         """See :meth:`Driver.list`."""
         return children(self._store, prefix)
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """See :meth:`Driver.scan`."""
+        return scanned(self._store, prefix)
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""

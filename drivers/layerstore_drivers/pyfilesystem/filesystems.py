@@ -6,6 +6,7 @@ Paths begin with a slash. A filesystem is used by one thread at a time, but for 
 from __future__ import annotations
 
 import os
+import stat
 import weakref
 from contextlib import closing
 from datetime import UTC, datetime
@@ -44,12 +45,18 @@ class Entry(NamedTuple):
     modified: float
     """Seconds since 1970; 0 unless asked for, and where nobody knows."""
 
+    is_link: bool = False
+    """A symbolic link, of a filesystem that tells them apart."""
+
 
 class Filesystem:
     """One of PyFilesystem2's, connected when first used."""
 
     remote = False
     """Whether files are written from their beginning to their end only, and an open one may turn into another."""
+
+    has_links = False
+    """Whether it tells symbolic links apart, and follows those in the middle of a path."""
 
     def __init__(self, address: Address) -> None:
         """Stay unconnected."""
@@ -126,7 +133,30 @@ class Filesystem:
 
 
 class Directory(Filesystem):
-    """A directory of the operating system's."""
+    """A directory of the operating system's.
+
+    ``OSFS`` says that a link that leads nowhere is missing, and a FIFO a file, unless it asks for more of each entry.
+    """
+
+    has_links = True
+
+    def find(self, path: str) -> Entry | None:
+        """See :meth:`Filesystem.find`."""
+        try:
+            found = os.lstat(self._fs.getsyspath(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        is_dir, is_file, is_link = stat.S_ISDIR(found.st_mode), stat.S_ISREG(found.st_mode), stat.S_ISLNK(found.st_mode)
+        return Entry(path.rpartition("/")[2], is_dir, is_file, found.st_size, found.st_mtime, is_link)
+
+    def scan(self, path: str) -> list[Entry]:
+        """See :meth:`Filesystem.scan`."""
+        try:
+            found = os.scandir(self._fs.getsyspath(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        with found:
+            return [_listed(each) for each in found]
 
     def rename(self, source: str, target: str) -> None:
         """Rename. ``FS.move`` would copy, over the target and byte by byte, wherever the system refuses."""
@@ -202,7 +232,13 @@ def _entry(info: Info) -> Entry:
     link = bool(info.raw.get("link", {}).get("target"))
     plain = details.get("type", ResourceType.file) == ResourceType.file
     is_file = not (link or info.is_dir) and plain
-    return Entry(info.name, info.is_dir and not link, is_file, details.get("size", 0), details.get("modified") or 0)
+    size, modified = details.get("size", 0), details.get("modified") or 0
+    return Entry(info.name, info.is_dir and not link, is_file, size, modified, link)
+
+
+def _listed(each: os.DirEntry[str]) -> Entry:
+    is_dir, is_file = each.is_dir(follow_symlinks=False), each.is_file(follow_symlinks=False)
+    return Entry(each.name, is_dir, is_file, 0, 0, each.is_symlink())
 
 
 def modified_at(entry: Entry) -> datetime:

@@ -1,24 +1,110 @@
-"""What lies below a prefix, in order (clauses L1 to L5)."""
+"""What lies below a prefix, in order (clauses L1 to L6)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from layerstore.driver import Foreign
+from layerstore.keys import is_harmless, is_key
+from layerstore.layout import link_above
+from layerstore_drivers.pyfilesystem.drafts import DIRECTORY
+
 if TYPE_CHECKING:
+    from layerstore_drivers.pyfilesystem.filesystems import Entry
     from layerstore_drivers.pyfilesystem.store import Store
 
 
 def children(store: Store, prefix: str) -> Iterator[str]:
     """Yield the keys and prefixes directly below a prefix; directories that hold no key are looked into, and passed."""
+    return (child for child in _children(store, prefix) if isinstance(child, str))
+
+
+def scanned(store: Store, prefix: str) -> Iterator[str | Foreign]:
+    """Yield the same, and what lies there and is no object; of a directory without one, the first such thing below."""
+    with store.turn(prefix):
+        obstacle = _in_the_way(store, prefix)
+    if obstacle is None:
+        yield from _children(store, prefix)
+    else:
+        yield obstacle
+
+
+def first(store: Store, prefix: str) -> str | Foreign | None:
+    """Return a prefix, which ends in a slash, if an object lies below it; else what is foreign there, or None.
+
+    The first one found decides.
+    """
+    foreign: Foreign | None = None
+    for child in _inside(store, prefix):
+        found = first(store, child) if isinstance(child, str) and child.endswith("/") else child
+        if isinstance(found, str):
+            return prefix
+        foreign = foreign or (found if found and not is_harmless(found.name) else None)
+    if foreign is None and link_above(prefix):
+        return Foreign(prefix, "a directory in the place of a link")
+    return foreign
+
+
+def parents(key: str) -> Iterator[str]:
+    """Yield the prefixes a key lies below, the nearest first, without the top of the store."""
+    while "/" in key:
+        key = key.rpartition("/")[0]
+        yield key
+
+
+def _children(store: Store, prefix: str) -> Iterator[str | Foreign]:
     with store.turn(prefix):
         store.look(prefix)
-        found = store.below(prefix)
-    for text in sorted(found):
-        if not text.endswith("/"):
-            yield text
+        found = _below(store, prefix)
+    for child in sorted(found, key=lambda child: child if isinstance(child, str) else child.name):
+        if isinstance(child, Foreign) or not child.endswith("/"):
+            yield child
             continue
         with store.turn(prefix):
-            holds = store.holds_keys(text[:-1])
-        if holds:
-            yield text
+            holds = first(store, child)
+        if holds is not None:
+            yield holds
+
+
+def _in_the_way(store: Store, prefix: str) -> Foreign | None:
+    """Return what stands in the place of a prefix, or of a segment above it, and is neither directory nor file."""
+    places = [prefix, *parents(prefix)][::-1] if store.files.has_links and prefix else []
+    for place in places:
+        entry = store.files.find(store.path(place))
+        if entry is None or entry.is_file:
+            return None
+        if not entry.is_dir:
+            return Foreign(place, _kind(entry))
+    return None
+
+
+def _inside(store: Store, prefix: str) -> list[str | Foreign]:
+    """Return what is in a directory, those in it last."""
+    try:
+        found = _below(store, prefix[:-1])
+    except PermissionError:
+        if is_harmless(prefix):  # lost+found is root's
+            return []
+        raise
+    return sorted(found, key=lambda child: isinstance(child, str) and child.endswith("/"))
+
+
+def _below(store: Store, prefix: str) -> list[str | Foreign]:
+    """Return, in no order, the keys directly below a prefix, the directories with a slash, and what is foreign."""
+    above = f"{prefix}/" if prefix else ""
+    entries = store.files.scan(store.path(prefix))
+    return [_child(entry, above + entry.name) for entry in entries if above or entry.name != DIRECTORY]
+
+
+def _child(entry: Entry, path: str) -> str | Foreign:
+    printable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if entry.is_dir:
+        return f"{path}/" if is_key(path) else Foreign(f"{printable}/", "a directory whose name is no key")
+    if entry.is_file:
+        return path if is_key(path) else Foreign(printable, "a file whose name is no key")
+    return Foreign(printable, _kind(entry))
+
+
+def _kind(entry: Entry) -> str:
+    return "a symlink" if entry.is_link else "a special file"

@@ -26,6 +26,7 @@ from layerstore.keys import is_key
 from layerstore_drivers.pyfilesystem import drafts
 from layerstore_drivers.pyfilesystem.errors import translated
 from layerstore_drivers.pyfilesystem.filesystems import filesystem, modified_at
+from layerstore_drivers.pyfilesystem.listing import first, parents
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -141,17 +142,9 @@ class Store:
         version = f"{self._life}.{self._published.get(key, 0)}.{entry.size}.{entry.modified}"
         return Found(entry.size, modified_at(entry), version)
 
-    def below(self, prefix: str) -> list[str]:
-        """Return, in no order, the keys directly below a prefix, and the directories with a slash; no foreign name."""
-        start = f"{prefix}/" if prefix else ""
-        entries = [entry for entry in self.files.scan(self.path(prefix)) if is_key(start + entry.name)]
-        files = [start + entry.name for entry in entries if entry.is_file]
-        return files + [f"{start}{entry.name}/" for entry in entries if entry.is_dir]
-
     def holds_keys(self, prefix: str) -> bool:
         """Tell whether an object lies below a prefix; the first one found decides."""
-        found = sorted(self.below(prefix), key=lambda text: text.endswith("/"))  # files first
-        return any(not text.endswith("/") or self.holds_keys(text[:-1]) for text in found)
+        return isinstance(first(self, f"{prefix}/"), str)
 
     def check_place(self, key: str, entry: Entry | None) -> list[str]:
         """Refuse what no file can be stored under, nor in place of this entry; return the prefixes it lacks.
@@ -170,7 +163,7 @@ class Store:
 
     def _missing_above(self, key: str) -> list[str]:
         missing: list[str] = []
-        for above in _parents(key):
+        for above in parents(key):
             entry = self.files.find(self.path(above))
             if entry and not entry.is_dir:
                 raise UnsupportedOperationError(key, f"{above!r} is an object")
@@ -219,11 +212,20 @@ class Store:
         for above in missing:
             self.files.make_directory(self.path(above))
         if replaced and replaced.is_dir:
-            self._remove_tree(key)  # which holds no keys
+            self._make_room(key)
         try:
             self.files.rename(path, self.path(key))
         finally:  # also where it may have been done, and only the answer was lost
             self._published[key] = next(self._numbers)
+
+    def _make_room(self, key: str) -> None:
+        """Remove a directory that holds no keys.
+
+        Raises:
+            UnsupportedOperationError: it holds something else.
+        """
+        if not self._remove_tree(key):
+            raise UnsupportedOperationError(key, "something is below it that is no object")
 
     def put(self, draft: str, key: str) -> None:
         """Publish a draft that is no writer's, and fence the key's writers (clause F2).
@@ -265,22 +267,31 @@ class Store:
             raise BackendUnavailableError(target, f"the filesystem said that it renamed {source}, and did not")
 
     def delete(self, key: str) -> None:
-        """Remove a key, whatever lies below it, and the directories that are empty then."""
+        """Remove a key, the objects below it, and the directories that are empty then; what is foreign stays (D5)."""
         entry = self.look(key)
         self._fence_below(key)
         if entry is None:
             return
         if entry.is_dir:
             self._remove_tree(key)
-        else:
+        elif entry.is_file:
             self._remove_file(key)
         self._prune(key)
 
-    def _remove_tree(self, key: str) -> None:
+    def _remove_tree(self, key: str) -> bool:
+        """Remove the objects below, and the directories that are empty then; tell whether nothing is left (D5)."""
+        left = False
         for entry in self.files.scan(self.path(key)):
-            remove = self._remove_tree if entry.is_dir else self._remove_file
-            remove(f"{key}/{entry.name}")
-        self.files.remove_directory(self.path(key))
+            below = f"{key}/{entry.name}"
+            if entry.is_dir and is_key(entry.name):
+                left |= not self._remove_tree(below)
+            elif entry.is_file and is_key(below):
+                self._remove_file(below)
+            else:
+                left = True
+        if not left:
+            self.files.remove_directory(self.path(key))
+        return not left
 
     def _remove_file(self, key: str) -> None:
         self.files.remove(self.path(key))
@@ -290,7 +301,7 @@ class Store:
     def _prune(self, key: str) -> None:
         """Remove the directories above a key that hold nothing any more; a listing shows none of them anyway."""
         with _tolerant():  # until one is refused, not being empty
-            for above in _parents(key):
+            for above in parents(key):
                 self.files.remove_directory(self.path(above))
 
     def _forget(self, key: str) -> None:
@@ -311,10 +322,3 @@ def _tolerant() -> Iterator[None]:
         raise
     except FSError:
         pass
-
-
-def _parents(key: str) -> Iterator[str]:
-    """Yield the prefixes a key lies below, the nearest first, without the top of the store."""
-    while "/" in key:
-        key = key.rpartition("/")[0]
-        yield key
