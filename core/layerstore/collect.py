@@ -27,8 +27,9 @@ Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes 
 - A blob that was picked and is gone when it is to be moved may have been taken by another collection, which may die:
   what is in the trash of it is looked for once more, and ends here as well, with the third mark.
 
-A mark that could not read everything ends the collection: what is in the trash is put back, and nothing is deleted.
-Blobs are taken for as old as the backend says, by its own clock; ``grace`` is for the difference to this one's.
+A mark that could not read or understand everything ends the collection: what is in the trash is put back, and nothing
+is deleted. Blobs are taken for as old as the backend says, by its own clock; ``grace`` is for the difference to this
+one's.
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from layerstore import layout, marks, walk
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
+from layerstore.driver import Foreign
 from layerstore.errors import DriverError, FencedError, LayerStoreError, MarkingIncompleteError, PathNotFoundError
 from layerstore.spool import measure
+from layerstore.walk import Odd
 
 GRACE = timedelta(hours=1)
 """How much older than the mark a blob must be: more than the clocks of two nodes differ."""
@@ -73,6 +77,8 @@ class CollectReport:
     """Digests marked."""
     young: int = 0
     """Blobs not marked, but stored too late to be collected."""
+    ignored: dict[str, str] = field(default_factory=dict)
+    """Names of things not understood that were passed over (``ignore_foreign``), and what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +91,22 @@ class _Picked:
 
 
 def collect(
-    driver: CheckedDriver, *, dry_run: bool = False, now: datetime | None = None, grace: timedelta = GRACE
+    driver: CheckedDriver,
+    *,
+    dry_run: bool = False,
+    now: datetime | None = None,
+    grace: timedelta = GRACE,
+    ignore_foreign: bool = False,
 ) -> CollectReport:
     """Delete the blobs that nothing uses; see :meth:`LayerService.collect`."""
     report = CollectReport(dry_run)
+    odd = partial(_ignore, report) if ignore_foreign else _refuse
     before = (now or datetime.now(UTC)) - grace
     trash = list(_left(driver, layout.TRASH, before))
     try:
-        picked = _pick(driver, before, report)
+        picked = _pick(driver, before, report, odd)
         trash += picked if dry_run else _trashed(driver, picked, report, before)
-        used = _mark(driver) if trash else set()
+        used = _mark(driver, odd) if trash else set()
     except MarkingIncompleteError:
         if not dry_run:
             _put_all_back(driver, trash)
@@ -104,24 +116,45 @@ def collect(
     return report
 
 
-def _mark(driver: CheckedDriver) -> set[str]:
+def _mark(driver: CheckedDriver, odd: Odd) -> set[str]:
     """Return the sha256, in hex, of all that is in use: first what is claimed, then what is linked.
 
     Raises:
-        MarkingIncompleteError: something could not be listed or read.
+        MarkingIncompleteError: something could not be listed or read, or ``odd`` says so of what is not understood.
     """
     used: set[str] = set()
+    children = walk.telling(driver, odd)
     try:
-        for area in walk.areas(driver, None, _missed):
+        _look_beside(driver, odd)
+        for area in walk.areas(children, None, _missed):
             if area.endswith(f"/{walk.UPLOADS}"):
-                used.update(marks.claimed(driver, area))
+                used.update(marks.claimed(driver, area, odd))
         # Listed anew: by now a finish may have made its repository's first link.
-        for area in walk.areas(driver, None, _missed):
+        for area in walk.areas(children, None, _missed):
             if not area.endswith(f"/{walk.UPLOADS}"):
-                used.update(_target(link) for link in marks.links(driver, area))
+                used.update(_target(link) for link in marks.links(driver, area, odd))
     except DriverError as error:
         raise MarkingIncompleteError(error.key, str(error)) from error
     return used
+
+
+def _look_beside(driver: CheckedDriver, odd: Odd) -> None:
+    """Tell of what is not understood beside the repositories: they may have been moved there. Blobs point to nothing.
+
+    Raises:
+        MarkingIncompleteError: as ``odd`` says.
+    """
+    for child in driver.scan(layout.ROOT):
+        if isinstance(child, Foreign) and not f"{child.name}/".startswith(f"{layout.BLOBS}/"):
+            odd(child)
+
+
+def _refuse(foreign: Foreign) -> None:
+    raise MarkingIncompleteError(foreign.name, walk.not_understood(foreign))
+
+
+def _ignore(report: CollectReport, foreign: Foreign) -> None:
+    report.ignored[foreign.name] = foreign.what
 
 
 def _missed(prefix: str, error: LayerStoreError) -> None:
@@ -135,17 +168,17 @@ def _target(link: marks.Link) -> str:
     return link.target.hex
 
 
-def _pick(driver: CheckedDriver, before: datetime, report: CollectReport) -> list[_Picked]:
-    used = _mark(driver)
+def _pick(driver: CheckedDriver, before: datetime, report: CollectReport, odd: Odd) -> list[_Picked]:
+    used = _mark(driver, odd)
     report.in_use = len(used)
     found = list(_unused(driver, before, report, used))
-    again = _mark(driver) if found else set()
+    again = _mark(driver, odd) if found else set()
     report.kept += [each.blob for each in found if each.blob.digest.hex in again]
     return [each for each in found if each.blob.digest.hex not in again]
 
 
 def _unused(driver: CheckedDriver, before: datetime, report: CollectReport, used: set[str]) -> Iterator[_Picked]:
-    for key in walk.keys_below(driver, f"{layout.BLOBS}/sha256"):
+    for key in walk.keys_below(driver.list, f"{layout.BLOBS}/sha256"):
         digest = walk.blob_of(key)
         stat = None if digest is None or digest.hex in used else driver.find(key)
         if digest is None or stat is None:
@@ -158,7 +191,7 @@ def _unused(driver: CheckedDriver, before: datetime, report: CollectReport, used
 
 def _left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[_Picked]:
     """Yield what a collection that was cut off has left in the trash, and that nobody can be at the moving of."""
-    for key in walk.keys_below(driver, below):
+    for key in walk.keys_below(driver.list, below):
         digest, stat = walk.blob_of(key), driver.find(key)
         if digest is None or stat is None:
             continue

@@ -31,8 +31,9 @@ from layerstore.errors import InvalidNameError, InvalidUploadIDError
 ROOT: Final = "docker/registry/v2"
 REPOSITORIES: Final = f"{ROOT}/repositories"
 BLOBS: Final = f"{ROOT}/blobs"
-QUARANTINE: Final = "layerstore/quarantine/sha256"
-TRASH: Final = "layerstore/trash/sha256"
+OURS: Final = "layerstore"
+QUARANTINE: Final = f"{OURS}/quarantine/sha256"
+TRASH: Final = f"{OURS}/trash/sha256"
 
 MAX_NAME: Final = 255
 """Longest repository name, in characters."""

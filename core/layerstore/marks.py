@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from layerstore import walk
+from layerstore import layout, walk
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
+from layerstore.driver import Foreign
 from layerstore.errors import InvalidDigestError, PathNotFoundError
 from layerstore.links import MAX_LINK
+from layerstore.walk import Children, Odd
 
 
 class Link(NamedTuple):
@@ -44,19 +46,35 @@ def is_link(key: str) -> bool:
     return key.endswith("/link")
 
 
-def links(driver: CheckedDriver, area: str) -> Iterator[Link]:
+def keys(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[str]:
+    """Yield the keys of an area: those of links, and others. What is in the place of a link, and is none, is odd."""
+    for key in walk.keys_below(walk.telling(driver, odd), area):
+        place = layout.link_above(key)
+        if place is None:
+            yield key
+        else:
+            odd(Foreign(f"{place}/", "a directory in the place of a link"))
+
+
+def links(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[Link]:
     """Yield the links of an area, damaged ones too."""
-    for key in walk.keys_below(driver, area):
+    for key in keys(driver, area, odd):
         found = link(driver, key) if is_link(key) else None
         if found is not None:
             yield found
 
 
-def claimed(driver: CheckedDriver, area: str) -> Iterator[str]:
+def claimed(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[str]:
     """Yield the sha256, in hex, of every blob that an upload of an area is about to become, or has become.
 
     Whether the upload is still there is not asked: what is left of one keeps a blob no longer than until it is purged.
     """
-    for child in driver.list(area):
-        if child.endswith("/") and walk.is_key(child):
-            yield from (key.rpartition("/")[2] for key in driver.list(f"{child}intent"))
+    children = walk.telling(driver, odd)
+    for child in children(area):
+        if child.endswith("/"):
+            yield from claims(children, f"{child}intent")
+
+
+def claims(children: Children, intents: str) -> Iterator[str]:
+    """Yield the sha256, in hex, of every blob that one upload claims."""
+    return (intent.rstrip("/").rpartition("/")[2] for intent in children(intents))

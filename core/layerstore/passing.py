@@ -47,8 +47,9 @@ class PassingDriver(Driver):
         return self.inner.list(prefix)
 
     def scan(self, prefix: str) -> Iterator[str | Foreign]:
-        """See :meth:`Driver.scan`."""
-        return self.inner.scan(prefix)
+        """See :meth:`Driver.scan`. Of a driver derived from this that lists otherwise, it is that listing."""
+        changed = type(self).list is not PassingDriver.list
+        return self.list(prefix) if changed else self.inner.scan(prefix)
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""

@@ -25,7 +25,7 @@ any more, and the upload is removed without ``hold`` and ``condemn``, which must
 a finish that has come that far links it, or is told that the upload is gone.
 
 What has no ``startedat`` is no upload: it is what a cancel or finish has left, no one can go on with it, and it is
-removed at the same age.
+removed at the same age. An upload with something below it that is not understood is left alone, whatever its age.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from typing import NamedTuple
 
 from layerstore import finish, layout, walk
 from layerstore.checked import CheckedDriver
+from layerstore.driver import Foreign
 from layerstore.errors import (
     FencedError,
-    InvalidPathError,
     InvalidUploadIDError,
     LayerStoreError,
     PathNotFoundError,
@@ -94,10 +94,18 @@ def purge(
     if older_than < timedelta(0):
         raise ValueError(f"older_than is not negative, not {older_than}")
     work = _Purge(driver, older_than, now or datetime.now(UTC), PurgeReport(dry_run))
-    for area in walk.areas(driver, name, work.missed):
+    for area in walk.areas(walk.telling(driver, work.odd), name, work.missed):
         if area.endswith(f"/{walk.UPLOADS}"):
             work.area(area)
     return work.report
+
+
+class _NotUnderstoodError(Exception):
+    """Something lies below an upload that is not understood: who stored it may want all of it."""
+
+    def __init__(self, foreign: Foreign) -> None:
+        super().__init__(foreign)
+        self.foreign = foreign
 
 
 class _Sight(NamedTuple):
@@ -125,13 +133,20 @@ class _Purge(NamedTuple):
         name = prefix.removeprefix(f"{layout.REPOSITORIES}/")
         self.report.failed.append(PurgeEntry(name, "", error=error))
 
+    def odd(self, foreign: Foreign) -> None:
+        """Skip what is not understood; what lies in an area that is not of uploads is not a purge's affair."""
+        name, _, area = foreign.name.removeprefix(f"{layout.REPOSITORIES}/").partition("/_")
+        kind, _, below = area.partition("/")
+        if kind in ("", walk.UPLOADS[1:]):
+            self.report.skipped.append(PurgeEntry(name, below, reason=walk.not_understood(foreign)))
+
     def area(self, area: str) -> None:
         name = walk.repository(area)
         if not layout.is_name(name):
             self.report.skipped.append(PurgeEntry(name, "", reason=NO_REPOSITORY))
             return
         try:
-            for child in self.driver.list(area):
+            for child in walk.telling(self.driver, self.odd)(area):
                 self._entry(name, child.removeprefix(f"{area}/"))
         except LayerStoreError as error:
             self.report.failed.append(PurgeEntry(name, "", error=error))
@@ -142,10 +157,10 @@ class _Purge(NamedTuple):
             if child == uuid:
                 raise InvalidUploadIDError(uuid)  # a key, where only prefixes are
             self._upload(UploadKeys(name, uuid))
+        except _NotUnderstoodError as error:
+            self.odd(error.foreign)
         except InvalidUploadIDError:
             self.report.skipped.append(PurgeEntry(name, uuid, reason=NO_UPLOAD))
-        except InvalidPathError as error:
-            self.report.skipped.append(PurgeEntry(name, uuid, reason=str(error)))
         except LayerStoreError as error:
             self.report.failed.append(PurgeEntry(name, uuid, error=error))
 
@@ -191,8 +206,13 @@ def _take_away(driver: CheckedDriver, keys: UploadKeys, seen: _Sight) -> None:
     finish.remove(driver, keys)
 
 
+def _refuse(foreign: Foreign) -> None:
+    raise _NotUnderstoodError(foreign)
+
+
 def _look(driver: CheckedDriver, keys: UploadKeys) -> _Sight:
-    stats = {key: stat for key in walk.keys_below(driver, keys.prefix) if (stat := driver.find(key)) is not None}
+    below = walk.keys_below(walk.telling(driver, _refuse), keys.prefix)
+    stats = {key: stat for key in below if (stat := driver.find(key)) is not None}
     started = _started_at(driver, keys) if keys.started_at in stats else None
     data = stats.get(keys.data)
     intents = any(key.startswith(f"{keys.intents}/") for key in stats)

@@ -22,6 +22,7 @@ from layerstore import layout, marks, walk
 from layerstore.checked import CheckedDriver
 from layerstore.cursor import BLOCK
 from layerstore.digest import Digest
+from layerstore.driver import Foreign
 from layerstore.errors import BackendUnavailableError, FencedError, LayerStoreError, PathNotFoundError
 from layerstore.survey import Finding, Survey, survey
 
@@ -82,23 +83,30 @@ def _nothing(count: int) -> None:
 
 def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work: _Scrub) -> Iterator[Finding]:
     work.known = survey(driver, name)
+    work.seen.update(finding.key for finding in work.known.odd)
     if not start:
         yield from work.known.odd
-        yield from _left_over(driver) if name is None else ()
+        yield from _left_over(work) if name is None else ()
     linked = sorted(key for hexdigits in work.known.links if (key := layout.blob(Digest("sha256", hexdigits))) > start)
-    stored = walk.keys_below(driver, f"{layout.BLOBS}/sha256", after=start) if name is None else ()
+    stored = walk.keys_below(work.children, f"{layout.BLOBS}/sha256", after=start) if name is None else ()
     keys = (key for key, _ in groupby(heapq.merge(linked, stored)))
     for found in in_order(work.look, keys, jobs, work.stop):
+        yield from work.told()
         yield from found
+    yield from work.told()
 
 
-def _left_over(driver: CheckedDriver) -> Iterator[Finding]:
+def _left_over(work: _Scrub) -> Iterator[Finding]:
     """Yield what lies beside the blobs, and what a collection that was cut off has left in the trash."""
-    for child in driver.list(layout.BLOBS):
+    for _ in work.children(layout.ROOT):
+        pass  # for what is not understood
+    for child in work.children(layout.BLOBS):
         if child != f"{layout.BLOBS}/sha256/":
             yield Finding("foreign", child)
-    for key in walk.keys_below(driver, layout.TRASH):
-        yield Finding("leftover", key, detail="in the trash of a collection that was cut off")
+    for key in walk.keys_below(work.children, layout.OURS):
+        if key.startswith(f"{layout.TRASH}/"):
+            yield Finding("leftover", key, detail="in the trash of a collection that was cut off")
+    yield from work.told()
 
 
 def in_order(
@@ -132,6 +140,22 @@ class _Scrub:
         self.progress = progress
         self.known = Survey()
         self.stop = Event()
+        self.seen: set[str] = set()
+        self._odd: list[Finding] = []
+
+    def children(self, prefix: str) -> Iterator[str]:
+        """List, and keep what is not understood to be told of."""
+        return walk.telling(self.driver, self._keep)(prefix)
+
+    def _keep(self, foreign: Foreign) -> None:
+        if foreign.name not in self.seen:
+            self.seen.add(foreign.name)
+            self._odd.append(Finding("unreadable", foreign.name, detail=walk.not_understood(foreign)))
+
+    def told(self) -> list[Finding]:
+        """Return what was not understood, once."""
+        odd, self._odd = self._odd, []
+        return odd
 
     def look(self, key: str) -> list[Finding]:
         """Check what lies, or should lie, under a key."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from layerstore import collect, finish, layout, links, purge, scrub
 from layerstore.checked import CheckedDriver
 from layerstore.collect import GRACE
-from layerstore.digest import TARSUM, Digest, FSLayer
+from layerstore.digest import Digest, FSLayer
 from layerstore.errors import (
     InvalidDigestError,
     InvalidUploadIDError,
@@ -22,6 +22,7 @@ from layerstore.errors import (
 )
 from layerstore.layer import Layer, open_layer
 from layerstore.layout import UploadKeys
+from layerstore.listing import Listing
 from layerstore.spool import Spool, Verify
 from layerstore.upload import LayerUpload
 
@@ -184,8 +185,13 @@ class LayerService:
         self.driver.delete(key)
 
     def repositories(self) -> Iterator[str]:
-        """Yield the names of all repositories that have a layer or an upload."""
-        return self._repositories("")
+        """Yield the names of all repositories that have a layer or an upload.
+
+        This and the other listings pass over what is not understood, such as a symlink, and log one warning of it.
+        """
+        listing = Listing(self.driver)
+        yield from listing.repositories()
+        listing.tell()
 
     def layers(self, name: str | None = None) -> Iterator[LayerInfo]:
         """Yield the layers of one repository, or of all, under each digest they are linked by.
@@ -193,10 +199,11 @@ class LayerService:
         Raises:
             InvalidNameError: no name.
         """
-        for repository in self.repositories() if name is None else [layout.check_name(name)]:
-            for algorithm in ("sha256", "sha384", "sha512", TARSUM):
-                for hexdigits in self._below(layout.links(repository, algorithm)):
-                    yield from self._layer(repository, f"{algorithm}:{hexdigits}")
+        listing = Listing(self.driver)
+        for repository in listing.repositories() if name is None else [layout.check_name(name)]:
+            for digest in listing.layers(repository):
+                yield from self._layer(repository, digest)
+        listing.tell()
 
     def uploads(self, name: str | None = None) -> Iterator[UploadInfo]:
         """Yield the uploads of one repository, or of all.
@@ -204,9 +211,11 @@ class LayerService:
         Raises:
             InvalidNameError: no name.
         """
-        for repository in self.repositories() if name is None else [layout.check_name(name)]:
-            for uuid in self._below(layout.uploads(repository)):
+        listing = Listing(self.driver)
+        for repository in listing.repositories() if name is None else [layout.check_name(name)]:
+            for uuid in listing.uploads(repository):
                 yield from self._upload(repository, uuid)
+        listing.tell()
 
     def purge(
         self, older_than: timedelta, *, name: str | None = None, dry_run: bool = False, now: datetime | None = None
@@ -247,13 +256,23 @@ class LayerService:
             self.driver, name=name, jobs=jobs, since=since, quarantine=quarantine, after=after, progress=progress
         )
 
-    def collect(self, *, dry_run: bool = False, now: datetime | None = None, grace: timedelta = GRACE) -> CollectReport:
+    def collect(
+        self,
+        *,
+        dry_run: bool = False,
+        now: datetime | None = None,
+        grace: timedelta = GRACE,
+        ignore_foreign: bool = False,
+    ) -> CollectReport:
         """Delete the blobs that no repository links and no finish has claimed, stored ``grace`` before ``now``.
+
+        With ``ignore_foreign``, what is not understood is taken for nothing, and listed in the report: the blobs go
+        that only a repository behind a symlink uses.
 
         Raises:
             MarkingIncompleteError: a link could not be listed, read or understood; nothing was deleted.
         """
-        return collect.collect(self.driver, dry_run=dry_run, now=now, grace=grace)
+        return collect.collect(self.driver, dry_run=dry_run, now=now, grace=grace, ignore_foreign=ignore_foreign)
 
     def close(self) -> None:
         """Close the driver; the service is not used again. Closing again does nothing."""
@@ -291,18 +310,6 @@ class LayerService:
             raise LayerUploadUnknownError(keys.name, keys.uuid) from None
         except (ValueError, OverflowError):
             return self.driver.stat(keys.started_at).modified
-
-    def _repositories(self, name: str) -> Iterator[str]:
-        children = list(self.driver.list(f"{layout.REPOSITORIES}/{name}".rstrip("/")))
-        if layout.is_name(name) and any(child.endswith(("/_layers/", "/_uploads/")) for child in children):
-            yield name
-        for child in children:
-            if child.endswith("/") and "/_" not in child:
-                yield from self._repositories(child.removeprefix(f"{layout.REPOSITORIES}/").rstrip("/"))
-
-    def _below(self, prefix: str) -> Iterator[str]:
-        """Yield the last segments of what lies below a prefix and has more below it."""
-        return (child.split("/")[-2] for child in self.driver.list(prefix) if child.endswith("/"))
 
     def _layer(self, name: str, text: str) -> Iterator[LayerInfo]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -9,12 +10,14 @@ from typing import Literal
 from layerstore import layout, marks, walk
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
+from layerstore.driver import Foreign
 from layerstore.errors import InvalidNameError, InvalidUploadIDError, LayerStoreError
 
 Kind = Literal["ok", "damaged", "unreadable", "missing", "damaged-link", "unlinked", "foreign", "leftover"]
 """``ok``: a blob is what its name says. ``damaged``: it is not. ``unreadable``: it, or a part of the store, cannot be
-read. ``missing``: a link leads to no blob. ``damaged-link``: to nothing at all. ``unlinked``: no link leads to a blob,
-and no finish has claimed it. ``foreign``: not of this layout. ``leftover``: of something that was cut off."""
+read, or is not understood. ``missing``: a link leads to no blob. ``damaged-link``: to nothing at all. ``unlinked``: no
+link leads to a blob, and no finish has claimed it. ``foreign``: not of this layout. ``leftover``: of something that was
+cut off."""
 
 HARMFUL: tuple[Kind, ...] = ("damaged", "unreadable", "missing", "damaged-link")
 
@@ -68,7 +71,7 @@ def survey(driver: CheckedDriver, name: str | None) -> Survey:
         DriverError: the repositories cannot be listed at all.
     """
     work = _Surveyor(driver, Survey(whole=name is None))
-    for area in walk.areas(driver, name, work.missed):
+    for area in walk.areas(work.children, name, work.missed):
         try:
             work.uploads(area) if area.endswith(f"/{walk.UPLOADS}") else work.links(area)
         except LayerStoreError as error:
@@ -87,20 +90,29 @@ class _Surveyor:
         self.found.whole = False
         self._odd("unreadable", prefix, str(error))
 
+    def odd(self, foreign: Foreign) -> None:
+        self.found.whole = False
+        self._odd("unreadable", foreign.name, walk.not_understood(foreign))
+
+    def children(self, prefix: str) -> Iterator[str]:
+        return walk.telling(self.driver, self.odd)(prefix)
+
     def uploads(self, area: str) -> None:
-        for child in self.driver.list(area):
+        for child in self.children(area):
             uuid = child.removeprefix(f"{area}/")
+            there = set(self.children(child[:-1]) if child.endswith("/") else ())
+            if f"{child}intent/" in there:
+                self.found.claimed.update(marks.claims(self.children, f"{child}intent"))
             try:
                 keys = layout.UploadKeys(walk.repository(area), uuid.removesuffix("/") if uuid.endswith("/") else "")
             except (InvalidNameError, InvalidUploadIDError):
                 self._odd("foreign", child)
                 continue
-            if self.driver.find(keys.started_at) is None:
+            if keys.started_at not in there:
                 self._odd("leftover", child, "of an upload that has ended")
-        self.found.claimed.update(marks.claimed(self.driver, area))
 
     def links(self, area: str) -> None:
-        for key in walk.keys_below(self.driver, area):
+        for key in marks.keys(self.driver, area, self.odd):
             if marks.is_link(key):
                 self._link(key)
             else:

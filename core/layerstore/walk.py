@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from layerstore import keys, layout
+from layerstore import layout
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
+from layerstore.driver import Foreign
 from layerstore.errors import InvalidDigestError, LayerStoreError
 
 UPLOADS = "_uploads"
@@ -15,38 +16,54 @@ UPLOADS = "_uploads"
 Missed = Callable[[str, LayerStoreError], None]
 """Told of a prefix that could not be listed; it may raise."""
 
+Odd = Callable[[Foreign], object]
+"""Told of what lies there and is not understood; it may raise."""
 
-def is_key(text: str) -> bool:
-    """Tell whether a text that a driver listed is a key, or, without its slash at the end, the prefix of one."""
-    return keys.is_key(text.removesuffix("/"))
+Children = Callable[[str], Iterator[str]]
+"""Yields what lies directly below a prefix: ``driver.list``, or :func:`telling`."""
 
 
-def keys_below(driver: CheckedDriver, prefix: str, *, after: str = "") -> Iterator[str]:
-    """Yield every key below a prefix that comes after another one, in ascending order.
+def telling(driver: CheckedDriver, odd: Odd) -> Children:
+    """List, and tell of what is not understood: for whoever must not take it for nothing."""
 
-    A prefix that is none of a key cannot be looked into, and is itself yielded, with its slash at the end.
-    """
-    pending = [driver.list(prefix)]
+    def children(prefix: str) -> Iterator[str]:
+        for child in driver.scan(prefix):
+            if isinstance(child, Foreign):
+                odd(child)
+            else:
+                yield child
+
+    return children
+
+
+def not_understood(foreign: Foreign) -> str:
+    """Say so."""
+    return f"not understood: {foreign.what}"
+
+
+def keys_below(children: Children, prefix: str, *, after: str = "") -> Iterator[str]:
+    """Yield every key below a prefix that comes after another one, in ascending order."""
+    pending = [children(prefix)]
     while pending:
         child = next(pending[-1], None)
         if child is None:
             pending.pop()
         elif child <= after and not after.startswith(child):
             continue
-        elif child.endswith("/") and is_key(child):
-            pending.append(driver.list(child[:-1]))
+        elif child.endswith("/"):
+            pending.append(children(child[:-1]))
         elif child != after:
             yield child
 
 
-def areas(driver: CheckedDriver, name: str | None, missed: Missed) -> Iterator[str]:
+def areas(children: Children, name: str | None, missed: Missed) -> Iterator[str]:
     """Yield the prefixes that end in ``/_layers``, ``/_uploads``, ``/_manifests``, of one repository or of all."""
     top = layout.REPOSITORIES if name is None else f"{layout.REPOSITORIES}/{layout.check_name(name)}"
     pending = [top]
     while pending:
         prefix = pending.pop()
         try:
-            below = [child[:-1] for child in driver.list(prefix) if child.endswith("/") and is_key(child)]
+            below = [child[:-1] for child in children(prefix) if child.endswith("/")]
         except LayerStoreError as error:
             missed(prefix, error)
             continue

@@ -237,7 +237,7 @@ def gc_sweeps_what_is_young() -> Iterator[None]:
 @planted_in_core("M1")
 def gc_ignores_intents() -> Iterator[None]:
     """What a finish under way has claimed, and not linked yet, is garbage."""
-    with patch.object(marks, "claimed", lambda driver, area: iter(())):
+    with patch.object(marks, "claimed", lambda driver, area, odd: iter(())):
         yield
 
 
@@ -245,12 +245,13 @@ def gc_ignores_intents() -> Iterator[None]:
 def gc_goes_on_after_incomplete_marking() -> Iterator[None]:
     """What cannot be listed, read or understood is passed over."""
 
-    def mark(driver: CheckedDriver) -> set[str]:
+    def mark(driver: CheckedDriver, odd: walk.Odd) -> set[str]:
+        del odd
         used: set[str] = set()
-        for area in walk.areas(driver, None, lambda prefix, error: None):
+        for area in walk.areas(driver.list, None, lambda prefix, error: None):
             with suppress(LayerStoreError):
-                used.update(marks.claimed(driver, area))
-                used.update(link.target.hex for link in marks.links(driver, area) if link.target)
+                used.update(marks.claimed(driver, area, bool))
+                used.update(link.target.hex for link in marks.links(driver, area, bool) if link.target)
         return used
 
     with patch.object(collect, "_mark", mark):
@@ -262,8 +263,8 @@ def gc_knows_no_manifests() -> Iterator[None]:
     """Only the links to layers count."""
     real = marks.links
 
-    def links(driver: CheckedDriver, area: str) -> Iterator[marks.Link]:
-        return real(driver, area) if area.endswith("/_layers") else iter(())
+    def links(driver: CheckedDriver, area: str, odd: walk.Odd) -> Iterator[marks.Link]:
+        return real(driver, area, odd) if area.endswith("/_layers") else iter(())
 
     with patch.object(marks, "links", links):
         yield
@@ -277,8 +278,8 @@ def gc_marks_once() -> Iterator[None]:
     def run(driver: CheckedDriver, **options: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
         marked: list[set[str]] = []
 
-        def once(driver: CheckedDriver) -> set[str]:
-            marked.extend([] if marked else [mark(driver)])
+        def once(driver: CheckedDriver, odd: walk.Odd) -> set[str]:
+            marked.extend([] if marked else [mark(driver, odd)])
             return marked[0]
 
         with patch.object(collect, "_mark", once):

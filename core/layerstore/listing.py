@@ -1,0 +1,61 @@
+"""Listings of what a store holds. What they pass over is told of once: it is not missing, but not understood."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from layerstore import layout, walk
+from layerstore.checked import CheckedDriver
+from layerstore.digest import TARSUM
+from layerstore.driver import Foreign
+
+log = logging.getLogger("layerstore")
+
+ALGORITHMS = ("sha256", "sha384", "sha512", TARSUM)
+"""What layers are listed by, in this order."""
+
+
+class Listing:
+    """One listing of layers, uploads or repositories: what there is to list, and what it passed over."""
+
+    def __init__(self, driver: CheckedDriver) -> None:
+        """Have passed over nothing."""
+        self._driver = driver
+        self._passed: dict[Foreign, None] = {}
+
+    def repositories(self, name: str = "") -> Iterator[str]:
+        """Yield the names of the repositories at and below a name that have a layer or an upload."""
+        children = list(self._children(f"{layout.REPOSITORIES}/{name}".rstrip("/")))
+        if layout.is_name(name) and any(child.endswith(("/_layers/", "/_uploads/")) for child in children):
+            yield name
+        for child in children:
+            if child.endswith("/") and "/_" not in child:
+                yield from self.repositories(child.removeprefix(f"{layout.REPOSITORIES}/").rstrip("/"))
+
+    def layers(self, name: str) -> Iterator[str]:
+        """Yield, as text, the digests that a repository has links by; not all are digests."""
+        area = layout.layers(name)
+        there = set(self._children(area))
+        for algorithm in ALGORITHMS:
+            prefix = layout.links(name, algorithm)
+            if f"{area}/{prefix[len(area) + 1 :].partition('/')[0]}/" in there:
+                yield from (f"{algorithm}:{hexdigits}" for hexdigits in self._below(prefix))
+
+    def uploads(self, name: str) -> Iterator[str]:
+        """Yield the ids of a repository's uploads; not all are ids."""
+        return self._below(layout.uploads(name))
+
+    def tell(self) -> None:
+        """Say what was passed over: the first of it, and how much more."""
+        if self._passed:
+            first, *others = self._passed
+            more = f", and {len(others)} more" if others else ""
+            log.warning("passed over %s, %s%s; scrub lists all", first.name, walk.not_understood(first), more)
+
+    def _children(self, prefix: str) -> Iterator[str]:
+        return walk.telling(self._driver, self._passed.setdefault)(prefix)
+
+    def _below(self, prefix: str) -> Iterator[str]:
+        """Yield the last segments of what lies below a prefix and has more below it."""
+        return (child.split("/")[-2] for child in self._children(prefix) if child.endswith("/"))
