@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 import layerstore
-from layerstore import LayerService, open_driver, sha256
+from layerstore import Foreign, LayerService, open_driver, sha256
 from layerstore.checked import CheckedDriver
+from layerstore.driver import Driver
+from layerstore.observed import ObservedDriver
+from layerstore.passing import PassingDriver
 from layerstore_conformance.watching import Trap
 
 
@@ -33,6 +36,32 @@ def other(url: str) -> LayerService:
 def raw(url: str) -> CheckedDriver:
     """Open the side door."""
     return open_driver(url)
+
+
+class Strewn(PassingDriver):
+    """A driver in whose backend somebody has left things."""
+
+    def __init__(self, inner: Driver) -> None:
+        """Have nothing left yet."""
+        super().__init__(inner)
+        self.things: list[tuple[str, Foreign]] = []
+
+    def leave(self, prefix: str, name: str = "thing", what: str = "a symlink") -> Foreign:
+        """Leave something below a prefix, or, without a name, in its place, where whoever scans the prefix sees it."""
+        foreign = Foreign(f"{prefix}/{name}" if name else prefix, what)
+        self.things.append((prefix, foreign))
+        return foreign
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """Scan what lies in between, too."""
+        yield from self.inner.scan(prefix)
+        yield from [foreign for where, foreign in self.things if where == prefix]
+
+
+@pytest.fixture
+def strewn(url: str, trap: Trap) -> Strewn:
+    """Open the store with the trap in it, to leave things there."""
+    return Strewn(ObservedDriver(open_driver(url), trap))
 
 
 @pytest.fixture

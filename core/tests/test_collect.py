@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,6 +29,9 @@ from layerstore_conformance.layers import store as store_layer
 from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.theorem import keys_below
 from layerstore_conformance.watching import Trap, When, fail, of
+
+if TYPE_CHECKING:
+    from tests.conftest import Strewn
 
 USED = Payload("used").read(3000)
 IDLE = Payload("idle").read(700)
@@ -190,6 +194,112 @@ def test_a_mark_that_fails_stops_all(
     with pytest.raises(MarkingIncompleteError):
         store.collect(now=later())
     assert (raw.get(blob(IDLE), 1 << 20), trash(raw)) == (IDLE, [])
+
+
+UUID = f"{'0' * 8}-0000-0000-0000-{'0' * 12}"
+PLACES = {
+    "beside the repositories": layout.ROOT,
+    "among the repositories": layout.REPOSITORIES,
+    "in a repository": f"{layout.REPOSITORIES}/a",
+    "among the algorithms": layout.layers("a"),
+    "among the links": layout.links("a", "sha256"),
+    "in the place of a link": link("a", digest(USED)).removesuffix("/link"),
+    "among a registry's tags": f"{layout.REPOSITORIES}/a/_manifests/tags",
+    "among the uploads": layout.uploads("a"),
+    "in the place of the intents": f"{layout.uploads('a')}/{UUID}/intent",
+}
+
+
+@pytest.fixture
+def walked(store: LayerService, raw: CheckedDriver, strewn: Strewn) -> LayerService:
+    """The store, to leave things in, with an upload and a registry's tag besides."""
+    del store
+    raw.put(f"{layout.uploads('a')}/{UUID}/startedat", b"")
+    raw.put(f"{layout.REPOSITORIES}/a/_manifests/tags/latest/current/link", digest(USED).encode())
+    return LayerService(strewn)
+
+
+@pytest.mark.parametrize("prefix", PLACES.values(), ids=PLACES)
+def test_what_is_not_understood_stops_all(
+    walked: LayerService, raw: CheckedDriver, strewn: Strewn, prefix: str
+) -> None:
+    """Links may be behind it; the error says what it is and where, and nothing is deleted."""
+    foreign = strewn.leave(prefix)
+    with pytest.raises(MarkingIncompleteError) as caught:
+        walked.collect(now=later())
+    assert (caught.value.key, caught.value.detail) == (foreign.name, "not understood: a symlink")
+    assert (raw.find(blob(IDLE)) is None, trash(raw)) == (False, [])
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("number", [2, 3])
+def test_what_appears_between_the_marks_stops_all(
+    walked: LayerService, raw: CheckedDriver, strewn: Strewn, trap: Trap, number: int, dry_run: bool
+) -> None:
+    """A repository that is moved to another disk meanwhile: every mark scans, and what was moved is put back."""
+    trap.set(at_mark(trap, number), lambda: strewn.leave(layout.REPOSITORIES))
+    with pytest.raises(MarkingIncompleteError):
+        walked.collect(dry_run=dry_run, now=later())
+    assert (raw.get(blob(IDLE), 1 << 20), trash(raw)) == (IDLE, [])
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._a", "@eaDir/", "lost+found/", ".nfs0000000100000001", ".snapshot/"])
+def test_what_is_harmless_stops_nothing(walked: LayerService, strewn: Strewn, name: str) -> None:
+    """Desktops, NAS boxes and file systems leave it in every directory."""
+    for prefix in PLACES.values():
+        strewn.leave(prefix, name, "a file whose name is no key")
+    assert digests(walked.collect(now=later()))[0] == [digest(IDLE)]
+
+
+def test_what_is_not_understood_among_the_blobs_stops_nothing(walked: LayerService, strewn: Strewn) -> None:
+    """No link is there; a collection leaves it alone, as it does what is in the trash and in quarantine."""
+    strewn.leave(layout.ROOT, "blobs")
+    strewn.leave(layout.ROOT, "blobs/sha256/my blob")
+    for prefix in (layout.BLOBS, f"{layout.BLOBS}/sha256", layout.TRASH, layout.QUARANTINE):
+        strewn.leave(prefix)
+    assert digests(walked.collect(now=later()))[0] == [digest(IDLE)]
+
+
+def test_whoever_knows_better_goes_on_without_it(walked: LayerService, raw: CheckedDriver, strewn: Strewn) -> None:
+    """The report lists what was ignored, each once; a dry run, too."""
+    left = [strewn.leave(prefix) for prefix in PLACES.values()]
+    for dry_run in (True, False):
+        report = walked.collect(dry_run=dry_run, now=later(), ignore_foreign=True)
+        assert digests(report) == [[digest(IDLE)], [], []]
+        assert report.ignored == {foreign.name: "a symlink" for foreign in left}
+    assert raw.find(blob(IDLE)) is None
+
+
+def test_what_is_damaged_is_not_ignored(walked: LayerService, raw: CheckedDriver) -> None:
+    """To go on without what is not understood is not to go on without what is understood to be wrong."""
+    raw.put(link("b", digest(IDLE)), b"damaged")
+    with pytest.raises(MarkingIncompleteError):
+        walked.collect(now=later(), ignore_foreign=True)
+
+
+@pytest.mark.parametrize("place", ["_layers/sha256/{}/link", "_manifests/tags/latest/current/link"])
+def test_a_directory_in_the_place_of_a_link_stops_all(store: LayerService, raw: CheckedDriver, place: str) -> None:
+    """The link that should be there may keep a blob."""
+    key = f"{layout.REPOSITORIES}/b/{place.format(digest(IDLE)[7:])}"
+    raw.put(f"{key}/x", b"")
+    with pytest.raises(MarkingIncompleteError) as caught:
+        store.collect(now=later())
+    assert (caught.value.key, caught.value.detail) == (f"{key}/", "not understood: a directory in the place of a link")
+
+
+def test_what_is_called_link_is_no_link(store: LayerService, raw: CheckedDriver) -> None:
+    """A repository may be, and a tag."""
+    store_layer(store, "link", USED)
+    tag = f"{layout.REPOSITORIES}/link/_manifests/tags/link"
+    raw.put(f"{tag}/current/link", digest(USED).encode())
+    raw.put(f"{tag}/index/sha256/{digest(USED)[7:]}/link", digest(USED).encode())
+    assert digests(store.collect(now=later()))[0] == [digest(IDLE)]
+
+
+def test_an_intent_that_is_a_directory_claims(store: LayerService, raw: CheckedDriver) -> None:
+    """Whatever is in it: nobody names anything else by a blob's digest there."""
+    raw.put(f"{layout.uploads('a')}/{UUID}/intent/{digest(IDLE)[7:]}/x", b"")
+    assert digests(store.collect(now=later())) == [[], [], []]
 
 
 def test_an_incomplete_dry_run_moves_nothing_back(store: LayerService, raw: CheckedDriver) -> None:

@@ -13,6 +13,7 @@ from layerstore.cli.invocation import Invocation
 from layerstore.cli.listing import Row, show
 from layerstore.cli.moment import span
 from layerstore.collect import CollectReport
+from layerstore.errors import MarkingIncompleteError
 
 COLUMNS = ("outcome", "digest", "size", "reason")
 
@@ -22,19 +23,28 @@ COLUMNS = ("outcome", "digest", "size", "reason")
 @click.option(
     "--grace", metavar="AGE", type=span, default="1h", help="Leave what is younger: 90s, 30m, 7d; by default 1h."
 )
+@click.option(
+    "--ignore-foreign",
+    is_flag=True,
+    help="Take what is not understood, such as a symlink, for nothing: blobs that only it leads to are deleted.",
+)
 @flags
 @click.pass_obj
-def gc(invocation: Invocation, dry_run: bool, grace: timedelta) -> None:  # noqa: FBT001  (click's)
+def gc(invocation: Invocation, dry_run: bool, grace: timedelta, ignore_foreign: bool) -> None:  # noqa: FBT001  (click's)
     """Delete blobs that no repository links and no finish has claimed.
 
-    Layers, manifests and tags of a CNCF registry in the same store count as links. If any link cannot be read or
-    understood, nothing is deleted. Safe while layers are uploaded and mounted with layerstore; while a registry is
+    Layers, manifests and tags of a CNCF registry in the same store count as links. If anything that may hold links
+    cannot be listed, read or understood, nothing is deleted. Safe while layers are uploaded and mounted with layerstore; while a registry is
     written to, it is not: see docs/operations.md.
 
-    Columns: outcome (deleted, would-delete, failed), digest, size (bytes), reason.
+    Columns: outcome (deleted, would-delete, failed, ignored), digest, size (bytes), reason.
     """
-    with invocation.open() as service:
-        report = service.collect(dry_run=dry_run, grace=grace)
+    try:
+        with invocation.open() as service:
+            report = service.collect(dry_run=dry_run, grace=grace, ignore_foreign=ignore_foreign)
+    except MarkingIncompleteError as error:
+        error.add_note(f"all that is in the way: {invocation.command('scrub')}")
+        raise
     show(invocation, COLUMNS, _rows(report))
     _sum_up(invocation, report)
 
@@ -45,6 +55,8 @@ def _rows(report: CollectReport) -> Iterator[Row]:
         for blob in blobs:
             reason = str(blob.error or "")
             yield {"outcome": outcome, "digest": str(blob.digest), "size": blob.size, "reason": reason}
+    for name, what in report.ignored.items():
+        yield {"outcome": "ignored", "digest": "", "size": 0, "reason": f"{name}: not understood: {what}"}
 
 
 def _sum_up(invocation: Invocation, report: CollectReport) -> None:
@@ -55,7 +67,9 @@ def _sum_up(invocation: Invocation, report: CollectReport) -> None:
         f"layerstore: {deleted} blobs of {size} bytes {verb}, {failed} failed; {report.in_use} in use, {kept} since it "
         f"began, {report.young} too young"
     )
+    text += f"; {len(report.ignored)} not understood, and ignored" if report.ignored else ""
     counts = {"deleted": deleted, "bytes": size, "failed": failed, "in_use": report.in_use, "kept": kept}
+    counts["ignored"] = len(report.ignored)
     invocation.say("collected", text, dry_run=report.dry_run, young=report.young, **counts)
     if failed:
         raise HarmError(f"{failed} could not be deleted")
