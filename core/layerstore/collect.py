@@ -125,7 +125,7 @@ def _mark(driver: CheckedDriver, odd: Odd) -> set[str]:
     used: set[str] = set()
     children = walk.telling(driver, odd)
     try:
-        _look_beside(driver, odd)
+        walk.look_beside(driver, odd)
         for area in walk.areas(children, None, _missed):
             if area.endswith(f"/{walk.UPLOADS}"):
                 used.update(marks.claimed(driver, area, odd))
@@ -136,17 +136,6 @@ def _mark(driver: CheckedDriver, odd: Odd) -> set[str]:
     except DriverError as error:
         raise MarkingIncompleteError(error.key, str(error)) from error
     return used
-
-
-def _look_beside(driver: CheckedDriver, odd: Odd) -> None:
-    """Tell of what is not understood beside the repositories: they may have been moved there. Blobs point to nothing.
-
-    Raises:
-        MarkingIncompleteError: as ``odd`` says.
-    """
-    for child in driver.scan(layout.ROOT):
-        if isinstance(child, Foreign) and not f"{child.name}/".startswith(f"{layout.BLOBS}/"):
-            odd(child)
 
 
 def _refuse(foreign: Foreign) -> None:

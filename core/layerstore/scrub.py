@@ -83,7 +83,6 @@ def _nothing(count: int) -> None:
 
 def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work: _Scrub) -> Iterator[Finding]:
     work.known = survey(driver, name)
-    work.seen.update(finding.key for finding in work.known.odd)
     if not start:
         yield from work.known.odd
         yield from _left_over(work) if name is None else ()
@@ -98,8 +97,6 @@ def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work:
 
 def _left_over(work: _Scrub) -> Iterator[Finding]:
     """Yield what lies beside the blobs, and what a collection that was cut off has left in the trash."""
-    for _ in work.children(layout.ROOT):
-        pass  # for what is not understood
     for child in work.children(layout.BLOBS):
         if child != f"{layout.BLOBS}/sha256/":
             yield Finding("foreign", child)
@@ -140,7 +137,6 @@ class _Scrub:
         self.progress = progress
         self.known = Survey()
         self.stop = Event()
-        self.seen: set[str] = set()
         self._odd: list[Finding] = []
 
     def children(self, prefix: str) -> Iterator[str]:
@@ -148,8 +144,8 @@ class _Scrub:
         return walk.telling(self.driver, self._keep)(prefix)
 
     def _keep(self, foreign: Foreign) -> None:
-        if foreign.name not in self.seen:
-            self.seen.add(foreign.name)
+        if foreign.name not in self.known.foreign:
+            self.known.foreign.add(foreign.name)
             self._odd.append(Finding("unreadable", foreign.name, detail=walk.not_understood(foreign)))
 
     def told(self) -> list[Finding]:

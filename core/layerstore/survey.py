@@ -55,6 +55,8 @@ class Survey:
     claimed: set[str] = field(default_factory=set)
     """Hex of the blobs that finishes under way have claimed."""
     odd: list[Finding] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)
+    """The names of what is not understood; each is among the odd once, however often it was met."""
     whole: bool = False
     """Whether it is of all repositories, and nothing was missed."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -71,6 +73,8 @@ def survey(driver: CheckedDriver, name: str | None) -> Survey:
         DriverError: the repositories cannot be listed at all.
     """
     work = _Surveyor(driver, Survey(whole=name is None))
+    if name is None:
+        walk.look_beside(driver, work.odd)
     for area in walk.areas(work.children, name, work.missed):
         try:
             work.uploads(area) if area.endswith(f"/{walk.UPLOADS}") else work.links(area)
@@ -92,7 +96,9 @@ class _Surveyor:
 
     def odd(self, foreign: Foreign) -> None:
         self.found.whole = False
-        self._odd("unreadable", foreign.name, walk.not_understood(foreign))
+        if foreign.name not in self.found.foreign:
+            self.found.foreign.add(foreign.name)
+            self._odd("unreadable", foreign.name, walk.not_understood(foreign))
 
     def children(self, prefix: str) -> Iterator[str]:
         return walk.telling(self.driver, self.odd)(prefix)

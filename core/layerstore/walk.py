@@ -56,6 +56,13 @@ def keys_below(children: Children, prefix: str, *, after: str = "") -> Iterator[
             yield child
 
 
+def look_beside(driver: CheckedDriver, odd: Odd) -> None:
+    """Tell of what is not understood beside the repositories: they may have been moved there. Blobs point to nothing."""
+    for child in driver.scan(layout.ROOT):
+        if isinstance(child, Foreign) and not f"{child.name}/".startswith(f"{layout.BLOBS}/"):
+            odd(child)
+
+
 def areas(children: Children, name: str | None, missed: Missed) -> Iterator[str]:
     """Yield the prefixes that end in ``/_layers``, ``/_uploads``, ``/_manifests``, of one repository or of all."""
     top = layout.REPOSITORIES if name is None else f"{layout.REPOSITORIES}/{layout.check_name(name)}"

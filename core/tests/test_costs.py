@@ -219,3 +219,34 @@ def test_small_writes_are_not_gathered_before_the_driver(store: LayerService, co
     for _ in range(10):
         upload.write(b"x" * 100)
     assert (costs.calls["write_at"], costs.bytes_written - 20) == (10, 1000)
+
+
+@pytest.fixture
+def walked(store: LayerService) -> LayerService:
+    """The store with two layers and an upload in a repository, and nothing to collect."""
+    for data in (DATA[:1000], OTHER[:1000]):
+        upload = store.upload("a")
+        upload.write(data)
+        upload.finish(digest(data)).close()
+    store.upload("a").close()
+    return store
+
+
+def test_a_mark_walks_once_through_claims_and_once_through_links(walked: LayerService, costs: Tally) -> None:
+    """That it sees what no key names costs one listing more: of what lies beside the repositories."""
+    costs.forget()
+    walked.collect()
+    claims, links = 4, 6  # repositories, a, _uploads, intent; repositories, a, _layers, sha256, two links
+    trash, beside, blobs = 1, 1, 1 + 2 * 2  # sha256, and for each blob the first two digits and its own
+    assert costs.calls["list"] == trash + beside + claims + links + blobs
+    assert {**costs.calls, "list": 0} == {"list": 0, "open_reader": 2, "read_at": 2}
+
+
+def test_a_scrub_lists_each_prefix_once(walked: LayerService, costs: Tally) -> None:
+    """Where uploads lie, it asks for no key that a listing has shown."""
+    costs.forget()
+    list(walked.scrub())
+    survey = 8  # repositories, a, _layers, sha256, two links, _uploads, the upload
+    beside, blobs = 3, 1 + 2 * 2  # v2, blobs, layerstore; sha256, and for each blob the first two digits and its own
+    assert costs.calls["list"] == survey + beside + blobs
+    assert costs.calls["stat"] == 2

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import layerstore
 from layerstore import (
     Digest,
+    Foreign,
     FSLayer,
     InvalidOffsetError,
     LayerClosedError,
@@ -27,8 +29,12 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Counts, ObservedDriver
+from layerstore.passing import PassingDriver
 from layerstore.tarsum import tarsums
 from layerstore_conformance.payloads import Payload, digest
+
+if TYPE_CHECKING:
+    from tests.conftest import Strewn
 
 DATA = Payload("layer").read(10_000)
 OTHER = Payload("other").read(700)
@@ -354,6 +360,87 @@ def test_what_is_no_repository_is_not_listed(store: LayerService, raw: CheckedDr
     assert list(store.repositories()) == ["a"]
     assert [info.name for info in store.layers()] == ["a"]
     assert list(store.uploads()) == []
+
+
+PLACES = (
+    layout.REPOSITORIES,
+    f"{layout.REPOSITORIES}/a",
+    layout.layers("a"),
+    layout.links("a", "sha256"),
+    layout.uploads("a"),
+)
+LISTINGS: dict[str, tuple[Callable[[LayerService], Iterable[object]], int]] = {
+    "repositories": (lambda store: store.repositories(), 2),
+    "layers": (lambda store: store.layers(), 4),
+    "layers of one": (lambda store: store.layers("a"), 2),
+    "uploads": (lambda store: store.uploads(), 3),
+    "uploads of one": (lambda store: store.uploads("a"), 1),
+}
+
+
+@pytest.mark.parametrize(("listing", "met"), LISTINGS.values(), ids=LISTINGS)
+def test_what_is_not_understood_is_passed_over_and_told_of_once(
+    store: LayerService,
+    strewn: Strewn,
+    caplog: pytest.LogCaptureFixture,
+    listing: Callable[[LayerService], Iterable[object]],
+    met: int,
+) -> None:
+    """One such thing spoils no listing: all else is listed, and one warning names the first and counts the rest."""
+    store_layer(store, "a")
+    store.upload("a").close()
+    whole = list(listing(store))
+    for prefix in PLACES:
+        strewn.leave(prefix)
+    assert list(listing(LayerService(strewn))) == whole != []
+    (record,) = caplog.records
+    more = f", and {met - 1} more" if met > 1 else ""
+    message = rf"passed over docker/.*/thing, not understood: a symlink{more}; scrub lists all"
+    assert re.fullmatch(message, record.getMessage())
+    assert (record.name, record.levelname) == ("layerstore", "WARNING")
+
+
+def test_the_same_thing_is_counted_once(strewn: Strewn, caplog: pytest.LogCaptureFixture) -> None:
+    """A symlink above all is met in every listing of a driver's; a listing that meets nothing says nothing."""
+    list(LayerService(strewn).layers())
+    assert caplog.records == []
+    store_layer(LayerService(strewn), "a")
+    for prefix in PLACES:
+        strewn.things.append((prefix, Foreign("docker", "a symlink")))
+    list(LayerService(strewn).layers())
+    assert [record.getMessage() for record in caplog.records] == [
+        "passed over docker, not understood: a symlink; scrub lists all"
+    ]
+
+
+class Blank(PassingDriver):
+    """Lists names that are no keys, as a container does that others write to."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Add two."""
+        yield from self.inner.list(prefix)
+        yield from (f"{prefix}/my repo/", f"{prefix}/umläut")
+
+
+def test_a_name_that_is_no_key_spoils_no_listing(store: LayerService, url: str) -> None:
+    """One in the whole store made every listing of all fail."""
+    store_layer(store, "a")
+    store.upload("a").close()
+    blank = LayerService(Blank(open_driver(url)))
+    assert list(blank.layers()) == list(store.layers())
+    assert list(blank.uploads()) == list(store.uploads())
+    assert list(blank.repositories()) == ["a"]
+
+
+def test_listing_layers_asks_for_the_algorithms_that_are_there(
+    counted: tuple[LayerService, Counts],
+) -> None:
+    """Of a repository with one: its own prefix, the algorithm's, and a link and a blob for each layer."""
+    store, counts = counted
+    store_layer(store, "a")
+    counts.calls.clear()
+    assert len(list(store.layers("a"))) == 1
+    assert dict(counts.calls) == {"list": 2, "open_reader": 2, "read_at": 1, "stat": 1}
 
 
 def test_uploads_are_listed_with_their_offsets(store: LayerService, raw: CheckedDriver) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,6 +28,9 @@ from layerstore.passing import PassingDriver
 from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.theorem import keys_below
 from layerstore_conformance.watching import Trap, When, fail, of
+
+if TYPE_CHECKING:
+    from tests.conftest import Strewn
 
 DATA = Payload("purge").read(3000)
 WEEK = timedelta(days=7)
@@ -180,8 +184,57 @@ def test_names_that_are_no_keys_are_left(url: str, store: LayerService, raw: Che
     """An upload that holds what no driver can be asked for is skipped, whole."""
     uuid = begin(store)
     report = LayerService(Odd(open_driver(url))).purge(WEEK, name="a", now=later())
-    assert uuids(report) == [[], [], [uuid, "x y", "z z"], []]
-    assert "not a key" in report.skipped[0].reason
+    assert uuids(report) == [[], [], ["", "", f"{uuid}/x y", "x y", "z z/"], []]
+    assert {each.reason for each in report.skipped} == {"not understood: a name that is no key"}
+    assert UploadKeys("a", uuid).data in left(raw, uuid)
+
+
+PLACES = {
+    layout.REPOSITORIES: ("thing", ""),
+    f"{layout.REPOSITORIES}/a": ("a/thing", ""),
+    layout.uploads("a"): ("a", "thing"),
+}
+
+
+@pytest.mark.parametrize("prefix", PLACES)
+def test_what_is_not_understood_is_skipped(store: LayerService, strewn: Strewn, prefix: str) -> None:
+    """It is told of with what it is; the uploads beside it are purged all the same."""
+    uuid = begin(store)
+    strewn.leave(prefix)
+    report = LayerService(strewn).purge(WEEK, now=later())
+    assert uuids(report) == [[uuid], [], [PLACES[prefix][1]], []]
+    (entry,) = report.skipped
+    assert (entry.name, entry.reason, entry.age) == (PLACES[prefix][0], "not understood: a symlink", None)
+
+
+@pytest.mark.parametrize("name", ["_layers", "_layers/sha256/x", "_manifests"])
+def test_what_is_not_understood_where_no_uploads_are_is_not_told_of(
+    store: LayerService, strewn: Strewn, name: str
+) -> None:
+    """It is not a purge's affair."""
+    uuid = begin(store)
+    strewn.leave(f"{layout.REPOSITORIES}/a", name)
+    assert uuids(LayerService(strewn).purge(WEEK, now=later())) == [[uuid], [], [], []]
+
+
+def test_an_upload_that_holds_what_is_not_understood_is_left_whole(
+    store: LayerService, raw: CheckedDriver, strewn: Strewn
+) -> None:
+    """Its data may be a symlink to another disk; the others go."""
+    uuid, other = begin(store), begin(store)
+    strewn.leave(UploadKeys("a", uuid).prefix, "data")
+    kept = left(raw, uuid)
+    assert uuids(LayerService(strewn).purge(WEEK, now=later())) == [[other], [], [f"{uuid}/data"], []]
+    assert left(raw, uuid) == kept
+
+
+def test_what_comes_into_an_upload_while_it_is_looked_at_keeps_it(
+    store: LayerService, raw: CheckedDriver, strewn: Strewn, trap: Trap
+) -> None:
+    """The second look sees it."""
+    uuid = begin(store)
+    trap.set(of("open_writer"), lambda: strewn.leave(UploadKeys("a", uuid).prefix))
+    assert uuids(LayerService(strewn).purge(WEEK, now=later())) == [[], [], [f"{uuid}/thing"], []]
     assert UploadKeys("a", uuid).data in left(raw, uuid)
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,7 @@ from layerstore import (
     BackendUnavailableError,
     Digest,
     Finding,
+    Foreign,
     InvalidDigestError,
     InvalidNameError,
     LayerService,
@@ -32,6 +34,9 @@ from layerstore_conformance.layers import store as store_layer
 from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.theorem import keys_below
 from layerstore_conformance.watching import Trap, When, fail, of
+
+if TYPE_CHECKING:
+    from tests.conftest import Strewn
 
 DATA = [Payload(f"scrub-{index}").read(2_000_000 if index == 0 else 700 + index) for index in range(5)]
 WRONG = bytes(700)
@@ -301,6 +306,73 @@ def test_foreign_keys_and_leftovers_are_told_of(store: LayerService, raw: Checke
         "foreign",
     ]
     assert not any(finding.harmful for finding in found)
+
+
+PLACES = {
+    "beside the repositories": layout.ROOT,
+    "among the repositories": layout.REPOSITORIES,
+    "in a repository": f"{layout.REPOSITORIES}/a",
+    "among the links": layout.links("a", "sha256"),
+    "in the place of a link": link("a", digest(DATA[1])).removesuffix("/link"),
+    "among the uploads": layout.uploads("a"),
+    "in an upload": f"{layout.uploads('a')}/{UUID}",
+    "among the intents": f"{layout.uploads('a')}/{UUID}/intent",
+    "beside the blobs": layout.BLOBS,
+    "among the blobs": f"{layout.BLOBS}/sha256",
+    "in the place of a blob": blob(DATA[1]).removesuffix("/data"),
+    "in the trash": f"{layout.TRASH}/{'0' * 64}",
+    "in quarantine": layout.QUARANTINE,
+}
+AMONG_BLOBS = 8
+"""Places from here on say nothing about what is linked."""
+
+
+@pytest.fixture
+def walked(store: LayerService, raw: CheckedDriver, strewn: Strewn) -> LayerService:
+    """The store, to leave things in, with an upload, something in the trash and a blob without a link."""
+    store.unlink("a", digest(DATA[2]))
+    for key in ("startedat", f"intent/{'0' * 64}"):
+        raw.put(f"{layout.uploads('a')}/{UUID}/{key}", b"")
+    for key in (f"{layout.TRASH}/{'0' * 64}/x", f"{layout.QUARANTINE}/{'0' * 64}/x"):
+        raw.put(key, b"")
+    return LayerService(strewn)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_not_understood_is_harm(walked: LayerService, strewn: Strewn, place: str, jobs: int) -> None:
+    """Wherever it lies it is told of once; and where it may hide links, no blob is said to be without one."""
+    foreign = strewn.leave(PLACES[place])
+    found = list(walked.scrub(jobs=jobs))
+    harm = [(each.kind, each.key, each.detail) for each in found if each.harmful]
+    assert harm == [("unreadable", foreign.name, "not understood: a symlink")]
+    unlinked = [each.key for each in found if each.kind == "unlinked"]
+    hides_links = list(PLACES).index(place) < AMONG_BLOBS
+    assert unlinked == ([] if hides_links else [blob(DATA[2])])
+    assert sum(each.kind == "ok" for each in found) == len(DATA)
+
+
+def test_what_is_in_the_way_of_all_is_told_of_once(walked: LayerService, strewn: Strewn) -> None:
+    """A symlink above everything is met at every turn."""
+    for prefix in PLACES.values():
+        strewn.things.append((prefix, Foreign("docker", "a symlink")))
+    assert [each.key for each in walked.scrub() if each.harmful] == ["docker"]
+
+
+def test_a_directory_in_the_place_of_a_link_is_harm(store: LayerService, raw: CheckedDriver) -> None:
+    """What is in it is no link."""
+    key = link("b", digest(DATA[1]))
+    raw.put(f"{key}/x", b"")
+    (finding,) = (each for each in store.scrub() if each.kind != "ok")
+    assert (finding.kind, finding.key) == ("unreadable", f"{key}/")
+    assert finding.detail == "not understood: a directory in the place of a link"
+
+
+def test_what_is_harmless_is_not_told_of(walked: LayerService, strewn: Strewn) -> None:
+    """Desktops and NAS boxes leave it everywhere."""
+    for prefix in PLACES.values():
+        strewn.leave(prefix, ".DS_Store")
+    assert {each.kind for each in walked.scrub()} == {"ok", "unlinked", "leftover"}
 
 
 def test_an_upload_under_way_is_no_leftover(store: LayerService) -> None:
