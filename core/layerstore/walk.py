@@ -57,7 +57,7 @@ def keys_below(children: Children, prefix: str, *, after: str = "") -> Iterator[
 
 
 def look_beside(driver: CheckedDriver, odd: Odd) -> None:
-    """Tell of what is not understood beside the repositories: they may have been moved there. Blobs point to nothing."""
+    """Tell of what is not understood beside the repositories: they may have been moved there. Blobs hold no links."""
     for child in driver.scan(layout.ROOT):
         if isinstance(child, Foreign) and not f"{child.name}/".startswith(f"{layout.BLOBS}/"):
             odd(child)

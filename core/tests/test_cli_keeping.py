@@ -1,10 +1,13 @@
 """``layerstore uploads purge``, ``scrub`` and ``gc``: for whoever runs a store, and for their timers."""
 
+from __future__ import annotations
+
 import io
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -21,6 +24,9 @@ from layerstore.scrub import ScrubReport
 from layerstore_conformance.layers import begin, blob, link
 from layerstore_conformance.layers import store as store_layer
 from layerstore_conformance.payloads import digest
+
+if TYPE_CHECKING:
+    from tests.conftest import Strewn
 
 BODIES = (b"one", b"two", b"three")
 
@@ -279,6 +285,85 @@ def test_what_gc_cannot_delete_is_an_error(failing: LayerService) -> None:
     result = run("gc", "--grace", "0s")
     assert (result.exit_code, [line[:2] for line in lines(result)]) == (1, [["failed", digest(b"one")]])
     assert result.stderr.endswith("layerstore: error: 1 could not be deleted\n")
+
+
+@pytest.fixture
+def littered(store: LayerService, strewn: Strewn, monkeypatch: pytest.MonkeyPatch) -> Strewn:
+    """The same store, in which the program comes upon two symlinks; a blob has no link."""
+    store.unlink("a", digest(b"one"))
+    begin(store, "a", b"begun")
+    strewn.inner = store.driver
+    strewn.leave(layout.REPOSITORIES, "demo")
+    strewn.leave(layout.uploads("a"), "old")
+    driver = CheckedDriver(strewn)
+    monkeypatch.setattr(layerstore, "open", lambda url, **options: LayerService(driver))
+    return strewn
+
+
+@pytest.mark.usefixtures("littered")
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_gc_stops_where_it_does_not_understand(store: LayerService, options: tuple[str, ...]) -> None:
+    """It names the thing and what it is, and says how to find all such; nothing is deleted."""
+    result = run("gc", "--grace", "0s", *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    why = f"'{layout.REPOSITORIES}/demo': not understood: a symlink"
+    first, hint = result.stderr.splitlines()
+    assert first == f"layerstore: error: cannot tell which blobs are in use, nothing was deleted: {why}"
+    assert hint == "all that is in the way: layerstore scrub"
+    assert store.driver.find(blob(b"one")) is not None
+
+
+@pytest.mark.usefixtures("littered")
+def test_gc_goes_on_without_what_it_does_not_understand_if_told_to(store: LayerService) -> None:
+    """Each thing ignored is a line, and the sum counts them."""
+    result = run("gc", "--grace", "0s", "--ignore-foreign")
+    ignored = [
+        ["ignored", "", "0", f"{name}: not understood: a symlink"]
+        for name in (f"{layout.REPOSITORIES}/demo", f"{layout.uploads('a')}/old")
+    ]
+    assert (result.exit_code, lines(result)) == (0, [["deleted", digest(b"one"), "3", ""], *ignored])
+    assert result.stderr.endswith(" 0 too young; 2 not understood, and ignored\n")
+    assert store.driver.find(blob(b"one")) is None
+
+
+@pytest.mark.usefixtures("littered")
+def test_what_gc_ignores_as_json() -> None:
+    """One object per thing, and their number in the event; the same of a dry run."""
+    result = run("gc", "--grace", "0s", "--ignore-foreign", "--dry-run", "--json")
+    _, first, _ = (json.loads(line) for line in result.stdout.splitlines())
+    reason = f"{layout.REPOSITORIES}/demo: not understood: a symlink"
+    assert first == {"outcome": "ignored", "digest": "", "size": 0, "reason": reason}
+    assert json.loads(result.stderr)["ignored"] == 2
+
+
+@pytest.mark.usefixtures("littered")
+def test_scrub_calls_what_it_does_not_understand_harm() -> None:
+    """Each is listed, and the exit status tells; no blob is said to be without a link."""
+    result = run("scrub")
+    assert (result.exit_code, [line[0] for line in lines(result)]) == (1, ["unreadable", "unreadable"])
+    assert lines(result)[0][3:] == [f"{layout.REPOSITORIES}/demo", "not understood: a symlink"]
+
+
+@pytest.mark.usefixtures("littered")
+def test_purge_skips_what_it_does_not_understand() -> None:
+    """That is no failure."""
+    result = run("uploads", "purge", "--older-than", "7d")
+    assert (result.exit_code, [line[:3] for line in lines(result)]) == (
+        0,
+        [["skipped", "", "demo"], ["skipped", "old", "a"]],
+    )
+    assert {line[5] for line in lines(result)} == {"not understood: a symlink"}
+
+
+@pytest.mark.usefixtures("littered")
+@pytest.mark.parametrize(("command", "more"), [(("layers",), ""), (("uploads", "list"), ", and 1 more")])
+def test_a_listing_says_once_what_it_passed_over(command: tuple[str, ...], more: str) -> None:
+    """On stderr, as a warning; the exit status stays 0."""
+    result = run(*command)
+    message = f"passed over {layout.REPOSITORIES}/demo, not understood: a symlink{more}; scrub lists all"
+    assert (result.exit_code, result.stderr) == (0, f"layerstore: warning: {message}\n")
+    event = json.loads(run(*command, "--json").stderr)
+    assert event == {"event": "warning", "message": message}
 
 
 @pytest.mark.parametrize(
