@@ -26,8 +26,6 @@ class Listing:
 
     def repositories(self, name: str = "") -> Iterator[str]:
         """Yield the names of the repositories at and below a name that have a layer or an upload."""
-        if not name:
-            walk.look_beside(self._driver, self._passed.setdefault)
         children = list(self._children(f"{layout.REPOSITORIES}/{name}".rstrip("/")))
         if layout.is_name(name) and any(child.endswith(("/_layers/", "/_uploads/")) for child in children):
             yield name

@@ -72,9 +72,11 @@ def claimed(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[str]:
     children = walk.telling(driver, odd)
     for child in children(area):
         if child.endswith("/"):
-            yield from claims(children, f"{child}intent")
+            yield from claims(children, child, set(children(child[:-1])))
 
 
-def claims(children: Children, intents: str) -> Iterator[str]:
-    """Yield the sha256, in hex, of every blob that one upload claims."""
-    return (intent.rstrip("/").rpartition("/")[2] for intent in children(intents))
+def claims(children: Children, upload: str, there: set[str]) -> Iterator[str]:
+    """Yield the sha256, in hex, of every blob that an upload claims; ``there`` is what lies directly below it."""
+    intents = f"{upload}intent"
+    found = children(intents) if f"{intents}/" in there else ()
+    return (intent.rstrip("/").rpartition("/")[2] for intent in found)

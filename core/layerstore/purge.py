@@ -93,9 +93,7 @@ def purge(
     """Remove the uploads that are at least ``older_than`` old at ``now``; see :meth:`LayerService.purge`."""
     if older_than < timedelta(0):
         raise ValueError(f"older_than is not negative, not {older_than}")
-    work = _Purge(driver, older_than, now or datetime.now(UTC), PurgeReport(dry_run), set())
-    if name is None:
-        walk.look_beside(driver, work.odd)
+    work = _Purge(driver, older_than, now or datetime.now(UTC), PurgeReport(dry_run))
     for area in walk.areas(walk.telling(driver, work.odd), name, work.missed):
         if area.endswith(f"/{walk.UPLOADS}"):
             work.area(area)
@@ -128,8 +126,6 @@ class _Purge(NamedTuple):
     older_than: timedelta
     now: datetime
     report: PurgeReport
-    told: set[Foreign]
-    """What is not understood, and in the report."""
 
     def missed(self, prefix: str, error: LayerStoreError) -> None:
         if prefix == layout.REPOSITORIES:
@@ -141,8 +137,7 @@ class _Purge(NamedTuple):
         """Skip what is not understood; what lies in an area that is not of uploads is not a purge's affair."""
         name, _, area = foreign.name.removeprefix(f"{layout.REPOSITORIES}/").partition("/_")
         kind, _, below = area.partition("/")
-        if kind in ("", walk.UPLOADS[1:]) and foreign not in self.told:
-            self.told.add(foreign)
+        if kind in ("", walk.UPLOADS[1:]):
             self.report.skipped.append(PurgeEntry(name, below, reason=walk.not_understood(foreign)))
 
     def area(self, area: str) -> None:

@@ -107,8 +107,7 @@ class _Surveyor:
         for child in self.children(area):
             uuid = child.removeprefix(f"{area}/")
             there = set(self.children(child[:-1]) if child.endswith("/") else ())
-            if f"{child}intent/" in there:
-                self.found.claimed.update(marks.claims(self.children, f"{child}intent"))
+            self.found.claimed.update(marks.claims(self.children, child, there))
             try:
                 keys = layout.UploadKeys(walk.repository(area), uuid.removesuffix("/") if uuid.endswith("/") else "")
             except (InvalidNameError, InvalidUploadIDError):

@@ -206,7 +206,8 @@ PLACES = {
     "in the place of a link": link("a", digest(USED)).removesuffix("/link"),
     "among a registry's tags": f"{layout.REPOSITORIES}/a/_manifests/tags",
     "among the uploads": layout.uploads("a"),
-    "in the place of the intents": f"{layout.uploads('a')}/{UUID}/intent",
+    "in an upload": f"{layout.uploads('a')}/{UUID}",
+    "among the intents": f"{layout.uploads('a')}/{UUID}/intent",
 }
 
 
@@ -214,7 +215,7 @@ PLACES = {
 def walked(store: LayerService, raw: CheckedDriver, strewn: Strewn) -> LayerService:
     """The store, to leave things in, with an upload and a registry's tag besides."""
     del store
-    raw.put(f"{layout.uploads('a')}/{UUID}/startedat", b"")
+    raw.put(f"{layout.uploads('a')}/{UUID}/intent/{'0' * 64}", b"")
     raw.put(f"{layout.REPOSITORIES}/a/_manifests/tags/latest/current/link", digest(USED).encode())
     return LayerService(strewn)
 

@@ -13,7 +13,6 @@ import layerstore
 from layerstore import (
     BackendUnavailableError,
     FencedError,
-    Foreign,
     InvalidNameError,
     LayerClosedError,
     LayerService,
@@ -191,7 +190,6 @@ def test_names_that_are_no_keys_are_left(url: str, store: LayerService, raw: Che
 
 
 PLACES = {
-    layout.ROOT: (f"{layout.ROOT}/thing", ""),
     layout.REPOSITORIES: ("thing", ""),
     f"{layout.REPOSITORIES}/a": ("a/thing", ""),
     layout.uploads("a"): ("a", "thing"),
@@ -207,13 +205,6 @@ def test_what_is_not_understood_is_skipped(store: LayerService, strewn: Strewn, 
     assert uuids(report) == [[uuid], [], [PLACES[prefix][1]], []]
     (entry,) = report.skipped
     assert (entry.name, entry.reason, entry.age) == (PLACES[prefix][0], "not understood: a symlink", None)
-
-
-def test_what_is_in_the_way_of_all_is_told_of_once(strewn: Strewn) -> None:
-    """Whatever looks for it."""
-    for prefix in (layout.ROOT, layout.REPOSITORIES):
-        strewn.things.append((prefix, Foreign(layout.REPOSITORIES, "a symlink")))
-    assert [entry.name for entry in LayerService(strewn).purge(WEEK).skipped] == [layout.REPOSITORIES]
 
 
 @pytest.mark.parametrize("name", ["_layers", "_layers/sha256/x", "_manifests"])

@@ -209,7 +209,7 @@ def test_purge_deletes_nothing_of_it(odd: str, top: Path) -> None:
     result = run("uploads", "purge", "--older-than", "0s")
     assert result.exit_code == 0
     told = [line for line in result.stdout.splitlines() if "not understood: a " in line]
-    assert len(told) == ("/_layers" not in odd), "what lies there is not a purge's affair"
+    assert len(told) == ("/_layers" not in odd and "/.repositories" not in odd), "where a purge looks"
     assert len(list(top.parents[3].rglob("startedat"))) == before - ("_layers" in odd)
 
 
@@ -220,8 +220,28 @@ def test_listings_go_on_and_say_so(odd: str, command: tuple[str, ...]) -> None:
     assert (result.exit_code, len(result.stderr.splitlines()) <= 1) == (0, True)
     if command == ("layers",) and not odd.rstrip("/").endswith("repositories"):
         assert any(line.startswith(f"other\t{DIGESTS['other']}") for line in result.stdout.splitlines())
-    if "_layers" not in odd and (command == ("uploads", "list") or "_uploads" not in odd):
+    if "_layers" not in odd and "/.repositories" not in odd and (command != ("layers",) or "_uploads" not in odd):
         assert f"layerstore: warning: passed over {odd}, not understood: a " in result.stderr
+
+
+CLAIMS: dict[str, Callable[[str], Callable[[Path], str]]] = {
+    "the intents are a symlink": symlink,
+    "the intents are hidden": lambda path: renamed(path, ".intent"),
+    "the intents are a FIFO": fifo,
+}
+
+
+@pytest.mark.parametrize("make", CLAIMS.values(), ids=CLAIMS)
+def test_a_claim_that_is_hidden_stops_gc(url: str, top: Path, make: Callable[[str], Callable[[Path], str]]) -> None:
+    """A finish that was cut off before its link has claimed its blob."""
+    (info,) = layerstore.open(url).uploads()
+    intents = UploadKeys("demo", info.uuid).intents
+    open_driver(url).put(f"{intents}/{DIGESTS['idle'][7:]}", DIGESTS["idle"].encode())
+    assert run("gc", "--grace", "0s").exit_code == 0
+    path = make(intents.removeprefix(f"{layout.ROOT}/"))(top)
+    result = run("gc", "--grace", "0s")
+    assert (result.exit_code, blobs(top)) == (1, 3)
+    assert f"{layout.ROOT}/{path}" in result.stderr
 
 
 def later() -> datetime:
