@@ -23,6 +23,8 @@ class Data(NamedTuple):
 
     content: bytes
     mtime_ns: int
+    ctime_ns: int
+    """When it was last changed in any way; a rename is one too."""
 
 
 class Node:
@@ -104,7 +106,7 @@ class Recorder:
             self._begin()
         fd: int = self._real["open"](path, flags, mode, dir_fd=dir_fd)
         if parent and new:
-            self._name(parent, name, self._node(Data(b"", self._real["fstat"](fd).st_mtime_ns)))
+            self._name(parent, name, self._node(self._data(fd)))
         if parent:
             self._fds[fd] = parent.now[name]
         elif path == self.top:
@@ -160,6 +162,7 @@ class Recorder:
         assert above is not below, "not recorded: a rename inside a directory"
         self._name(below, target, above.now[source])
         self._unname(above, source)
+        self._renamed(below.now[target], os.stat(target, dir_fd=dst_dir_fd))
         self.renames.append((self.time, above, below))
 
     def on_pwrite(self, fd: int, data: bytes, offset: int) -> int:
@@ -216,13 +219,19 @@ class Recorder:
     def _unname(self, parent: Node, name: str) -> None:
         parent.versions.append((self.time, {other: node for other, node in parent.now.items() if other != name}))
 
+    def _renamed(self, node: Node, status: os.stat_result) -> None:
+        if not node.is_directory:
+            node.versions.append((self.time, node.now._replace(ctime_ns=status.st_ctime_ns)))
+
+    def _data(self, fd: int) -> Data:
+        status = self._real["fstat"](fd)
+        return Data(os.pread(fd, status.st_size, 0), status.st_mtime_ns, status.st_ctime_ns)
+
     def _change(self, call: str, changed: int, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (of any call)
         self._begin()
         result = self._real[call](*args, **kwargs)
         if changed in self._fds:
-            status = self._real["fstat"](changed)
-            data = Data(os.pread(changed, status.st_size, 0), status.st_mtime_ns)
-            self._fds[changed].versions.append((self.time, data))
+            self._fds[changed].versions.append((self.time, self._data(changed)))
         return result
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerstore_conformance.filecalls import Data, Node, Recorder
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 Loss = Callable[[Recorder, int], dict[Node, Any]]
 """What each file and directory is after a loss of power that came after so many calls."""
+
+
+class Rebuilt(NamedTuple):
+    """What a file that was kept has become, which no program can choose: its inode number, and its time of change."""
+
+    number: int
+    kept_ctime_ns: int
+    ctime_ns: int
 
 
 def nothing_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
@@ -70,8 +78,8 @@ LOSSES: dict[str, Loss] = {
 """All but the mixtures."""
 
 
-def rebuild(recorder: Recorder, kept: dict[Node, Any], top: Path) -> dict[int, int] | None:
-    """Make a tree of what was kept, and return the inode number of each file by the number that it had.
+def rebuild(recorder: Recorder, kept: dict[Node, Any], top: Path) -> dict[int, Rebuilt] | None:
+    """Make a tree of what was kept, and return what became of each file, by the inode number that it had.
 
     A file that was kept under two names has both. None where two files that were kept have had the same number, one
     after the other: no disk keeps both.
@@ -84,7 +92,11 @@ def rebuild(recorder: Recorder, kept: dict[Node, Any], top: Path) -> dict[int, i
     for node in files:
         places[node].write_bytes(kept[node].content)
         os.utime(places[node], ns=(kept[node].mtime_ns, kept[node].mtime_ns))
-    return {node.number: places[node].stat().st_ino for node in files}
+    return {node.number: _rebuilt(places[node].stat(), kept[node]) for node in files}
+
+
+def _rebuilt(status: os.stat_result, kept: Data) -> Rebuilt:
+    return Rebuilt(status.st_ino, kept.ctime_ns, status.st_ctime_ns)
 
 
 def _rebuild_directory(directory: Node, kept: dict[Node, Any], path: Path, places: dict[Node, Path]) -> None:
@@ -109,15 +121,15 @@ def _mixed(recorder: Recorder, time: int, keep: Callable[[Node, list[tuple[int, 
 
 def _zeroed(versions: list[tuple[int, Data]]) -> Data:
     old, new = versions[0][1], versions[-1][1]
-    return Data(old.content[: len(new.content)].ljust(len(new.content), b"\0"), new.mtime_ns)
+    return new._replace(content=old.content[: len(new.content)].ljust(len(new.content), b"\0"))
 
 
 def _torn(versions: list[tuple[int, Data]], chance: random.Random) -> Data:
     """Take size and time from one version, and each block of bytes from any."""
-    size, mtime_ns = len((whole := chance.choice(versions)[1]).content), whole.mtime_ns
+    size = len((whole := chance.choice(versions)[1]).content)
     block = chance.choice((512, 4096))
     parts = [chance.choice(versions)[1].content[at : at + block].ljust(block, b"\0") for at in range(0, size, block)]
-    return Data(b"".join(parts)[:size], mtime_ns)
+    return Data(b"".join(parts)[:size], whole.mtime_ns, whole.ctime_ns)
 
 
 def _complete_renames(recorder: Recorder, time: int, kept: dict[Node, tuple[int, Any]]) -> None:

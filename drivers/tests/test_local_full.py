@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,11 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Writer
 from layerstore.errors import AccessDeniedError, DriverError, FencedError, NoSpaceError
 from layerstore_drivers.local import LocalDriver, beneath
+
+if TYPE_CHECKING:
+    from tests.local_area import left_over
+else:
+    from local_area import left_over
 
 pytestmark = pytest.mark.usefixtures("road")
 
@@ -44,10 +50,6 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def _left_over(root: Path) -> list[Path]:
-    return [path for part in ("tmp", "writers") for path in (root / ".layerstore" / part).iterdir()]
-
-
 def _append(driver: CheckedDriver) -> None:
     with driver.open_writer("a/b") as writer:
         writer.write(PLENTY)
@@ -75,7 +77,7 @@ def test_a_full_disk_keeps_the_old_value(disk: Path, fill: Callable[[CheckedDriv
     assert driver.get("a/b", 99) == b"old"
     assert os.statvfs(disk).f_bfree == free
     assert _descriptors() == before
-    assert _left_over(disk) == []
+    assert left_over(disk) == []
     assert list(driver.list("")) == ["a/"]
 
 
@@ -239,4 +241,4 @@ def _check_again(root: Path, run: Callable[[CheckedDriver], None], after: dict[s
         run(driver)
     assert _content(driver) == after
     driver.put("any", b"")
-    assert _left_over(root) == []
+    assert left_over(root) == []

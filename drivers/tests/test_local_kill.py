@@ -11,11 +11,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore_drivers.local import LocalDriver, beneath
+
+if TYPE_CHECKING:
+    from tests.local_area import left_over
+else:
+    from local_area import left_over
 
 CALLS = ["ftruncate", "mkdir", "open", "pwrite", "rename", "rmdir", "unlink", "utime"]
 
@@ -98,7 +104,7 @@ def _check(root: Path, act: str, number: int) -> None:
         run(driver)
     assert _content(driver) == after, number
     driver.put("any", b"")
-    assert [path for part in ("tmp", "writers") for path in (root / ".layerstore" / part).iterdir()] == [], number
+    assert left_over(root) == [], number
 
 
 @pytest.mark.parametrize("seed", [1, 2])

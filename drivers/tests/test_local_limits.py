@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,11 @@ from layerstore_conformance.lifecycles import Life, cancelled, middle_rewritten,
 from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.promise import Kept
 from layerstore_drivers.local import LocalDriver
+
+if TYPE_CHECKING:
+    from tests.local_area import left_over
+else:
+    from local_area import left_over
 
 pytestmark = pytest.mark.once
 
@@ -104,7 +109,7 @@ def _check_nothing_left(root: Path, service: LayerService) -> None:
     del service
     gc.collect()
     LocalDriver(root).put("any", b"")
-    assert [path for part in ("tmp", "writers") for path in (root / ".layerstore" / part).iterdir()] == []
+    assert left_over(root) == []
 
 
 def _run(call: str) -> None:

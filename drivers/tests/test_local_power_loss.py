@@ -4,8 +4,9 @@ The calls that change files are recorded as the driver makes them. For every mom
 rebuilt that a disk may show after it, and on each a fresh service must find that the theorem holds. That is a sample by
 seed; ``LAYERSTORE_EXHAUSTIVE=1`` has every moment with every kind of loss, and more mixtures.
 
-A rebuilt file has another inode number than the one that the driver saw. The records and saved hash states that name it
-are written with the new one, so that the driver believes exactly what it would after a real loss of power.
+A rebuilt file has another inode number and another time of its last change than the driver saw. The records and saved
+hash states that name them are written with the new ones, and the records as those of an earlier run of the system, so
+that the driver believes exactly what it would after a real loss of power.
 """
 
 import copy
@@ -17,6 +18,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,10 +27,15 @@ from layerstore_conformance import theorem
 from layerstore_conformance.filecalls import Killed, Recorder
 from layerstore_conformance.lifecycles import LIFECYCLES, Life
 from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.powerloss import LOSSES, Loss, all_lost, rebuild, some_lost
+from layerstore_conformance.powerloss import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
 from layerstore_conformance.promise import Promise
 from layerstore_conformance.theorem import Ending
 from layerstore_drivers.local import LocalDriver, beneath, record
+
+if TYPE_CHECKING:
+    from tests.local_area import left_over
+else:
+    from local_area import left_over
 
 pytestmark = pytest.mark.once
 
@@ -118,7 +125,7 @@ def _record_two(root: Path, lifecycle: Callable[[Life], None], dies_at: int, end
     return recorder
 
 
-def _renumber(top: Path, numbers: dict[int, int]) -> None:
+def _renumber(top: Path, numbers: dict[int, Rebuilt]) -> None:
     """Write the new numbers of files where the driver has noted the old ones."""
     for path in (top / ".layerstore" / "writers").glob("*"):
         _rewrite(path, _renumbered_record(path.read_bytes(), numbers))
@@ -132,25 +139,35 @@ def _rewrite(path: Path, content: bytes) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _renumbered_record(content: bytes, numbers: dict[int, int]) -> bytes:
+def _renumbered_record(content: bytes, numbers: dict[int, Rebuilt]) -> bytes:
     changed = bytearray(content)
     for at in (0, record.BLOCK):
         state = record._decode(content[at : at + record._SLOT.size])
-        if state and state.inode:
-            new = state._replace(inode=numbers.get(state.inode, GONE + state.inode))
+        if state and state.now.inode:
+            version, now = _renumbered(state.version, numbers), _renumbered(state.now, numbers)
+            former = _renumbered(record.NOTHING._replace(inode=state.former), numbers).inode if state.former else 0
+            new = state._replace(version=version, now=now, former=former, boot=b"an earlier run..")
             changed[at : at + record._SLOT.size] = record._encode(new)
     return bytes(changed)
 
 
-def _renumbered_state(content: bytes, numbers: dict[int, int]) -> bytes:
+def _renumbered(identity: record.Identity, numbers: dict[int, Rebuilt]) -> record.Identity:
+    new = numbers.get(identity.inode)
+    if new is None:
+        return identity._replace(inode=GONE + identity.inode)
+    ctime_ns = new.ctime_ns if identity.ctime_ns == new.kept_ctime_ns else identity.ctime_ns
+    return identity._replace(inode=new.number, ctime_ns=ctime_ns)
+
+
+def _renumbered_state(content: bytes, numbers: dict[int, Rebuilt]) -> bytes:
     try:
         body = json.loads(content)
         checksum = body.pop("checksum")
     except ValueError:
         return content
     assert checksum == uploadstate._checksum(body), "a state that was put is whole"
-    number, _, rest = body["version"].partition("-")
-    body["version"] = f"{numbers.get(int(number, 16), GONE + int(number, 16)):x}-{rest}"
+    version = record.Identity(*(int(number, 16) for number in body["version"].split("-")))
+    body["version"] = str(_renumbered(version, numbers))
     return json.dumps(body | {"checksum": uploadstate._checksum(body)}).encode("ascii")
 
 
@@ -197,8 +214,7 @@ def _check(top: Path, promise: Promise, ending: Ending) -> None:
     service = LayerService(LocalDriver(top))
     theorem.check_cut_off(service, promise, ending)
     service.driver.put("any", b"")
-    left = [path for part in ("tmp", "writers") for path in (top / ".layerstore" / part).iterdir()]
-    assert left == [], "left in the private area"
+    assert left_over(top) == [], "left in the private area"
 
 
 class Disks:

@@ -3,12 +3,18 @@
 import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.errors import FencedError
 from layerstore_drivers.local import LocalDriver, record
+
+if TYPE_CHECKING:
+    from tests.local_area import left_over
+else:
+    from local_area import left_over
 
 
 @pytest.fixture
@@ -106,7 +112,7 @@ def test_a_record_whose_end_is_zero_is_one(driver: CheckedDriver, tmp_path: Path
     _end_sessions(tmp_path)
     CheckedDriver(LocalDriver(tmp_path)).put("b", b"")
     assert (tmp_path / "a").read_bytes() == b"old"
-    assert _area(tmp_path, "writers") == []
+    assert left_over(tmp_path) == []
     writer.discard()
 
 
@@ -123,10 +129,10 @@ def test_a_record_of_half_a_key_is_swept(driver: CheckedDriver, tmp_path: Path) 
 
 def test_a_slot_is_all_or_nothing() -> None:
     """Every single changed byte of a slot is noticed."""
-    state = record.State(7, b"t" * 16, 1, 2, 3, growing=True)
+    state = record.State(7, b"t" * 16, 1, 2, record.NOTHING, record.Identity(1, 2, 3, 4), growing=True)
     fd = os.memfd_create("record")
     whole = record.encode(record.Record(state, "session", "key"))
-    for at in range(64):
+    for at in range(record._SLOT.size):
         torn = bytearray(whole)
         torn[at] ^= 1
         os.pwrite(fd, torn, 0)
@@ -146,7 +152,7 @@ def test_a_killed_writers_remains_are_swept(driver: CheckedDriver, tmp_path: Pat
     draft.write(b"draft")
     _end_sessions(tmp_path)
     CheckedDriver(LocalDriver(tmp_path)).put("d", b"")
-    assert _area(tmp_path, "tmp") == _area(tmp_path, "writers") == []
+    assert left_over(tmp_path) == []
     assert (tmp_path / "a").read_bytes() == b"old"
     assert driver.stat("a").version == version
     for writer in (tail, draft, new):
@@ -203,7 +209,7 @@ def test_a_writer_collected_inside_a_critical_section_waits_for_no_lock(driver: 
     writer = driver.open_writer("a")
     writer.write(b"lost")
     area = driver.inner._area  # type: ignore[attr-defined]  # the side door
-    with area.locked("a"):
+    with area.lock("a") as lock, lock.held():
         del writer
         assert len(_area(tmp_path, "writers")) == 1
     assert _area(tmp_path, "writers") == []
@@ -248,7 +254,7 @@ def _tear(monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.pwrite
 
     def torn(fd: int, data: bytes, offset: int) -> int:
-        if len(data) == 64:
+        if len(data) == record._SLOT.size:
             return real(fd, data, offset)
         real(fd, data[: len(data) // 2], offset)
         raise OSError(5, "Input/output error")

@@ -45,14 +45,22 @@ LINKS = ["file", "out", "none", "in", "loop", "out/secret", "in/real", "none/x",
 
 @pytest.mark.parametrize("key", LINKS)
 def test_what_a_symlink_leads_to_is_not_read(root: Path, key: str) -> None:
-    """Behind a symlink, and under its own name, there is nothing (R3, S3, L3)."""
+    """A symlink, in the place of an object or above it, is a refusal that names it (E1), and nothing is below it (L3)."""
     driver = CheckedDriver(LocalDriver(root))
-    for read in (driver.open_reader, driver.stat):
-        with pytest.raises(PathNotFoundError):
+    named = f"a symlink is in the way: {key.partition('/')[0]}"
+    for read in (driver.open_reader, driver.stat, lambda key: driver.move(key, "stolen")):
+        with pytest.raises(AccessDeniedError, match=named):
             read(key)
     assert list(driver.list(key)) == []
-    with pytest.raises(PathNotFoundError):
-        driver.move(key, "stolen")
+
+
+@pytest.mark.parametrize("key", ["dir", "dir/real/below", "none.such", "dir/none/such"])
+def test_what_is_no_object_for_another_reason_is_not_found(root: Path, key: str) -> None:
+    """A directory, what is below an object, and what is missing are no refusal (R3, S3)."""
+    driver = CheckedDriver(LocalDriver(root))
+    for read in (driver.open_reader, driver.stat, lambda key: driver.move(key, "stolen")):
+        with pytest.raises(PathNotFoundError):
+            read(key)
 
 
 @pytest.mark.parametrize("key", LINKS)

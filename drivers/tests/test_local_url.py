@@ -62,12 +62,13 @@ def test_a_root_that_is_a_file_is_no_backend(tmp_path: Path) -> None:
 
 
 def test_a_special_file_is_no_object(tmp_path: Path) -> None:
-    """A fifo is neither read nor listed nor replaced, and nobody waits for its other end (L5)."""
+    """A fifo is neither read nor listed nor replaced, and nobody waits for its other end (E1, L5)."""
     os.mkfifo(tmp_path / "pipe")
     driver = CheckedDriver(LocalDriver(tmp_path))
-    assert driver.find("pipe") is None
     assert list(driver.list("")) == []
     for key in ("pipe", "pipe/below"):
+        with pytest.raises(AccessDeniedError, match="a special file is in the way: pipe"):
+            driver.find(key)
         with pytest.raises(AccessDeniedError):
             driver.put(key, b"")
         with pytest.raises(AccessDeniedError):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import stat
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from hashlib import sha256
 
+from layerstore.errors import BackendUnavailableError
 from layerstore_drivers.local import record
+from layerstore_drivers.local.filesystem import sync_directory
 from layerstore_drivers.local.listing import AREA
-from layerstore_drivers.local.locks import Lock, closing_fd
+from layerstore_drivers.local.locks import LockFile, closing_fd
 from layerstore_drivers.local.session import Session
 from layerstore_drivers.local.span import Span
 from layerstore_drivers.local.tree import Tree
@@ -19,6 +23,8 @@ TEMPORARY, RECORDS, LOCKS, SESSIONS = "tmp", "writers", "locks", "sessions"
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+
+_OBSTACLES = {errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 _REMEMBERED = 1024
 """Names of records whose keys are remembered, per driver; beyond that all are forgotten, and read once more."""
@@ -30,6 +36,11 @@ _STRIPES = 64
 def record_name(key: str) -> str:
     """Return the name of the record of a key."""
     return sha256(key.encode("ascii")).hexdigest()
+
+
+def lock_names(*keys: str) -> list[str]:
+    """Return the names of the locks of keys, each once, in the order in which they are to be taken."""
+    return sorted({lock_name(record_name(key)) for key in keys})
 
 
 def lock_name(name: str) -> str:
@@ -56,21 +67,18 @@ class Area:
 
     def make(self, part: str) -> int:
         """Open a directory of the area, made if missing. The descriptor is the caller's to close."""
-        return self._tree.make(f"{AREA}/{part}")
+        try:
+            return self._tree.make(f"{AREA}/{part}")
+        except NotADirectoryError as error:
+            raise self._in_the_way(part, "is no directory") from error
 
-    @contextmanager
-    def locked(self, *keys: str) -> Iterator[None]:
-        """Lock keys against every other operation on them, in all processes, for a few system calls."""
-        with self.locked_names({lock_name(record_name(key)) for key in keys}):
-            yield
+    def lock(self, key: str) -> LockFile:
+        """Open the file whose lock is against every other operation on a key, in all processes; see :mod:`.locks`."""
+        return self.lock_named(lock_name(record_name(key)))
 
-    @contextmanager
-    def locked_names(self, names: set[str]) -> Iterator[None]:
-        """Take locks by name, always in the same order."""
-        with ExitStack() as stack:
-            for name in sorted(names):
-                stack.enter_context(Lock(stack.enter_context(closing_fd(self._open_lock(name)))))
-            yield
+    def lock_named(self, name: str) -> LockFile:
+        """Open a lock file by its name. Who takes more than one, takes them in the order of their names."""
+        return LockFile(self._open_lock(name), str(self._tree.root / AREA / LOCKS / name))
 
     def new_file(self) -> tuple[str, int]:
         """Make a temporary file; return its name and descriptor, both the caller's to remove and to close."""
@@ -89,36 +97,50 @@ class Area:
         with suppress(FileNotFoundError), closing_fd(self._tree.enter(f"{AREA}/{TEMPORARY}", "")) as directory:
             os.unlink(name, dir_fd=directory)
 
-    def open_record(self, key: str, access: int = os.O_RDWR) -> int | None:
-        """Open the record of a key; None if there is none."""
+    def open_record(self, key: str) -> io.FileIO | None:
+        """Open the record of a key for reading and writing; None if there is none."""
         with suppress(FileNotFoundError):
-            return self._tree.open(f"{AREA}/{RECORDS}/{record_name(key)}", access, key)
+            return io.FileIO(self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDWR), "r+")
         return None
 
     def read_state(self, key: str) -> record.State | None:
         """Read the state in the record of a key: None if there is none, or it is damaged."""
-        fd = self.open_record(key, os.O_RDONLY)
-        if fd is None:
+        try:
+            fd = self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDONLY)
+        except FileNotFoundError:
             return None
         with closing_fd(fd):
             found = record.read(fd)
         return found.state if found else None
 
     def write_record(self, key: str, state: record.State) -> record.OwnRecord:
-        """Make the record of a key for a new writer, whole at once; its key is locked and has none."""
+        """Make the record of a key for a new writer, in the place of any other, whole at once; its key is locked.
+
+        Where it is to hide what another hid, it does so durably.
+        """
         made = record.Record(state, self.session, key)
-        self._remember(record_name(key), key)
+        return record.OwnRecord(self._write_record(made), made)
+
+    def leave_note(self, key: str, state: record.State) -> None:
+        """Leave a record that nobody owns, in the place of any other; its key is locked."""
+        self._write_record(record.Record(state, record.NOBODY, key, owned=False)).close()
+
+    def _write_record(self, made: record.Record) -> io.FileIO:
+        self._remember(record_name(made.key), made.key)
         with closing_fd(self.temporary()) as source:
             name, fd = self._new_file(source)
+            file = io.FileIO(fd, "r+")
             try:
                 Span(fd, 0).write(0, memoryview(record.encode(made)))
+                if made.state.former:
+                    os.fsync(fd)  # it is to hide what the one before hid
                 with closing_fd(self.make(RECORDS)) as target:
-                    os.rename(name, record_name(key), src_dir_fd=source, dst_dir_fd=target)
+                    os.rename(name, record_name(made.key), src_dir_fd=source, dst_dir_fd=target)
             except BaseException:
-                os.close(fd)
+                file.close()
                 self.remove_file(name)
                 raise
-        return record.OwnRecord(fd, made)
+        return file
 
     def key_of(self, name: str, directory: int) -> str | None:
         """Return the key of a record in the directory of records; None if it is gone, or damaged.
@@ -127,12 +149,7 @@ class Area:
         """
         if (known := self._keys.get(name)) is not None:
             return known
-        try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
-        except FileNotFoundError:
-            return None
-        with closing_fd(fd):
-            found = record.read(fd)
+        found = read_at(directory, name)
         if found is None or record_name(found.key) != name:
             return None
         self._remember(name, found.key)
@@ -156,7 +173,7 @@ class Area:
     def sync_records(self) -> None:
         """Make the names of all records durable, and the absence of those removed."""
         with closing_fd(self.make(RECORDS)) as directory:
-            os.fsync(directory)
+            sync_directory(directory)
 
     def _new_file(self, directory: int) -> tuple[str, int]:
         name = f"{self.session}.{uuid.uuid4().hex}"
@@ -164,11 +181,43 @@ class Area:
 
     def _open_lock(self, name: str) -> int:
         """Open a lock file; they are made all at once, so that deleting never needs room that a full disk has not."""
-        path = f"{AREA}/{LOCKS}/{name}"
         with suppress(FileNotFoundError):
             self._tree.make_root()
-            return self._tree.open(path, os.O_RDWR, "")
+            return self._open_any(f"{LOCKS}/{name}", os.O_RDWR)
         with closing_fd(self.make(LOCKS)) as directory:
             for number in range(_STRIPES):
-                os.close(os.open(f"{number:02d}", _LOCK, 0o666, dir_fd=directory))
-        return self._tree.open(path, os.O_RDWR, "")
+                with suppress(IsADirectoryError):  # said of the one that is asked for
+                    os.close(os.open(f"{number:02d}", _LOCK, 0o666, dir_fd=directory))
+        return self._open_any(f"{LOCKS}/{name}", os.O_RDWR)
+
+    def _open_file(self, path: str, access: int) -> int:
+        """Open a regular file of the area; it says so if something else is in its place."""
+        fd = self._open_any(path, access)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        raise self._in_the_way(path, "is no file")
+
+    def _open_any(self, path: str, access: int) -> int:
+        try:
+            return self._tree.open(f"{AREA}/{path}", access | os.O_NONBLOCK, "")  # nobody may be behind a pipe
+        except OSError as error:
+            if error.errno not in _OBSTACLES:
+                raise
+            raise self._in_the_way(path, "is no file, or below none") from error
+
+    def _in_the_way(self, path: str, what: str) -> BackendUnavailableError:
+        place = self._tree.root / AREA / path
+        return BackendUnavailableError("", f"{place} {what}: only layerstore should write there; move it away")
+
+
+def read_at(directory: int, name: str) -> record.Record | None:
+    """Read a record in the directory of records; None if it is gone, damaged or no file at all."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    except OSError as error:
+        if error.errno in _OBSTACLES | {errno.ENOENT}:
+            return None
+        raise
+    with closing_fd(fd):
+        return record.read(fd) if stat.S_ISREG(os.fstat(fd).st_mode) else None

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from layerstore.driver import Capabilities, Driver, Foreign, Stat
-from layerstore.errors import FencedError, InvalidURLError, PathNotFoundError
+from layerstore.errors import InvalidURLError
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.cold import drop_cache
 from layerstore_drivers.local.draft import Draft
-from layerstore_drivers.local.fencing import fence
-from layerstore_drivers.local.install import install
+from layerstore_drivers.local.fencing import replacing
 from layerstore_drivers.local.listing import children, in_the_way, scanned
 from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.published import Published, current_version, open_object, open_published
+from layerstore_drivers.local.opening import move, open_for_writing
+from layerstore_drivers.local.published import open_object, open_published
 from layerstore_drivers.local.reader import LocalReader
-from layerstore_drivers.local.record import State
 from layerstore_drivers.local.removal import delete
 from layerstore_drivers.local.sweep import sweep
 from layerstore_drivers.local.tree import Tree
@@ -70,17 +67,7 @@ class LocalDriver(Driver):
         """See :meth:`Driver.open_writer`."""
         self._tree.refresh()
         area = self._writable()
-        with area.locked(key):
-            base = self._base(key)
-            try:
-                fence(self._tree, area, key)
-                fields = (base.inode, base.size, base.mtime_ns) if base else (0, 0, 0)
-                record = area.write_record(key, State(1, secrets.token_bytes(16), *fields, growing=False))
-            except BaseException:
-                if base:
-                    os.close(base.fd)
-                raise
-        return LocalWriter(self._tree, area, record, base)
+        return LocalWriter(self._tree, area, *open_for_writing(self._tree, area, key))
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
@@ -91,9 +78,7 @@ class LocalDriver(Driver):
             draft.span.write(0, memoryview(data))
             draft.span.stamp(time.time_ns())
             os.fsync(draft.span.fd)
-            with area.locked(key):
-                self._tree.refuse_obstacles(key)
-                fence(self._tree, area, key)
+            with area.lock(key) as lock, lock.held(), replacing(self._tree, area, key):
                 draft.install(self._tree, key)
             self._tree.sync_parent(key)
         finally:
@@ -145,13 +130,7 @@ class LocalDriver(Driver):
         with closing_fd(open_object(self._tree, source, os.O_RDONLY)[0]) as fd:
             os.fsync(fd)
         area = self._writable()
-        with area.locked(source, target):
-            found = current_version(self._tree, area, source)
-            if found is None:
-                raise PathNotFoundError(source)
-            if version not in (None, found):
-                raise FencedError(source, "not at the version given")
-            self._rename(area, source, target)
+        move(self._tree, area, source, target, version)
         self._tree.sync_parent(target)
         self._tree.sync_parent(source)
 
@@ -174,26 +153,3 @@ class LocalDriver(Driver):
             sweep(self._tree, area)
             self._swept = True
         return area
-
-    def _base(self, key: str) -> Published | None:
-        """Open what is published for writing; None if the key is free.
-
-        Raises:
-            UnsupportedOperationError: it is not, for another key above or below.
-        """
-        try:
-            return open_published(self._tree, self._area, key, os.O_RDWR)
-        except PathNotFoundError:
-            self._tree.refuse_obstacles(key)
-            return None
-
-    def _rename(self, area: Area, source: str, target: str) -> None:
-        self._tree.refuse_obstacles(target)
-        # Before the rename: killed in between, the writer must not go on appending to what is the target by then.
-        fence(self._tree, area, source)
-        fence(self._tree, area, target)
-        with self._tree.parent(source) as (directory, name):
-            install(self._tree, directory, name, target)
-            # Of one file under both names, as a move cut off by a loss of power may leave, a rename keeps both.
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=directory)

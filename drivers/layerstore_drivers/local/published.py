@@ -7,16 +7,16 @@ import os
 import stat
 from datetime import UTC, datetime, timedelta
 
-from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.record import State
+from layerstore_drivers.local.record import Identity, Seen, State
 from layerstore_drivers.local.tree import Tree
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Not found, a file or a symlink on the way; a symlink, a directory, a socket or a driverless device under the key.
-_NO_OBJECT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV}
+# A file or a symlink on the way; a symlink, a directory, a socket or a driverless device under the key.
+_IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV}
 
 _ATTEMPTS = 1000
 """How often a file may change while it is looked at: more often than any writer can flush meanwhile."""
@@ -25,21 +25,25 @@ _ATTEMPTS = 1000
 class Published:
     """One version of one object, and the descriptor of its file: the holder's to close."""
 
-    def __init__(self, fd: int, inode: int, size: int, mtime_ns: int) -> None:
+    def __init__(self, fd: int, found: Identity, seen: Seen) -> None:
         self.fd = fd
-        self.inode = inode
-        self.size = size
-        self.mtime_ns = mtime_ns
+        self.found = found
+        self.seen = seen
+
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        return self.seen.size
 
     @property
     def version(self) -> str:
-        """Its version: two of one key differ in the file, or else in the time, which every flush moves on."""
-        return f"{self.inode:x}-{self.size:x}-{self.mtime_ns:x}"
+        """Its version: that of the file as it was published, in which no two of one key are the same."""
+        return str(self.seen.version)
 
     @property
     def modified(self) -> datetime:
         """When it was flushed, to the microsecond."""
-        return _EPOCH + timedelta(microseconds=self.mtime_ns // 1000)
+        return _EPOCH + timedelta(microseconds=self.seen.mtime_ns // 1000)
 
 
 def open_published(tree: Tree, area: Area, key: str, access: int = os.O_RDONLY) -> Published:
@@ -48,18 +52,22 @@ def open_published(tree: Tree, area: Area, key: str, access: int = os.O_RDONLY) 
     A record says where the object ends, so file and record must be of one moment: looked at again until they are.
 
     Raises:
-        PathNotFoundError: there is none; a directory, a symlink or a special file is none.
+        PathNotFoundError: there is none; a directory is none.
+        AccessDeniedError: a symlink or special file is in the way.
     """
     for _ in range(_ATTEMPTS):
         state = area.read_state(key)
         fd, status = open_object(tree, key, access)
         try:
-            found = _as_published(fd, status, state)
-            if area.read_state(key) == state and _as_published(fd, os.fstat(fd), state).version == found.version:
-                return found
+            before = see(state, Identity.of(status))
+            state = area.read_state(key)
+            found = Identity.of(os.fstat(fd))
+            seen = see(state, found)
         except BaseException:
             os.close(fd)
             raise
+        if before == seen:
+            return Published(fd, found, seen)
         os.close(fd)
     raise BackendUnavailableError(key, "another program keeps changing it")
 
@@ -68,7 +76,7 @@ def current_version(tree: Tree, area: Area, key: str) -> str | None:
     """Return the version of what is published under a key; None if there is nothing."""
     try:
         found = open_published(tree, area, key)
-    except PathNotFoundError:
+    except (PathNotFoundError, AccessDeniedError):  # another program may have put a symlink there
         return None
     with closing_fd(found.fd):
         return found.version
@@ -79,30 +87,25 @@ def open_object(tree: Tree, key: str, access: int) -> tuple[int, os.stat_result]
 
     Raises:
         PathNotFoundError: there is none.
+        AccessDeniedError: a symlink or special file is in the way.
     """
     try:
         fd = tree.open(key, access | os.O_NONBLOCK, key)
+    except FileNotFoundError as error:
+        raise PathNotFoundError(key) from error
     except OSError as error:
-        if error.errno in _NO_OBJECT:
-            raise PathNotFoundError(key) from error
-        raise
+        if error.errno not in _IN_THE_WAY:
+            raise
+        tree.refuse_foreign(key)
+        raise PathNotFoundError(key) from error
     status = os.fstat(fd)
     if stat.S_ISREG(status.st_mode):
         return fd, status
     os.close(fd)
+    tree.refuse_foreign(key)
     raise PathNotFoundError(key)
 
 
-def _as_published(fd: int, status: os.stat_result, state: State | None) -> Published:
-    if state and binds(state, status):
-        return Published(fd, state.inode, state.size, state.mtime_ns)
-    return Published(fd, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def binds(state: State, status: os.stat_result) -> bool:
-    """Tell whether a record speaks of a file: another program may have replaced or changed it."""
-    if state.inode != status.st_ino:
-        return False
-    if state.growing:
-        return state.size <= status.st_size
-    return (state.size, state.mtime_ns) == (status.st_size, status.st_mtime_ns)
+def see(state: State | None, found: Identity) -> Seen:
+    """Return what others see of a file, given the state in its key's record, if it has one."""
+    return state.sees(found) if state else Seen(found.size, found.mtime_ns, found)

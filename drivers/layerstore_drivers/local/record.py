@@ -1,30 +1,82 @@
-"""A writer's record: who owns a key, and how much of the object has been flushed.
+"""A key's record: who writes to it, how much of the object has been flushed, and which version that is.
 
-Only a key with an open writer has one, or with a writer that was killed. It lies in the private area under a hash of
-the key, so that it needs no room in the key's own directory. Whoever cuts off its last byte has fenced the writer, and
-unlinks it then; a writer asks the descriptor it holds whether that has happened. Readers take from it where the object
-ends, for a writer appends in place.
+Only some keys have one: those with an open writer, or with a writer that was killed, and those whose file has another
+change time than when it was published, because what a writer had not flushed was cut off. A record without an owner is
+a note: it says which version the file still is.
+
+It lies in the private area under a hash of the key, so that it needs no room in the key's own directory. Whoever cuts
+off its last byte has fenced the writer; a writer asks the file that it holds open whether that has happened. Readers
+take from the record where the object ends, for a writer appends in place.
 
 Two slots hold the state, written in turn and each within one disk block: a write that is cut off leaves the other.
 """
 
 from __future__ import annotations
 
+import fcntl
+import io
 import os
 import struct
 import zlib
-from typing import NamedTuple
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from layerstore.errors import FencedError
-from layerstore_drivers.local.locks import Lock
+from layerstore_drivers.local.locks import try_lock
+
+T = TypeVar("T")
 
 BLOCK = 4096
 """Bytes from one slot to the next: no disk in use writes a larger block at once."""
 
-_SLOT = struct.Struct("<4sI Q16sQQq?7x")
-_MAGIC = b"lsw1"
+_SLOT = struct.Struct("<4sI Q16s Qq QQqq QQqq Q ???5x")
+_MAGIC = b"lsw2"
 _OWNER = 2 * BLOCK
 _LONGEST = _OWNER + 2048
+
+NOBODY = "-"
+"""The session of a note."""
+
+_UNKNOWN = bytes(16)
+
+
+class Identity(NamedTuple):
+    """What tells whether a file is as it was: no program can set the last of these."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        """Return that of a file."""
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def __str__(self) -> str:
+        return "-".join(f"{number:x}" for number in self)
+
+
+NOTHING = Identity(0, 0, 0, 0)
+
+
+@cache
+def boot() -> bytes:
+    """Return what tells this run of the system from the one before; zeros where the system does not say."""
+    with suppress(OSError, ValueError):
+        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", ""))
+    return _UNKNOWN
+
+
+class Seen(NamedTuple):
+    """What others see of a file: so many bytes, of this time, as this version."""
+
+    size: int
+    mtime_ns: int
+    version: Identity
 
 
 class State(NamedTuple):
@@ -33,20 +85,49 @@ class State(NamedTuple):
     sequence: int
     """Counts the slots written; the highest valid one counts."""
 
-    token: bytes
-    """16 random bytes, the writer's own."""
-
-    inode: int
-    """The file the next two fields are about; 0 where none has been published."""
+    boot: bytes
+    """The run of the system that it was written in: after a loss of power, what was not synced may be older."""
 
     size: int
     """Bytes flushed; what the file has beyond is not published."""
 
     mtime_ns: int
-    """The file's modification time when it was flushed, in nanoseconds."""
+    """When they were flushed, in nanoseconds."""
 
-    growing: bool
-    """Whether the writer may have written beyond ``size`` in place. While not, a file that differs is another's."""
+    version: Identity
+    """The file as it was published, which is the object's version until it is published anew."""
+
+    now: Identity
+    """The file as we left it, if nothing is being written; else as it was before. Inode 0: there is no file."""
+
+    former: int = 0
+    """The file that ``now`` is being put in the place of, which may have more than is published; 0: none."""
+
+    growing: bool = False
+    """Whether the file may have more than is published after a loss of power. Durable before it has."""
+
+    dirty: bool = False
+    """Whether bytes were written in place that are not flushed."""
+
+    writing: bool = False
+    """Whether the file is being changed by us just now, so that ``now`` says nothing."""
+
+    def speaks_of(self, inode: int) -> bool:
+        """Tell whether this is about a file."""
+        return inode in {self.now.inode, self.former} - {0}
+
+    def sees(self, found: Identity) -> Seen:
+        """Return what others see of the file that was found under the key."""
+        plain, told = Seen(found.size, found.mtime_ns, found), Seen(self.size, self.mtime_ns, self.version)
+        if not self.speaks_of(found.inode) or found.size < self.size:
+            return plain
+        if found == self.now or found.inode == self.former or (self.writing and self.boot == boot()):
+            return told
+        certain = self.boot == boot() != _UNKNOWN
+        if self.growing and (self.dirty or not certain):
+            # Changed by another program, or by a loss of power. What may not be flushed stays hidden either way.
+            return Seen(self.size, found.mtime_ns, found)
+        return plain
 
 
 class Record(NamedTuple):
@@ -57,6 +138,8 @@ class Record(NamedTuple):
     """The session of the writer; while it is alive, so may be the writer."""
 
     key: str
+    owned: bool = True
+    """Whether nobody has fenced the writer, be it alive or dead; a note has none."""
 
 
 def read(fd: int) -> Record | None:
@@ -68,88 +151,127 @@ def read(fd: int) -> Record | None:
         session, key = data[_OWNER:].rstrip(b"\n\0").decode("ascii").splitlines()
     except ValueError:
         return None
-    return Record(max(states), session, key) if states else None
+    return Record(max(states), session, key, owned=data[-1:] == b"\n") if states else None
 
 
-def disown(fd: int) -> bool:
-    """Fence the writer of a record, which still says what is published; needs no space and is not made durable.
-
-    Tells whether the writer was not fenced before.
-    """
+def disown(fd: int) -> None:
+    """Fence the writer of a record, which still says what is published; needs no space and is not made durable."""
     size = os.fstat(fd).st_size
     if size > _OWNER and os.pread(fd, 1, size - 1) == b"\n":
         os.ftruncate(fd, size - 1)
-        return True
-    return False
 
 
 def encode(record: Record) -> bytes:
     """Return a whole new record, the same state in both slots: no write to come needs a block that is not there."""
     slot = _encode(record.state).ljust(BLOCK, b"\0")
-    return slot + slot + f"{record.session}\n{record.key}\n".encode("ascii")
+    end = "\n" if record.owned else ""
+    return slot + slot + f"{record.session}\n{record.key}{end}".encode("ascii")
+
+
+def write(fd: int, state: State) -> State:
+    """Write the state that comes after another into its slot, not durably, and return it."""
+    state = state._replace(sequence=state.sequence + 1, boot=boot())
+    os.pwrite(fd, _encode(state), BLOCK * (state.sequence % 2))
+    return state
 
 
 def _encode(state: State) -> bytes:
-    return _SLOT.pack(_MAGIC, _checksum(state), *state)
+    return _SLOT.pack(_MAGIC, _checksum(state), *_flat(state))
+
+
+def _flat(state: State) -> list[int | bytes | bool]:
+    return [*state[:4], *state.version, *state.now, *state[6:]]
 
 
 def _decode(slot: bytes) -> State | None:
     if len(slot) < _SLOT.size:
         return None
     _, _, *fields = _SLOT.unpack(slot)
-    state = State(*fields)
+    state = State._make([*fields[:4], Identity(*fields[4:8]), Identity(*fields[8:12]), *fields[12:]])
     return state if _encode(state) == slot else None
 
 
 def _checksum(state: State) -> int:
-    return zlib.crc32(_SLOT.pack(_MAGIC, 0, *state))
+    return zlib.crc32(_SLOT.pack(_MAGIC, 0, *_flat(state)))
 
 
-class OwnRecord(Lock):
-    """The record of one writer, seen by the writer; as a context manager, it keeps others from fencing meanwhile.
+class OwnRecord:
+    """The record of one writer, seen by the writer.
 
-    Raises:
-        FencedError: on entering, if someone has fenced the writer already.
+    What the writer changes it changes while it holds the record's lock, so that who fences it knows whether it is in
+    the middle of that. It never waits for the lock: only who has fenced it can hold that.
     """
 
-    def __init__(self, fd: int, record: Record) -> None:
-        """Take over the descriptor of the record's file, open for reading and writing."""
-        super().__init__(fd)
+    def __init__(self, file: io.FileIO, record: Record) -> None:
+        """Take over the record's file, open for reading and writing."""
+        self.file = file
         self.key = record.key
         self._size = len(encode(record))
         self._state = record.state
 
-    def __enter__(self) -> None:
-        super().__enter__()
-        if not self.owned:
-            self.__exit__()
-            raise FencedError(self.key)
-
     @property
     def owned(self) -> bool:
         """Whether no one has fenced the writer: for longer than a moment only while it, or its key, is locked."""
-        status = os.fstat(self.fd)
+        status = os.fstat(self.file.fileno())
         return status.st_nlink > 0 and status.st_size == self._size
 
-    def tell(self, inode: int, size: int, mtime_ns: int) -> None:
-        """Say what is published from now on, to every reader at once; not durably, and nothing being in growth."""
-        self._write(self._state._replace(inode=inode, size=size, mtime_ns=mtime_ns, growing=False))
+    def change(self, fd: int, act: Callable[[], T]) -> T:
+        """Change the object's own file, beyond what is published.
+
+        Raises:
+            FencedError: someone has fenced the writer already; nothing is done.
+        """
+        return self._alone(lambda: self._change(fd, act))
+
+    def tell(self, published: Identity, former: int = 0) -> None:
+        """Say which file is published from now on, to every reader at once; not durably, and none being in growth."""
+        self._alone(lambda: self._write(State(0, b"", *published[1:3], published, published, former)))
+
+    def tell_placed(self, now: Identity) -> None:
+        """Say that a copy is where it belongs now; that it stays there through a loss of power is not certain yet."""
+        self._write(self._state._replace(now=now, writing=False))
+
+    def tell_lasting(self) -> None:
+        """Say that the file that was replaced will not come back."""
+        self._alone(lambda: self._write(self._state._replace(former=0)))
 
     def tell_growing(self) -> None:
         """Say that the file may have more than is published; not durably."""
-        self._write(self._state._replace(growing=True))
+        self._alone(lambda: self._write(self._state._replace(growing=True)))
 
-    def tell_grown(self, size: int, mtime_ns: int) -> None:
-        """Say durably that more of the file is published; where that fails, take it back."""
-        before = self._state
+    def tell_grown(self) -> Identity:
+        """Say durably that all of the file is published, and return its version; where that fails, take it back.
+
+        The key is locked.
+        """
+        before, now = self._state, self._state.now
         try:
-            self._write(before._replace(size=size, mtime_ns=mtime_ns))
-            os.fdatasync(self.fd)
+            self._write(before._replace(size=now.size, mtime_ns=now.mtime_ns, version=now, dirty=False))
+            os.fdatasync(self.file.fileno())
         except OSError:
             self._write(before)
             raise
+        return now
+
+    def let_go(self) -> None:
+        """Give up the lock, should an interruption have left it held."""
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+    def _alone(self, act: Callable[[], T]) -> T:
+        try:
+            # As the first of all: whatever interrupts what follows, the last gives the lock up.
+            if not try_lock(self.file) or not self.owned:
+                raise FencedError(self.key)
+            return act()
+        finally:
+            fcntl.flock(self.file, fcntl.LOCK_UN)
+
+    def _change(self, fd: int, act: Callable[[], T]) -> T:
+        self._write(self._state._replace(dirty=True, writing=True))
+        try:
+            return act()
+        finally:
+            self._write(self._state._replace(now=Identity.of(os.fstat(fd)), writing=False))
 
     def _write(self, state: State) -> None:
-        state = state._replace(sequence=self._state.sequence + 1)
-        os.pwrite(self.fd, _encode(state), BLOCK * (state.sequence % 2))
-        self._state = state
+        self._state = write(self.file.fileno(), state._replace(sequence=self._state.sequence))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from layerstore.errors import PathNotFoundError
 from layerstore.keys import is_key
 from layerstore_drivers.local.area import RECORDS, Area
-from layerstore_drivers.local.fencing import fence
+from layerstore_drivers.local.fencing import fence, replacing
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.tree import Tree
 from layerstore_drivers.local.walk import remove_directories, visit
@@ -23,7 +23,7 @@ def delete(tree: Tree, area: Area, key: str) -> None:
     turn.
     """
     for name in _keys_with_writers(area, key):
-        with area.locked(name):
+        with area.lock(name) as lock, lock.held():
             fence(tree, area, name)
     try:
         with tree.parent(key) as (parent, name):
@@ -45,10 +45,10 @@ def _keys_with_writers(area: Area, key: str) -> Iterator[str]:
 
 
 def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
-    with area.locked(key), suppress(FileNotFoundError):
+    with area.lock(key) as lock, lock.held(), suppress(FileNotFoundError):
         if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            fence(tree, area, key)
-            os.unlink(name, dir_fd=parent)
+            with replacing(tree, area, key):
+                os.unlink(name, dir_fd=parent)
 
 
 def _remove_below(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:

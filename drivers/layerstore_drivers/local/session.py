@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import stat
 import uuid
 from contextlib import suppress
 from weakref import finalize
 
-from layerstore_drivers.local.locks import closing_fd, is_locked
+from layerstore_drivers.local.filesystem import refuse_coarse_times
+from layerstore_drivers.local.locks import closing_fd, is_locked, try_lock
 
+_OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
@@ -29,7 +31,7 @@ class Session:
 def is_alive(directory: int, name: str) -> bool:
     """Tell whether a session goes on."""
     try:
-        fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=directory)
+        fd = os.open(name, _OLD, dir_fd=directory)
     except FileNotFoundError:
         return False
     with closing_fd(fd):
@@ -38,10 +40,9 @@ def is_alive(directory: int, name: str) -> bool:
 
 def bury(directory: int, name: str) -> None:
     """Remove what a session that is over has left of itself; one that goes on, or begins just now, is left alone."""
-    gone_or_alive = (FileNotFoundError, BlockingIOError)
-    with suppress(*gone_or_alive), closing_fd(os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=directory)) as fd:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(name, dir_fd=directory)
+    with suppress(FileNotFoundError), closing_fd(os.open(name, _OLD, dir_fd=directory)) as fd:
+        if stat.S_ISREG(os.fstat(fd).st_mode) and try_lock(fd):
+            os.unlink(name, dir_fd=directory)
 
 
 def _locked_file(directory: int) -> tuple[str, int]:
@@ -49,12 +50,14 @@ def _locked_file(directory: int) -> tuple[str, int]:
         name = uuid.uuid4().hex
         fd = os.open(name, _NEW, 0o666, dir_fd=directory)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            # Before it was locked, another driver may have taken the file for one left over, and buried it.
-            if os.fstat(fd).st_nlink:
+            refuse_coarse_times(fd)
+            # Before it was locked, another driver may have taken the file for one left over, and be about to bury it.
+            if try_lock(fd) and os.fstat(fd).st_nlink:
                 return name, fd
         except BaseException:
             os.close(fd)
+            with suppress(OSError):
+                os.unlink(name, dir_fd=directory)
             raise
         os.close(fd)
 

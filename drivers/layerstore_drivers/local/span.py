@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from layerstore_drivers.local.writeout import write_out
 
-STEP = 8 << 20
-"""Longest write in place, in bytes: whoever fences the writer waits for one."""
+T = TypeVar("T")
 
+STEP = 8 << 20
+"""Longest write in place, in bytes: whoever fences the writer waits for one, for a moment."""
 
 BEHIND = 4 << 20
 """Bytes that the system may keep to itself, before it is asked to write them out."""
@@ -18,13 +21,16 @@ BEHIND = 4 << 20
 class Span:
     """The first ``size`` bytes of an open file."""
 
-    def __init__(self, fd: int, size: int, guard: AbstractContextManager[None] | None = None) -> None:
-        """Take over a descriptor; every change of the file happens inside a ``guard``."""
+    def __init__(self, fd: int, size: int) -> None:
+        """Take over a descriptor."""
         self.fd = fd
         self.size = size
-        self._guard = guard or nullcontext()
         self._torn = False
         self._run = (size, size)  # bytes written one after the other that the system was not asked to write out
+
+    def change(self, act: Callable[[], T]) -> T:
+        """Change the file; whoever shares it with others overrides this."""
+        return act()
 
     def write(self, offset: int, data: memoryview) -> None:
         """Write all of ``data``; if that fails, ``size`` stays (clauses W2 to W5)."""
@@ -32,8 +38,7 @@ class Span:
         self._torn = True
         done = 0
         while done < len(data):
-            with self._guard:
-                done += os.pwrite(self.fd, data[done : done + STEP], offset + done)
+            done += self.change(partial(os.pwrite, self.fd, data[done : done + STEP], offset + done))
         self.size = max(self.size, offset + done)
         self._torn = False
         self._write_out(offset, offset + done)
@@ -48,11 +53,9 @@ class Span:
     def mend(self) -> None:
         """Cut off what a failed write has left beyond the end, so that a later gap reads as zeros."""
         if self._torn:
-            with self._guard:
-                os.ftruncate(self.fd, self.size)
+            self.change(partial(os.ftruncate, self.fd, self.size))
             self._torn = False
 
     def stamp(self, mtime_ns: int) -> None:
         """Set the file's modification time, in nanoseconds."""
-        with self._guard:
-            os.utime(self.fd, ns=(mtime_ns, mtime_ns))
+        self.change(partial(os.utime, self.fd, ns=(mtime_ns, mtime_ns)))

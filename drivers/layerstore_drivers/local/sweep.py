@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
 from layerstore.errors import DriverError
-from layerstore_drivers.local import record
-from layerstore_drivers.local.area import RECORDS, SESSIONS, TEMPORARY, Area, lock_name, record_name
-from layerstore_drivers.local.fencing import fence
+from layerstore_drivers.local.area import RECORDS, SESSIONS, TEMPORARY, Area, lock_name, read_at, record_name
+from layerstore_drivers.local.fencing import fence, is_at_rest
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.session import bury, is_alive
 from layerstore_drivers.local.tree import Tree
@@ -25,7 +25,7 @@ def sweep(tree: Tree, area: Area) -> None:
             for name in os.listdir(directory):
                 if not is_alive(sessions, name.partition(".")[0]):
                     with suppress(OSError):
-                        os.unlink(name, dir_fd=directory)
+                        _remove_file(directory, name)
         for name in _records(area):
             with suppress(OSError, DriverError):
                 _sweep_record(tree, area, sessions, name)
@@ -40,11 +40,20 @@ def _records(area: Area) -> Iterator[str]:
 
 
 def _sweep_record(tree: Tree, area: Area, sessions: int, name: str) -> None:
-    with area.locked_names({lock_name(name)}), closing_fd(area.make(RECORDS)) as directory:
-        with closing_fd(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)) as fd:
-            found = record.read(fd)
+    """Fence a writer that is dead, and remove a note of what is no more."""
+    with area.lock_named(lock_name(name)) as lock, lock.held(patience=0), closing_fd(area.make(RECORDS)) as directory:
+        found = read_at(directory, name)
         if found is None or record_name(found.key) != name:
             # Only a loss of power leaves such a one, and then nothing was written in place that it should hide.
-            os.unlink(name, dir_fd=directory)
+            _remove_file(directory, name)
+        elif not found.owned:
+            if not is_at_rest(tree, found.key, found.state):
+                fence(tree, area, found.key, noting=True)
         elif not is_alive(sessions, found.session):
-            fence(tree, area, found.key)
+            fence(tree, area, found.key, noting=True)
+
+
+def _remove_file(directory: int, name: str) -> None:
+    """Remove a file; what else another program may have put there stays."""
+    if stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=directory)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
 from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
+from layerstore_drivers.local.filesystem import sync_directory
 from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import holds_object
 from layerstore_drivers.local.locks import closing_fd
@@ -141,7 +142,10 @@ class Tree:
         except FileNotFoundError:
             return
         except NotADirectoryError:
-            self._refuse_no_directory(above.split("/"), key)
+            self.refuse_foreign(key)
+            path, found = self._no_directory(key)
+            if found and path != key:
+                raise UnsupportedOperationError(key, f"{path!r} above it is an object") from None
             return
         with closing_fd(fd):
             self.refuse_no_object(fd, name, key)
@@ -161,7 +165,17 @@ class Tree:
             if holds_object(parent, name, key):
                 raise UnsupportedOperationError(key, "other keys are below it")
         elif not stat.S_ISREG(mode):
-            raise AccessDeniedError(key, "a symlink or special file is in the way")
+            raise AccessDeniedError(key, f"{_kind(mode)} is in the way: {key}")
+
+    def refuse_foreign(self, key: str) -> None:
+        """Refuse a key if a symlink, or what else is neither file nor directory, is on the way to it or in its place.
+
+        Raises:
+            AccessDeniedError: it is.
+        """
+        path, mode = self._no_directory(key)
+        if mode and not stat.S_ISREG(mode):
+            raise AccessDeniedError(key, f"{_kind(mode)} is in the way: {path}")
 
     def forget(self, path: str) -> None:
         """Forget that a directory and those below it are durable: they are about to be removed."""
@@ -171,7 +185,7 @@ class Tree:
         """Make a key's name durable, or its absence, and the names of the directories above it."""
         above = key.rpartition("/")[0]
         with suppress(FileNotFoundError, NotADirectoryError), closing_fd(self.settle(above)) as fd:
-            os.fsync(fd)
+            sync_directory(fd)
 
     def sync_lowest(self, key: str) -> None:
         """Make durable that a directory on the way to a key is missing."""
@@ -181,22 +195,26 @@ class Tree:
                 above, fd = fd, enter(fd, segment)
                 os.close(above)
         except (FileNotFoundError, NotADirectoryError):
-            os.fsync(fd)
+            sync_directory(fd)
         finally:
             os.close(fd)
 
-    def _refuse_no_directory(self, segments: list[str], key: str) -> None:
-        """Refuse the one of these segments that is no directory; see :meth:`refuse_obstacles`."""
-        fd = self.enter("", key)
+    def _no_directory(self, key: str) -> tuple[str, int]:
+        """Return the path and mode of the first on the way to a key, or in its place, that is no directory; else 0."""
+        fd, path = self.enter("", key), ""
         try:
-            for segment in segments:
-                _refuse_no_directory(fd, segment, key)
+            for segment in key.split("/"):
+                path = f"{path}/{segment}".lstrip("/")
+                mode = os.stat(segment, dir_fd=fd, follow_symlinks=False).st_mode
+                if not stat.S_ISDIR(mode):
+                    return path, mode
                 above, fd = fd, enter(fd, segment)
                 os.close(above)
-        except FileNotFoundError:
-            return
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # changed meanwhile
         finally:
             os.close(fd)
+        return path, 0
 
     def _make(self, parent: int, name: str, path: str) -> int:
         self._durable.forget(path)
@@ -210,7 +228,7 @@ class Tree:
         try:
             inode = os.fstat(fd).st_ino
             if not self._durable.knows(path, inode):
-                os.fsync(parent)
+                sync_directory(parent)
                 self._durable.remember(path, inode)
         except BaseException:
             os.close(fd)
@@ -225,12 +243,8 @@ class Tree:
         return not path or self._durable.knows(path, os.fstat(fd).st_ino)
 
 
-def _refuse_no_directory(parent: int, name: str, key: str) -> None:
-    mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-    if stat.S_ISREG(mode):
-        raise UnsupportedOperationError(key, f"{name!r} above it is an object")
-    if not stat.S_ISDIR(mode):
-        raise AccessDeniedError(key, "a symlink or special file is in the way")
+def _kind(mode: int) -> str:
+    return "a symlink" if stat.S_ISLNK(mode) else "a special file"
 
 
 def _make_path(path: Path) -> None:
@@ -243,4 +257,4 @@ def _make_path(path: Path) -> None:
     for directory in reversed(missing):
         directory.mkdir(exist_ok=True)
         with closing_fd(os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY)) as fd:
-            os.fsync(fd)
+            sync_directory(fd)

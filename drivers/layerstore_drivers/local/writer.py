@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError
@@ -14,9 +15,23 @@ from layerstore_drivers.local.draft import Draft
 from layerstore_drivers.local.fencing import fence
 from layerstore_drivers.local.locks import when_free
 from layerstore_drivers.local.published import Published, current_version
-from layerstore_drivers.local.record import OwnRecord
+from layerstore_drivers.local.record import Identity, OwnRecord, Seen
 from layerstore_drivers.local.span import Span
 from layerstore_drivers.local.tree import Tree
+
+T = TypeVar("T")
+
+
+class _Tail(Span):
+    """The object's own file: each change is one that whoever fences the writer knows of."""
+
+    def __init__(self, fd: int, size: int, record: OwnRecord) -> None:
+        super().__init__(fd, size)
+        self._record = record
+
+    def change(self, act: Callable[[], T]) -> T:
+        """Change the file, unless the writer was fenced."""
+        return self._record.change(self.fd, act)
 
 
 class LocalWriter(Writer):
@@ -29,7 +44,7 @@ class LocalWriter(Writer):
         self._pid = os.getpid()
         self._base = base
         self._draft: Draft | None = None
-        self._tail = Span(base.fd, base.size, record) if base else None
+        self._tail = _Tail(base.fd, base.size, record) if base else None
         self._armed = self._settled = False
         self._failure: OSError | None = None
         self._unsure = False  # from the moment on that something may be published, until the writer goes on from there
@@ -59,7 +74,7 @@ class LocalWriter(Writer):
             self._base = self._publish_tail(self._tail, self._base)
         else:
             self._settle()
-            with self._area.locked(self.key):
+            with self._area.lock(self.key) as lock, lock.held():
                 self._check_fence()
         self._unsure = False
         return self._base.version
@@ -115,46 +130,48 @@ class LocalWriter(Writer):
         """Make the record durable before the file grows: else the growth could be what survives a loss of power."""
         if not self._armed:
             self._record.tell_growing()
-            self._area.sync_record(self._record.fd)
+            self._area.sync_record(self._record.file.fileno())
             self._armed = True
 
     def _publish_draft(self, draft: Draft) -> Published:
-        mtime_ns = self._seal(draft.span)
-        with self._area.locked(self.key):
+        self._seal(draft.span)
+        with self._area.lock(self.key) as lock, lock.held():
             self._check_fence()
             with self._publishing():
                 draft.install(self._tree, self.key)
-        base = Published(draft.span.fd, os.fstat(draft.span.fd).st_ino, draft.span.size, mtime_ns)
+            found = Identity.of(os.fstat(draft.span.fd))  # the name has changed the time of the last change
+        base = Published(draft.span.fd, found, Seen(found.size, found.mtime_ns, found))
         # One after the other: until the new file has the name durably, the record must hide what the old one has grown
         # by; and once the old one is closed, a later draft may get its number, and must not be taken for it.
         self._lasting(lambda: self._tree.sync_parent(self.key))
-        self._lasting(lambda: self._tell(base))
+        with suppress(FencedError):  # since it was published
+            self._lasting(lambda: self._tell(base))
         self._continue(base)
         self._settled = True
         return base
 
     def _tell(self, base: Published) -> None:
         """Let the record speak of another file; durably, if it durably says that the one before may have grown."""
-        self._record.tell(base.inode, base.size, base.mtime_ns)
+        self._record.tell(base.found)
         if self._armed:
-            os.fdatasync(self._record.fd)
+            os.fdatasync(self._record.file.fileno())
 
     def _continue(self, base: Published) -> None:
         """Go on in place, in the file that the draft has become."""
         before, self._base, self._draft = self._base, base, None
-        self._tail = Span(base.fd, base.size, self._record)
+        self._tail = _Tail(base.fd, base.size, self._record)
         self._armed = False
         if before:
             os.close(before.fd)
 
     def _publish_tail(self, tail: Span, base: Published) -> Published:
-        mtime_ns = self._seal(tail)
+        self._seal(tail)
         self._settle()
-        with self._area.locked(self.key):
+        with self._area.lock(self.key) as lock, lock.held():
             self._check_fence()
             with self._publishing():
-                self._record.tell_grown(tail.size, mtime_ns)
-        return Published(base.fd, base.inode, tail.size, mtime_ns)
+                found = self._record.tell_grown()
+        return Published(base.fd, found, Seen(found.size, found.mtime_ns, found))
 
     def _settle(self) -> None:
         """Make the object's name durable, once: whoever made it may have died before it was."""
@@ -162,13 +179,12 @@ class LocalWriter(Writer):
             self._lasting(lambda: self._tree.sync_parent(self.key))
             self._settled = True
 
-    def _seal(self, span: Span) -> int:
-        """Make the bytes durable with a new modification time, and return that."""
+    def _seal(self, span: Span) -> None:
+        """Make the bytes durable with a new modification time."""
         self._check_fence()  # once more under the lock; here, before anything is changed, or synced in vain
         span.mend()
-        span.stamp(max(time.time_ns(), self._base.mtime_ns + 1 if self._base else 0))
+        span.stamp(max(time.time_ns(), self._base.seen.mtime_ns + 1 if self._base else 0))
         self._lasting(lambda: os.fsync(span.fd))
-        return os.fstat(span.fd).st_mtime_ns
 
     def _lasting(self, sync: Callable[[], None]) -> None:
         """Sync; where that fails, never again: a second sync would succeed without what the first one lost."""
@@ -189,13 +205,18 @@ class LocalWriter(Writer):
             raise FencedError(self.key)
 
 
-def _give_back(tree: Tree, area: Area, record: OwnRecord, pid: int) -> None:
+def _give_back(tree: Tree, area: Area, own: OwnRecord, pid: int) -> None:
     """Close a writer's record, and fence the key once more if the writer still owned it."""
-    try:
-        # A forked child only has a copy: the writer is its parent's.
-        if pid == os.getpid() and record.owned:
-            with suppress(OSError, DriverError), area.locked(record.key):
-                if record.owned:
-                    fence(tree, area, record.key)
-    finally:
-        os.close(record.fd)
+    # A forked child only has a copy: the writer is its parent's.
+    if pid == os.getpid() and not own.file.closed:
+        with suppress(OSError, DriverError):
+            if own.owned:
+                _fence_own(tree, area, own)
+    own.file.close()
+
+
+def _fence_own(tree: Tree, area: Area, own: OwnRecord) -> None:
+    with area.lock(own.key) as lock, lock.held():
+        if own.owned:
+            own.let_go()
+            fence(tree, area, own.key, noting=True)

@@ -1,0 +1,242 @@
+"""Begin to write to an object, or to move it, whatever its earlier writer is in the middle of (clauses F1, F2, W1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
+from layerstore_drivers.local.area import Area, lock_names
+from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.fencing import Disowned, disown, fresh, replacing, wait_a_moment
+from layerstore_drivers.local.install import install
+from layerstore_drivers.local.locks import closing_fd
+from layerstore_drivers.local.published import Published, open_object, open_published
+from layerstore_drivers.local.record import Identity, OwnRecord
+from layerstore_drivers.local.span import Span
+from layerstore_drivers.local.tree import Tree
+
+T = TypeVar("T")
+
+_ATTEMPTS = 100
+"""How often others may begin to write meanwhile, and be stopped in the middle of it, before that is an error."""
+
+
+class _BusyError(Exception):
+    """The writer that was fenced is in the middle of a write: the object has to go on in a copy."""
+
+    def __init__(self, base: Published) -> None:
+        """Take a descriptor of one's own: for whoever catches this to close."""
+        super().__init__(base.version)
+        self.base = Published(os.dup(base.fd), base.found, base.seen)
+
+
+class _Copy(Draft):
+    """A copy of what is published, made while the key is not locked."""
+
+    def __init__(self, area: Area, base: Published) -> None:
+        super().__init__(area)
+        self._inode, self._seen = base.found.inode, base.seen
+        try:
+            self.copy(Span(base.fd, base.size))
+            self.span.stamp(base.seen.mtime_ns)
+            os.fsync(self.span.fd)
+        except BaseException:
+            self.close()
+            raise
+
+    def is_of(self, base: Published) -> bool:
+        """Tell whether this is still what is published, in the file that it was copied from."""
+        return (self._inode, self._seen) == (base.found.inode, base.seen)
+
+    @property
+    def now(self) -> Identity:
+        """What the file is."""
+        return Identity.of(os.fstat(self.span.fd))
+
+
+def open_for_writing(tree: Tree, area: Area, key: str) -> tuple[OwnRecord, Published | None]:
+    """Fence every earlier writer of a key, and return a new writer's record, and what is published, open for writing.
+
+    Raises:
+        UnsupportedOperationError: another key is above or below.
+    """
+    return _with_copies(tree, area, key, lambda copy: _Opening(tree, area, key, copy).run())
+
+
+def move(tree: Tree, area: Area, source: str, target: str, version: str | None) -> None:
+    """Move an object, fencing the writers of both keys; not yet durably."""
+    names = lock_names(source, target)
+    _with_copies(tree, area, source, lambda copy: _move_locked(names, _Move(tree, area, source, target, version, copy)))
+
+
+def _with_copies(tree: Tree, area: Area, key: str, act: Callable[[_Copy | None], T]) -> T:
+    """Do what may need a copy: at first without, then with one."""
+    copy: _Copy | None = None
+    try:
+        for _ in range(_ATTEMPTS):
+            try:
+                return act(copy)
+            except _BusyError as busy:
+                with closing_fd(busy.base.fd):
+                    if copy:
+                        copy.close()
+                    copy = None
+                    if not wait_a_moment(area, key, busy.base.found.inode):
+                        copy = _Copy(area, busy.base)
+    finally:
+        if copy:
+            copy.close()
+    raise BackendUnavailableError(key, "other writers keep being fenced in the middle of a write")
+
+
+class _Opening:
+    """One attempt to open a key for writing."""
+
+    def __init__(self, tree: Tree, area: Area, key: str, copy: _Copy | None) -> None:
+        self._tree, self._area, self._key, self._copy = tree, area, key, copy
+        self._lasting = self._replaced = False
+
+    def run(self) -> tuple[OwnRecord, Published | None]:
+        """Open it, or raise that a copy is needed."""
+        with self._area.lock(self._key) as lock, lock.held():
+            base = self._base()
+            try:
+                own = self._take(base)
+                if base and self._replaced and self._copy:
+                    _go_on_in(base, self._copy)
+            except BaseException:
+                if base:
+                    os.close(base.fd)
+                raise
+        try:
+            self._make_lasting(own)
+        except BaseException:
+            own.file.close()
+            if base:
+                os.close(base.fd)
+            raise
+        return own, base
+
+    def _base(self) -> Published | None:
+        """Open what is published for writing; None if the key is free."""
+        try:
+            return open_published(self._tree, self._area, self._key, os.O_RDWR)
+        except PathNotFoundError:
+            self._tree.refuse_obstacles(self._key)
+            return None
+
+    def _take(self, base: Published | None) -> OwnRecord:
+        disowned = disown(self._tree, self._area, self._key)
+        if disowned is None:
+            return self._area.write_record(self._key, fresh(base))
+        with disowned:
+            self._lasting = disowned.lasting
+            if base and disowned.see_again(base):
+                return self._take_from(disowned, base)
+            if disowned.lasting:
+                self._tree.sync_parent(self._key)
+            return self._area.write_record(self._key, fresh(base))
+
+    def _take_from(self, disowned: Disowned, base: Published) -> OwnRecord:
+        """Take what is published from a writer that may have written more to its file."""
+        if disowned.can_cut(base.found):
+            return self._area.write_record(self._key, fresh(base, disowned.cut(base)))
+        if self._copy is None or not self._copy.is_of(base):
+            raise _BusyError(base)
+        return self._replace(base, self._copy)
+
+    def _replace(self, base: Published, copy: _Copy) -> OwnRecord:
+        """Put a copy in the place of a file that may be written to; for others nothing changes, at no moment."""
+        state = fresh(base, copy.now)._replace(former=base.found.inode, writing=True)
+        own = self._area.write_record(self._key, state)
+        try:
+            copy.install(self._tree, self._key)
+            own.tell_placed(copy.now)
+        except BaseException:
+            own.file.close()
+            raise
+        self._replaced = True
+        return own
+
+    def _make_lasting(self, own: OwnRecord) -> None:
+        """Make durable, while others may go on, that what was taken from the earlier writer does not come back."""
+        if self._replaced:
+            self._tree.sync_parent(self._key)
+            with suppress(FencedError):  # by whoever came next: the new writer hears of it when it publishes
+                own.tell_lasting()
+        if self._lasting:
+            self._area.sync_records()
+
+
+def _go_on_in(base: Published, copy: _Copy) -> None:
+    before, base.fd, base.found = base.fd, os.dup(copy.span.fd), copy.now
+    os.close(before)
+
+
+class _Move:
+    """One attempt to move an object; both keys are locked."""
+
+    def __init__(
+        self, tree: Tree, area: Area, source: str, target: str, version: str | None, copy: _Copy | None
+    ) -> None:
+        self._tree, self.area, self._source, self._target = tree, area, source, target
+        self._version, self._copy = version, copy
+
+    def run(self) -> None:
+        """Move it, or raise that a copy is needed."""
+        base = open_published(self._tree, self.area, self._source)
+        with closing_fd(base.fd):
+            self._check_version(base)
+            self._tree.refuse_obstacles(self._target)
+            disowned = disown(self._tree, self.area, self._source)
+            if disowned is None:
+                self._rename()
+                return
+            with disowned:
+                if not disowned.see_again(base):
+                    self._rename()
+                    disowned.drop()
+                elif disowned.can_cut(base.found):
+                    self._check_version(base)
+                    self._rename_cut(disowned, base)
+                elif self._copy and self._copy.is_of(base):
+                    self._install(self._copy)
+                    disowned.drop()
+                else:
+                    raise _BusyError(base)
+
+    def _check_version(self, base: Published) -> None:
+        if self._version not in {None, base.version}:
+            raise FencedError(self._source, "not at the version given")
+
+    def _rename_cut(self, disowned: Disowned, base: Published) -> None:
+        # Before the rename: killed in between, the writer must not go on appending to what is the target by then.
+        with closing_fd(open_object(self._tree, self._source, os.O_RDWR)[0]) as fd:
+            disowned.cut(Published(fd, base.found, base.seen))
+        self._rename()
+        disowned.remove()
+
+    def _rename(self) -> None:
+        with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):
+            install(self._tree, directory, name, self._target)
+            # Of one file under both names, as a move cut off by a loss of power may leave, a rename keeps both.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+
+    def _install(self, copy: _Copy) -> None:
+        with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):
+            copy.install(self._tree, self._target)
+            self._tree.sync_parent(self._target)  # before the source goes: no rename binds the two
+            os.unlink(name, dir_fd=directory)
+
+
+def _move_locked(names: list[str], attempt: _Move) -> None:
+    """Move when the locks that are left have been taken."""
+    if not names:
+        attempt.run()
+        return
+    with attempt.area.lock_named(names[0]) as lock, lock.held():
+        _move_locked(names[1:], attempt)
