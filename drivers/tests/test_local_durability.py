@@ -215,7 +215,7 @@ def test_an_append_is_hidden_durably_before_it_is_written(disk: Disk) -> None:
     writer = driver.open_writer("a")
     writer.write(b"tail")
     before = disk.events[: disk.events.index(("write", str(disk.root / "a")))]
-    record, directory = [path for kind, path in before if kind == "sync"][-2:]
+    record, directory = [paths[0] for kind, *paths in before if kind == "sync"][-2:]
     assert os.path.dirname(record) == directory == str(disk.root / ".layerstore" / "writers")
     writer.discard()
 

@@ -26,6 +26,9 @@ pytestmark = pytest.mark.usefixtures("road")
 PLENTY = bytes(range(256)) * 4 * 1024
 """1 MiB, more than the small disk has."""
 
+NOTE = 3
+"""Blocks of 4 KiB that a note takes, which says that an object has the version that it had."""
+
 
 def _mounted(directory: Path, *options: str) -> bool:
     command = ["mount", "-t", "tmpfs", "-o", ",".join(["size=512k", *options]), "tmpfs", str(directory)]
@@ -75,7 +78,7 @@ def test_a_full_disk_keeps_the_old_value(disk: Path, fill: Callable[[CheckedDriv
     with pytest.raises(NoSpaceError):
         fill(driver)
     assert driver.get("a/b", 99) == b"old"
-    assert os.statvfs(disk).f_bfree == free
+    assert free - os.statvfs(disk).f_bfree <= NOTE
     assert _descriptors() == before
     assert left_over(disk) == []
     assert list(driver.list("")) == ["a/"]

@@ -45,7 +45,7 @@ LINKS = ["file", "out", "none", "in", "loop", "out/secret", "in/real", "none/x",
 
 @pytest.mark.parametrize("key", LINKS)
 def test_what_a_symlink_leads_to_is_not_read(root: Path, key: str) -> None:
-    """A symlink, in the place of an object or above it, is a refusal that names it (E1), and nothing is below it (L3)."""
+    """A symlink in the place of an object, or above it, is a refusal that names it; nothing is below it (E1, L3)."""
     driver = CheckedDriver(LocalDriver(root))
     named = f"a symlink is in the way: {key.partition('/')[0]}"
     for read in (driver.open_reader, driver.stat, lambda key: driver.move(key, "stolen")):
