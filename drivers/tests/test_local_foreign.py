@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+import layerstore
 from layerstore.checked import CheckedDriver
-from layerstore.driver import Foreign
-from layerstore.errors import FencedError, UnsupportedOperationError
+from layerstore.driver import Foreign, Writer
+from layerstore.errors import FencedError, LayerInvalidDigestError, UnsupportedOperationError
 from layerstore_drivers.local import LocalDriver
 
 FILE, DIRECTORY = "a file whose name is no key", "a directory whose name is no key"
@@ -64,6 +66,137 @@ def test_nothing_is_left_beside_an_object(driver: CheckedDriver, tmp_path: Path)
 def _append(path: Path) -> None:
     with path.open("ab") as file:
         file.write(b"+")
+
+
+def _write(path: Path, data: bytes, offset: int) -> None:
+    """Write in place, and set the time of the last change of the bytes back, as ``rsync --inplace --times`` does."""
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _replace(path: Path) -> None:
+    """Replace by a file of the same size and time."""
+    status, new = path.stat(), path.with_name("new")
+    new.write_bytes(b"x" * status.st_size)
+    os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+    new.rename(path)
+
+
+def _anew(path: Path) -> None:
+    """Delete, and make anew with the same bytes and time."""
+    status, content = path.stat(), path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+TAMPERING: dict[str, Callable[[Path], object]] = {
+    "in place": lambda path: _write(path, b"X", 1),
+    "appended": _append,
+    "replaced": _replace,
+    "made anew": _anew,
+}
+
+
+def _opened(driver: CheckedDriver) -> Writer:
+    return driver.open_writer("a/data")
+
+
+def _flushed(driver: CheckedDriver) -> Writer:
+    writer = driver.open_writer("a/data")
+    writer.write(b" and ours")
+    writer.flush()
+    return writer
+
+
+def _written(driver: CheckedDriver) -> Writer:
+    writer = _flushed(driver)
+    writer.write(b" and not yet")
+    return writer
+
+
+def _rewritten(driver: CheckedDriver) -> Writer:
+    writer = _flushed(driver)
+    writer.seek(0)
+    writer.write(b"F")
+    writer.flush()
+    return writer
+
+
+def _taken_over(driver: CheckedDriver) -> Writer:
+    """Leave the object to a second writer, whose record says which version the file is that was cut."""
+    _written(driver).discard()
+    return driver.open_writer("a/data")
+
+
+WRITERS: dict[str, Callable[[CheckedDriver], Writer]] = {
+    "opened": _opened,
+    "flushed": _flushed,
+    "written": _written,
+    "rewritten": _rewritten,
+    "taken over": _taken_over,
+}
+
+
+@pytest.mark.parametrize("change", TAMPERING)
+@pytest.mark.parametrize("writing", WRITERS)
+def test_a_change_that_hides_itself_is_noticed(
+    driver: CheckedDriver, tmp_path: Path, writing: str, change: str
+) -> None:
+    """Keeping size and times, another program changes the version, whatever a writer has done (X1, X2)."""
+    writer = WRITERS[writing](driver)
+    before = driver.stat("a/data").version
+    assert before == writer.version
+    TAMPERING[change](tmp_path / "a" / "data")
+    assert driver.stat("a/data").version != before
+    with pytest.raises(FencedError):
+        driver.move("a/data", "b", version=before)
+    with pytest.raises(FencedError):
+        writer.flush()
+    writer.discard()
+    assert driver.stat("a/data").version != before
+    assert driver.open_writer("a/data").version != before
+
+
+@pytest.mark.parametrize("change", TAMPERING)
+def test_a_change_of_what_a_killed_writer_left_is_noticed(driver: CheckedDriver, tmp_path: Path, change: str) -> None:
+    """What the next driver cuts off, and the note that it leaves, do not vouch for bytes of another program (X1)."""
+    writer = _written(driver)
+    for session in (tmp_path / ".layerstore" / "sessions").iterdir():
+        session.unlink()
+    for _ in range(2):
+        before = driver.stat("a/data").version
+        TAMPERING[change](tmp_path / "a" / "data")
+        CheckedDriver(LocalDriver(tmp_path)).put("other", b"")
+        assert driver.stat("a/data").version != before
+    writer.discard()
+
+
+def test_what_another_program_appends_to_what_was_flushed_is_its_own(driver: CheckedDriver, tmp_path: Path) -> None:
+    """It is seen at once, and neither the writer that was opened before nor the next one cuts it off (X1)."""
+    writer = _flushed(driver)
+    _append(tmp_path / "a" / "data")
+    assert driver.get("a/data", 99) == b"foreign and ours+"
+    writer.discard()
+    driver.open_writer("a/data").discard()
+    assert driver.get("a/data", 99) == b"foreign and ours+"
+
+
+def test_a_saved_hash_state_of_other_bytes_is_not_believed(tmp_path: Path) -> None:
+    """An upload whose bytes another program has replaced, keeping size and times, finishes by what is there (X1)."""
+    store = layerstore.open(f"local:{tmp_path}")
+    upload = store.upload("demo")
+    upload.write(b"these bytes")
+    upload.close()
+    (data,) = tmp_path.glob("**/_uploads/*/data")
+    _write(data, b"those", 0)
+    with pytest.raises(LayerInvalidDigestError):
+        store.resume("demo", upload.uuid).finish(f"sha256:{sha256(b'these bytes').hexdigest()}")
+    again = store.resume("demo", upload.uuid)
+    assert again.finish(f"sha256:{sha256(b'those bytes').hexdigest()}").read() == b"those bytes"
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {

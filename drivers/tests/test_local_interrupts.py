@@ -160,7 +160,7 @@ def _live(root: Path, program: str, trace: Interruption, saying: int, heard: int
     try:
         PROGRAMS[program](root, trace)
         os.write(saying, b"done")
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (said to the parent, whatever it is)
         os.write(saying, repr(error).encode())
         os.read(heard, 1)
         os._exit(1)

@@ -204,7 +204,8 @@ class Area:
         except OSError as error:
             if error.errno not in _OBSTACLES:
                 raise
-            raise self._in_the_way(path, "is no file, or below none") from error
+            os.close(self.make(path.partition("/")[0]))  # it may be that one, and then this says so
+            raise self._in_the_way(path, "is no file") from error
 
     def _in_the_way(self, path: str, what: str) -> BackendUnavailableError:
         place = self._tree.root / AREA / path

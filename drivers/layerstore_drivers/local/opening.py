@@ -196,9 +196,11 @@ class _Move:
                 self._rename()
                 return
             with disowned:
+                # No record is left when the file is moved: who found one, and no file, would make durable that the
+                # source is gone, and the target might not be yet.
                 if not disowned.see_again(base):
-                    self._rename()
                     disowned.drop()
+                    self._rename()
                 elif disowned.can_cut(base.found):
                     self._check_version(base)
                     self._rename_cut(disowned, base)
@@ -216,8 +218,8 @@ class _Move:
         # Before the rename: killed in between, the writer must not go on appending to what is the target by then.
         with closing_fd(open_object(self._tree, self._source, os.O_RDWR)[0]) as fd:
             disowned.cut(Published(fd, base.found, base.seen))
-        self._rename()
         disowned.remove()
+        self._rename()
 
     def _rename(self) -> None:
         with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):

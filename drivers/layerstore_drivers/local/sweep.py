@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,8 @@ from layerstore_drivers.local.fencing import fence, is_at_rest
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.session import bury, is_alive
 from layerstore_drivers.local.tree import Tree
+
+_RECORD = re.compile("[0-9a-f]{64}")
 
 
 def sweep(tree: Tree, area: Area) -> None:
@@ -36,7 +39,7 @@ def sweep(tree: Tree, area: Area) -> None:
 
 def _records(area: Area) -> Iterator[str]:
     with closing_fd(area.make(RECORDS)) as directory:
-        yield from os.listdir(directory)
+        yield from filter(_RECORD.fullmatch, os.listdir(directory))
 
 
 def _sweep_record(tree: Tree, area: Area, sessions: int, name: str) -> None:
