@@ -116,13 +116,18 @@ PLACES = {
 }
 
 
+def _move_over(driver: CheckedDriver) -> None:
+    driver.put("c", b"")
+    driver.move("c", "a")
+
+
 def _each(driver: CheckedDriver) -> dict[str, str]:
     """Do everything with a key, and return what was refused."""
     acts: dict[str, Callable[[], object]] = {
         "put": lambda: driver.put("a", b"new"),
         "write": lambda: driver.open_writer("a").close(),
         "stat": lambda: driver.stat("a"),
-        "move": lambda: (driver.put("c", b""), driver.move("c", "a")),
+        "move": lambda: _move_over(driver),
         "delete": lambda: driver.delete("a"),
     }
     refused = {}

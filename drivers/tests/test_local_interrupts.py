@@ -127,7 +127,7 @@ def test_an_interrupted_program_leaves_no_lock_held(tmp_path: Path, program: str
 
 def attack(where: str, program: str, *, opcodes: bool) -> None:
     """Interrupt children, each at another place; in a process of its own, which has no threads to fork with."""
-    os.fsync = os.fdatasync = lambda _: None
+    os.fsync = os.fdatasync = lambda fd: None
     locks.DEADLINE = 5.0
     never = Interruption(0, opcodes=opcodes)
     PROGRAMS[program](Path(where) / "all", never)

@@ -112,12 +112,17 @@ def _append(driver: CheckedDriver) -> None:
         writer.write(b"+new")
 
 
+def _move_over(driver: CheckedDriver) -> None:
+    driver.put("b", b"new")
+    driver.move("b", "a")
+
+
 ACTS: dict[str, tuple[Callable[[CheckedDriver], object], dict[str, bytes]]] = {
     "open": (lambda driver: driver.open_writer("a").discard(), {"a": OLD}),
     "append": (_append, {"a": OLD + b"+new"}),
     "put": (lambda driver: driver.put("a", b"new"), {"a": b"new"}),
     "move": (lambda driver: driver.move("a", "b", version=driver.stat("a").version), {"b": OLD}),
-    "move over": (lambda driver: (driver.put("b", b"new"), driver.move("b", "a")), {"a": b"new"}),
+    "move over": (_move_over, {"a": b"new"}),
     "delete": (lambda driver: driver.delete("a"), {}),
 }
 
