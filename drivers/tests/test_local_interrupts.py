@@ -26,8 +26,8 @@ pytestmark = pytest.mark.once
 
 PACKAGE = str(Path(locks.__file__).parent)
 EXHAUSTIVE = "LAYERSTORE_EXHAUSTIVE" in os.environ
-PLACES = 60
-"""Places of each program that are tried, unless all are."""
+PLACES = 30
+"""Places of each program that are tried, unless all are; beside each in the module of locks, once."""
 CHUNK = bytes(range(256)) * 16
 
 
@@ -35,7 +35,8 @@ class Interruption:
     """A trace function that raises once, at one of the lines, or instructions, that the driver runs."""
 
     def __init__(self, place: int, *, opcodes: bool) -> None:
-        self.place, self.opcodes, self.seen = place, opcodes, 0
+        self.place, self.opcodes = place, opcodes
+        self.seen: list[tuple[str, int, int]] = []
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401  (as settrace wants it)
         """Trace the driver's functions only."""
@@ -46,8 +47,8 @@ class Interruption:
 
     def _at(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401  (as settrace wants it)
         if event == ("opcode" if self.opcodes else "line"):
-            self.seen += 1
-            if self.seen == self.place:
+            self.seen.append((frame.f_code.co_filename, frame.f_lineno, frame.f_lasti))
+            if len(self.seen) == self.place:
                 raise KeyboardInterrupt(f"{frame.f_code.co_filename}:{frame.f_lineno}")
         return self._at
 
@@ -131,10 +132,21 @@ def attack(where: str, program: str, *, opcodes: bool) -> None:
     locks.DEADLINE = 5.0
     never = Interruption(0, opcodes=opcodes)
     PROGRAMS[program](Path(where) / "all", never)
-    places = range(1, never.seen + 1)
-    chosen = places if EXHAUSTIVE else random.Random(program).sample(places, min(PLACES, len(places)))
+    chosen = _chosen(never, random.Random(program))
     failures = [failure for place in chosen if (failure := _interrupted(Path(where), program, place, opcodes=opcodes))]
     assert not failures, "\n".join([f"{len(failures)} of {len(chosen)}:", *failures])
+
+
+def _chosen(never: Interruption, chance: random.Random) -> list[int]:
+    """Choose places by their numbers: all, or some and one of those at each place where a lock is taken or given up."""
+    numbers = range(1, len(never.seen) + 1)
+    if EXHAUSTIVE:
+        return list(numbers)
+    at: dict[tuple[str, int, int], list[int]] = {}
+    for number, place in enumerate(never.seen, 1):
+        at.setdefault(place, []).append(number)
+    locking = [chance.choice(at[place]) for place in at if place[0] == locks.__file__]
+    return sorted({*locking, *chance.sample(numbers, PLACES)})
 
 
 def _interrupted(where: Path, program: str, place: int, *, opcodes: bool) -> str | None:

@@ -281,3 +281,15 @@ def test_a_record_is_read_once_to_learn_its_key(tmp_path: Path, monkeypatch: pyt
     for writer in writers:
         with pytest.raises(FencedError):
             writer.close()
+
+
+def test_a_writer_collected_in_a_cycle_is_given_back_whole(driver: CheckedDriver, tmp_path: Path) -> None:
+    """The collector ends what belongs together in no order: the writer must find its record open still (T4, W7)."""
+    driver.put("a", b"old")
+    cycle: list[object] = [driver.open_writer("a")]
+    cycle.append(cycle)
+    cycle[0].write(b"tail")  # type: ignore[attr-defined]
+    del cycle
+    gc.collect()
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert left_over(tmp_path) == []

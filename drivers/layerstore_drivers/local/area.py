@@ -123,13 +123,12 @@ class Area:
 
     def leave_note(self, key: str, state: record.State) -> None:
         """Leave a record that nobody owns, in the place of any other; its key is locked."""
-        self._write_record(record.Record(state, record.NOBODY, key, owned=False)).close()
+        os.close(self._write_record(record.Record(state, record.NOBODY, key, owned=False)))
 
-    def _write_record(self, made: record.Record) -> io.FileIO:
+    def _write_record(self, made: record.Record) -> int:
         self._remember(record_name(made.key), made.key)
         with closing_fd(self.temporary()) as source:
             name, fd = self._new_file(source)
-            file = io.FileIO(fd, "r+")
             try:
                 Span(fd, 0).write(0, memoryview(record.encode(made)))
                 if made.state.former:
@@ -137,10 +136,10 @@ class Area:
                 with closing_fd(self.make(RECORDS)) as target:
                     os.rename(name, record_name(made.key), src_dir_fd=source, dst_dir_fd=target)
             except BaseException:
-                file.close()
+                os.close(fd)
                 self.remove_file(name)
                 raise
-        return file
+        return fd
 
     def key_of(self, name: str, directory: int) -> str | None:
         """Return the key of a record in the directory of records; None if it is gone, or damaged.

@@ -114,7 +114,7 @@ class _Opening:
         try:
             self._make_lasting(own)
         except BaseException:
-            own.file.close()
+            own.close()
             if base:
                 os.close(base.fd)
             raise
@@ -156,7 +156,7 @@ class _Opening:
             copy.install(self._tree, self._key)
             own.tell_placed(copy.now)
         except BaseException:
-            own.file.close()
+            own.close()
             raise
         self._replaced = True
         return own

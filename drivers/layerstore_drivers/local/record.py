@@ -14,7 +14,6 @@ Two slots hold the state, written in turn and each within one disk block: a writ
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import struct
 import zlib
@@ -202,9 +201,14 @@ class OwnRecord:
     the middle of that. It never waits for the lock: only who has fenced it can hold that.
     """
 
-    def __init__(self, file: io.FileIO, record: Record) -> None:
-        """Take over the record's file, open for reading and writing."""
-        self.file = file
+    closed = False
+
+    def __init__(self, fd: int, record: Record) -> None:
+        """Take over the descriptor of the record's file, open for reading and writing.
+
+        No file object: one that is collected together with the writer would be closed before the writer is.
+        """
+        self.fd = fd
         self.key = record.key
         self._size = len(encode(record))
         self._state = record.state
@@ -212,7 +216,7 @@ class OwnRecord:
     @property
     def owned(self) -> bool:
         """Whether no one has fenced the writer: for longer than a moment only while it, or its key, is locked."""
-        status = os.fstat(self.file.fileno())
+        status = os.fstat(self.fd)
         return status.st_nlink > 0 and status.st_size == self._size
 
     def change(self, fd: int, act: Callable[[], T]) -> T:
@@ -247,7 +251,7 @@ class OwnRecord:
         before, now = self._state, self._state.now
         try:
             self._write(before._replace(size=now.size, mtime_ns=now.mtime_ns, version=now, dirty=False))
-            os.fdatasync(self.file.fileno())
+            os.fdatasync(self.fd)
         except OSError:
             self._write(before)
             raise
@@ -255,16 +259,22 @@ class OwnRecord:
 
     def let_go(self) -> None:
         """Give up the lock, should an interruption have left it held."""
-        fcntl.flock(self.file, fcntl.LOCK_UN)
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the file, once."""
+        if not self.closed:
+            self.closed = True
+            os.close(self.fd)
 
     def _alone(self, act: Callable[[], T]) -> T:
         try:
             # As the first of all: whatever interrupts what follows, the last gives the lock up.
-            if not try_lock(self.file) or not self.owned:
+            if not try_lock(self.fd) or not self.owned:
                 raise FencedError(self.key)
             return act()
         finally:
-            fcntl.flock(self.file, fcntl.LOCK_UN)
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     def _change(self, fd: int, act: Callable[[], T]) -> T:
         self._write(self._state._replace(dirty=True, writing=True))
@@ -274,4 +284,4 @@ class OwnRecord:
             self._write(self._state._replace(now=Identity.of(os.fstat(fd)), writing=False))
 
     def _write(self, state: State) -> None:
-        self._state = write(self.file.fileno(), state._replace(sequence=self._state.sequence))
+        self._state = write(self.fd, state._replace(sequence=self._state.sequence))

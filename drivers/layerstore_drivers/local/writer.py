@@ -130,7 +130,7 @@ class LocalWriter(Writer):
         """Make the record durable before the file grows: else the growth could be what survives a loss of power."""
         if not self._armed:
             self._record.tell_growing()
-            self._area.sync_record(self._record.file.fileno())
+            self._area.sync_record(self._record.fd)
             self._armed = True
 
     def _publish_draft(self, draft: Draft) -> Published:
@@ -154,7 +154,7 @@ class LocalWriter(Writer):
         """Let the record speak of another file; durably, if it durably says that the one before may have grown."""
         self._record.tell(base.found)
         if self._armed:
-            os.fdatasync(self._record.file.fileno())
+            os.fdatasync(self._record.fd)
 
     def _continue(self, base: Published) -> None:
         """Go on in place, in the file that the draft has become."""
@@ -208,11 +208,11 @@ class LocalWriter(Writer):
 def _give_back(tree: Tree, area: Area, own: OwnRecord, pid: int) -> None:
     """Close a writer's record, and fence the key once more if the writer still owned it."""
     # A forked child only has a copy: the writer is its parent's.
-    if pid == os.getpid() and not own.file.closed:
+    if pid == os.getpid() and not own.closed:
         with suppress(OSError, DriverError):
             if own.owned:
                 _fence_own(tree, area, own)
-    own.file.close()
+    own.close()
 
 
 def _fence_own(tree: Tree, area: Area, own: OwnRecord) -> None:
