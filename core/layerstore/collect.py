@@ -5,7 +5,8 @@
     mark again      those marked by now are let go
     move            each blob picked, if it is still at its version, goes to a trash key of its own
     mark once more  those marked by now are put back
-    delete          the rest
+    claim           each of the rest goes to one more trash key, known to nobody else
+    delete          what was claimed, and count it
 
 Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes between:
 
@@ -26,6 +27,8 @@ Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes 
   the trash may be the last of it. So that is left alone until it is as old as a blob must be.
 - A blob that was picked and is gone when it is to be moved may have been taken by another collection, which may die:
   what is in the trash of it is looked for once more, and ends here as well, with the third mark.
+- So what lies in the trash may be ended by several collections at once. All of them have marked after it came there, so
+  that whichever deletes it is right to. Of several that claim it one succeeds (M3), and that one tells of it.
 
 A mark that could not read or understand everything ends the collection: what is in the trash is put back, and nothing
 is deleted. Blobs are taken for as old as the backend says, by its own clock; ``grace`` is for the difference to this
@@ -224,11 +227,24 @@ def _end(driver: CheckedDriver, each: _Picked, report: CollectReport, used: set[
         if in_use and not report.dry_run:
             _put_back(driver, each)
         elif not report.dry_run:
-            driver.delete(each.key)
+            _delete(driver, each)
+    except PathNotFoundError:
+        return  # another collection has claimed it, and tells of it
     except DriverError as error:
         report.failed.append(replace(each.blob, error=error))
     else:
         (report.kept if in_use else report.removed).append(each.blob)
+
+
+def _delete(driver: CheckedDriver, each: _Picked) -> None:
+    """Claim, and delete.
+
+    Raises:
+        PathNotFoundError: another collection has claimed it.
+    """
+    claimed = layout.trashed(each.blob.digest)
+    driver.move(each.key, claimed)
+    driver.delete(claimed)
 
 
 def _put_all_back(driver: CheckedDriver, trash: list[_Picked]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import cycle
 from typing import Final
 
 from layerstore import sha256
 from layerstore.digest import Digest
+from layerstore.lanes import Lane, Task
 from layerstore.sha256 import Hasher
 
 BLOCK: Final = 1 << 20
@@ -19,7 +20,7 @@ GATHER: Final = 64 << 10
 """Bytes of small writes gathered before they are hashed: a call of the hash costs as much as hashing 1 to 2 KiB."""
 
 OVERLAP: Final = 256 << 10
-"""From so many bytes on, hashing happens in a second thread; below, the hop costs more than it saves."""
+"""From so many bytes on, hashing happens in another thread; below, the hop costs more than it saves."""
 
 BACKLOG: Final = 3
 """Blocks that hashing may lag behind."""
@@ -47,8 +48,8 @@ class HashCursor:
         self._marks = [(0, sha256.new()), *marks]
         self._hashed = 0
         self._pending = bytearray()
-        self._running: deque[Future[None]] = deque()
-        self._worker: ThreadPoolExecutor | None = None
+        self._running: deque[Task] = deque()
+        self._lane = Lane()
         self._go_back()
 
     @property
@@ -63,19 +64,12 @@ class HashCursor:
             self._absorb()
 
     def start(self, data: bytes | memoryview) -> None:
-        """Begin to cover a block of bytes in the second thread, ``BACKLOG`` - 1 earlier ones unfinished at most."""
+        """Begin to cover a block of bytes in another thread, ``BACKLOG`` - 1 earlier ones unfinished at most."""
         self._absorb()
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, "layerstore-hash")
         if len(self._running) >= BACKLOG:
             self._wait(BACKLOG - 1)
         end = self._hashed + len(data)
-        try:
-            self._running.append(self._worker.submit(self._hash, data, end))
-        except RuntimeError:  # no thread is to be had: at a limit, or while the interpreter ends
-            self._worker = None
-            self._wait()
-            self._hash(data, end)
+        self._running.append(self._lane.add(partial(self._hash, data, end)))
         self._hashed = end
 
     def settle(self) -> None:
@@ -103,12 +97,6 @@ class HashCursor:
         self.settle()
         return Digest("sha256", self._hasher.hexdigest())
 
-    def close(self) -> None:
-        """End the second thread. Closing again does nothing."""
-        if self._worker is not None:
-            self._worker.shutdown()
-            self._worker = None
-
     def _go_back(self) -> None:
         """Go on from the last mark."""
         self._pending.clear()
@@ -119,7 +107,8 @@ class HashCursor:
         """Wait until at most so many blocks are running. If one failed, nothing is covered any more."""
         failure: BaseException | None = None
         while len(self._running) > (running if failure is None else 0):
-            failure = self._running.popleft().exception() or failure
+            failure = self._running[0].wait() or failure
+            self._running.popleft()
         if failure is not None:
             del self._marks[1:]
             self._go_back()

@@ -1,5 +1,6 @@
 """Digests: the names of layers."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -61,6 +62,10 @@ class Digest:
     def is_tarsum(self) -> bool:
         """Whether this names a layer without naming its bytes."""
         return self.algorithm == TARSUM
+
+    def allows(self, size: int) -> bool:
+        """Tell whether so many bytes can have this digest: no bytes have one that is known, and no others have that."""
+        return self.is_tarsum or (size == 0) == (self.hex == hashlib.new(self.algorithm).hexdigest())
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"

@@ -18,6 +18,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
 from layerstore.errors import BackendUnavailableError, DriverError, InvalidOffsetError, LayerClosedError, from_os_error
+from layerstore.owned import Owned, Single
 from layerstore.url import StoreURL
 
 if TYPE_CHECKING:
@@ -100,23 +101,15 @@ def _check_written(scheme: str, error: Exception) -> None:
         raise UnwrittenError(parts[0], scheme, str(error)) from error
 
 
-class _Handle:
+class _Handle(Owned):
     """What readers and writers have in common: a key, a position, and the driver's name for errors."""
 
     scheme = ""
     """The driver's URL scheme; set by the front."""
 
-    _opened_in = 0
-    """The process that opened it; none until the constructor has run."""
-
     def __init__(self, key: str, position: int) -> None:
         self.key = key
         self._position = position
-        self._opened_in = os.getpid()
-
-    def _opened_here(self) -> bool:
-        """Tell whether this process opened it: a forked child must not take away what its parent goes on with."""
-        return self._opened_in == os.getpid()
 
     def _check_usable(self, kind: str, *, closed: bool) -> None:
         if closed:
@@ -138,7 +131,8 @@ class _Handle:
 class Reader(_Handle, io.RawIOBase):
     """One version of one object, as a readable and seekable binary file object (clauses R1 to R6).
 
-    An author writes :meth:`read_at`, and :meth:`release` if something is to be given back. One thread at a time.
+    An author writes :meth:`read_at`, and :meth:`release` if something is to be given back, and has this constructor
+    called when all that ``release`` needs is there. One thread at a time.
     """
 
     def __init__(self, key: str, size: int, version: str, offset: int = 0) -> None:
@@ -146,6 +140,7 @@ class Reader(_Handle, io.RawIOBase):
         super().__init__(key, offset)
         self.size = size
         self.version = version
+        self._own()
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         """Fill ``buffer`` with the object's bytes from ``offset`` on, and return how many; the author's part.
@@ -214,7 +209,7 @@ class Reader(_Handle, io.RawIOBase):
         """Close; closing again does nothing."""
         if not self.closed:
             super().close()
-            if self._opened_here():  # a forked child must not take away what its parent goes on with
+            if self._opened_here():
                 call_driver(self.scheme, self.key, self.release)
 
     def _check_open(self) -> None:
@@ -224,8 +219,9 @@ class Reader(_Handle, io.RawIOBase):
 class Writer(_Handle, ABC):
     """A new or existing object, opened for writing at any offset, positioned at its end (clauses W1 to W9, F1 to F4).
 
-    An author writes :meth:`write_at`, :meth:`publish` and :meth:`release`. One thread at a time. This is no
-    ``io.IOBase`` on purpose: those close, and so would flush, when they are collected.
+    An author writes :meth:`write_at`, :meth:`publish` and :meth:`release`, and has this constructor called when all
+    that ``release`` needs is there. One thread at a time. This is no ``io.IOBase`` on purpose: those close, and so
+    would flush, when they are collected.
     """
 
     closed = False
@@ -235,6 +231,7 @@ class Writer(_Handle, ABC):
         super().__init__(key, size)
         self.size = size
         self.version = version
+        self._own()
 
     @abstractmethod
     def write_at(self, offset: int, data: memoryview) -> None:
@@ -312,7 +309,7 @@ class Writer(_Handle, ABC):
         """Close without a flush: nothing after the last flush appears."""
         if not self.closed:
             self.closed = True
-            if self._opened_here():  # a forked child must not take away what its parent goes on with
+            if self._opened_here():
                 call_driver(self.scheme, self.key, self.release)
 
     def __enter__(self) -> Self:
@@ -333,7 +330,7 @@ class Writer(_Handle, ABC):
         self._check_usable("writer", closed=self.closed)
 
 
-class Driver(ABC):
+class Driver(Single, ABC):
     """Write-seek-read primitives over keys in one backend (the seed's ``StorageDriver``).
 
     Threads may share a driver, not a handle (clause T1).
@@ -418,5 +415,5 @@ class Driver(ABC):
         del key
         return False
 
-    def close(self) -> None:  # noqa: B027  (not abstract: many drivers hold nothing)
+    def close(self) -> None:
         """Give back connections; the driver is not used again. Closing again does nothing."""

@@ -15,7 +15,7 @@
     ├── InvalidNameError              not a repository name                                     ValueError
     ├── InvalidUploadIDError          not an upload id                                          ValueError
     ├── MarkingIncompleteError        a collection cannot tell what is in use, and deletes nothing
-    ├── DriverError                   storage: carries the key and the driver
+    ├── DriverError                   storage: carries the key, the driver, and what people call it
     │   ├── PathNotFoundError         nothing under this key                                    LookupError
     │   ├── InvalidPathError          not a key                                                 ValueError
     │   ├── InvalidOffsetError        an offset outside the object                              ValueError
@@ -203,26 +203,34 @@ class MarkingIncompleteError(LayerStoreError):
 class DriverError(LayerStoreError):
     """The storage failed. Drivers raise its children with the key; the front adds the driver's scheme.
 
-    ``detail`` is shown to people: it never holds a credential.
+    ``detail`` is shown to people: it never holds a credential. ``subject`` is what people call that which lies under
+    the key; where it is known, the sentence has it in place of the key.
     """
 
     summary = "storage failed"
 
-    def __init__(self, key: str, detail: str = "", driver: str = "") -> None:
-        super().__init__(key, detail, driver)
+    def __init__(self, key: str, detail: str = "", driver: str = "", subject: str = "") -> None:
+        super().__init__(key, detail, driver, *([subject] if subject else []))
         self.key = key
         self.detail = detail
         self.driver = driver
+        self.subject = subject
 
     def __str__(self) -> str:
         where = f"{self.driver} driver: " if self.driver else ""
         why = f" ({self.detail})" if self.detail else ""
-        return f"{where}{self.summary}: {self.key!r}{why}"
+        return f"{where}{self.summary}: {self.subject or repr(self.key)}{why}"
 
     def named(self, driver: str) -> DriverError:
         """Name the driver the error came from, and return the error."""
         self.driver = driver
-        self.args = (self.key, self.detail, driver)
+        self.args = (self.key, self.detail, driver, *self.args[3:])
+        return self
+
+    def about(self, subject: str) -> DriverError:
+        """Say what people call that which lies under the key, and return the error."""
+        self.subject = subject
+        self.args = (self.key, self.detail, self.driver, subject)
         return self
 
 
@@ -388,7 +396,21 @@ def from_os_error(error: OSError, key: str) -> DriverError:
 
     Not found is not translated: only the driver knows whether the key or the whole backend is missing.
     """
+    classes = {kind.__name__ for kind in type(error).__mro__}
+    if not classes.isdisjoint(_NUMBERED_OTHERWISE):
+        return BackendUnavailableError(key, _without_number(error, classes))
     number = error.errno or 0
     kind = _BY_ERRNO.get(number, BackendUnavailableError)
-    # Name lookups and TLS have numbers of their own, of which os.strerror knows nothing.
     return kind(key, os.strerror(number) if number in errno.errorcode else error.strerror or str(error))
+
+
+_NUMBERED_OTHERWISE = ("SSLError", "gaierror", "herror")
+"""Classes of ``OSError`` whose ``errno`` is a number of TLS, or of name lookups; by name, so that none is imported."""
+
+
+def _without_number(error: OSError, classes: set[str]) -> str:
+    """Say what such an error says, without its number, and where in CPython's sources it came up."""
+    said = re.sub(r" \(_ssl\.c:\d+\)$", "", error.strerror or str(error))
+    if "SSLCertVerificationError" in classes:
+        return f"the server's certificate was not accepted: {getattr(error, 'verify_message', '') or said}"
+    return f"TLS failed: {said}" if "SSLError" in classes else f"the name lookup failed: {said}"

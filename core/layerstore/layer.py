@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from layerstore import layout, links
 from layerstore.digest import Digest, FSLayer
 from layerstore.errors import BackendUnavailableError, LayerClosedError, PathNotFoundError, UnknownLayerError
+from layerstore.owned import Owned
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
 
 
-class Layer(io.RawIOBase):
+class Layer(Owned, io.RawIOBase):
     """A finished layer: a readable, seekable binary file object, good for tarfile, shutil or an HTTP server.
 
     Seeking to the end costs no read. One thread at a time; closing it does nothing to the store.
@@ -41,6 +42,7 @@ class Layer(io.RawIOBase):
         self._reader = driver.open_reader(layout.blob(canonical))
         self.size = self._reader.size
         """Bytes."""
+        self._own()
 
     def readinto(self, buffer: Buffer) -> int:
         """Read up to ``len(buffer)`` bytes; 0 only at the end.
@@ -85,7 +87,7 @@ class Layer(io.RawIOBase):
     def close(self) -> None:
         """Close; closing again does nothing."""
         super().close()
-        if hasattr(self, "_reader"):  # else the constructor failed
+        if self._opened_here():
             self._reader.close()
 
     def _reopened(self) -> bool:
@@ -98,6 +100,8 @@ class Layer(io.RawIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise LayerClosedError(f"layer {self.digest}")
+        if not self._opened_here():
+            raise LayerClosedError(f"layer {self.digest}, opened before a fork,")
 
     def __repr__(self) -> str:
         return f"<Layer {self.name}@{self.digest} {self.size} bytes>"
@@ -107,13 +111,26 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
     """Open a layer of a repository.
 
     Raises:
-        UnknownLayerError: no link, a damaged one, or one to a blob that is not there.
+        UnknownLayerError: no link, a damaged one, or one to a blob that is not there, or that its size disproves.
     """
     canonical = links.read(driver, name, digest)
     if canonical is not None:
         try:
             created_at = driver.stat(layout.link(name, digest)).modified
-            return Layer(driver, name, digest, canonical, created_at)
+            layer = Layer(driver, name, digest, canonical, created_at)
         except PathNotFoundError:
             pass
+        else:
+            if canonical.allows(layer.size) and digest.allows(layer.size):
+                return layer
+            layer.close()
     raise UnknownLayerError(name, FSLayer(str(digest)))
+
+
+def has_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
+    """Tell whether :func:`open_layer` would open a layer."""
+    canonical = links.read(driver, name, digest)
+    stat = None if canonical is None else driver.find(layout.blob(canonical))
+    if canonical is None or stat is None:
+        return False
+    return canonical.allows(stat.size) and digest.allows(stat.size)

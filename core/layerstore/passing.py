@@ -73,8 +73,8 @@ class PassingReader(Reader):
 
     def __init__(self, inner: Reader) -> None:
         """Pass on to ``inner``."""
-        super().__init__(inner.key, inner.size, inner.version, inner.tell())
         self.inner = inner
+        super().__init__(inner.key, inner.size, inner.version, inner.tell())
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         """See :meth:`Reader.read_at`."""
@@ -90,8 +90,8 @@ class PassingWriter(Writer):
 
     def __init__(self, inner: Writer) -> None:
         """Pass on to ``inner``."""
-        super().__init__(inner.key, inner.size, inner.version)
         self.inner = inner
+        super().__init__(inner.key, inner.size, inner.version)
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """See :meth:`Writer.write_at`."""

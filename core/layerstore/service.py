@@ -20,10 +20,11 @@ from layerstore.errors import (
     PathNotFoundError,
     UnknownLayerError,
 )
-from layerstore.layer import Layer, open_layer
+from layerstore.layer import Layer, has_layer, open_layer
 from layerstore.layout import UploadKeys
 from layerstore.listing import Listing
-from layerstore.spool import Spool, Verify
+from layerstore.owned import Single
+from layerstore.spool import Spool, Verify, naming
 from layerstore.upload import LayerUpload
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class UploadInfo(NamedTuple):
     """When bytes were last stored; aware, in UTC."""
 
 
-class LayerService:
+class LayerService(Single):
     """Layers and uploads of every repository in one backend (the seed's ``LayerService``).
 
     Threads share a service. Got from :func:`layerstore.open`, or made of a driver.
@@ -88,8 +89,7 @@ class LayerService:
         Raises:
             InvalidNameError, InvalidDigestError: no name, or no digest.
         """
-        canonical = links.read(self.driver, name, Digest.parse(digest))
-        return canonical is not None and self.driver.find(layout.blob(canonical)) is not None
+        return has_layer(self.driver, name, Digest.parse(digest))
 
     def fetch(self, name: str, digest: Digest | str) -> Layer:
         """Open a layer for reading.
@@ -110,11 +110,13 @@ class LayerService:
         keys = UploadKeys(name, str(uuids.uuid4()))
         wanted = None if expected is None else Digest.parse(expected)
         started_at = datetime.now(UTC).replace(microsecond=0)
-        self.driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
-        if wanted is not None and self.exists(name, wanted):  # asked after the first write, which may make the backend
-            finish.remove(self.driver, keys)
-            raise LayerExistsError(name, str(wanted))
-        return self._open(keys, started_at, Spool(self.driver, keys))
+        with naming(keys):
+            self.driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
+            # asked after the first write, which may make the backend
+            if wanted is not None and self.exists(name, wanted):
+                finish.remove(self.driver, keys)
+                raise LayerExistsError(name, str(wanted))
+            return self._open(keys, started_at, Spool(self.driver, keys))
 
     def resume(self, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
         """Go on with an upload, positioned at the end of what is stored; earlier handles on it are fenced.
@@ -123,24 +125,31 @@ class LayerService:
 
         Raises:
             LayerUploadUnknownError: no such upload, or no longer.
-            OffsetMismatchError: it is at another offset; it tells which. Earlier handles are fenced all the same.
+            OffsetMismatchError: it is at another offset; it tells which. No handle is fenced by that, unless one has
+                stored bytes between a first look and the taking over, which is followed by another look.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
-        try:
-            started_at = self._started_at(keys)
-        except LayerUploadUnknownError:
-            finish.remove(self.driver, keys)  # what a cancel or finish has left, that was cut off
-            raise
-        spool = Spool(self.driver, keys)
-        try:
-            content = self._content(keys, spool)
-            if offset is not None and offset != content.size:
-                raise OffsetMismatchError(offset, content.size)
-        except BaseException:
-            spool.release()
-            raise
-        return self._open(keys, started_at, content)
+        with naming(keys):
+            try:
+                started_at = self._started_at(keys)
+            except LayerUploadUnknownError:
+                finish.remove(self.driver, keys)  # what a cancel or finish has left, that was cut off
+                raise
+            if offset is not None:
+                _compare(offset, self._status(keys, started_at).offset)
+            return self._open(keys, started_at, self._taken_over(keys, offset))
+
+    def status(self, name: str, uuid: str) -> UploadInfo:
+        """Tell how far an upload has come, and disturb nobody: its writer goes on.
+
+        Raises:
+            LayerUploadUnknownError: no such upload, or no longer.
+            InvalidNameError, InvalidUploadIDError: no name, or no id.
+        """
+        keys = UploadKeys(name, uuid)
+        with naming(keys):
+            return self._status(keys, self._started_at(keys))
 
     def cancel(self, name: str, uuid: str) -> None:
         """Remove an upload and all it has stored; whoever has it open finds it gone.
@@ -150,8 +159,9 @@ class LayerService:
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
-        known = self.driver.find(keys.started_at) is not None
-        finish.remove(self.driver, keys)  # also what an earlier one has left, that was cut off
+        with naming(keys):
+            known = self.driver.find(keys.started_at) is not None
+            finish.remove(self.driver, keys)  # also what an earlier one has left, that was cut off
         if not known:
             raise LayerUploadUnknownError(name, uuid)
 
@@ -289,6 +299,17 @@ class LayerService:
     def _open(self, keys: UploadKeys, started_at: datetime, content: Spool | Moved) -> LayerUpload:
         return LayerUpload(self.driver, keys, started_at=started_at, verify=self.verify, content=content)
 
+    def _taken_over(self, keys: UploadKeys, offset: int | None) -> Spool | Moved:
+        spool = Spool(self.driver, keys)
+        try:
+            content = self._content(keys, spool)
+            if offset is not None:
+                _compare(offset, content.size)
+        except BaseException:
+            spool.release()
+            raise
+        return content
+
     def _content(self, keys: UploadKeys, spool: Spool) -> Spool | Moved:
         """Find out what there is to go on with: after the writer was opened, so that nothing can have gone since."""
         moved = finish.find_moved(self.driver, keys) if spool.version is None else None
@@ -320,16 +341,22 @@ class LayerService:
 
     def _upload(self, name: str, uuid: str) -> Iterator[UploadInfo]:
         try:
-            keys = UploadKeys(name, uuid)
-            started_at = self._started_at(keys)
+            yield self.status(name, uuid)
         except (InvalidUploadIDError, LayerUploadUnknownError):
             return  # not ours, or gone since it was listed
+
+    def _status(self, keys: UploadKeys, started_at: datetime) -> UploadInfo:
         stat = self.driver.find(keys.data)
         if stat is not None:
-            yield UploadInfo(name, uuid, stat.size, started_at, stat.modified)
-            return
+            return UploadInfo(keys.name, keys.uuid, stat.size, started_at, stat.modified)
         moved = finish.find_moved(self.driver, keys)
         if moved is None and next(self.driver.list(keys.intents), None) is not None:
-            return  # its blob is gone, or a purge was cut off: it cannot be resumed
-        if self.driver.find(keys.started_at) is not None:  # else it was finished since
-            yield UploadInfo(name, uuid, moved.size if moved else 0, started_at, started_at)
+            raise LayerUploadUnknownError(keys.name, keys.uuid)  # its blob is gone, or a purge was cut off
+        if self.driver.find(keys.started_at) is None:  # it was finished since
+            raise LayerUploadUnknownError(keys.name, keys.uuid)
+        return UploadInfo(keys.name, keys.uuid, moved.size if moved else 0, started_at, started_at)
+
+
+def _compare(offset: int, actual: int) -> None:
+    if offset != actual:
+        raise OffsetMismatchError(offset, actual)

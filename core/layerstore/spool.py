@@ -37,6 +37,7 @@ class Spool:
         self._writer = driver.open_writer(keys.data)
         self._saved: tuple[str | None, int] = (None, 0)
         self._certain = True  # until a write ends in an error, or is interrupted: then less is known of the size
+        self._in_doubt = False  # while the cursor is worked with
         try:
             self._cursor = HashCursor(self._load())
         except BaseException:
@@ -130,7 +131,6 @@ class Spool:
     def release(self) -> None:
         """Close without a flush. Again: does nothing."""
         self._writer.discard()
-        self._cursor.close()
 
     @contextmanager
     def _reading(self, offset: int) -> Iterator[Reader]:
@@ -178,14 +178,30 @@ class Spool:
 
     @contextmanager
     def _doubting(self) -> Iterator[None]:
-        """Cover nothing any more, if work with the cursor was cut off where nobody can say how far it had come."""
+        """Work with the cursor. If that is cut off, nobody can say how far it had come: it then covers nothing.
+
+        That is found by what comes next, for whoever is interrupted may be so again while it cleans up.
+        """
+        if self._in_doubt:
+            self._certain = False
+            self._cursor = HashCursor()
+        self._in_doubt = True
         try:
             yield
-        except BaseException as error:
+        except DriverError:  # which whoever works with the cursor has heeded
             self._certain = False
-            if not isinstance(error, DriverError):
-                self._cursor = HashCursor()
+            self._in_doubt = False
             raise
+        self._in_doubt = False
+
+
+@contextmanager
+def naming(keys: UploadKeys) -> Iterator[None]:
+    """Have errors of the storage say whose upload it is, for people, in place of the driver's key."""
+    try:
+        yield
+    except DriverError as error:
+        raise error.about(f"upload {keys.uuid} of repository {keys.name}")  # noqa: B904  (the same error again)
 
 
 def measure(reader: Reader, wanted: Digest) -> Digest:

@@ -44,8 +44,8 @@ def in_turn(method: Callable[Concatenate[HasTurnsT, P], R]) -> Callable[Concaten
         with turns.lock:  # no context manager in Python: it could be interrupted on its way in or out
             if turns.taken:
                 raise RuntimeError(f"{self!r}: {method.__name__} is called in the middle of a call")
-            turns.taken = True
             try:
+                turns.taken = True
                 return method(self, *args, **kwargs)
             finally:
                 turns.taken = False

@@ -20,7 +20,8 @@ from layerstore.errors import (
     PathNotFoundError,
 )
 from layerstore.layer import Layer, open_layer
-from layerstore.spool import Spool
+from layerstore.owned import Owned
+from layerstore.spool import Spool, naming
 from layerstore.turns import Turns, in_turn
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from layerstore.spool import Verify
 
 
-class LayerUpload(io.RawIOBase):
+class LayerUpload(Owned, io.RawIOBase):
     """An upload in progress: a writable, seekable binary file object (the seed's ``LayerUpload``).
 
     Got from :meth:`LayerService.upload` and :meth:`LayerService.resume`, positioned at the end of the stored bytes.
@@ -43,7 +44,8 @@ class LayerUpload(io.RawIOBase):
     at its one position; a signal's handler that calls it in the middle of a call is refused with ``RuntimeError``.
 
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
-    raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``.
+    raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``. In a
+    forked child every call raises ``LayerClosedError`` and changes nothing: the handle is the parent's.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class LayerUpload(io.RawIOBase):
         self._gone = False
         self._fenced = False
         self._finished: set[Digest] = set()
+        self._own()
 
     @property
     def size(self) -> int:
@@ -123,7 +126,8 @@ class LayerUpload(io.RawIOBase):
             raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
         target = base + index(offset)
         if target < 0:
-            raise InvalidOffsetError(self._keys.data, f"seek to {target}", self._driver.scheme)
+            with naming(self._keys):
+                raise InvalidOffsetError(self._keys.data, f"seek to {target}", self._driver.scheme)
         self._position = target
         return self._position
 
@@ -181,26 +185,36 @@ class LayerUpload(io.RawIOBase):
             LayerClosedError: this handle is.
         """
         wanted = Digest.parse(digest)
-        if wanted not in self._finished:
-            self._check_open()
-            with self._owning():
-                canonical = self._become_blob(wanted, size)
-            for name in {wanted: None, canonical: None}:
-                links.write(self._driver, self.name, name, canonical)
-            self._finished = {canonical, wanted}
-        self._remove()
-        return open_layer(self._driver, self.name, wanted)
+        self._check_opened_here()
+        with naming(self._keys):
+            if wanted not in self._finished:
+                self._link(wanted, size)
+            self._remove()
+            return open_layer(self._driver, self.name, wanted)
+
+    def _link(self, wanted: Digest, size: int | None) -> None:
+        self._check_open()
+        with self._owning():
+            canonical = self._become_blob(wanted, size)
+        for name in {wanted: None, canonical: None}:
+            links.write(self._driver, self.name, name, canonical)
+        self._finished = {canonical, wanted}
 
     @in_turn
     def cancel(self) -> None:
         """Remove the upload and all it has stored. Again, or after ``finish``: does nothing.
 
         A handle that was told that it is fenced is only closed: the upload is another's.
+
+        Raises:
+            LayerClosedError: this is a forked child: the upload is its parent's.
         """
+        self._check_opened_here()
         if self._fenced:
             self._release()
         else:
-            self._remove()
+            with naming(self._keys):
+                self._remove()
 
     @in_turn
     def close(self) -> None:
@@ -223,8 +237,7 @@ class LayerUpload(io.RawIOBase):
 
     def __del__(self) -> None:
         """Give back what the handle holds. A file object would flush here; an upload dropped is no upload closed."""
-        if hasattr(self, "_finished"):  # else the constructor failed
-            self._release()
+        self._release()
 
     def __repr__(self) -> str:
         return f"<LayerUpload {self.name} {self.uuid} {self.size} bytes>"
@@ -263,16 +276,17 @@ class LayerUpload(io.RawIOBase):
     @contextmanager
     def _owning(self) -> Iterator[None]:
         """Tell an upload that was taken over from one that is gone; of the latter nothing is left behind."""
-        try:
-            yield
-        except (FencedError, PathNotFoundError) as error:
-            if self._driver.find(self._keys.started_at) is not None:
+        with naming(self._keys):
+            try:
+                yield
+            except (FencedError, PathNotFoundError) as error:
+                if self._driver.find(self._keys.started_at) is None:
+                    self._remove()
+                    raise LayerUploadUnknownError(self.name, self.uuid) from error
                 self._fenced = isinstance(error, FencedError) or error.key == self._keys.data
                 if self._fenced and isinstance(error, PathNotFoundError):  # a purge has taken the data, and is at it
                     raise FencedError(self._keys.data, "the data is gone", self._driver.scheme) from error
                 raise
-            self._remove()
-            raise LayerUploadUnknownError(self.name, self.uuid) from error
 
     def _remove(self) -> None:
         self._release()
@@ -282,7 +296,7 @@ class LayerUpload(io.RawIOBase):
 
     def _release(self) -> None:
         self._closed = True
-        if isinstance(self._content, Spool):
+        if self._opened_here() and isinstance(self._content, Spool):
             self._content.release()
 
     def _spool(self) -> Spool:
@@ -294,6 +308,11 @@ class LayerUpload(io.RawIOBase):
     def _check_open(self) -> None:
         if self._closed:
             raise LayerClosedError(f"upload {self.uuid}")
+        self._check_opened_here()
+
+    def _check_opened_here(self) -> None:
+        if not self._opened_here():
+            raise LayerClosedError(f"upload {self.uuid}, opened before a fork,")
 
 
 def _blocks(data: Buffer) -> Iterator[bytes | memoryview]:

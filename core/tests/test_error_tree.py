@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import socket
+import ssl
 
 import pytest
 
@@ -42,7 +43,10 @@ def sample(kind: type[LayerStoreError]) -> LayerStoreError:
     """Make an error of the kind with a telling value in each field."""
     if kind.__init__ is Exception.__init__:
         return kind("a detail")
-    return kind(*(SAMPLES.get(name, name) for name in inspect.signature(kind).parameters))
+    fields = [
+        name for name in inspect.signature(kind).parameters if name != "subject"
+    ]  # it is said in place of the key
+    return kind(*(SAMPLES.get(name, name) for name in fields))
 
 
 def drawn_tree() -> dict[str, tuple[str, str | None]]:
@@ -107,6 +111,14 @@ def test_a_named_error_is_the_same_error_and_pickles_with_the_name() -> None:
     assert str(pickle.loads(pickle.dumps(error))) == "tape driver: nothing under this key: 'a/b' (gone)"
 
 
+def test_an_error_about_something_says_that_and_not_the_key() -> None:
+    """Who passes the sentence on to a user shows no key; the field keeps it, and both pickle."""
+    error = errors.FencedError("a/b", "resumed").named("tape").about("upload 1 of repository demo")
+    again = pickle.loads(pickle.dumps(error.named("tape")))
+    assert (again.key, again.subject) == ("a/b", "upload 1 of repository demo")
+    assert str(again) == "tape driver: taken over by another writer: upload 1 of repository demo (resumed)"
+
+
 def test_an_empty_list_of_what_is_known_reads_as_none() -> None:
     """A message has a word where there is nothing to list."""
     assert "; installed: none; " in str(errors.UnknownDriverError("tape", ()))
@@ -140,12 +152,31 @@ def test_an_operating_system_error_becomes_the_driver_error_that_says_the_same(
     [
         (OSError("the tape is torn"), "the tape is torn"),
         (TimeoutError(), ""),
-        (socket.gaierror(socket.EAI_NONAME, "no such host"), "no such host"),
+        (socket.gaierror(socket.EAI_NONAME, "no such host"), "the name lookup failed: no such host"),
+        (
+            socket.gaierror(errno.EPERM, "not a number of the system's"),
+            "the name lookup failed: not a number of the system's",
+        ),
+        (socket.herror(errno.EACCES, "unknown host"), "the name lookup failed: unknown host"),
+        (ssl.SSLError(errno.EPERM, "[SSL: X] wrong version (_ssl.c:1006)"), "TLS failed: [SSL: X] wrong version"),
+        (ssl.SSLEOFError(errno.ENOSPC, "EOF occurred"), "TLS failed: EOF occurred"),
+        (
+            ssl.SSLCertVerificationError(errno.EPERM, "it failed"),
+            "the server's certificate was not accepted: it failed",
+        ),
         (OSError("vendor", "a number that is none"), "a number that is none"),
     ],
 )
 def test_an_error_without_a_number_of_the_system_says_what_it_can(error: OSError, detail: str) -> None:
-    """Errors of name lookups and of vendors keep their own text."""
+    """Errors of TLS, of name lookups and of vendors keep their own text, whatever the system calls their numbers."""
     translated = errors.from_os_error(error, "a/b")
     assert type(translated) is BackendUnavailableError
     assert translated.detail == detail
+
+
+def test_a_certificate_that_is_not_accepted_says_why() -> None:
+    """In the words of the verification, where there are some, and not "Operation not permitted"."""
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)")
+    error.verify_message = "self-signed certificate"
+    detail = errors.from_os_error(error, "a/b").detail
+    assert detail == "the server's certificate was not accepted: self-signed certificate"

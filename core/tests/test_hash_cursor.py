@@ -43,7 +43,7 @@ STEPS = st.lists(
         st.tuples(st.sampled_from(["feed", "start"]), st.integers(1, 3 * GATHER)),
         st.tuples(st.just("feed"), st.integers(1, 200)),
         st.tuples(st.just("cut"), st.integers(0, 8 * GATHER)),
-        st.tuples(st.sampled_from(["marks", "settle", "digest", "close"]), st.just(0)),
+        st.tuples(st.sampled_from(["marks", "settle", "digest"]), st.just(0)),
     ),
     max_size=30,
 )
@@ -67,7 +67,6 @@ def test_a_cursor_covers_what_a_model_says(steps: list[tuple[str, int]], shift: 
             getattr(hashing, step)()
         assert hashing.offset == len(covered)
     check(hashing, covered)
-    hashing.close()
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)
@@ -121,28 +120,22 @@ def test_a_cut_beyond_the_end_does_nothing() -> None:
 def test_small_pieces_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hash is called once for as many small writes as make 64 KiB, in the thread that wrote them."""
     calls: list[tuple[int, bool]] = []
-    watch_updates(
-        monkeypatch, lambda data: calls.append((len(memoryview(data)), threading.current_thread().name == here))
-    )
-    here, hashing = threading.current_thread().name, HashCursor()
+    watch_updates(monkeypatch, lambda data: calls.append((len(memoryview(data)), threading.get_ident() == here)))
+    here, hashing = threading.get_ident(), HashCursor()
     for at in range(0, GATHER, 1024):
         hashing.feed(DATA[at : at + 1024])
     assert calls == [(GATHER, True)]
-    assert hashing._worker is None
 
 
-def test_blocks_are_hashed_in_the_second_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread hashes, in order, and ends when the cursor is closed, once and again."""
-    threads = []
-    watch_updates(monkeypatch, lambda _: threads.append(threading.current_thread()))
+def test_blocks_are_hashed_in_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the one that writes, and in order."""
+    threads = set()
+    watch_updates(monkeypatch, lambda _: threads.add(threading.get_ident()))
     hashing = HashCursor()
     for at in range(0, 4 * BLOCK, BLOCK):
         hashing.start(DATA[at : at + BLOCK])
-    hashing.close()
-    hashing.close()
-    assert len(set(threads)) == 1
-    assert threads[0] is not threading.current_thread()
-    assert not threads[0].is_alive()
+    hashing.settle()
+    assert threading.get_ident() not in threads
     check(hashing, DATA[: 4 * BLOCK])
 
 

@@ -14,7 +14,6 @@ import pytest
 import layerstore
 from layerstore import (
     BackendUnavailableError,
-    FencedError,
     LayerInvalidDigestError,
     LayerService,
     LayerUploadUnknownError,
@@ -336,15 +335,6 @@ def test_a_wrong_offset_is_answered_with_the_right_one(store: LayerService, keys
         store.resume("a", keys.uuid, offset=len(DATA) - 1)
     assert (caught.value.expected, caught.value.actual) == (len(DATA) - 1, len(DATA))
     assert store.resume("a", keys.uuid, offset=caught.value.actual).tell() == len(DATA)
-
-
-def test_a_wrong_offset_fences_all_the_same(store: LayerService, keys: layout.UploadKeys) -> None:
-    """Whoever asked has taken the upload over, whatever the answer."""
-    upload = store.resume("a", keys.uuid)
-    with pytest.raises(OffsetMismatchError):
-        store.resume("a", keys.uuid, offset=0)
-    with pytest.raises(FencedError):
-        upload.flush()
 
 
 def test_an_upload_that_never_was_is_unknown(store: LayerService, raw: CheckedDriver) -> None:

@@ -1,0 +1,38 @@
+"""What there is once: it cannot be copied or pickled, and only who has opened it gives it back."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+
+class Single:
+    """Something that holds what cannot be held twice: a descriptor, a connection, a lock, a place in a store."""
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied, by :mod:`copy` or :mod:`dataclasses`, and to be pickled.
+
+        Raises:
+            TypeError: always.
+        """
+        kind = type(self).__name__
+        raise TypeError(f"a {kind} cannot be copied or pickled: what it holds is held once; open another {kind}")
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse, as :meth:`__reduce__` does."""
+        self.__reduce__()
+
+
+class Owned(Single):
+    """An open handle. It is its opener's: neither a forked child nor whoever has its attributes gives it back."""
+
+    _owner = (0, 0)
+    """The object and the process that have opened it; none before :meth:`_own`."""
+
+    def _own(self) -> None:
+        """Be opened, as this object in this process."""
+        self._owner = (id(self), os.getpid())
+
+    def _opened_here(self) -> bool:
+        """Tell whether this object has opened what it holds, in this process."""
+        return self._owner == (id(self), os.getpid())
