@@ -31,7 +31,7 @@ class Task:
         self._underway = allocate_lock()
         self._underway.acquire()
 
-    def do(self, work: Callable[[], None]) -> None:
+    def do(self, work: Callable[[], object]) -> None:
         """Do the work, and keep its error for whoever waits."""
         try:
             work()
@@ -60,10 +60,10 @@ class Lane:
 
     def __init__(self) -> None:
         """Have nothing to do."""
-        self._tasks: SimpleQueue[tuple[Task, Callable[[], None]]] = SimpleQueue()
+        self._tasks: SimpleQueue[tuple[Task, Callable[[], object]]] = SimpleQueue()
         self._busy = allocate_lock()
 
-    def add(self, work: Callable[[], None]) -> Task:
+    def add(self, work: Callable[[], object]) -> Task:
         """Have some work done, as soon as a thread is free for it; without any thread it is done here and now."""
         task = Task()
         self._tasks.put((task, work))
