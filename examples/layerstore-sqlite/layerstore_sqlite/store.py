@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from threading import RLock
 
+_UNMADE = "no store has been made in the file yet, the first upload makes it"
 _SCHEMA = files(__package__).joinpath("schema.sql").read_text()
 _BEGIN = """PRAGMA synchronous = EXTRA; PRAGMA fullfsync = ON; PRAGMA secure_delete = OFF; PRAGMA foreign_keys = ON;
             BEGIN IMMEDIATE"""
@@ -46,7 +47,8 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
                     yield db
         except sqlite3.Error as error:
             full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-            raise OSError(errno.ENOSPC if full else 0, f"SQLite says: {error}") from error  # the front names it (E1)
+            said = _UNMADE if str(error).startswith("no such table") else f"SQLite says: {error}"
+            raise OSError(errno.ENOSPC if full else 0, said) from error  # the front names it (E1)
 
 
 def close(*paths: Path) -> None:
