@@ -6,12 +6,13 @@ import random
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
+from layerstore_conformance.harness import How, changed
 from layerstore_conformance.payloads import Payload, expect_same
 from layerstore_conformance.prefixed import PrefixedDriver
 from layerstore_conformance.theorem import keys_below
@@ -97,6 +98,25 @@ class Context:
         assert self.harness.cut is not None, "needs cut"
         self.step("the connections are cut")
         self.harness.cut()
+
+    def tamper(self, key: str, how: How) -> bytes | None:
+        """Have another program change an object, for scenarios that need ``tamper``; return what it holds then."""
+        assert self.harness.tamper is not None, "needs tamper"
+        whole = f"{self.prefix}/{key}"
+        with closing(self.harness.open()) as driver:
+            before = driver.get(whole, 1 << 40)
+        self.step(f"another program does to {key}, of {len(before)} bytes: {how}")
+        self.harness.tamper(whole, how)
+        return changed(before, how)
+
+    @contextmanager
+    def foreign(self, prefix: str) -> Iterator[list[str]]:
+        """Put what is no object below a prefix, for scenarios that need ``foreign``, and tell its names."""
+        assert self.harness.foreign is not None, "needs foreign"
+        with self.harness.foreign(f"{self.prefix}/{prefix}") as names:
+            self.step(f"there are {sorted(names)}")
+            assert names, "the harness puts nothing foreign anywhere"
+            yield sorted(name.removeprefix(f"{self.prefix}/").rstrip("/") for name in names)
 
     def service(self, verify: Verify = "resume") -> LayerService:
         """Open a fresh service on the scenario's store."""

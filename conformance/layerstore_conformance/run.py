@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from layerstore.unwritten import UnwrittenError, in_order
 from layerstore_conformance.context import Context, Wrap
-from layerstore_conformance.subject import OFFERS
+from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:

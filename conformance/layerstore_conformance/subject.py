@@ -12,6 +12,7 @@ from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError,
 from layerstore.registry import Registry
 from layerstore.unwritten import named
 from layerstore_conformance.context import ROOT, though_interrupted
+from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ class Subject(TypedDict):
     """Without options; empty if the harness has a factory."""
     capabilities: dict[str, bool]
     harness: list[str]
-    """What the harness offers beyond opening: ``url``, ``side_door``, ``missing``, ``restart``, ``cut``, ``fork``."""
-
-
-OFFERS = frozenset({"url", "side_door", "missing", "restart", "cut", "fork"})
-"""What a harness may offer."""
+    """What the harness offers beyond opening: those of :data:`layerstore_conformance.harness.OFFERS` that it has."""
 
 
 class UnusableStoreError(Exception):

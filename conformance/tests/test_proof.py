@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +19,12 @@ from layerstore_conformance.prove import finds
 from layerstore_conformance.run import run
 from layerstore_conformance.scenario import Scenario, scenarios
 
+if TYPE_CHECKING:
+    from tests.behind_memory import Littered, littering, tampering
+else:
+    sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
+    from behind_memory import Littered, littering, tampering
+
 
 @pytest.fixture(params=scenarios(), ids=lambda each: each.id)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
@@ -27,7 +35,14 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 
 def in_memory(tmp_path: Path) -> Harness:
     """Make a store of the test's own in memory."""
-    return Harness(f"memory://{tmp_path.parent.name}-{tmp_path.name}")
+    url = f"memory://{tmp_path.parent.name}-{tmp_path.name}"
+    return Harness(url, tamper=tampering(url))
+
+
+def littered(tmp_path: Path) -> Harness:
+    """Make a store of the test's own in memory, beside whose objects other things can lie."""
+    url, things = f"memory://{tmp_path.parent.name}-{tmp_path.name}", dict[str, str]()
+    return Harness(factory=lambda: Littered(open_driver(url), things), foreign=littering(things))
 
 
 def on_disk(tmp_path: Path) -> Harness:
@@ -115,6 +130,8 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
     needs = set(scenario.needs)
     if {"cut", "restart"} & needs:
         return over_a_wire(tmp_path)
+    if "foreign" in needs:
+        return littered(tmp_path)
     on_disk_only = {"shared", "durable", "missing"} & needs or "nested_keys" in scenario.without
     return on_disk(tmp_path) if on_disk_only else in_memory(tmp_path)
 

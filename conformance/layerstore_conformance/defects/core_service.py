@@ -69,6 +69,21 @@ def offset_is_not_compared() -> Iterator[None]:
         yield
 
 
+@planted_in_core("F1")
+def resume_fences_before_it_checks() -> Iterator[None]:
+    """Whoever asks for an upload has fenced its earlier handles, whether the offset turns out to be right or not."""
+    real = LayerService.resume
+
+    def resume(self: LayerService, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
+        keys = layout.UploadKeys(name, uuid)
+        if self.driver.find(keys.started_at) is not None:
+            self.driver.open_writer(keys.data).discard()
+        return real(self, name, uuid, offset=offset)
+
+    with patch.object(LayerService, "resume", resume):
+        yield
+
+
 @planted_in_core("S1")
 def mismatch_without_the_offset() -> Iterator[None]:
     """The error of a wrong offset tells it twice."""

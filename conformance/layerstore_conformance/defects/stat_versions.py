@@ -13,7 +13,7 @@ from layerstore.passing import PassingWriter
 from layerstore_conformance.defect import DefectiveDriver, planted
 
 
-class _VersionedDriver(DefectiveDriver):
+class VersionedDriver(DefectiveDriver):
     """A driver whose versions are made otherwise; stat, reader, writer and move agree on them."""
 
     @abstractmethod
@@ -44,7 +44,7 @@ class _VersionedDriver(DefectiveDriver):
 
 
 class _VersionedWriter(PassingWriter):
-    def __init__(self, driver: _VersionedDriver, inner: Writer) -> None:
+    def __init__(self, driver: VersionedDriver, inner: Writer) -> None:
         super().__init__(inner)
         self._driver = driver
         self.version = driver.stat(self.key).version if inner.version else None
@@ -55,7 +55,7 @@ class _VersionedWriter(PassingWriter):
 
 
 @planted("S2")
-class VersionNeverChanges(_VersionedDriver):
+class VersionNeverChanges(VersionedDriver):
     """Every object is always at version 1."""
 
     def version_of(self, key: str, found: Stat) -> str:
@@ -65,7 +65,7 @@ class VersionNeverChanges(_VersionedDriver):
 
 
 @planted("S2")
-class VersionIsTheSize(_VersionedDriver):
+class VersionIsTheSize(VersionedDriver):
     """The version is the size: other bytes of the same size are at the same version."""
 
     def version_of(self, key: str, found: Stat) -> str:
@@ -75,7 +75,7 @@ class VersionIsTheSize(_VersionedDriver):
 
 
 @planted("S2")
-class VersionIsTheSecond(_VersionedDriver):
+class VersionIsTheSecond(VersionedDriver):
     """The version is the time in whole seconds: two changes within a second are one."""
 
     def version_of(self, key: str, found: Stat) -> str:
@@ -85,7 +85,7 @@ class VersionIsTheSecond(_VersionedDriver):
 
 
 @planted("S2")
-class VersionIsAHash(_VersionedDriver):
+class VersionIsAHash(VersionedDriver):
     """The version is a hash of the bytes: an object made anew of the same bytes is at the old version."""
 
     def version_of(self, key: str, found: Stat) -> str:
@@ -96,7 +96,7 @@ class VersionIsAHash(_VersionedDriver):
 
 
 @planted("S2")
-class VersionChangesOnReading(_VersionedDriver):
+class VersionChangesOnReading(VersionedDriver):
     """Every reader that is opened on an object leaves it at another version, as a time of last access does."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
@@ -115,7 +115,7 @@ class VersionChangesOnReading(_VersionedDriver):
 
 
 @planted("S2")
-class PutsAndFlushesCountedApart(_VersionedDriver):
+class PutsAndFlushesCountedApart(VersionedDriver):
     """The version is how often the object was put, or, if it was flushed last, how often it was flushed."""
 
     def put(self, key: str, data: bytes) -> None:

@@ -168,6 +168,30 @@ def a_wrong_offset_is_told_the_right_one(ctx: Context) -> None:
     finish_resumed(ctx, uuid, data[:2500], data[2500:])
 
 
+@scenario("F1", "S1", kills=("resume-fences-before-it-checks",), rows=(132, 120))
+def a_refused_resume_fences_nobody(ctx: Context) -> None:
+    """An upload that is not resumed, for it is at another offset, stays the earlier handle's, which finishes it.
+
+    A client that believes in a wrong offset must not take the upload from one that is writing to it.
+    """
+    data = ctx.payload("offset").read(6000)
+    earlier = ctx.service().upload("a")
+    earlier.write(data[:2500])
+    earlier.flush()
+    earlier.write(data[2500:4000])
+    for wrong in (0, 2499, 4000, 1 << 40):
+        with refused(OffsetMismatchError) as refusal:
+            ctx.service().resume("a", earlier.uuid, offset=wrong)
+        assert refusal.error.actual == 2500, f"said to be at {refusal.error.actual}"
+    earlier.flush()
+    expect_stored(ctx, "a", earlier.uuid, data[:4000])
+    with refused(OffsetMismatchError):
+        ctx.service().resume("a", earlier.uuid, offset=2500)
+    earlier.write(data[4000:])
+    earlier.finish(digest(data), len(data)).close()
+    expect_layer(ctx, "a", data)
+
+
 @scenario("W6", "W7", "D3", kills=("dropped-upload-is-flushed",), rows=(161, 164))
 def a_dropped_upload_is_as_last_flushed(ctx: Context) -> None:
     """An upload dropped without being closed holds what was flushed last, and nothing after that.

@@ -1,0 +1,153 @@
+"""Defects of what a backend holds that is no object: of drivers that pass it over or take it, and of tools that do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+from layerstore import collect, purge, scrub
+from layerstore.checked import CheckedDriver
+from layerstore.driver import Foreign
+from layerstore.errors import AccessDeniedError
+from layerstore.survey import Finding
+from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
+
+
+@planted("L6")
+class ForeignThingsPassedOver(DefectiveDriver):
+    """A scan yields what a listing does, and nothing else."""
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """List."""
+        return self.inner.list(prefix)
+
+
+@planted("L6")
+class ObjectsAreNotScanned(DefectiveDriver):
+    """A scan yields what is foreign, and no object."""
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """Scan for what is foreign."""
+        return (child for child in self.inner.scan(prefix) if isinstance(child, Foreign))
+
+
+@planted("L6", "L5")
+class ForeignThingsListed(DefectiveDriver):
+    """A listing yields what is foreign, too, as if it were objects."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Scan, and tell names."""
+        return iter(sorted(child if isinstance(child, str) else child.name for child in self.inner.scan(prefix)))
+
+
+@planted("L6")
+class ForeignDirectoryPassedOver(DefectiveDriver):
+    """A scan passes over a directory that holds no object, whatever it holds."""
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """Scan, and look into what is found."""
+        return (child for child in self.inner.scan(prefix) if isinstance(child, str) or not self._holds(child))
+
+    def _holds(self, thing: Foreign) -> bool:
+        below = (child.name for child in self.inner.scan(thing.name) if isinstance(child, Foreign))
+        return any(name.startswith(f"{thing.name}/") for name in below)
+
+
+@planted("L6")
+class ForeignPlacePassedOver(DefectiveDriver):
+    """A scan of a prefix in whose place something foreign stands yields nothing."""
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """Scan for what is below."""
+        for child in self.inner.scan(prefix):
+            if isinstance(child, str) or not f"{prefix}/".startswith(f"{child.name}/"):
+                yield child
+
+
+@planted("D5")
+class ForeignThingsDeleted(DefectiveDriver):
+    """A delete of a prefix takes whatever lies below it."""
+
+    def delete(self, key: str) -> None:
+        """Delete, and remember what went."""
+        self.inner.delete(key)
+        self._deleted().add(key)
+
+    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+        """Scan without what went."""
+        gone = tuple(f"{key}/" for key in self._deleted())
+        return (child for child in self.inner.scan(prefix) if isinstance(child, str) or not child.name.startswith(gone))
+
+    def _deleted(self) -> set[str]:
+        found: set[str] = self.memory.setdefault("deleted", set())
+        return found
+
+
+@planted_in_core("L6")
+def gc_passes_over_what_is_foreign() -> Iterator[None]:
+    """A collection lists, and what is no object is nothing to it."""
+    real = collect.collect
+
+    def blind(driver: CheckedDriver, **kwargs: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
+        with patch.object(driver, "scan", driver.list):
+            return real(driver, **kwargs)
+
+    with patch.object(collect, "collect", blind):
+        yield
+
+
+@planted_in_core("L6")
+def gc_never_ignores_what_is_foreign() -> Iterator[None]:
+    """A collection is refused for what it does not understand, whatever it was asked."""
+    real = collect.collect
+
+    def strict(driver: CheckedDriver, **kwargs: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
+        return real(driver, **{**kwargs, "ignore_foreign": False})
+
+    with patch.object(collect, "collect", strict):
+        yield
+
+
+@planted_in_core("L6")
+def scrub_passes_over_what_is_foreign() -> Iterator[None]:
+    """A scrub lists, and what is no object is nothing to it."""
+    real = scrub.scrub
+
+    def blind(driver: CheckedDriver, **kwargs: Any) -> Iterator[Finding]:  # noqa: ANN401  (passed on)
+        with patch.object(driver, "scan", driver.list):
+            yield from real(driver, **kwargs)
+
+    with patch.object(scrub, "scrub", blind):
+        yield
+
+
+@planted_in_core("L6")
+def purge_stops_at_what_is_foreign() -> Iterator[None]:
+    """A purge is refused where uploads lie beside something that is no object."""
+    real = purge.purge
+
+    def strict(driver: CheckedDriver, *args: Any, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
+        listed, scanned = driver.list, driver.scan
+
+        def refuse(prefix: str) -> Iterator[str]:
+            if any(isinstance(child, Foreign) for child in scanned(prefix)):
+                raise AccessDeniedError(prefix, "it holds what is no object", driver.scheme)
+            return listed(prefix)
+
+        with patch.object(driver, "list", refuse), patch.object(driver, "scan", refuse):
+            return real(driver, *args, **kwargs)
+
+    with patch.object(purge, "purge", strict):
+        yield
+
+
+@planted_in_core("L6", "L1")
+def names_that_are_no_keys_are_listed() -> Iterator[None]:
+    """A listing yields every name there is, whether anything can be done with it or not."""
+
+    def names(self: CheckedDriver, prefix: str) -> Iterator[str]:
+        return (child if isinstance(child, str) else f"{child.name.rstrip('/')}/" for child in self.scan(prefix))
+
+    with patch.object(CheckedDriver, "list", names):
+        yield

@@ -1,0 +1,154 @@
+"""The tools of whoever runs a store, where things lie in it that nobody understands."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from layerstore import Foreign, MarkingIncompleteError, layout
+from layerstore.layout import UploadKeys
+from layerstore_conformance.layers import begin, blob, expect_gone, expect_layer, link, store
+from layerstore_conformance.payloads import digest
+from layerstore_conformance.refusal import refused
+from layerstore_conformance.scenario import scenario
+from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later
+
+if TYPE_CHECKING:
+    from layerstore_conformance.context import Context
+
+GROUP = "leaks"
+
+
+def used_store(ctx: Context) -> tuple[str, str, str]:
+    """Store a layer that is linked, a blob that is not and an upload; return the digests of the two, and the id."""
+    data, unused = ctx.payload("used").read(SMALL), ctx.payload("unused").read(SMALL)
+    store(ctx.service(), "a/b", data)
+    ctx.open().put(blob(unused), unused)
+    return digest(data), digest(unused), begin(ctx.service(), "a/b", b"an upload")
+
+
+def places(linked: str, uuid: str) -> list[str]:
+    """Return the prefixes below which something may refer to a blob, or may have been meant to."""
+    repository = f"{layout.REPOSITORIES}/a/b"
+    return [
+        *(layout.REPOSITORIES, f"{layout.REPOSITORIES}/a", repository),
+        *(layout.layers("a/b"), layout.links("a/b", "sha256"), link("a/b", linked).removesuffix("/link")),
+        *(f"{repository}/_manifests", f"{repository}/_manifests/revisions/sha256", f"{layout.REPOSITORIES}/empty"),
+        *(layout.uploads("a/b"), UploadKeys("a/b", uuid).prefix, UploadKeys("a/b", uuid).intents),
+    ]
+
+
+def empty(ctx: Context, place: str) -> list[str]:
+    """Return a prefix and those it lies below, as far as they hold no object, and so count as foreign themselves."""
+    prefixes = [place.rsplit("/", depth)[0] for depth in range(place.count("/"))]
+    return [prefix for prefix in prefixes if not ctx.stored(prefix)]
+
+
+def expect_there(ctx: Context, place: str, names: list[str]) -> None:
+    """Check that what is foreign below a prefix is still there."""
+    found = [each.name.rstrip("/") for each in ctx.open().scan(place) if isinstance(each, Foreign)]
+    assert sorted(found) == names, f"of {names} there are {sorted(found)}"
+
+
+@scenario("L6", "D5", kills=("gc-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
+def a_collection_that_does_not_understand_everything_deletes_nothing(ctx: Context) -> None:
+    """Where anything lies that is no object, and may refer to a blob, a collection is refused and names one of them.
+
+    A repository that is a link to another disk is in use all the same.
+    """
+    linked, _, uuid = used_store(ctx)
+    before = ctx.stored()
+    for place in places(linked, uuid):
+        with ctx.foreign(place) as names:
+            for dry_run in (True, False):
+                with refused(MarkingIncompleteError) as refusal:
+                    ctx.service().collect(now=later(), dry_run=dry_run)
+                said = str(refusal.error)
+                assert any(name in said for name in [*names, *empty(ctx, place)]), f"{said!r} names none of {names}"
+            expect_there(ctx, place, names)
+        assert ctx.stored() == before, "a collection that was refused has deleted something"
+
+
+@scenario("L6", "D5", kills=("foreign-things-deleted", "gc-never-ignores-what-is-foreign"), needs=("foreign",))
+def a_collection_may_be_made_to_go_on(ctx: Context) -> None:
+    """Whoever says so has a collection go on without what it does not understand, and that is left in place."""
+    data = ctx.payload("used").read(SMALL)
+    linked, unused, uuid = used_store(ctx)
+    place = f"{layout.REPOSITORIES}/a"
+    with ctx.foreign(place) as names:
+        report = ctx.service().collect(now=later(), ignore_foreign=True)
+        assert [str(each.digest) for each in report.removed] == [unused], f"removed were {report.removed}"
+        expect_there(ctx, place, names)
+        expect_layer(ctx, "a/b", data)
+    ctx.service().cancel("a/b", uuid)
+    assert ctx.stored() == [blob(data), link("a/b", linked)]
+
+
+@scenario("L6", kills=("scrub-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
+def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
+    """A scrub reports each thing in a repository that is no object, as harm, and goes on with the rest."""
+    linked, _, uuid = used_store(ctx)
+    for place in places(linked, uuid):
+        with ctx.foreign(place) as names:
+            found = list(ctx.service().scrub())
+            told = {each.key.rstrip("/") for each in found if each.harmful}
+            deeper = {name for name in names if not any(f"{name}/".startswith(f"{key}/") for key in told)}
+            assert not deeper, f"of {names} these are not reported as harm: {sorted(deeper)}"
+            assert linked in {str(each.digest) for each in found if each.kind == "ok"}, "the layer was not looked at"
+    assert not [each for each in ctx.service().scrub() if each.harmful]
+
+
+@scenario("L6", "D5", kills=("purge-stops-at-what-is-foreign",), needs=("foreign",))
+def a_purge_leaves_what_it_does_not_understand(ctx: Context) -> None:
+    """A purge removes the uploads that are old, and leaves whatever lies beside them and is no object."""
+    linked, _, uuid = used_store(ctx)
+    for place in [*places(linked, uuid)[:3], layout.uploads("a/b")]:
+        gone = begin(ctx.service(), "a/b", b"old")
+        with ctx.foreign(place) as names:
+            report = ctx.service().purge(WEEK, now=later())
+            assert gone in {each.uuid for each in report.removed}, f"removed were {report.removed}"
+            expect_there(ctx, place, names)
+            expect_gone(ctx, "a/b", gone)
+
+
+@scenario("D5", "L6", kills=("foreign-things-deleted",), needs=("foreign",))
+def an_upload_ends_beside_what_it_does_not_understand(ctx: Context) -> None:
+    """An upload below which something lies that is no object is finished, cancelled and purged; that thing stays."""
+    data = ctx.payload("beside").read(SMALL)
+
+    def finish(uuid: str) -> None:
+        ctx.service().resume("a", uuid).finish(digest(data)).close()
+
+    def cancel(uuid: str) -> None:
+        ctx.service().cancel("a", uuid)
+
+    def purge(uuid: str) -> None:
+        ctx.service().purge(timedelta(0), now=later())
+        assert uuid not in {info.uuid for info in ctx.service().uploads("a")}, "the upload is still listed"
+
+    for end in (finish, cancel, purge):
+        uuid = begin(ctx.service(), "a", data)
+        prefix = UploadKeys("a", uuid).prefix
+        with ctx.foreign(prefix) as names:
+            end(uuid)
+            assert ctx.stored(prefix) == [], f"left of an upload that was ended: {ctx.stored(prefix)}"
+            expect_there(ctx, prefix, names)
+    expect_layer(ctx, "a", data)
+
+
+@scenario("L6", "L1", kills=("names-that-are-no-keys-are-listed",), needs=("foreign",))
+def listings_pass_over_what_they_do_not_understand(ctx: Context) -> None:
+    """Repositories, layers and uploads are listed as if nothing else lay there: one foreign name stops no listing."""
+    linked, _, uuid = used_store(ctx)
+
+    def listed() -> list[object]:
+        service = ctx.service()
+        return [list(service.repositories()), list(service.layers()), list(service.uploads())]
+
+    before = listed()
+    with ExitStack() as stack:
+        for place in places(linked, uuid):
+            stack.enter_context(ctx.foreign(place))
+        assert listed() == before
+        assert ctx.service().exists("a/b", linked)

@@ -1,0 +1,240 @@
+"""Other programs: what they do to an object behind the driver is noticed, and nothing is published over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from layerstore import BackendUnavailableError, FencedError, PathNotFoundError
+from layerstore_conformance.harness import HOWS
+from layerstore_conformance.refusal import refused
+from layerstore_conformance.scenario import scenario
+
+if TYPE_CHECKING:
+    from layerstore import Reader, Writer
+    from layerstore_conformance.context import Context
+    from layerstore_conformance.harness import How
+
+GROUP = "primitives"
+
+LARGE = 1_500_000
+"""Bytes: more than any driver's block."""
+
+TIMES = 6
+"""How often an object is changed in a row."""
+
+VISIBLE: tuple[How, ...] = tuple(how for how in HOWS if how != "delete")
+"""What leaves an object."""
+
+
+def hows(size: int) -> tuple[How, ...]:
+    """Return what can be done to an object of so many bytes and leaves one: to none, only that which adds some."""
+    return VISIBLE if size else ("append", "remake", "remake-otherwise")
+
+
+def expect_left(ctx: Context, key: str, data: bytes | None, versions: set[str]) -> None:
+    """Check that fresh handles find what another program has left, at one version, which is none of these."""
+    if data is None:
+        with refused(PathNotFoundError):
+            ctx.open().stat(key)
+        return
+    with ctx.open().open_reader(key) as reader:
+        found = {ctx.driver.stat(key).version, ctx.open().stat(key).version, reader.version}
+        ctx.same(reader.readall(), data, key)
+    assert len(found) == 1, f"one version, {len(found)} names: {found}"
+    assert not found & versions, f"changed by another program, and still at version {found}"
+
+
+@scenario(
+    "X1",
+    "S2",
+    kills=(
+        *("version-is-the-size", "version-is-size-and-time", "version-is-noted", "version-is-a-hash"),
+        "version-is-of-the-beginning",
+    ),
+    needs=("tamper",),
+)
+def another_programs_change_makes_a_version(ctx: Context) -> None:
+    """Whatever another program does to an object, its version changes, and what is read is what is there.
+
+    A saved hash, a verified digest and a fence all go by the version: one that stays lets changed bytes become a layer.
+    """
+    for size in (0, 1, 700, ctx.size(LARGE)):
+        for how in hows(size):
+            key = f"{how}/{size}"
+            ctx.driver.put(key, ctx.payload("before").read(size))
+            before = ctx.driver.stat(key).version
+            left = ctx.tamper(key, how)
+            expect_left(ctx, key, left, {before})
+            writer = ctx.open().open_writer(key)
+            assert writer.version == ctx.driver.stat(key).version, "a new writer names the version otherwise"
+            writer.discard()
+
+
+@scenario(
+    "X1",
+    "S2",
+    kills=("version-is-a-hash", "version-is-size-and-time", "version-is-noted"),
+    needs=("tamper",),
+    rows=(74,),
+)
+def changes_in_a_row_make_versions(ctx: Context) -> None:
+    """However fast another program changes an object to and fro, in any way, no version comes back."""
+    for how in ("replace-quietly", "remake", "remake-otherwise", "replace"):
+        ctx.driver.put(how, ctx.payload("row").read(700))
+        versions = [ctx.driver.stat(how).version]
+        for _ in range(TIMES):
+            ctx.tamper(how, how)
+            versions.append(ctx.driver.stat(how).version)
+        assert len(set(versions)) == TIMES + 1, f"{how}: versions repeat: {versions}"
+
+
+def with_nothing_more(ctx: Context, key: str) -> Writer:
+    """Flush, and write nothing more."""
+    writer = ctx.driver.open_writer(key)
+    writer.write(ctx.payload("flushed").read(5000))
+    writer.flush()
+    return writer
+
+
+def with_more_behind(ctx: Context, key: str) -> Writer:
+    """Flush, and write on."""
+    writer = with_nothing_more(ctx, key)
+    writer.write(ctx.payload("more").read(3000))
+    return writer
+
+
+def with_the_middle_written_over(ctx: Context, key: str) -> Writer:
+    """Flush, and write over what was flushed."""
+    writer = with_nothing_more(ctx, key)
+    writer.seek(1000)
+    writer.write(ctx.payload("over").read(2000))
+    return writer
+
+
+def after_a_take_over(ctx: Context, key: str) -> Writer:
+    """Take over from a writer that had written more, and publish nothing."""
+    with_more_behind(ctx, key)
+    return ctx.open().open_writer(key)
+
+
+def after_a_put(ctx: Context, key: str) -> Writer:
+    """Open what was put."""
+    ctx.open().put(key, ctx.payload("put").read(5000))
+    return ctx.driver.open_writer(key)
+
+
+MOMENTS: tuple[Callable[[Context, str], Writer], ...] = (
+    *(with_nothing_more, with_more_behind, with_the_middle_written_over),
+    *(after_a_take_over, after_a_put),
+)
+
+
+@scenario(
+    "X2",
+    "X1",
+    "F4",
+    kills=("another-programs-change-is-published-over", "version-is-noted", "version-is-size-and-time"),
+    needs=("tamper",),
+)
+def a_writer_publishes_nothing_over_another_programs_change(ctx: Context) -> None:
+    """A writer that was open when another program changed the object is fenced, and what that program left stays.
+
+    It is so whatever the writer had flushed or not, and though it has nothing to publish.
+    """
+    for number, moment in enumerate(MOMENTS):
+        for how in HOWS:
+            key = f"{how}/{number}"
+            writer = moment(ctx, key)
+            before = ctx.open().stat(key).version
+            ctx.step(moment.__name__.replace("_", " "))
+            left = ctx.tamper(key, how)
+            expect_left(ctx, key, left, {before})
+            with refused(FencedError):
+                writer.flush()
+            writer.discard()
+            expect_left(ctx, key, left, {before})
+
+
+@scenario("X2", "F4", kills=("another-programs-change-is-published-over",), needs=("tamper",))
+def a_fenced_writer_is_fenced_for_good(ctx: Context) -> None:
+    """A writer that another program's change has fenced publishes nothing later either, whatever it writes first."""
+    for how in HOWS:
+        writer = with_more_behind(ctx, how)
+        left = ctx.tamper(how, how)
+        for _ in range(2):
+            with refused(FencedError):
+                writer.seek(0)
+                writer.write(ctx.payload("again").read(9000))
+                writer.flush()
+        with refused(FencedError):
+            writer.close()
+        expect_left(ctx, how, left, set())
+
+
+@scenario("X1", "X2", kills=("version-is-noted", "version-is-size-and-time"), needs=("tamper",))
+def a_new_writer_goes_on_behind_another_programs_change(ctx: Context) -> None:
+    """A writer opened after another program's change begins with what that has left, and publishes behind it."""
+    more = ctx.payload("on").read(600)
+    for how in HOWS:
+        with_more_behind(ctx, how)
+        before = ctx.open().stat(how).version
+        left = ctx.tamper(how, how)
+        with ctx.open().open_writer(how) as writer:
+            assert writer.version != before, f"{how}: opened at the version from before the change"
+            assert writer.size == len(left or b""), f"{how}: {writer.size} bytes instead of {len(left or b'')}"
+            writer.write(more)
+        ctx.expect(how, (left or b"") + more)
+
+
+@scenario(
+    "X2", "M4", "M3", kills=("version-is-noted", "version-is-size-and-time", "version-is-a-hash"), needs=("tamper",)
+)
+def a_move_by_the_version_before_another_programs_change_is_refused(ctx: Context) -> None:
+    """A move with the version from before another program's change is refused, and source and target stay as they are.
+
+    So bytes that nobody has verified do not get under a digest.
+    """
+    target = ctx.payload("target").read(300)
+    for how in HOWS:
+        ctx.driver.put("target", target)
+        ctx.driver.put("source", ctx.payload("source").read(5000))
+        before = ctx.driver.stat("source").version
+        left = ctx.tamper("source", how)
+        with refused(FencedError if left is not None else PathNotFoundError):
+            ctx.driver.move("source", "target", version=before)
+        expect_left(ctx, "source", left, {before})
+        ctx.expect("target", target)
+        if left is not None:
+            ctx.open().move("source", "target", version=ctx.open().stat("source").version)
+            ctx.expect("target", left)
+
+
+@scenario("X3", "R4", kills=("reader-takes-the-new-version",), needs=("tamper",))
+def a_reader_keeps_its_version_through_another_programs_change(ctx: Context) -> None:
+    """A reader that was open when another program changed the object stays at its version, and mixes nothing in.
+
+    Each byte it returns is an old or a new one, or it raises; and who compares its version with ``stat`` notices.
+    """
+    for size in (5000, ctx.size(LARGE)):
+        data = ctx.payload("read").read(size)
+        for how in HOWS:
+            ctx.driver.put(how, data)
+            with ctx.driver.open_reader(how) as reader:
+                before = reader.version
+                ctx.same(reader.read(size // 4), data[: size // 4], "before the change")
+                left = ctx.tamper(how, how)
+                _read_on(reader, data, left or b"")
+                assert reader.version == before, f"{how}: version {before} became {reader.version} while it was read"
+            expect_left(ctx, how, left, {before})
+
+
+def _read_on(reader: Reader, old: bytes, new: bytes) -> None:
+    start = reader.tell()
+    try:
+        rest = reader.readall()
+    except BackendUnavailableError:
+        return
+    assert len(rest) == len(old) - start, f"{len(rest)} bytes were read of {len(old) - start}, and no error"
+    pairs = zip(rest, old[start:], new[start:].ljust(len(rest), b"\0"), strict=False)
+    assert all(found in both for found, *both in pairs), "bytes were read that are neither the old nor the new ones"
