@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from layerstore import PathNotFoundError, open_driver
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
+
+if TYPE_CHECKING:
+    from tests.other_programs import littering, tampering
+else:
+    from other_programs import littering, tampering
 
 
 class Files:
@@ -37,5 +43,11 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
     """Return a store in a directory, which every scenario leaves as empty as it was."""
     root = tmp_path_factory.mktemp("conformance")
     door = Files(root / "store")
-    yield Harness(f"local://{root}/store", side_door=door, missing=f"local://{root}/not/there")
+    yield Harness(
+        f"local://{root}/store",
+        side_door=door,
+        tamper=tampering(door.root, door.read),
+        foreign=littering(door.root),
+        missing=f"local://{root}/not/there",
+    )
     assert list(door.keys("")) == []

@@ -9,8 +9,10 @@ from layerstore_conformance.harness import Harness
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 
 if TYPE_CHECKING:
+    from tests.other_programs import littering, tampering
     from tests.pyfilesystem_files import Files
 else:
+    from other_programs import littering, tampering
     from pyfilesystem_files import Files
 
 
@@ -19,5 +21,11 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
     """Return a store in a directory, which every scenario leaves as empty as it was."""
     root = tmp_path_factory.mktemp("osfs")
     door = Files(root / "store")
-    yield Harness(f"pyfs+osfs://{root}/store", side_door=door, missing=f"pyfs+osfs://{root}/missing")
+    yield Harness(
+        f"pyfs+osfs://{root}/store",
+        side_door=door,
+        tamper=tampering(door.root, door.read),
+        foreign=littering(door.root),
+        missing=f"pyfs+osfs://{root}/missing",
+    )
     assert door.left() == []

@@ -10,9 +10,11 @@ from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver 
 
 if TYPE_CHECKING:
     from tests.ftp_server import FTPServer
+    from tests.other_programs import by_the_second, littering, tampering
     from tests.pyfilesystem_files import Files
 else:
     from ftp_server import FTPServer
+    from other_programs import by_the_second, littering, tampering
     from pyfilesystem_files import Files
 
 
@@ -25,6 +27,8 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
         yield Harness(
             server.url("store"),
             side_door=door,
+            tamper=by_the_second(tampering(door.root, door.read), door.root),
+            foreign=littering(door.root),
             missing=server.url("missing"),
             restart=server.restart,
             cut=server.cut,

@@ -48,6 +48,9 @@ class Entry(NamedTuple):
     is_link: bool = False
     """A symbolic link, of a filesystem that tells them apart."""
 
+    mark: str = ""
+    """What else differs when another program has changed the bytes, or made the file anew; empty where nobody knows."""
+
 
 class Filesystem:
     """One of PyFilesystem2's, connected when first used."""
@@ -147,7 +150,8 @@ class Directory(Filesystem):
         except (FileNotFoundError, NotADirectoryError):
             return None
         is_dir, is_file, is_link = stat.S_ISDIR(found.st_mode), stat.S_ISREG(found.st_mode), stat.S_ISLNK(found.st_mode)
-        return Entry(path.rpartition("/")[2], is_dir, is_file, found.st_size, found.st_mtime, is_link)
+        mark = f".{found.st_ino}.{found.st_ctime_ns}"  # no program can set the time of its last change as it was
+        return Entry(path.rpartition("/")[2], is_dir, is_file, found.st_size, found.st_mtime, is_link, mark)
 
     def scan(self, path: str) -> list[Entry]:
         """See :meth:`Filesystem.scan`."""

@@ -139,7 +139,7 @@ class Store:
         """Tell what is published under a key where there is this entry; None if nothing is."""
         if entry is None or not entry.is_file:
             return None
-        version = f"{self._life}.{self._published.get(key, 0)}.{entry.size}.{entry.modified}"
+        version = f"{self._life}.{self._published.get(key, 0)}.{entry.size}.{entry.modified}{entry.mark}"
         return Found(entry.size, modified_at(entry), version)
 
     def holds_keys(self, prefix: str) -> bool:
