@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 from layerstore_conformance.harness import How, changed
 
@@ -80,10 +81,10 @@ def littering(root: Path) -> Callable[[str], AbstractContextManager[list[str]]]:
 
     @contextmanager
     def foreign(prefix: str) -> Iterator[list[str]]:
-        place, elsewhere = root / prefix, root.parent / "elsewhere"
+        place, elsewhere = root / prefix, Path(mkdtemp(dir=root.parent))
         made = [each for each in (place, *place.parents) if not each.exists()]
         place.mkdir(parents=True, exist_ok=True)
-        (elsewhere / "_layers").mkdir(parents=True, exist_ok=True)
+        (elsewhere / "_layers").mkdir()
         (elsewhere / "_layers" / "link").write_bytes(b"of another disk")
         things = _made_in(place, elsewhere)
         try:

@@ -19,3 +19,16 @@ CREATE TRIGGER IF NOT EXISTS settled AFTER UPDATE ON objects BEGIN
     DELETE FROM chunks WHERE object = new.id AND (edition > new.edition OR edition < new.edition
         AND number IN (SELECT number FROM chunks WHERE object = new.id AND edition = new.edition));
 END;
+
+-- Whoever else changes what is published gives it another version, and fences its writer (clauses X1 and X2).
+CREATE TRIGGER IF NOT EXISTS altered AFTER UPDATE OF edition, size ON objects WHEN new.version = old.version BEGIN
+    UPDATE objects SET version = hex(randomblob(16)), writer = NULL WHERE id = new.id; END;
+CREATE TRIGGER IF NOT EXISTS made AFTER INSERT ON objects WHEN new.version NOTNULL BEGIN
+    UPDATE objects SET size = size WHERE id = new.id; END;
+CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON chunks BEGIN
+    UPDATE objects SET size = size WHERE id = new.object AND edition >= new.edition; END;
+CREATE TRIGGER IF NOT EXISTS changed AFTER UPDATE ON chunks BEGIN
+    UPDATE objects SET size = size WHERE id IN (old.object, new.object) AND edition >= min(old.edition, new.edition); END;
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON chunks BEGIN
+    UPDATE objects SET size = size WHERE id = old.object AND edition >= old.edition AND NOT EXISTS (SELECT 1 FROM chunks
+        WHERE object = id AND number = old.number AND chunks.edition BETWEEN old.edition AND objects.edition); END;

@@ -38,7 +38,7 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
             else:
                 with db:  # which commits, or rolls back
                     if mode == "rwc":
-                        if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'settled'").fetchone():
+                        if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'removed'").fetchone():
                             db.executescript(_SCHEMA)
                         with suppress(sqlite3.OperationalError):  # as another process is about to do
                             db.execute("PRAGMA journal_mode = WAL")
