@@ -19,7 +19,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "open": ("O2", "E2"),
         "put": ("P1", "P2", "P3", "F2"),
         "list": ("L1", "L2", "L3", "L4", "L5", "K2"),
-        "delete": ("D1", "D2", "D3", "D4", "F2"),
+        "delete": ("D1", "D2", "D3", "D4", "D5", "F2"),
         "stat": ("S1", "S2", "S3"),
         "open_reader": ("R1", "R2", "R3", "R4"),
         "read_at": ("R4", "R5"),

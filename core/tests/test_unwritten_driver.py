@@ -116,7 +116,7 @@ def test_what_a_part_calls_and_is_not_written_is_what_is_told(driver: CheckedDri
     """Who is to write delete is not sent to move, and what it says itself is kept."""
     with pytest.raises(UnwrittenError) as caught:
         driver.move("key", "target")
-    assert str(caught.value) == f"driver 'tape' does not implement delete (D1 D2 D3 D4 F2) (next week){NEXT}"
+    assert str(caught.value) == f"driver 'tape' does not implement delete (D1 D2 D3 D4 D5 F2) (next week){NEXT}"
 
 
 def test_a_writer_that_cannot_let_go_is_told(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:

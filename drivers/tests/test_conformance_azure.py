@@ -3,13 +3,13 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobProperties, ContainerClient
+from azure.storage.blob import BlobProperties, BlobType, ContainerClient
 
-from layerstore_conformance.harness import Harness
+from layerstore_conformance.harness import Harness, How, changed
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
@@ -20,7 +20,7 @@ PREFIX = "conformance/"
 
 
 class Bucket:
-    """The side door: the SDK, and what the driver documents of its metadata."""
+    """The side door, and another program: the SDK, and what the driver documents of its metadata."""
 
     def __init__(self, container: ContainerClient) -> None:
         """Look into a container."""
@@ -40,6 +40,39 @@ class Bucket:
         for blob in self.container.list_blobs(below, include=["metadata"]):
             if _published(blob) is not None:
                 yield blob.name.removeprefix(PREFIX)
+
+    def tamper(self, key: str, how: How) -> None:
+        """Change a blob. What an append blob is made of is another registry's: it is made so, and appended to."""
+        blob, before = self.container.get_blob_client(PREFIX + key), self.read(key)
+        assert before is not None, f"there is no {key}"
+        data, found = changed(before, how), blob.get_blob_properties()
+        kept = {"metadata": found.metadata, "content_settings": found.content_settings}
+        if how == "append" and found.blob_type == BlobType.APPENDBLOB:
+            blob.append_block((data or b"")[len(before) :])
+            return
+        if data is None or how.startswith("remake"):
+            blob.delete_blob()
+        if how == "remake-otherwise":
+            blob.create_append_blob()
+            blob.append_block(data or b"")
+        elif data is not None:
+            blob.upload_blob(data, overwrite=True, **({} if how == "replace" else kept))
+
+    @contextmanager
+    def foreign(self, prefix: str) -> Iterator[list[str]]:
+        """Put blobs below a prefix that no key can name."""
+        names = [f"{prefix}/{name}" for name in ("my repo", ".hidden", "a file", "ärger")]
+        blobs = [PREFIX + name + ("" if name.endswith("file") else "/_layers/link") for name in names]
+        for blob in blobs:
+            self.container.upload_blob(blob, b"of no key")
+        try:
+            yield names
+            left = set(self.container.list_blob_names(name_starts_with=f"{PREFIX}{prefix}/"))
+            assert set(blobs) <= left, f"these were taken away: {set(blobs) - left}"
+        finally:
+            for blob in blobs:
+                with suppress(ResourceNotFoundError):
+                    self.container.delete_blob(blob)
 
 
 def _published(blob: BlobProperties) -> int | None:
@@ -62,10 +95,13 @@ def layerstore_harness(azurite: Azurite) -> Iterator[Harness]:
         azurite.endpoint, "conformance", {"account_name": "devstoreaccount1", "account_key": EMULATOR_KEY}
     )
     container.create_container()
+    door = Bucket(container)
     yield Harness(
         # Small blocks, so that the suite's objects have several.
         azurite.url("conformance", PREFIX.rstrip("/"), block_size=str(1 << 19)),
-        side_door=Bucket(container),
+        side_door=door,
+        tamper=door.tamper,
+        foreign=door.foreign,
         missing=azurite.url("missing"),
         restart=azurite.restart,
         cut=lambda: cut(azurite.port),

@@ -29,10 +29,13 @@ def layerstore_harness(azurite: Azurite, tmp_path_factory: pytest.TempPathFactor
     install(tmp_path_factory.mktemp("azure-strict"))
     container = ContainerClient(azurite.endpoint, "strict", ACCOUNT)
     container.create_container()
+    door = Bucket(container)
     url = f"{SCHEME}://devstoreaccount1/{{}}?block_size={1 << 19}&endpoint={azurite.endpoint}"
     yield Harness(
         url.format(f"strict/{PREFIX.rstrip('/')}"),
-        side_door=Bucket(container),
+        side_door=door,
+        tamper=door.tamper,
+        foreign=door.foreign,
         missing=url.format("missing"),
         restart=azurite.restart,
         cut=lambda: cut(azurite.port),

@@ -22,11 +22,14 @@ FILES = {
 }
 """The templates, and what they are for."""
 
-WHOLE = ("K3", "E1", "E3", "E4", "T1", "T2", "T4", "T5")
+WHOLE = ("K3", "E1", "E3", "E4", "T1", "T2", "T4", "T5", "X1", "X2", "X3")
 """The clauses that a driver has to keep in every method."""
 
 DECLARED = ("C1", "C2", "C3", "C4", "C5", "C6")
 """Those that tell what it declares."""
+
+FOREIGN = ("L6",)
+"""That of a method which only some drivers have: ``scan``."""
 
 WIDTH = 100
 """Columns."""
@@ -47,6 +50,7 @@ def write(name: str, folder: Path) -> None:
         "parts": PARTS,
         "whole": WHOLE,
         "declared": DECLARED,
+        "foreign": FOREIGN,
     }
     for template, path in FILES.items():
         target = folder / path.format(module=module_of(name))

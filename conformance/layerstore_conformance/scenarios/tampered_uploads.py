@@ -223,6 +223,29 @@ def no_finish_that_another_program_comes_into_makes_another_layer(ctx: Context) 
     meets_a_change(ctx, by_another_program, HOWS, "reread")
 
 
+@scenario("M4", "X1", "X2", kills=("moved-without-its-version", "version-is-noted"), needs=("tamper",), rows=(120, 131))
+def a_finish_of_what_another_program_began_takes_no_more_of_it(ctx: Context) -> None:
+    """An upload that another program made what it is, resumed here, takes nothing more of that program as it ends.
+
+    A registry's client that has timed out here and gone on there still appends.
+    """
+    for index in itertools.count():
+        trap, uuid = Trap(), begin(ctx.service(), "a", ctx.payload(f"began-{index}").read(SIZE))
+        key = UploadKeys("a", uuid).data
+        data = ctx.tamper(key, "remake-otherwise") or b""
+        upload = watched(ctx, trap).resume("a", uuid, offset=len(data))
+
+        def act(key: str = key) -> None:
+            with suppress(PathNotFoundError):  # it has become a blob
+                ctx.tamper(key, "append")
+
+        trap.set(number(index), act)
+        settle(ctx, upload, data)
+        if not trap.sprung:
+            return
+        ctx.count("moments")
+
+
 @scenario("M4", "F2", kills=("moved-without-its-version",), rows=(120,))
 def a_finish_that_another_handle_comes_into_makes_no_other_layer(ctx: Context) -> None:
     """When an upload's data is put or made anew between any two calls of its finish, the layer is what was verified."""
