@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from layerstore.keys import is_key
+
 
 class Files:
     """Looks at a directory."""
@@ -18,10 +20,10 @@ class Files:
         return path.read_bytes() if path.is_file() else None
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield every file's path but those of the driver's own."""
+        """Yield every file's path that is a key."""
         for path in (self.root / prefix).rglob("*"):
             key = path.relative_to(self.root).as_posix()
-            if path.is_file() and not key.startswith("."):
+            if path.is_file() and not path.is_symlink() and is_key(key):
                 yield key
 
     def left(self) -> list[Path]:

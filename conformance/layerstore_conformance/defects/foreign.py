@@ -142,12 +142,26 @@ def purge_stops_at_what_is_foreign() -> Iterator[None]:
         yield
 
 
+@planted_in_core("D5")
+def purge_passes_over_what_is_foreign() -> Iterator[None]:
+    """A purge removes an upload whatever else lies below it."""
+    real = purge.purge
+
+    def blind(driver: CheckedDriver, *args: Any, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
+        with patch.object(driver, "scan", driver.list):
+            return real(driver, *args, **kwargs)
+
+    with patch.object(purge, "purge", blind):
+        yield
+
+
 @planted_in_core("L6", "L1")
 def names_that_are_no_keys_are_listed() -> Iterator[None]:
     """A listing yields every name there is, whether anything can be done with it or not."""
+    real = CheckedDriver.scan
 
     def names(self: CheckedDriver, prefix: str) -> Iterator[str]:
-        return (child if isinstance(child, str) else f"{child.name.rstrip('/')}/" for child in self.scan(prefix))
+        return (child if isinstance(child, str) else f"{child.name.rstrip('/')}/" for child in real(self, prefix))
 
-    with patch.object(CheckedDriver, "list", names):
+    with patch.object(CheckedDriver, "list", names), patch.object(CheckedDriver, "scan", names):
         yield
