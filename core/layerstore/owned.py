@@ -26,13 +26,13 @@ class Single:
 class Owned(Single):
     """An open handle. It is its opener's: neither a forked child nor whoever has its attributes gives it back."""
 
-    _owner = (0, 0)
+    _opened_as = (0, 0)
     """The object and the process that have opened it; none before :meth:`_own`."""
 
     def _own(self) -> None:
         """Be opened, as this object in this process."""
-        self._owner = (id(self), os.getpid())
+        self._opened_as = (id(self), os.getpid())
 
     def _opened_here(self) -> bool:
         """Tell whether this object has opened what it holds, in this process."""
-        return self._owner == (id(self), os.getpid())
+        return self._opened_as == (id(self), os.getpid())

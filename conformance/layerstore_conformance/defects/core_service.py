@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
+from threading import Event, Thread
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import patch
 
 from layerstore import finish, layout, service
 from layerstore.checked import CheckedDriver
-from layerstore.cursor import HashCursor
 from layerstore.digest import Digest
 from layerstore.driver import Writer
 from layerstore.errors import FencedError, OffsetMismatchError
+from layerstore.lanes import Lane
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService, UploadInfo
 from layerstore.spool import Spool
@@ -264,7 +264,6 @@ def writer_is_not_released() -> Iterator[None]:
 
     def release(self: Spool) -> None:
         kept.append(self._writer)
-        self._cursor.close()
 
     with patch.object(Spool, "release", release):
         yield
@@ -274,17 +273,16 @@ def writer_is_not_released() -> Iterator[None]:
 
 @planted_in_core("T4")
 def worker_is_not_ended() -> Iterator[None]:
-    """The thread that hashes an upload lives on when that is closed."""
-    workers: list[Any] = []
+    """Each upload starts a thread to hash in, which lives on when the upload is closed."""
+    end, real = Event(), Lane.__init__
 
-    def close(self: HashCursor) -> None:
-        workers.append(self._worker)
+    def begin(self: Lane) -> None:
+        real(self)
+        Thread(target=end.wait, name="layerstore-hash_0", daemon=True).start()
 
-    with patch.object(HashCursor, "close", close):
+    with patch.object(Lane, "__init__", begin):
         yield
-    for each in workers:
-        if each is not None:
-            each.shutdown()
+    end.set()
 
 
 @planted_in_core("T2")
