@@ -76,8 +76,11 @@ def by_the_second(tamper: Callable[[str, How], None], root: Path) -> Callable[[s
     return later
 
 
-def littering(root: Path) -> Callable[[str], AbstractContextManager[list[str]]]:
-    """Return what puts one of everything below a prefix that a directory can hold and no driver stores."""
+def littering(root: Path, *, served: bool = False) -> Callable[[str], AbstractContextManager[list[str]]]:
+    """Return what puts one of everything below a prefix that a directory can hold and no driver stores.
+
+    Where it is ``served``, by FTP, these are names alone: what a link leads to is all that a server tells of it.
+    """
 
     @contextmanager
     def foreign(prefix: str) -> Iterator[list[str]]:
@@ -86,7 +89,7 @@ def littering(root: Path) -> Callable[[str], AbstractContextManager[list[str]]]:
         place.mkdir(parents=True, exist_ok=True)
         (elsewhere / "_layers").mkdir()
         (elsewhere / "_layers" / "link").write_bytes(b"of another disk")
-        things = _made_in(place, elsewhere)
+        things = _named_in(place) + ([] if served else _linked_in(place, elsewhere))
         try:
             yield [f"{prefix}/{name}" for name in things]
             gone = [name for name in things if not os.path.lexists(place / name)]
@@ -103,27 +106,21 @@ def littering(root: Path) -> Callable[[str], AbstractContextManager[list[str]]]:
     return foreign
 
 
-def _made_in(place: Path, elsewhere: Path) -> list[str]:
+def _linked_in(place: Path, elsewhere: Path) -> list[str]:
     (place / "linked-directory").symlink_to(elsewhere)
     (place / "linked-file").symlink_to(elsewhere / "_layers" / "link")
     (place / "linked-nowhere").symlink_to("nowhere")
     os.mkfifo(place / "pipe")
+    return ["linked-directory", "linked-file", "linked-nowhere", "pipe"]
+
+
+def _named_in(place: Path) -> list[str]:
     for name in ("my repo", ".hidden", "ärger"):
         (place / name / "_layers").mkdir(parents=True)
         (place / name / "_layers" / "link").write_bytes(b"of a repository whose name is no key")
     (place / ".file").write_bytes(b"hidden")
     (place / "a file").write_bytes(b"of no key")
-    return [
-        "linked-directory",
-        "linked-file",
-        "linked-nowhere",
-        "pipe",
-        "my repo",
-        ".hidden",
-        "ärger",
-        ".file",
-        "a file",
-    ]
+    return ["my repo", ".hidden", "ärger", ".file", "a file"]
 
 
 def _take(path: Path) -> None:

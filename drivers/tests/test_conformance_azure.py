@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -49,7 +50,7 @@ class Bucket:
         assert before is not None, f"there is no {key}"
         data, found = changed(before, how), blob.get_blob_properties()
         found.content_settings.content_md5 = None  # of the bytes that were there
-        kept = {"metadata": found.metadata, "content_settings": found.content_settings}
+        kept: dict[str, Any] = {"metadata": found.metadata, "content_settings": found.content_settings}
         if how == "append" and found.blob_type == BlobType.APPENDBLOB:
             blob.append_block((data or b"")[len(before) :])
             return

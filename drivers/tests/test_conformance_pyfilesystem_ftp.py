@@ -28,7 +28,7 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
             server.url("store"),
             side_door=door,
             tamper=by_the_second(tampering(door.root, door.read), door.root),
-            foreign=littering(door.root),
+            foreign=littering(door.root, served=True),
             missing=server.url("missing"),
             restart=server.restart,
             cut=server.cut,

@@ -35,7 +35,7 @@ def places(linked: str, uuid: str) -> list[str]:
         *(layout.REPOSITORIES, f"{layout.REPOSITORIES}/a", repository),
         *(layout.layers("a/b"), layout.links("a/b", "sha256"), link("a/b", linked).removesuffix("/link")),
         *(f"{repository}/_manifests", f"{repository}/_manifests/revisions/sha256", f"{layout.REPOSITORIES}/empty"),
-        *(layout.uploads("a/b"), UploadKeys("a/b", uuid).intents),
+        *(layout.uploads("a/b"), UploadKeys("a/b", uuid).prefix, UploadKeys("a/b", uuid).intents),
     ]
 
 
