@@ -1,0 +1,224 @@
+"""The director: starts workers, and has them killed, stopped and interrupted while they work."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from layerstore_conformance.storm import worker
+from layerstore_conformance.storm.plan import Plan
+from layerstore_conformance.storm.violation import Violation
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+SHORT = 0.05
+"""Seconds that a short stop lasts at most."""
+
+POLL = 0.002
+"""Seconds between two looks at the journals, while somebody is waited for."""
+
+PATIENCE = 30.0
+"""Seconds beyond the deadline, in which a worker that is over it has to dump its stacks."""
+
+
+class Tail:
+    """Reads a worker's journal while it grows."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin at its beginning; it need not be there yet."""
+        self._path = path
+        self._offset = 0
+        self.begun = 0
+        """Operations."""
+        self.ended = 0
+        self.surprise: str | None = None
+        """What an operation raised that it may not raise."""
+
+    def read(self) -> None:
+        """Take what is new into account."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._offset)
+            whole, newline, _ = file.read().rpartition(b"\n")
+            self._offset += len(whole) + len(newline)
+            for line in whole.splitlines():
+                self._take(json.loads(line))
+
+    def _take(self, line: dict[str, object]) -> None:
+        self.begun += "do" in line
+        self.ended += "how" in line
+        if line.get("how") == "surprise":
+            self.surprise = str(line["told"]["trace"])  # type: ignore[index]  # a journal's second line has it
+
+
+@dataclass(slots=True)
+class Running:
+    """A worker, as its director sees it."""
+
+    name: str
+    process: BaseProcess
+    tail: Tail
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has begun to work, and still lives."""
+        return self.tail.begun > 0 and self.process.is_alive()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has just ended."""
+        pid = self.process.pid
+        if pid is not None and self.process.is_alive():
+            os.kill(pid, number)
+
+
+class Director:
+    """Directs one round."""
+
+    def __init__(self, plan: Plan, counts: Counter[str]) -> None:
+        """Begin; ``counts`` is where signals and workers are counted."""
+        self.plan = plan
+        self.counts = counts
+        self.violations: list[Violation] = []
+        self.strikes: list[tuple[int, str]] = []
+        """What was done to whom: when, on the machine's monotonic clock in nanoseconds, and what."""
+        self._random = Random(f"{plan.seed} director")
+        self._numbers = count()
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([worker.__name__])
+        self._running: list[Running] = []
+        self._gone = 0
+        """Operations that workers had begun that are no more."""
+
+    def run(self) -> None:
+        """Have the round's operations done, and end all workers: some in good order, the others by SIGKILL."""
+        self.plan.board.mkdir()
+        try:
+            self._running = [self._started() for _ in range(self.plan.processes)]
+            while self._begun() < self.plan.operations and not self.violations:
+                time.sleep(self._random.expovariate(1 / self.plan.gap))
+                self._look()
+                self._strike()
+            self._end()
+        finally:
+            for each in self._running:
+                each.process.kill()
+                each.process.join()
+
+    def _begun(self) -> int:
+        return self._gone + sum(each.tail.begun for each in self._running)
+
+    def _started(self) -> Running:
+        name = f"worker-{next(self._numbers)}"
+        process = self._context.Process(target=worker.run, args=(self.plan, name, dict(os.environ)), daemon=True)
+        process.start()
+        self.counts["workers"] += 1
+        return Running(name, process, Tail(self.plan.folder / f"{name}.journal"))
+
+    # -- what befalls workers
+
+    def _strike(self) -> None:
+        ready = [each for each in self._running if each.ready]
+        if not ready or not self.plan.signals:
+            return
+        strikes = {"kill": self._kill, "stop": self._stop, "interrupt": self._interrupt}
+        kind = self._random.choices(self.plan.signals, [{"kill": 1, "stop": 1, "interrupt": 2}[s] for s in self.plan.signals])
+        strikes[kind[0]](self._random.choice(ready))
+
+    def _note(self, kind: str, victim: Running) -> None:
+        self.counts[kind] += 1
+        self.strikes.append((time.monotonic_ns(), f"{victim.name}: {kind}"))
+
+    def _kill(self, victim: Running) -> None:
+        self._note("kill", victim)
+        victim.send(signal.SIGKILL)
+        victim.process.join()
+        victim.tail.read()
+        self._replace(victim)
+
+    def _interrupt(self, victim: Running) -> None:
+        self._note("interrupt", victim)
+        victim.send(signal.SIGINT)
+
+    def _stop(self, victim: Running) -> None:
+        """Stop one; half of the time until each of the others has done something from beginning to end."""
+        self._note("stop", victim)
+        victim.send(signal.SIGSTOP)
+        if self._random.random() < 0.5:
+            time.sleep(self._random.uniform(0, SHORT))
+        else:
+            self._wait_for_others(victim)
+        if "kill" in self.plan.signals and self._random.random() < 0.2:
+            self._kill(victim)
+        else:
+            self._note("go on", victim)
+            victim.send(signal.SIGCONT)
+
+    def _wait_for_others(self, victim: Running) -> None:
+        others = [each for each in self._running if each is not victim and each.ready]
+        goals = [(each, each.tail.begun + 2) for each in others]
+        until = time.monotonic() + (self.plan.grace / 2 or self.plan.deadline / 2)
+        while time.monotonic() < until and any(each.ready and each.tail.begun < goal for each, goal in goals):
+            time.sleep(POLL)
+            for each in others:
+                each.tail.read()
+        late = [each.name for each, goal in goals if each.ready and each.tail.begun < goal]
+        self.counts["waited for one that was stopped"] += bool(late)
+
+    # -- how workers end
+
+    def _look(self) -> None:
+        for each in list(self._running):
+            each.tail.read()
+            if each.tail.surprise is not None:
+                self._found("surprise", each, each.tail.surprise)
+                each.tail.surprise = None
+            if not each.process.is_alive():
+                self._died(each)
+                self._replace(each)
+
+    def _died(self, worker: Running) -> None:
+        stacks = _text(self.plan.folder / f"{worker.name}.stacks")
+        if stacks:
+            self._found("hang", worker, f"an operation took longer than {self.plan.deadline} s:\n{stacks}")
+        else:
+            said = _text(self.plan.folder / f"{worker.name}.stderr")
+            self._found("died", worker, f"ended with {worker.process.exitcode}, not asked to:\n{said}")
+
+    def _found(self, kind: str, worker: Running, text: str) -> None:
+        self.violations.append(Violation(kind, f"{worker.name}: {text}", (worker.name,)))
+
+    def _replace(self, worker: Running) -> None:
+        self._gone += worker.tail.begun
+        self._running[self._running.index(worker)] = self._started()
+
+    def _end(self) -> None:
+        ready = [each for each in self._running if each.ready]
+        spared = self._random.sample(ready, len(ready) // 2) if "kill" in self.plan.signals else ready
+        for each in self._running:
+            if each in spared:
+                (self.plan.folder / f"{each.name}.end").touch()
+            else:
+                self._note("kill", each)
+                each.send(signal.SIGKILL)
+        for each in spared:
+            each.process.join(2 * self.plan.deadline + PATIENCE)
+            each.tail.read()
+            if each.tail.surprise is not None:
+                self._found("surprise", each, each.tail.surprise)
+            if each.process.exitcode != 0:
+                self._died(each)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""

@@ -1,0 +1,114 @@
+"""A worker's journal: what it was about to do, and what came of it.
+
+Each line is one ``write`` to a file opened for appending. What ``write`` has returned for survives the process, by
+whatever signal it ends; the machine's end is not part of a storm, so nothing is synced, which would also keep workers
+from meeting each other. An operation without its second line may have been done, in part or whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """The journal of one process."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin it."""
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+        self.number = 0
+        """Of the operation that was begun last."""
+
+    def begin(self, do: str, asked: Mapping[str, object]) -> None:
+        """Say what is about to be done."""
+        self.number += 1
+        self._write({"do": do, "asked": asked})
+
+    def end(self, how: str, told: Mapping[str, object]) -> None:
+        """Say what has come of it."""
+        self._write({"how": how, "told": told})
+
+    def _write(self, line: Mapping[str, object]) -> None:
+        # The clock is the machine's: what one process ends before another begins is told in that order.
+        text = json.dumps({"number": self.number, "at": time.monotonic_ns(), **line})
+        os.write(self._file, f"{text}\n".encode())
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of one worker."""
+
+    worker: str
+    number: int
+    do: str
+    begun: float
+    """Nanoseconds of the machine's monotonic clock."""
+    asked: dict[str, Any]
+    how: str = "cut off"
+    """``done``, ``refused`` (by an error that is in order), ``interrupted``, ``surprise`` (any other error)."""
+    ended: float = inf
+    """When it had returned; until then its effect may come. Of one that was interrupted or cut off nobody knows: a
+    request of it may still be under way."""
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether it returned, and so promised something."""
+        return self.how == "done"
+
+    @property
+    def possible(self) -> bool:
+        """Whether it may have had an effect; one that found nothing to work on has had none."""
+        return not (self.how == "refused" and self.told["error"] in NOTHING_THERE)
+
+    def end(self, line: Mapping[str, Any]) -> None:
+        """Take its second line into account."""
+        self.how, self.told = line["how"], line["told"]
+        self.ended = inf if self.how == "interrupted" else line["at"]
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.worker} #{self.number} {self.do} {_short(self.asked)}: {self.how} {_short(self.told)}".rstrip()
+
+
+NOTHING_THERE = ("UnknownLayerError", "LayerUploadUnknownError")
+
+
+def read(paths: Iterator[Path]) -> list[Operation]:
+    """Read journals, and return all operations in the order in which they were begun."""
+    found: list[Operation] = []
+    for path in paths:
+        found += _operations(path)
+    return sorted(found, key=lambda operation: operation.begun)
+
+
+def _operations(path: Path) -> Iterator[Operation]:
+    last: Operation | None = None
+    for text in path.read_text().splitlines(keepends=True):
+        if not text.endswith("\n"):
+            break  # its writer was killed in the middle of it
+        line = json.loads(text)
+        if last is not None and "how" in line:
+            last.end(line)
+            yield last
+            last = None
+        else:
+            last = Operation(path.stem, line["number"], line["do"], line["at"], line["asked"])
+    if last is not None:
+        yield last
+
+
+def _short(fields: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={_cut(value)}" for name, value in fields.items())
+
+
+def _cut(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,94 @@
+"""A whole storm: rounds on one store, each followed by an account."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from layerstore import LayerService, open_driver
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.storm import journal
+from layerstore_conformance.storm.account import Account, Layer
+from layerstore_conformance.storm.director import Director
+from layerstore_conformance.storm.journal import Operation
+from layerstore_conformance.storm.plan import Plan
+from layerstore_conformance.storm.violation import Violation
+
+LONGEST = 60
+"""Lines of a story: the last ones."""
+
+
+@dataclass(slots=True)
+class Storm:
+    """What has come of a storm so far."""
+
+    plan: Plan
+    """Of the whole; its operations are those of a round."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Workers, signals, and operations by what has come of them."""
+    violations: list[Violation] = field(default_factory=list)
+    stories: dict[Violation, list[str]] = field(default_factory=dict)
+    """What befell the subjects of each violation, in order."""
+    layers: set[Layer] = field(default_factory=set)
+    """What is visible now."""
+    rounds: int = 0
+
+    def round(self) -> None:
+        """Have one round."""
+        folder = self.plan.folder / f"round-{self.rounds}"
+        folder.mkdir()
+        plan = replace(self.plan, folder=folder, seed=self.plan.seed + self.rounds)
+        self.rounds += 1
+        director = Director(plan, self.counts)
+        director.run()
+        operations = journal.read(folder.glob("*.journal"))
+        self._count(operations)
+        found = [*director.violations, *self._account(operations)]
+        self.violations += found
+        self.stories |= {each: story(each, operations, director.strikes) for each in found}
+
+    def run(self, *, seconds: float = 0.0) -> None:
+        """Have rounds, one at least, until so many seconds have passed or a violation is found."""
+        until = time.monotonic() + seconds
+        while not self.rounds or (time.monotonic() < until and not self.violations):
+            self.round()
+
+    def _account(self, operations: list[Operation]) -> list[Violation]:
+        with closing(opened(self.plan)) as service:
+            found, self.layers = Account(operations, self.layers).check(service)
+        return found
+
+    def _count(self, operations: list[Operation]) -> None:
+        for each in operations:
+            self.counts["operations"] += 1
+            self.counts[f"{each.do}: {each.how}"] += 1
+            if each.how == "refused":
+                self.counts[f"refused by {each.told['error']}"] += 1
+
+    def clear(self) -> None:
+        """Take away what the storm has stored."""
+        with closing(open_driver(self.plan.url)) as driver:
+            driver.delete(self.plan.prefix)
+
+
+def opened(plan: Plan) -> LayerService:
+    """Open a storm's store, past whatever defects its workers have."""
+    return LayerService(CheckedDriver(PrefixedDriver(open_driver(plan.url), plan.prefix)))
+
+
+def story(violation: Violation, operations: list[Operation], strikes: list[tuple[int, str]]) -> list[str]:
+    """Return what befell the subjects of a violation, one line each, in the order in which it began."""
+    lines = [(each.begun, str(each)) for each in operations if _concerns(each, violation.subjects)]
+    workers = {line.split()[0] for _, line in lines}
+    lines += [(float(at), text) for at, text in strikes if text.partition(":")[0] in workers]
+    return [f"{(at - min(lines)[0]) / 1e9:9.4f} {text}" for at, text in sorted(lines)][-LONGEST:]
+
+
+def _concerns(each: Operation, subjects: tuple[str, ...]) -> bool:
+    text = f"{each.worker} {each.asked} {each.told}".replace("'", " ").replace(",", " ").split()
+    return any(subject in text for subject in subjects)

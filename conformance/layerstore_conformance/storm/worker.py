@@ -1,0 +1,153 @@
+"""A worker: a process that uses the store, one operation after the other, until it is asked to end or is killed."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import IO, Any, Generic, TypeVar
+
+from layerstore import LayerStoreError, open_driver
+from layerstore.driver import Driver
+from layerstore.errors import (
+    BackendUnavailableError,
+    FencedError,
+    LayerClosedError,
+    LayerUploadUnknownError,
+    MarkingIncompleteError,
+    UnknownLayerError,
+)
+from layerstore_conformance.defect import defects
+from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.storm.dawdling import dawdling
+from layerstore_conformance.storm.journal import Journal
+from layerstore_conformance.storm.plan import Plan
+from layerstore_conformance.storm.user import User
+
+T = TypeVar("T")
+
+ENDING: tuple[type[LayerStoreError], ...] = (FencedError, LayerUploadUnknownError, LayerClosedError)
+"""Errors that say that an upload is no longer this worker's."""
+
+LAWFUL: dict[str, tuple[type[LayerStoreError], ...]] = {
+    "write": ENDING,
+    "flush": ENDING,
+    "close": ENDING,
+    "finish": ENDING,
+    "resume": (LayerUploadUnknownError,),
+    "cancel": ENDING,
+    "mount": (UnknownLayerError,),
+    "unlink": (UnknownLayerError,),
+    "fetch": (UnknownLayerError,),
+    "gc": (MarkingIncompleteError,),
+}
+"""Errors that others' work may lead to. That the backend is unavailable is always in order, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What has come of an operation."""
+
+    how: str
+    value: T | None = None
+    error: str = ""
+    trace: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether it returned."""
+        return self.how == "done"
+
+
+class Worker:
+    """Does operations, and writes into its journal what it does."""
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        """Begin the journal."""
+        self.plan = plan
+        self.name = name
+        self._journal = Journal(plan.folder / f"{name}.journal")
+        self._stacks: IO[str] = (plan.folder / f"{name}.stacks").open("w")
+        self._exposed = False
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Interrupt the operation under way, once; a signal's handler."""
+        del number, frame
+        if self._exposed:
+            self._exposed = False
+            raise KeyboardInterrupt
+
+    def do(
+        self, what: str, act: Callable[[], T], told: Callable[[T], Mapping[str, object]] | None = None, **asked: object
+    ) -> Outcome[T]:
+        """Do something; ``told`` says of what was returned what goes into the journal."""
+        self._journal.begin(what, asked)
+        self._expect_an_end()
+        outcome = self._tried(act, LAWFUL.get(what, ()))
+        faulthandler.cancel_dump_traceback_later()
+        self._journal.end(outcome.how, _told(outcome, told))
+        return outcome
+
+    def leave(self) -> None:
+        """Be about to end: the interpreter's own end has a deadline, too."""
+        self._journal.begin("leave", {})
+        self._expect_an_end()
+
+    def _expect_an_end(self) -> None:
+        faulthandler.dump_traceback_later(self.plan.deadline, exit=True, file=self._stacks)
+
+    def _tried(self, act: Callable[[], T], lawful: tuple[type[LayerStoreError], ...]) -> Outcome[T]:
+        try:
+            try:
+                self._exposed = True
+                value = act()
+            finally:
+                self._exposed = False
+        except KeyboardInterrupt:
+            return Outcome("interrupted")
+        except (BackendUnavailableError, *lawful) as error:
+            return Outcome("refused", error=type(error).__name__, trace=str(error))
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the storm has found it)
+            return Outcome("surprise", error=type(error).__name__, trace=traceback.format_exc())
+        return Outcome("done", value)
+
+
+def _told(outcome: Outcome[T], told: Callable[[T], Mapping[str, object]] | None) -> Mapping[str, object]:
+    if not outcome.done:
+        return {"error": outcome.error, "trace": outcome.trace}
+    return {} if told is None else told(outcome.value)  # type: ignore[arg-type]  # done: it is what was returned
+
+
+def run(plan: Plan, name: str, environment: Mapping[str, str]) -> None:
+    """Be a worker: the target of a process."""
+    os.environ.update(environment)  # that of the server which has forked this one may be an older one
+    _silence(plan.folder / f"{name}.stderr")
+    worker = Worker(plan, name)
+    signal.signal(signal.SIGINT, worker.receive)
+    with ExitStack() as stack:
+        user = User(worker.do, lambda: _open(plan, name, stack), Random(f"{plan.seed} {name}"), plan)
+        while not (plan.folder / f"{name}.end").exists():
+            user.step()
+        user.leave()
+    worker.leave()
+
+
+def _silence(path: Path) -> None:
+    """Have what the interpreter says of exceptions that it cannot raise in a file, and not between others' lines."""
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), 2)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def _open(plan: Plan, name: str, stack: ExitStack) -> Driver:
+    driver: Driver = open_driver(plan.url)
+    for each in plan.plant:
+        driver = stack.enter_context(defects()[each].plant())(driver)
+    return dawdling(PrefixedDriver(driver, plan.prefix), Random(f"{plan.seed} {name} dawdling"))
