@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from layerstore_conformance.extra import CONFIGURATION, need
+from layerstore_conformance.storm.command import storm
 from layerstore_conformance.urlcommand import URLCommand
 
 HERE = Path(__file__).parent
@@ -37,11 +38,12 @@ PATIENCE = 30
 @click.option("-n", "processes", metavar="N", type=click.IntRange(min=0), default=0, help="Run in N processes.")
 @click.pass_context
 def conformance(context: click.Context, /, url: str, processes: int, **options: Any) -> None:  # noqa: ANN401  (click's)
-    """Run the conformance suite on the driver of URL, or compare two reports of it.
+    """Run the conformance suite on the driver of URL, or a storm, or compare two reports of the suite.
 
     \b
       layerstore conformance URL --report DIR
       layerstore conformance URL --only resume --seed 7
+      layerstore conformance storm URL --seconds 3600
       layerstore conformance diff BEFORE/report.json AFTER/report.json
 
     What is stored at URL already stays as it is: every scenario has a prefix of its own, below layerstore-conformance/,
@@ -78,6 +80,9 @@ def diff(context: click.Context, before: Path, after: Path) -> None:
     for line in found.lines() or ["no change"]:
         click.echo(line)
     context.exit(int(bool(found.newly_failing)))
+
+
+conformance.word(storm)
 
 
 def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:

@@ -1,1 +1,1 @@
-"""A storm: many processes use one store and are killed, stopped and interrupted; then all that was promised is asked for."""
+"""A storm: many processes use one store, are killed, stopped and interrupted; then what was promised must hold."""

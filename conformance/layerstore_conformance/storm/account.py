@@ -61,7 +61,9 @@ class Account:
         for layer in sorted(self._promised() - visible):
             yield Violation("lost", f"{' '.join(layer)} was acknowledged, is gone, and nobody unlinked it", layer[1:])
         for layer in sorted(visible - set(self.made) - self.kept):
-            yield Violation("unasked", f"{' '.join(layer)} is visible, and nobody has finished or mounted it", layer[1:])
+            yield Violation(
+                "unasked", f"{' '.join(layer)} is visible, and nobody has finished or mounted it", layer[1:]
+            )
 
     def _promised(self) -> set[Layer]:
         """Return the layers that some acknowledged operation made, or that were kept, and no unlink may have taken."""
@@ -105,9 +107,8 @@ def _seen(uuid: str, each: Operation, promised: int, published: set[str]) -> Ite
 
 
 def _offset(uuid: str, each: Operation) -> int | None:
-    if each.do == "uploads":
-        return each.told.get("offsets", {}).get(uuid)
-    return each.told.get("offset") if each.do == "resume" else None
+    offset: int | None = each.told.get("offsets", {}).get(uuid) if each.do == "uploads" else each.told.get("offset")
+    return offset
 
 
 def _flushed(operations: list[Operation], *, before: float) -> int:
@@ -164,5 +165,3 @@ def _left(key: str) -> Violation:
 
 def _is_of_a_layer(key: str) -> bool:
     return key.startswith(f"{layout.BLOBS}/sha256/") or (key.startswith(layout.REPOSITORIES) and "/_layers/" in key)
-
-

@@ -8,11 +8,11 @@ from random import Random
 from layerstore.driver import Driver
 from layerstore.observed import Call, ObservedDriver
 
-LONGEST = 0.004
-"""Seconds."""
+USUAL = (0.05, 0.004)
+"""How much of all calls is waited before and after, and for how many seconds at most."""
 
-OFTEN = 0.1
-"""How much of all calls."""
+BEFORE = {"move": (0.3, 0.15)}
+"""Before these, which have to notice what has come between."""
 
 
 def dawdling(driver: Driver, random: Random) -> Driver:
@@ -25,10 +25,12 @@ class _Dawdler:
         self._random = random
 
     def before(self, call: Call) -> None:
-        del call
-        if self._random.random() < OFTEN:
-            time.sleep(self._random.uniform(0, LONGEST))
+        self._wait(*BEFORE.get(call.method, USUAL))
 
     def after(self, call: Call, result: object) -> None:
-        del result
-        self.before(call)
+        del call, result
+        self._wait(*USUAL)
+
+    def _wait(self, often: float, longest: float) -> None:
+        if self._random.random() < often:
+            time.sleep(self._random.uniform(0, longest))

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -25,6 +24,11 @@ if TYPE_CHECKING:
 
 SHORT = 0.05
 """Seconds that a short stop lasts at most."""
+
+MOMENT = 0.02
+"""Seconds that a signal comes at most after the operation that it was waited for has begun."""
+
+OFTEN = {"kill": 1, "stop": 1, "interrupt": 3}
 
 POLL = 0.002
 """Seconds between two looks at the journals, while somebody is waited for."""
@@ -106,14 +110,20 @@ class Director:
         try:
             self._running = [self._started() for _ in range(self.plan.processes)]
             while self._begun() < self.plan.operations and not self.violations:
-                time.sleep(self._random.expovariate(1 / self.plan.gap))
-                self._look()
+                self._let_work(self._begun() + round(self._random.expovariate(1 / self.plan.calm)))
+                time.sleep(self._random.uniform(0, MOMENT))  # else it would always be as an operation begins
                 self._strike()
             self._end()
         finally:
             for each in self._running:
                 each.process.kill()
                 each.process.join()
+
+    def _let_work(self, until: int) -> None:
+        """Wait until so many operations were begun; look after the workers meanwhile."""
+        while self._begun() < until and not self.violations:
+            time.sleep(POLL)
+            self._look()
 
     def _begun(self) -> int:
         return self._gone + sum(each.tail.begun for each in self._running)
@@ -132,8 +142,8 @@ class Director:
         if not ready or not self.plan.signals:
             return
         strikes = {"kill": self._kill, "stop": self._stop, "interrupt": self._interrupt}
-        kind = self._random.choices(self.plan.signals, [{"kill": 1, "stop": 1, "interrupt": 2}[s] for s in self.plan.signals])
-        strikes[kind[0]](self._random.choice(ready))
+        (kind,) = self._random.choices(self.plan.signals, [OFTEN[each] for each in self.plan.signals])
+        strikes[kind](self._random.choice(ready))
 
     def _note(self, kind: str, victim: Running) -> None:
         self.counts[kind] += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -60,13 +61,14 @@ class Operation:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether it returned, and so promised something."""
-        return self.how == "done"
+        """Whether it promised something: it returned, or it finished a layer that was gone when it was to be opened."""
+        unlinked = self.do == "finish" and self.how == "refused" and self.told["error"] == "UnknownLayerError"
+        return self.how == "done" or unlinked
 
     @property
     def possible(self) -> bool:
-        """Whether it may have had an effect; one that found nothing to work on has had none."""
-        return not (self.how == "refused" and self.told["error"] in NOTHING_THERE)
+        """Whether it may have had an effect; one that found nothing to take away has had none."""
+        return not (self.how == "refused" and self.told["error"] == NOTHING_THERE.get(self.do))
 
     def end(self, line: Mapping[str, Any]) -> None:
         """Take its second line into account."""
@@ -78,7 +80,10 @@ class Operation:
         return f"{self.worker} #{self.number} {self.do} {_short(self.asked)}: {self.how} {_short(self.told)}".rstrip()
 
 
-NOTHING_THERE = ("UnknownLayerError", "LayerUploadUnknownError")
+HEX = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+"""A sha256, of which twelve digits tell people enough."""
+
+NOTHING_THERE = {"unlink": "UnknownLayerError", "cancel": "LayerUploadUnknownError"}
 
 
 def read(paths: Iterator[Path]) -> list[Operation]:
@@ -110,5 +115,5 @@ def _short(fields: Mapping[str, Any]) -> str:
 
 
 def _cut(value: object) -> str:
-    text = str(value)
+    text = HEX.sub(r"\1...", str(value))
     return text if len(text) <= 100 else f"{text[:97]}..."

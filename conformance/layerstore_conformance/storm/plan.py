@@ -27,8 +27,8 @@ class Plan:
     operations: int = 2000
     """How many a round begins, all workers together."""
     signals: tuple[Signal, ...] = SIGNALS
-    gap: float = 0.05
-    """Seconds between two signals, on average."""
+    calm: int = 20
+    """Operations between two signals, on average."""
     grace: float = 0.0
     """Seconds that a blob must be old to be collected. Where a move is a copy and a deletion, a process may be stopped
     in between: then this must be longer than that, and no process is stopped for more than half of it."""

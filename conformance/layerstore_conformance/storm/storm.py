@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
@@ -30,7 +28,9 @@ class Storm:
     plan: Plan
     """Of the whole; its operations are those of a round."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Workers, signals, and operations by what has come of them."""
+    """Workers, signals, operations."""
+    outcomes: dict[str, Counter[str]] = field(default_factory=dict)
+    """What has come of the operations of each kind."""
     violations: list[Violation] = field(default_factory=list)
     stories: dict[Violation, list[str]] = field(default_factory=dict)
     """What befell the subjects of each violation, in order."""
@@ -54,9 +54,16 @@ class Storm:
 
     def run(self, *, seconds: float = 0.0) -> None:
         """Have rounds, one at least, until so many seconds have passed or a violation is found."""
+        self._make_backend()
         until = time.monotonic() + seconds
         while not self.rounds or (time.monotonic() < until and not self.violations):
             self.round()
+
+    def _make_backend(self) -> None:
+        """Store something: a backend that is made when first written to is missing until then (clause E2)."""
+        with closing(opened(self.plan)) as service:
+            service.driver.put("beginning", b"")
+            service.driver.delete("beginning")
 
     def _account(self, operations: list[Operation]) -> list[Violation]:
         with closing(opened(self.plan)) as service:
@@ -66,9 +73,8 @@ class Storm:
     def _count(self, operations: list[Operation]) -> None:
         for each in operations:
             self.counts["operations"] += 1
-            self.counts[f"{each.do}: {each.how}"] += 1
-            if each.how == "refused":
-                self.counts[f"refused by {each.told['error']}"] += 1
+            how = each.told["error"] if each.how == "refused" else each.how
+            self.outcomes.setdefault(each.do, Counter())[how] += 1
 
     def clear(self) -> None:
         """Take away what the storm has stored."""

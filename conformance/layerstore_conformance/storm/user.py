@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,7 +31,7 @@ COMMON = (0, 1, 700, 70_000, 300_000, 1_200_000)
 SIZES = (1, 512, 5_000, 5_000, 66_000, 66_000, 270_000, 1_300_000)
 """Bytes of a write: on both sides of where a second thread hashes, and of what is kept in front of the driver."""
 
-HANDLES = 3
+HANDLES = 2
 """Uploads that a worker has open at once."""
 
 WHOLE = 1 << 40
@@ -58,7 +57,11 @@ class Do(Protocol):
     """Do an operation, and tell of it: :meth:`layerstore_conformance.storm.worker.Worker.do`."""
 
     def __call__(
-        self, what: str, act: Callable[[], T], told: Callable[[T], Mapping[str, object]] | None = None, **asked: object
+        self,
+        what: str,
+        asked: Mapping[str, object],
+        act: Callable[[], T],
+        told: Callable[[T], Mapping[str, object]] | None = None,
     ) -> Outcome[T]:
         """Do it."""
 
@@ -116,8 +119,10 @@ class User:
     # -- uploads that are open
 
     def _begin(self) -> None:
-        name = self._random.choice(REPOSITORIES)
-        begun = self._do("begin", lambda: self._service.upload(name), lambda upload: {"uuid": upload.uuid}, name=name)
+        name = self._some_repository()
+        begun = self._do(
+            "begin", {"name": name}, lambda: self._service.upload(name), lambda upload: {"uuid": upload.uuid}
+        )
         if begun.value is None:
             return
         session = self._take(Session(begun.value, bytearray()))
@@ -128,15 +133,17 @@ class User:
                 self._finish(session)
 
     def _resume(self) -> None:
-        name = self._random.choice(REPOSITORIES)
-        listed = self._do("uploads", lambda: list(self._service.uploads(name)), _offsets, name=name).value
+        name = self._some_repository()
+        listed = self._do("uploads", {"name": name}, lambda: list(self._service.uploads(name)), _offsets).value
         if listed:
             self._resume_one(name, self._random.choice(listed).uuid)
 
     def _resume_one(self, name: str, uuid: str) -> None:
-        resumed = self._do("resume", lambda: self._resumed(name, uuid), _resumed, name=name, uuid=uuid).value
+        resumed = self._do("resume", {"name": name, "uuid": uuid}, lambda: self._resumed(name, uuid), _resumed).value
         if resumed is not None and (resumed.moved or len(resumed.content) == resumed.upload.size):
-            self._take(resumed)
+            session = self._take(resumed)
+            if not session.moved and self._random.random() < 0.6 and self._write(session):
+                self._flush(session)
 
     def _resumed(self, name: str, uuid: str) -> Session:
         upload = self._service.resume(name, uuid)
@@ -152,12 +159,12 @@ class User:
             self._close(self._sessions[0])
         return session
 
-    def _write(self, session: Session) -> None:
+    def _write(self, session: Session) -> bool:
         size = self._random.randint(1, self._random.choice(SIZES))
         self._writes += 1
         back = self._random.random() < 0.15
         offset = self._random.randint(0, len(session.content)) if back else len(session.content)
-        self._write_at(session, offset, Payload(f"{self._label}-{self._writes}", self._plan.seed).read(size))
+        return self._write_at(session, offset, Payload(f"{self._label}-{self._writes}", self._plan.seed).read(size))
 
     def _write_at(self, session: Session, offset: int, data: bytes) -> bool:
         def act() -> None:
@@ -165,7 +172,7 @@ class User:
             session.upload.write(data)
 
         asked = {"uuid": session.upload.uuid, "offset": offset, "size": len(data)}
-        written = self._do("write", act, **asked)
+        written = self._do("write", asked, act)
         if written.done:
             session.content[offset : offset + len(data)] = data
             session.torn = None
@@ -175,13 +182,13 @@ class User:
         return written.done
 
     def _flush(self, session: Session) -> None:
-        self._failed(session, self._do("flush", session.upload.flush, **_publishing(session)))
+        self._failed(session, self._do("flush", _publishing(session), session.upload.flush))
 
     def _close(self, session: Session) -> None:
         if session.torn is not None:
             self._drop(session)
             return
-        closed = self._do("close", session.upload.close, **_publishing(session))
+        closed = self._do("close", _publishing(session), session.upload.close)
         self._failed(session, closed)
         if closed.done:
             self._let_go(session)
@@ -192,7 +199,7 @@ class User:
             self._cancel(session)
             return
         asked = {"name": session.upload.name, "digest": wanted, **_publishing(session)}
-        finished = self._do("finish", lambda: session.upload.finish(wanted).close(), **asked)
+        finished = self._do("finish", asked, lambda: session.upload.finish(wanted).close())
         self._failed(session, finished)
         if finished.done:
             self._let_go(session)
@@ -209,13 +216,13 @@ class User:
         return wanted
 
     def _cancel(self, session: Session) -> None:
-        cancelled = self._do("cancel", session.upload.cancel, uuid=session.upload.uuid)
+        cancelled = self._do("cancel", {"uuid": session.upload.uuid}, session.upload.cancel)
         self._failed(session, cancelled)
         if cancelled.done:
             self._let_go(session)
 
     def _drop(self, session: Session) -> None:
-        self._do("drop", lambda: None, uuid=session.upload.uuid)
+        self._do("drop", {"uuid": session.upload.uuid}, lambda: None)
         self._let_go(session)
 
     def _settle(self, session: Session) -> None:
@@ -247,12 +254,12 @@ class User:
 
     def _look(self) -> None:
         name = self._random.choice((*REPOSITORIES, None))
-        listed = self._do("layers", lambda: list(self._service.layers(name)), name=name).value
+        listed = self._do("layers", {"name": name}, lambda: list(self._service.layers(name))).value
         self._layers = self._layers if listed is None else [_pair(info) for info in listed]
 
     def _fetch(self) -> None:
         name, wanted = self._some_layer()
-        self._do("fetch", lambda: self._fetched(name, wanted), name=name, digest=wanted)
+        self._do("fetch", {"name": name, "digest": wanted}, lambda: self._fetched(name, wanted))
 
     def _fetched(self, name: str, wanted: str) -> None:
         hasher = hashlib.sha256()
@@ -263,24 +270,24 @@ class User:
 
     def _mount(self) -> None:
         source, wanted = self._some_layer()
-        name = self._random.choice(REPOSITORIES)
-        act = lambda: self._service.mount(name, wanted, source=source).close()  # noqa: E731  (one line, named once)
-        self._do("mount", act, name=name, digest=wanted, source=source)
+        name = self._some_repository()
+        asked = {"name": name, "digest": wanted, "source": source}
+        self._do("mount", asked, lambda: self._service.mount(name, wanted, source=source).close())
 
     def _unlink(self) -> None:
         name, wanted = self._some_layer()
-        self._do("unlink", lambda: self._service.unlink(name, wanted), name=name, digest=wanted)
+        self._do("unlink", {"name": name, "digest": wanted}, lambda: self._service.unlink(name, wanted))
 
     def _cancel_other(self) -> None:
-        name = self._random.choice(REPOSITORIES)
-        listed = self._do("uploads", lambda: list(self._service.uploads(name)), _offsets, name=name).value
+        name = self._some_repository()
+        listed = self._do("uploads", {"name": name}, lambda: list(self._service.uploads(name)), _offsets).value
         if listed:
             uuid = self._random.choice(listed).uuid
-            self._do("cancel", lambda: self._service.cancel(name, uuid), name=name, uuid=uuid)
+            self._do("cancel", {"name": name, "uuid": uuid}, lambda: self._service.cancel(name, uuid))
 
     def _scrub(self) -> None:
         jobs = self._random.choice((1, 2))
-        self._do("scrub", lambda: self._scrubbed(jobs), lambda found: {"found": found}, jobs=jobs)
+        self._do("scrub", {"jobs": jobs}, lambda: self._scrubbed(jobs), lambda found: {"found": found})
 
     def _scrubbed(self, jobs: int) -> list[str]:
         found = [finding for finding in self._service.scrub(jobs=jobs) if finding.kind != "ok"]
@@ -290,19 +297,19 @@ class User:
 
     def _collect(self) -> None:
         grace = timedelta(seconds=self._plan.grace)
-        self._do("gc", lambda: self._service.collect(grace=grace), _collected, grace=self._plan.grace)
+        self._do("gc", {"grace": self._plan.grace}, lambda: self._service.collect(grace=grace), _collected)
 
     def _purge(self) -> None:
         name = self._random.choice((*REPOSITORIES, None))
         age = self._random.choice((0.0, 0.3, 1.0, 3.0))
-        act = lambda: self._service.purge(timedelta(seconds=age), name=name)  # noqa: E731  (one line, named once)
-        self._do("purge", act, _purged, name=name, older_than=age)
+        asked = {"name": name, "older_than": age}
+        self._do("purge", asked, lambda: self._service.purge(timedelta(seconds=age), name=name), _purged)
 
     def _open_anew(self) -> None:
         for session in list(self._sessions):
             self._close(session)
         self._sessions.clear()
-        self._do("reopen", self._service.close)
+        self._do("reopen", {}, self._service.close)
         self._service = self._opened()
 
     def _opened(self) -> LayerService:
@@ -314,12 +321,15 @@ class User:
             return self._random.choice(self._layers)
         number = self._random.randrange(len(COMMON))
         wanted = Payload(f"common-{number}", self._plan.seed).sha256(COMMON[number])
-        return self._random.choice(REPOSITORIES), wanted
+        return self._some_repository(), wanted
+
+    def _some_repository(self) -> str:
+        return self._random.choices(REPOSITORIES, (4, 1, 1))[0]
 
     _elsewhere = (
         _begin, _resume, _look, _fetch, _mount, _unlink, _cancel_other, _scrub, _collect, _purge, _open_anew,
     )  # fmt: skip
-    _weights = (30, 10, 6, 8, 10, 12, 3, 2, 6, 2, 1)
+    _weights = (30, 30, 6, 8, 10, 12, 3, 2, 6, 2, 1)
 
 
 def _publishing(session: Session) -> dict[str, object]:
@@ -335,7 +345,7 @@ def _offsets(listed: list[UploadInfo]) -> dict[str, object]:
 
 
 def _resumed(session: Session) -> dict[str, object]:
-    told: dict[str, object] = {"offset": session.upload.size, "process": os.getpid()}
+    told: dict[str, object] = {"offset": session.upload.size}
     if not session.moved and len(session.content) == session.upload.size:
         told["content"] = digest(bytes(session.content))
     return told

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import FrameType
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
 from layerstore import LayerStoreError, open_driver
 from layerstore.driver import Driver
@@ -41,7 +41,7 @@ LAWFUL: dict[str, tuple[type[LayerStoreError], ...]] = {
     "write": ENDING,
     "flush": ENDING,
     "close": ENDING,
-    "finish": ENDING,
+    "finish": (*ENDING, UnknownLayerError),  # unlinked at once by another
     "resume": (LayerUploadUnknownError,),
     "cancel": ENDING,
     "mount": (UnknownLayerError,),
@@ -71,12 +71,13 @@ class Worker:
     """Does operations, and writes into its journal what it does."""
 
     def __init__(self, plan: Plan, name: str) -> None:
-        """Begin the journal."""
+        """Begin the journal; the first operation is due within the deadline."""
         self.plan = plan
         self.name = name
         self._journal = Journal(plan.folder / f"{name}.journal")
         self._stacks: IO[str] = (plan.folder / f"{name}.stacks").open("w")
         self._exposed = False
+        self._expect_an_end()  # the store is opened before anything is done
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Interrupt the operation under way, once; a signal's handler."""
@@ -86,12 +87,16 @@ class Worker:
             raise KeyboardInterrupt
 
     def do(
-        self, what: str, act: Callable[[], T], told: Callable[[T], Mapping[str, object]] | None = None, **asked: object
+        self,
+        what: str,
+        asked: Mapping[str, object],
+        act: Callable[[], T],
+        told: Callable[[T], Mapping[str, object]] | None = None,
     ) -> Outcome[T]:
         """Do something; ``told`` says of what was returned what goes into the journal."""
         self._journal.begin(what, asked)
         self._expect_an_end()
-        outcome = self._tried(act, LAWFUL.get(what, ()))
+        outcome = self._tried(act, (BackendUnavailableError, *LAWFUL.get(what, ())))
         faulthandler.cancel_dump_traceback_later()
         self._journal.end(outcome.how, _told(outcome, told))
         return outcome
@@ -113,7 +118,7 @@ class Worker:
                 self._exposed = False
         except KeyboardInterrupt:
             return Outcome("interrupted")
-        except (BackendUnavailableError, *lawful) as error:
+        except lawful as error:
             return Outcome("refused", error=type(error).__name__, trace=str(error))
         except BaseException as error:  # noqa: BLE001  (whatever it is, the storm has found it)
             return Outcome("surprise", error=type(error).__name__, trace=traceback.format_exc())

@@ -1,0 +1,121 @@
+"""``layerstore conformance storm``: how much of a storm, on which store; and what came of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from layerstore import LayerStoreError, open_driver
+from layerstore_conformance.context import ROOT, though_interrupted
+from layerstore_conformance.extra import CONFIGURATION
+from layerstore_conformance.storm.plan import SIGNALS, Plan
+from layerstore_conformance.storm.storm import Storm
+
+SHOWN = 5
+"""Violations that are told with their stories; the others are counted."""
+
+
+class ConfigurationError(click.ClickException):
+    """The storm cannot begin."""
+
+    exit_code = CONFIGURATION
+
+
+@click.command(short_help="Kill, stop and interrupt many processes that use a store.")
+@click.argument("url")
+@click.option("--seconds", metavar="N", type=click.FloatRange(min=0), default=0, help="Go on in rounds for so long.")
+@click.option(
+    "--operations", metavar="N", type=click.IntRange(min=1), default=2000, show_default=True, help="Of a round."
+)
+@click.option("--processes", metavar="P", type=click.IntRange(min=1), default=4, show_default=True, help="At once.")
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of what is done, and to whom.")
+@click.option("--signal", "signals", type=click.Choice(SIGNALS), multiple=True, help="Only these; repeatable.")
+@click.option(
+    "--grace", metavar="N", type=click.FloatRange(min=0), default=0, help="Seconds that gc leaves a blob alone."
+)
+@click.option(
+    "--deadline", metavar="N", type=click.FloatRange(min=1), default=60, show_default=True, help="Of one call."
+)
+@click.option("--logs", metavar="DIR", type=click.Path(path_type=Path), help="Keep the workers' journals there.")
+@click.pass_context
+def storm(context: click.Context, /, url: str, seconds: float, logs: Path | None, **options: Any) -> None:  # noqa: ANN401  (click's)
+    """Have many processes use the store at URL while they are killed, stopped and interrupted.
+
+    \b
+      layerstore conformance storm URL
+      layerstore conformance storm URL --seconds 3600 --processes 8 --seed 7
+
+    The processes upload, resume, cancel, mount, unlink, fetch, list, scrub, purge and collect. Each notes what it is
+    about to do, and what came of it. After each round every layer and every blob is hashed, and every acknowledged
+    finish and mount must be there, unless somebody has unlinked it; no acknowledged flush may be lost; a purge and a
+    collection must leave nothing but layers. An operation that takes longer than --deadline ends the storm, with the
+    stacks of its process.
+
+    Where a move is a copy and a deletion, as on Azure, gc needs a --grace of some seconds: no process is stopped for
+    more than half of it. What is stored at URL already stays as it is.
+
+    Exit status: 0 nothing was violated; 1 something was; 2 a command line that makes no sense; 7 it could not begin;
+    130, 143 interrupted. After a violation the store and the journals stay, to be looked at.
+    """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
+    _check_shared(url)
+    folder = _folder(logs)
+    options["signals"] = tuple(options["signals"]) or SIGNALS
+    what = Storm(Plan(url, f"{ROOT}/storm-{uuid.uuid4().hex}", folder, **options))
+    click.echo(f"storm: seed {what.plan.seed}, {what.plan.processes} processes, below {what.plan.prefix}")
+    try:
+        what.run(seconds=seconds)
+    finally:
+        if not what.violations:
+            though_interrupted(what.clear)
+            _forget(folder, logs)
+    for line in lines(what):
+        click.echo(line)
+    context.exit(int(bool(what.violations)))
+
+
+def lines(what: Storm) -> list[str]:
+    """Tell what a storm did and found."""
+    counts = what.counts
+    struck = ", ".join(f"{counts[each]} {each}s" for each in SIGNALS)
+    found = f"{counts['operations']} operations, {struck}, {counts['workers']} processes, {what.rounds} rounds"
+    told = [f"{do}: {_by_number(outcomes)}" for do, outcomes in sorted(what.outcomes.items())]
+    told += [line for each in what.violations[:SHOWN] for line in (str(each), *what.stories[each])]
+    if what.violations:
+        told.append(f"the journals are in {what.plan.folder}, the store below {what.plan.prefix}")
+    return [*told, f"storm: seed {what.plan.seed}: {found}: {len(what.violations)} violations"]
+
+
+def _by_number(outcomes: Counter[str]) -> str:
+    return ", ".join(f"{number} {how}" for how, number in outcomes.most_common())
+
+
+def _check_shared(url: str) -> None:
+    try:
+        with closing(open_driver(url)) as driver:
+            shared = driver.capabilities.shared
+    except LayerStoreError as error:
+        raise ConfigurationError(str(error)) from error
+    if not shared:
+        raise ConfigurationError("the driver does not declare shared: its processes have no store in common")
+
+
+def _forget(folder: Path, logs: Path | None) -> None:
+    """Remove the journals, unless somebody has asked for them."""
+    if logs is None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(logs: Path | None) -> Path:
+    if logs is None:
+        return Path(tempfile.mkdtemp(prefix="layerstore-storm-"))
+    if logs.exists() and any(logs.iterdir()):
+        raise ConfigurationError(f"{logs} is not empty: choose another with --logs")
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs
