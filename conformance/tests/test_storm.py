@@ -76,9 +76,11 @@ def test_a_worker_that_dies_by_itself_is_a_violation(tmp_path: Path) -> None:
 def test_a_hang_is_a_violation_with_its_stacks(tmp_path: Path) -> None:
     """A worker whose stacks were dumped did not die but hang."""
     director = Director(Plan("nosuch://store", "storm", tmp_path, processes=1, deadline=1), Counter())
+    running = director._started()
+    running.process.join()
     (tmp_path / "worker-0.stacks").write_text("Thread 1: in flock")
-    director.run()
-    assert [(each.kind, "in flock" in each.text) for each in director.violations[:1]] == [("hang", True)]
+    director._died(running)
+    assert [(each.kind, "in flock" in each.text) for each in director.violations] == [("hang", True)]
 
 
 @pytest.mark.parametrize(("url", "told"), [("memory://x", "does not declare shared"), ("nosuch://x", "no driver for")])
