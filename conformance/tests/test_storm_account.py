@@ -125,6 +125,17 @@ def test_a_resumed_upload_holds_what_somebody_flushed() -> None:
     assert list(Account([FLUSHED, same]).history()) == []
 
 
+def test_a_finish_is_refused_for_other_bytes_only_where_another_has_written_them() -> None:
+    """Who alone had the upload wrote what it holds; "finish again" tries digests that others have told."""
+    wrong = refused("finish", 3, "LayerInvalidDigestError", name="a/b", digest=WANTED, uuid="u")
+    other = Operation("worker-2", 1, "resume", 2.0, {"uuid": "u"})
+    late = Operation("worker-2", 1, "resume", 5.0, {"uuid": "u"})
+    again = refused("finish again", 3, "LayerInvalidDigestError", name="a/b", digest=WANTED, uuid="u")
+    assert [found.kind for found in Account([wrong]).history()] == ["other bytes"]
+    assert [found.kind for found in Account([wrong, late]).history()] == ["other bytes"]
+    assert list(Account([wrong, other]).history()) == list(Account([again]).history()) == []
+
+
 @pytest.fixture
 def service() -> LayerService:
     """Open a store with one layer."""

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from layerstore import LayerService, layout
 from layerstore_conformance.payloads import digest
-from layerstore_conformance.storm.journal import Operation
+from layerstore_conformance.storm.journal import FINISHES, Operation
 from layerstore_conformance.storm.violation import Violation
 from layerstore_conformance.theorem import keys_below
 
@@ -35,7 +35,7 @@ class Account:
 
     def _sort(self, each: Operation) -> None:
         asked = each.asked
-        if each.do in ("finish", "mount"):
+        if each.do in (*FINISHES, "mount"):
             self.made[asked["name"], asked["digest"]].append(each)
         elif each.do == "unlink" and each.possible:
             self.unlinked[asked["name"], asked["digest"]].append(each)
@@ -84,7 +84,7 @@ class Account:
                 yield Violation("lost", f"upload {uuid} of {promised} bytes is gone, and nobody ended it", (uuid,))
 
     def _may_have_ended(self, uuid: str, operations: list[Operation]) -> bool:
-        if any(each.do in ("finish", "cancel") and each.possible for each in operations):
+        if any(each.do in (*FINISHES, "cancel") and each.possible for each in operations):
             return True
         purges = (each for each in self.operations if each.do == "purge")
         return any(not each.acknowledged or uuid in each.told["removed"] for each in purges)
@@ -93,8 +93,18 @@ class Account:
         """Look at what workers have seen of uploads while the storm went on."""
         for uuid, operations in self.uploads.items():
             published = {EMPTY, *(each.asked["content"] for each in operations if "content" in each.asked)}
+            yield from _refused(uuid, operations)
             for each in operations:
                 yield from _seen(uuid, each, _flushed(operations, before=each.begun), published)
+
+
+def _refused(uuid: str, operations: list[Operation]) -> Iterator[Violation]:
+    """Find finishes that were told of other bytes than their own, though no other worker had the upload."""
+    for each in operations:
+        if each.do == "finish" and each.how == "refused" and each.told["error"] == "LayerInvalidDigestError":
+            others = (other for other in operations if other.do == "resume" and other.worker != each.worker)
+            if not any(other.begun < each.ended for other in others):
+                yield Violation("other bytes", f"upload {uuid} holds others than were written: {each}", (uuid,))
 
 
 def _seen(uuid: str, each: Operation, promised: int, published: set[str]) -> Iterator[Violation]:

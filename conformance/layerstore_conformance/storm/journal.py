@@ -62,7 +62,7 @@ class Operation:
     @property
     def acknowledged(self) -> bool:
         """Whether it promised something: it returned, or it finished a layer that was gone when it was to be opened."""
-        unlinked = self.do == "finish" and self.how == "refused" and self.told["error"] == "UnknownLayerError"
+        unlinked = self.do in FINISHES and self.how == "refused" and self.told["error"] == "UnknownLayerError"
         return self.how == "done" or unlinked
 
     @property
@@ -82,6 +82,9 @@ class Operation:
 
 HEX = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 """A sha256, of which twelve digits tell people enough."""
+
+FINISHES = ("finish", "finish again")
+"""The second is of an upload whose data has become a blob when another finish was cut off."""
 
 NOTHING_THERE = {"unlink": "UnknownLayerError", "cancel": "LayerUploadUnknownError"}
 

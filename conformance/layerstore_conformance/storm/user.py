@@ -199,7 +199,9 @@ class User:
             self._cancel(session)
             return
         asked = {"name": session.upload.name, "digest": wanted, **_publishing(session)}
-        finished = self._do("finish", asked, lambda: session.upload.finish(wanted).close())
+        finished = self._do(
+            "finish again" if session.moved else "finish", asked, lambda: session.upload.finish(wanted).close()
+        )
         self._failed(session, finished)
         if finished.done:
             self._let_go(session)

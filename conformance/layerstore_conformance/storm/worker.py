@@ -21,6 +21,7 @@ from layerstore.errors import (
     BackendUnavailableError,
     FencedError,
     LayerClosedError,
+    LayerInvalidDigestError,
     LayerUploadUnknownError,
     MarkingIncompleteError,
     UnknownLayerError,
@@ -41,7 +42,9 @@ LAWFUL: dict[str, tuple[type[LayerStoreError], ...]] = {
     "write": ENDING,
     "flush": ENDING,
     "close": ENDING,
-    "finish": (*ENDING, UnknownLayerError),  # unlinked at once by another
+    # Unlinked at once by another; or what another one has made of it, and the account says whether there was one.
+    "finish": (*ENDING, UnknownLayerError, LayerInvalidDigestError),
+    "finish again": (*ENDING, UnknownLayerError, LayerInvalidDigestError),
     "resume": (LayerUploadUnknownError,),
     "cancel": ENDING,
     "mount": (UnknownLayerError,),
