@@ -145,6 +145,21 @@ def test_no_key_lies_below_another(driver: CheckedDriver) -> None:
     assert [driver.get(key, 9) for key in ("a/b", "key")] == [b"data"] * 2
 
 
+@pytest.mark.parametrize(("late", "early"), [("a", "a/b"), ("a/b/c", "a")])
+def test_what_is_no_object_is_in_nobodys_way(driver: CheckedDriver, late: str, early: str) -> None:
+    """A key that was only reserved, and folders with nothing in them, give way; the writer's flush is refused then."""
+    driver.put("a/b/d", b"data")
+    driver.delete("a/b/d")
+    writer = driver.open_writer(late)
+    writer.write(b"late")
+    driver.put(early, b"data")
+    with pytest.raises(UnsupportedOperationError):
+        writer.flush()
+    writer.discard()
+    assert driver.get(early, 9) == b"data"
+    assert driver.find(late) is None
+
+
 def test_nesting_is_declared_by_an_option(azurite: Azurite) -> None:
     """``hierarchical=true`` says that no key can lie below another; it takes no request to know."""
     for told, nested in (("true", False), ("false", True)):

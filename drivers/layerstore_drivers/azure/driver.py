@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from layerstore.driver import Capabilities, Driver, Foreign, Stat
-from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
 from layerstore_drivers.azure import listing, moving, settings
 from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, Address
 from layerstore_drivers.azure.blobs import Blobs, is_missing_container
 from layerstore_drivers.azure.client import connect
 from layerstore_drivers.azure.credentials import find_access
+from layerstore_drivers.azure.folders import make_way
 from layerstore_drivers.azure.found import new_mark, published
 from layerstore_drivers.azure.owning import Hold, take
 from layerstore_drivers.azure.reader import open_reader
@@ -70,12 +71,12 @@ class AzureDriver(Driver):
 
     def open_writer(self, key: str) -> AzureWriter:
         """See :meth:`Driver.open_writer`."""
-        taken = self._creating(lambda: take(self._blobs, key, self._settings.block_size))
+        taken = self._creating(key, lambda: take(self._blobs, key, self._settings.block_size))
         return AzureWriter(Hold(self._blobs, key, *taken), self._pool, self._settings.block_size)
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
-        self._creating(lambda: self._blobs.put(key, data, published(new_mark())))
+        self._creating(key, lambda: self._blobs.put(key, data, published(new_mark())))
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""
@@ -94,7 +95,7 @@ class AzureDriver(Driver):
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
-        moving.move(self._blobs, self._signing, source, target, version)
+        self._placing(target, lambda: moving.move(self._blobs, self._signing, source, target, version))
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""
@@ -115,12 +116,21 @@ class AzureDriver(Driver):
         if self._settings.transport is None:  # one that was given is whoever gave it's
             self._service.close()
 
-    def _creating(self, act: Callable[[], T]) -> T:
-        """Do something; make the container if it is missing and is to be made."""
+    def _placing(self, key: str, act: Callable[[], T]) -> T:
+        """Do something that stores under a key; once more, if what was in its place was no object."""
         try:
             return act()
+        except UnsupportedOperationError:
+            if not make_way(self._blobs, key):
+                raise
+        return act()
+
+    def _creating(self, key: str, act: Callable[[], T]) -> T:
+        """Do something that stores under a key; make the container if it is missing and is to be made."""
+        try:
+            return self._placing(key, act)
         except BackendUnavailableError as error:
             if not (self._settings.create_container and is_missing_container(error)):
                 raise
         self._blobs.create_container()
-        return act()
+        return self._placing(key, act)

@@ -25,8 +25,8 @@ no change of metadata touches, and that such a change of bytes cannot keep:
 - "md5:" and the MD5 that the service takes of a blob that is put whole; noted where such a blob is moved.
 
 A note whose content does not match is passed over: the version is the ETag. So whatever is in doubt counts as changed,
-and is read again. One program escapes that: it stores other bytes under the ids of our blocks, in the same order and
-sizes, keeps all metadata, and does so between an opening and the next publication. None is known to.
+and is read again. One kind of program escapes that: it stores other bytes under the very ids that are there, ours among
+them, in the same order and sizes, keeps all metadata, and does so between an opening and the next publication.
 """
 
 from __future__ import annotations
@@ -141,6 +141,11 @@ class Found:
     def is_folder(self) -> bool:
         """Tell whether it is no object, but stands for a folder."""
         return _is_folder(self.metadata, self.blob_size)
+
+    @property
+    def is_reserved(self) -> bool:
+        """Tell whether a writer has the key, and has published nothing."""
+        return self.metadata.get(SIZE) == NOTHING and self.copy_status in {"", "success"}
 
     @property
     def notes_version(self) -> bool:

@@ -14,6 +14,7 @@ from layerstore.driver import Foreign
 from layerstore.errors import PathNotFoundError, UnsupportedOperationError
 from layerstore.keys import is_harmless, is_key
 from layerstore_drivers.azure.blobs import BATCH
+from layerstore_drivers.azure.folders import delete_folders
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
@@ -75,8 +76,7 @@ def delete(blobs: Blobs, key: str) -> None:
         names = [name for name, found in page if is_key(name) and not _is_folder(name, found)]
         for start in range(0, len(names), BATCH):
             blobs.delete_all(names[start : start + BATCH])
-    for folder in sorted(folders, key=lambda name: name.count("/"), reverse=True):
-        blobs.delete_folder(folder)
+    delete_folders(blobs, folders)
 
 
 def is_object(name: str, found: Found) -> bool:

@@ -40,6 +40,7 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore_drivers.azure.blobs import ABSENT, ATTEMPTS
+from layerstore_drivers.azure.folders import make_way
 from layerstore_drivers.azure.found import (
     BLOCK,
     CONTENT,
@@ -135,6 +136,17 @@ class Hold:
         if now is None or (now.etag != self.etag and not self._recognise(now)):
             raise FencedError(self.key)
         return now
+
+    def regain(self) -> bool:
+        """Reserve the key anew, where nothing is published and something had come into its place; tell whether it was.
+
+        With a hierarchical namespace a key that comes to lie below takes the reservation away (``folders``), and may be
+        deleted. A writer that was opened and closed in between is then not known of.
+        """
+        if self.version is not None or not make_way(self.blobs, self.key):
+            return False
+        self.etag = self.blobs.commit(self.key, (), reserved(new_mark()), ABSENT)
+        return True
 
     def blocks(self) -> Listed:
         """Return ids and bytes of the blocks that the blob was made of when the key was taken.

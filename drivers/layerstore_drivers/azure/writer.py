@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from layerstore.driver import Writer
+from layerstore.errors import UnsupportedOperationError
 from layerstore_drivers.azure.draft import Draft
 from layerstore_drivers.azure.staging import Pool, Stager
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.owning import Hold
+
+T = TypeVar("T")
 
 
 class AzureWriter(Writer):
@@ -26,9 +30,7 @@ class AzureWriter(Writer):
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Gather the bytes, and stage the blocks that are full."""
-        draft = self._drafted()
-        self._changed = True
-        draft.write(offset, data)
+        self._persisting(lambda: self._write(offset, data))
 
     def publish(self) -> str:
         """Commit; if there is nothing new, see that nobody else has done anything.
@@ -36,6 +38,23 @@ class AzureWriter(Writer):
         Raises:
             FencedError: somebody has.
         """
+        return self._persisting(self._publish)
+
+    def _persisting(self, act: Callable[[], T]) -> T:
+        """Do something; once more, if another key was in the way and is gone."""
+        try:
+            return act()
+        except UnsupportedOperationError:
+            if not self._hold.regain():
+                raise
+        return act()
+
+    def _write(self, offset: int, data: memoryview) -> None:
+        draft = self._drafted()
+        self._changed = True
+        draft.write(offset, data)
+
+    def _publish(self) -> str:
         if not self._changed:
             self._hold.check()
         else:
