@@ -5,8 +5,8 @@
     mark again      those marked by now are let go
     move            each blob picked, if it is still at its version, goes to a trash key of its own
     mark once more  those marked by now are put back
-    claim           each of the rest goes to one more trash key, known to nobody else
-    delete          what was claimed, and count it
+    take            each of the rest goes where nobody looks for a blob, and is told of
+    delete          what was taken
 
 Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes between:
 
@@ -28,7 +28,8 @@ Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes 
 - A blob that was picked and is gone when it is to be moved may have been taken by another collection, which may die:
   what is in the trash of it is looked for once more, and ends here as well, with the third mark.
 - So what lies in the trash may be ended by several collections at once. All of them have marked after it came there, so
-  that whichever deletes it is right to. Of several that claim it one succeeds (M3), and that one tells of it.
+  that whichever takes it away is right to. Of several one does (M3), and that one tells of it. What it has not come to
+  delete, cut off, is nobody's blob any more, and goes with the next collection.
 
 A mark that could not read or understand everything ends the collection: what is in the trash is put back, and nothing
 is deleted. Blobs are taken for as old as the backend says, by its own clock; ``grace`` is for the difference to this
@@ -116,6 +117,9 @@ def collect(
         raise
     for each in trash:
         _end(driver, each, report, used)
+    if trash and not dry_run:
+        with suppress(DriverError):  # the next collection tries again
+            driver.delete(layout.DELETED)
     return report
 
 
@@ -229,7 +233,7 @@ def _end(driver: CheckedDriver, each: _Picked, report: CollectReport, used: set[
         elif not report.dry_run:
             _delete(driver, each)
     except PathNotFoundError:
-        return  # another collection has claimed it, and tells of it
+        return  # another collection has taken it, and tells of it
     except DriverError as error:
         report.failed.append(replace(each.blob, error=error))
     else:
@@ -237,14 +241,19 @@ def _end(driver: CheckedDriver, each: _Picked, report: CollectReport, used: set[
 
 
 def _delete(driver: CheckedDriver, each: _Picked) -> None:
-    """Claim, and delete.
+    """Take it away in one step, which of several collections one does, and then delete it.
 
     Raises:
-        PathNotFoundError: another collection has claimed it.
+        PathNotFoundError: another collection has taken it.
     """
-    claimed = layout.trashed(each.blob.digest)
-    driver.move(each.key, claimed)
-    driver.delete(claimed)
+    taken = layout.deleted()
+    driver.move(each.key, taken)
+    try:
+        driver.delete(taken)
+    except DriverError:
+        with suppress(DriverError):  # for the next collection, which then tells of it
+            driver.move(taken, each.key)
+        raise
 
 
 def _put_all_back(driver: CheckedDriver, trash: list[_Picked]) -> None:

@@ -15,6 +15,7 @@ way round (distribution, registry/storage/paths.go):
     layerstore/                                                      where a registry does not look, ours
         quarantine/sha256/<hex>/<time>                               a blob that was not what its name says
         trash/sha256/<hex>/<random>                                  a blob about to be deleted, or to be put back
+        trash/deleted/<random>                                       a blob deleted, but for its room
 
 Names, ids and digests are checked here, before any key is built of them.
 """
@@ -34,6 +35,7 @@ BLOBS: Final = f"{ROOT}/blobs"
 OURS: Final = "layerstore"
 QUARANTINE: Final = f"{OURS}/quarantine/sha256"
 TRASH: Final = f"{OURS}/trash/sha256"
+DELETED: Final = f"{OURS}/trash/deleted"
 
 MAX_NAME: Final = 255
 """Longest repository name, in characters."""
@@ -92,6 +94,11 @@ def quarantined(digest: Digest, at: datetime) -> str:
 def trashed(digest: Digest) -> str:
     """Return a key that a blob is moved to before it is deleted, another one at every call."""
     return f"{TRASH}/{digest.hex}/{uuids.uuid4().hex}"
+
+
+def deleted() -> str:
+    """Return a key that a blob is moved to so that nobody finds it any more, another one at every call."""
+    return f"{DELETED}/{uuids.uuid4().hex}"
 
 
 def layers(name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -472,6 +474,80 @@ def mount(other: LayerService) -> None:
         other.mount("b", digest(IDLE), source="c")
     with suppress(LayerStoreError):
         other.unlink("c", digest(IDLE))
+
+
+def several(raw: CheckedDriver) -> set[str]:
+    """Store blobs that nothing links, beside the one that is there, and return their digests."""
+    orphans = [Payload(f"orphan-{index}").read(100) for index in range(5)]
+    for data in orphans:
+        raw.put(blob(data), data)
+    return {digest(data) for data in [IDLE, *orphans]}
+
+
+def test_two_collections_at_once_tell_of_each_deletion_once(
+    store: LayerService, other: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """One in the middle of another, before each of its calls in turn: each blob is told of by one, and by one alone."""
+    for index in range(1000):
+        gone = several(raw)
+        raw.put(blob(IDLE), IDLE)
+        reports: list[CollectReport] = []
+
+        def rival(reports: list[CollectReport] = reports) -> None:
+            reports.append(other.collect(now=later()))
+
+        trap.set(lambda at, _, index=index: at == index, rival)  # type: ignore[misc]  # for this turn
+        reports.append(store.collect(now=later()))
+        told = [str(each.digest) for report in reports for each in report.removed]
+        assert sorted(told) == sorted(gone), f"a rival before {trap.calls[index - 1]}"
+        assert (trash(raw), [report.failed for report in reports if report.failed]) == ([], [])
+        if not trap.sprung:
+            break
+    assert 20 < index < 999, "the rival came, and came before every call"
+
+
+def test_collections_in_threads_tell_of_each_deletion_once(store: LayerService, url: str, raw: CheckedDriver) -> None:
+    """Several processes that begin at one moment share what there is to be deleted."""
+    del store
+    gone = several(raw)
+    begin = threading.Barrier(4)
+
+    def run(_: int) -> CollectReport:
+        service = layerstore.open(url)
+        begin.wait()
+        return service.collect(now=later())
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(run, range(4)))
+    assert sorted(str(each.digest) for report in reports for each in report.removed) == sorted(gone)
+    assert trash(raw) == []
+
+
+def test_what_could_not_be_deleted_any_more_goes_with_what_comes_next(
+    store: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """Taken from the trash, and not to be brought back there, it is no blob any more; its room is given back."""
+
+    def fail_twice() -> None:
+        trap.set(of("move", layout.DELETED), fail)
+        fail()
+
+    trap.set(of("delete", layout.DELETED), fail_twice)
+    assert digests(store.collect(now=later())) == [[], [], [digest(IDLE)]]
+    assert (raw.find(blob(IDLE)), trash(raw)) == (None, [])
+
+
+def test_what_a_killed_collection_has_not_deleted_goes_with_the_next(
+    store: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """And that one tells of what it has deleted itself; a failure there stops nothing."""
+    raw.put(layout.deleted(), b"taken")
+    trap.set(lambda _, call: (call.method, call.key) == ("delete", layout.DELETED), fail)
+    assert digests(store.collect(now=later())) == [[digest(IDLE)], [], []]
+    assert (trap.sprung, len(trash(raw))) == (True, 1)
+    raw.put(blob(IDLE), IDLE)
+    assert digests(store.collect(now=later())) == [[digest(IDLE)], [], []]
+    assert trash(raw) == []
 
 
 def collect(other: LayerService) -> None:

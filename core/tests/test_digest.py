@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pickle
 
 import pytest
@@ -46,6 +47,21 @@ def test_a_digest_does_not_change() -> None:
     digest = Digest.parse(TEXTS["sha256"])
     with pytest.raises(dataclasses.FrozenInstanceError):
         digest.hex = "../.."  # type: ignore[misc]  # that it is refused is the point
+
+
+@pytest.mark.parametrize("algorithm", HEX_LENGTHS)
+def test_a_digest_allows_no_bytes_if_it_is_theirs_and_else_only_some(algorithm: str) -> None:
+    """A size tells whether bytes are none, and the digest of none is known."""
+    empty, other = (
+        Digest(algorithm, hashlib.new(algorithm).hexdigest()),
+        Digest(algorithm, "0" * HEX_LENGTHS[algorithm]),
+    )
+    assert [empty.allows(0), empty.allows(1), other.allows(0), other.allows(1)] == [True, False, False, True]
+
+
+def test_a_tarsum_allows_any_size() -> None:
+    """It is no digest of the bytes."""
+    assert [Digest(TARSUM, "0" * 64).allows(size) for size in (0, 1)] == [True, True]
 
 
 def test_a_digest_pickles() -> None:

@@ -135,6 +135,51 @@ def test_a_damaged_link_leads_nowhere(store: LayerService, raw: CheckedDriver, t
         store.fetch("a", SHA256)
 
 
+EMPTY = f"sha256:{hashlib.sha256().hexdigest()}"
+EMPTY512 = f"sha512:{hashlib.sha512().hexdigest()}"
+DISPROVED = {
+    "no bytes": (str(SHA256), str(SHA256), b""),
+    "no bytes, by another name": (SHA512, str(SHA256), b""),
+    "bytes, where none belong": (EMPTY, EMPTY, b"x"),
+    "bytes, by another name": (EMPTY512, str(SHA256), DATA),
+    "no bytes, by a name of some": (SHA512, EMPTY, b""),
+}
+
+
+@pytest.mark.parametrize(("name", "target", "content"), DISPROVED.values(), ids=DISPROVED)
+def test_a_blob_that_its_size_disproves_is_no_layer(
+    store: LayerService, raw: CheckedDriver, name: str, target: str, content: bytes
+) -> None:
+    """The digest of no bytes is known, and so is that no others have it; nothing is read to see that."""
+    raw.put(layout.blob(Digest.parse(target)), content)
+    raw.put(layout.link("a", Digest.parse(name)), target.encode())
+    assert not store.exists("a", name)
+    with pytest.raises(UnknownLayerError):
+        store.fetch("a", name)
+    with pytest.raises(UnknownLayerError):
+        store.mount("b", name, source="a")
+    assert not store.exists("b", name)
+    assert list(store.layers()) == []
+    assert store.upload("a", expected=name).tell() == 0
+
+
+def test_a_blob_that_its_size_disproves_is_healed_by_an_upload(store: LayerService, raw: CheckedDriver) -> None:
+    """A blob that is there already is not taken for good."""
+    raw.put(layout.blob(SHA256), b"")
+    raw.put(layout.link("a", SHA256), str(SHA256).encode())
+    store_layer(store, "a")
+    assert store.fetch("a", SHA256).read() == DATA
+
+
+def test_a_layer_of_no_bytes_is_one(store: LayerService) -> None:
+    """By each of its digests."""
+    store.upload("a").finish(EMPTY512).close()
+    for name in (EMPTY, EMPTY512):
+        assert store.exists("a", name)
+        assert store.fetch("a", name).read() == b""
+        assert store.mount("b", name, source="a").size == 0
+
+
 def test_a_link_to_no_blob_is_no_layer(store: LayerService, raw: CheckedDriver) -> None:
     """A layer whose bytes are gone is not there, and no driver error."""
     store_layer(store, "a")
