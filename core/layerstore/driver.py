@@ -140,7 +140,7 @@ class Reader(_Handle, io.RawIOBase):
         super().__init__(key, offset)
         self.size = size
         self.version = version
-        self._own()
+        self._take_hold()
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         """Fill ``buffer`` with the object's bytes from ``offset`` on, and return how many; the author's part.
@@ -231,7 +231,7 @@ class Writer(_Handle, ABC):
         super().__init__(key, size)
         self.size = size
         self.version = version
-        self._own()
+        self._take_hold()
 
     @abstractmethod
     def write_at(self, offset: int, data: memoryview) -> None:

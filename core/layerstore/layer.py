@@ -42,7 +42,7 @@ class Layer(Owned, io.RawIOBase):
         self._reader = driver.open_reader(layout.blob(canonical))
         self.size = self._reader.size
         """Bytes."""
-        self._own()
+        self._take_hold()
 
     def readinto(self, buffer: Buffer) -> int:
         """Read up to ``len(buffer)`` bytes; 0 only at the end.

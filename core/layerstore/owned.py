@@ -26,13 +26,12 @@ class Single:
 class Owned(Single):
     """An open handle. It is its opener's: neither a forked child nor whoever has its attributes gives it back."""
 
-    _opened_as = (0, 0)
-    """The object and the process that have opened it; none before :meth:`_own`."""
+    __opened_by = (0, 0)  # by an object in a process; two underscores, for drivers' authors have names of their own
 
-    def _own(self) -> None:
-        """Be opened, as this object in this process."""
-        self._opened_as = (id(self), os.getpid())
+    def _take_hold(self) -> None:
+        """Be the one that has opened it: this object, in this process."""
+        self.__opened_by = (id(self), os.getpid())
 
     def _opened_here(self) -> bool:
         """Tell whether this object has opened what it holds, in this process."""
-        return self._opened_as == (id(self), os.getpid())
+        return self.__opened_by == (id(self), os.getpid())

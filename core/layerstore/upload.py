@@ -68,7 +68,7 @@ class LayerUpload(Owned, io.RawIOBase):
         self._gone = False
         self._fenced = False
         self._finished: set[Digest] = set()
-        self._own()
+        self._take_hold()
 
     @property
     def size(self) -> int:

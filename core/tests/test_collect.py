@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -504,23 +502,6 @@ def test_two_collections_at_once_tell_of_each_deletion_once(
         if not trap.sprung:
             break
     assert 20 < index < 999, "the rival came, and came before every call"
-
-
-def test_collections_in_threads_tell_of_each_deletion_once(store: LayerService, url: str, raw: CheckedDriver) -> None:
-    """Several processes that begin at one moment share what there is to be deleted."""
-    del store
-    gone = several(raw)
-    begin = threading.Barrier(4)
-
-    def run(_: int) -> CollectReport:
-        service = layerstore.open(url)
-        begin.wait()
-        return service.collect(now=later())
-
-    with ThreadPoolExecutor(4) as pool:
-        reports = list(pool.map(run, range(4)))
-    assert sorted(str(each.digest) for report in reports for each in report.removed) == sorted(gone)
-    assert trash(raw) == []
 
 
 def test_what_could_not_be_deleted_any_more_goes_with_what_comes_next(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
-from threading import Event, Thread
 from types import SimpleNamespace
 from unittest.mock import patch
 
 from layerstore import finish, layout, service
 from layerstore.checked import CheckedDriver
+from layerstore.cursor import HashCursor
 from layerstore.digest import Digest
 from layerstore.driver import Writer
 from layerstore.errors import FencedError, OffsetMismatchError
-from layerstore.lanes import Lane
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService, UploadInfo
 from layerstore.spool import Spool
@@ -273,16 +273,18 @@ def writer_is_not_released() -> Iterator[None]:
 
 @planted_in_core("T4")
 def worker_is_not_ended() -> Iterator[None]:
-    """Each upload starts a thread to hash in, which lives on when the upload is closed."""
-    end, real = Event(), Lane.__init__
+    """An upload is hashed by a thread of its own, which lives on when that is closed."""
+    workers: list[ThreadPoolExecutor] = []
 
-    def begin(self: Lane) -> None:
-        real(self)
-        Thread(target=end.wait, name="layerstore-hash_0", daemon=True).start()
+    def start(self: HashCursor, data: bytes | memoryview) -> None:
+        worker: ThreadPoolExecutor = vars(self).setdefault("worker", ThreadPoolExecutor(1))
+        workers.append(worker)
+        worker.submit(self.feed, data).result()
 
-    with patch.object(Lane, "__init__", begin):
+    with patch.object(HashCursor, "start", start):
         yield
-    end.set()
+    for each in workers:
+        each.shutdown()
 
 
 @planted_in_core("T2")

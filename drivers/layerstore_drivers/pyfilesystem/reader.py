@@ -26,9 +26,9 @@ class PyFilesystemReader(Reader):
 
     def __init__(self, store: Store, key: str, found: Found, offset: int, file: IO[bytes] | None) -> None:
         """Read what was found, in an open file of it."""
-        super().__init__(key, found.size, found.version, offset)
         self._store = store
         self._file: Any = file
+        super().__init__(key, found.size, found.version, offset)
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         """Fill the buffer, or what the filesystem fills of it."""

@@ -29,12 +29,12 @@ class PyFilesystemWriter(Writer):
 
     def __init__(self, store: Store, key: str, found: Found | None) -> None:
         """Open what was found, or a new object."""
-        super().__init__(key, found.size if found else 0, found.version if found else None)
         self._store = store
         self._file: IO[bytes] | None = None
         self._draft = ""
         self._changed = found is None
         self._lost = False
+        super().__init__(key, found.size if found else 0, found.version if found else None)
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Write to the draft; what a failure leaves beyond the old end is cut off.
