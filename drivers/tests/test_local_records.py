@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore.errors import FencedError
 from layerstore_drivers.local import LocalDriver, record
+from layerstore_drivers.local.locks import try_lock
 
 if TYPE_CHECKING:
     from tests.local_area import left_over
@@ -293,3 +295,101 @@ def test_a_writer_collected_in_a_cycle_is_given_back_whole(driver: CheckedDriver
     gc.collect()
     assert (tmp_path / "a").read_bytes() == b"old"
     assert left_over(tmp_path) == []
+
+
+def _leave_a_note(driver: CheckedDriver) -> str:
+    """Discard what was written in place, and return the version that the object goes on to have."""
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    writer.write(b"tail")
+    writer.discard()
+    return driver.stat("a").version
+
+
+def test_a_note_keeps_the_version_of_what_was_cut(driver: CheckedDriver, tmp_path: Path) -> None:
+    """Cutting off what was not flushed moves the file's change time; whoever looks sees the version it had (S2, W1)."""
+    before = _leave_a_note(driver)
+    assert str(record.Identity.of(os.stat(tmp_path / "a"))) != before
+    another = CheckedDriver(LocalDriver(tmp_path))
+    for _ in range(3):
+        another.put("b", b"")  # sweeps, at first
+        assert another.open_writer("a").version == another.stat("a").version == before
+        assert len(_area(tmp_path, "writers")) == 1
+
+
+def _flush(driver: CheckedDriver) -> None:
+    with driver.open_writer("a") as writer:
+        writer.write(b"+")
+
+
+def _move_over(driver: CheckedDriver) -> None:
+    driver.put("b", b"new")
+    driver.move("b", "a")
+
+
+ENDS: dict[str, Callable[[CheckedDriver], None]] = {
+    "put over": lambda driver: driver.put("a", b"new"),
+    "moved": lambda driver: driver.move("a", "b"),
+    "moved over": _move_over,
+    "deleted": lambda driver: driver.delete("a"),
+    "published anew": _flush,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_note_goes_with_what_it_is_about(driver: CheckedDriver, tmp_path: Path, end: str) -> None:
+    """Whatever ends the version ends its note."""
+    before = _leave_a_note(driver)
+    ENDS[end](driver)
+    assert _area(tmp_path, "writers") == []
+    assert all(driver.stat(key).version != before for key in list(driver.list("")))
+
+
+def test_a_note_of_what_another_program_has_replaced_is_swept(driver: CheckedDriver, tmp_path: Path) -> None:
+    """It speaks of no file any more."""
+    _leave_a_note(driver)
+    (tmp_path / "new").write_bytes(b"new")
+    (tmp_path / "new").rename(tmp_path / "a")
+    CheckedDriver(LocalDriver(tmp_path)).put("b", b"")
+    assert _area(tmp_path, "writers") == []
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_note_that_cannot_be_left_costs_the_version_only(
+    driver: CheckedDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk what was not flushed is cut off all the same (W7)."""
+    driver.put("a", b"old")
+    writer = driver.open_writer("a")
+    writer.write(b"tail")
+    before = driver.stat("a").version
+    with monkeypatch.context() as full:
+        full.setattr(os, "rename", _refuse)
+        writer.discard()
+    assert driver.get("a", 9) == b"old"
+    assert driver.stat("a").version != before
+    assert left_over(tmp_path) == []
+
+
+def test_a_forked_child_holds_no_lock_of_its_parents_threads(driver: CheckedDriver) -> None:
+    """Forked in the middle of another thread's call, it has a copy of the lock, and gives that up at once (T5)."""
+    area = driver.inner._area  # type: ignore[attr-defined]  # the side door
+    (hearing, saying), (heard, said) = os.pipe(), os.pipe()
+    with area.lock("a") as lock:
+        assert try_lock(lock)
+        pid = os.fork()
+        if not pid:
+            os.write(said, b"!")
+            os.read(hearing, 1)
+            os._exit(0)
+        os.read(heard, 1)
+    with area.lock("a") as lock:  # given up by closing alone
+        free = try_lock(lock)
+    os.write(saying, b"!")
+    os.waitpid(pid, 0)
+    for fd in (hearing, saying, heard, said):
+        os.close(fd)
+    assert free

@@ -33,7 +33,8 @@ class LocalDriver(Driver):
 
     Nothing is cached that another process could make wrong: the root stays open, but every operation begins by asking
     whether it still is what is under its path. What the driver keeps for itself is in ``.layerstore`` below the root.
-    It needs a local filesystem with modification times in nanoseconds and with ``flock``.
+    It needs a local file system with ``flock``, with directories that can be synced, and with times in nanoseconds
+    (docs/local.md); the first write refuses another.
     """
 
     contract_version = "1.0"
