@@ -161,6 +161,25 @@ def test_a_change_that_hides_itself_is_noticed(
     assert driver.open_writer("a/data").version != before
 
 
+@pytest.mark.parametrize("change", ["in place", "appended"])
+@pytest.mark.parametrize("writing", WRITERS)
+def test_a_writer_that_writes_on_does_not_hide_a_change(
+    driver: CheckedDriver, tmp_path: Path, writing: str, change: str
+) -> None:
+    """What it does to the file afterwards makes nobody take the other's bytes for those of its version (X1, X2)."""
+    writer = WRITERS[writing](driver)
+    before = writer.version
+    writer.seek(0, os.SEEK_END)
+    TAMPERING[change](tmp_path / "a" / "data")
+    with pytest.raises(FencedError):
+        writer.write(b"more")
+    with pytest.raises(FencedError):
+        writer.flush()
+    assert driver.stat("a/data").version != before
+    writer.discard()
+    assert driver.stat("a/data").version != before
+
+
 @pytest.mark.parametrize("change", TAMPERING)
 def test_a_change_of_what_a_killed_writer_left_is_noticed(driver: CheckedDriver, tmp_path: Path, change: str) -> None:
     """What the next driver cuts off, and the note that it leaves, do not vouch for bytes of another program (X1)."""

@@ -223,7 +223,8 @@ class OwnRecord:
         """Change the object's own file, beyond what is published.
 
         Raises:
-            FencedError: someone has fenced the writer already; nothing is done.
+            FencedError: someone has fenced the writer already, or another program has changed the file since we did;
+                nothing is done.
         """
         return self._alone(lambda: self._change(fd, act))
 
@@ -277,6 +278,8 @@ class OwnRecord:
             fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     def _change(self, fd: int, act: Callable[[], T]) -> T:
+        if not self._state.writing and Identity.of(os.fstat(fd)) != self._state.now:
+            raise FencedError(self.key, "another program has changed it")  # what we noted would hide that
         self._write(self._state._replace(dirty=True, writing=True))
         try:
             return act()
