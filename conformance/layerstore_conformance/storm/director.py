@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 SHORT = 0.05
 """Seconds that a short stop lasts at most."""
 
-MOMENT = 0.02
+MOMENT = 0.005
 """Seconds that a signal comes at most after the operation that it was waited for has begun."""
+
+AIMS = ("write", "write", "flush", "finish", "finish", "close", "resume", "cancel", "mount", "unlink", "gc", "purge")
+"""Operations that signals wait for: else most of them would come in the longest."""
+
+LONG_ENOUGH = 30
+"""Operations of a worker within which it should do what is waited for; if it does not, any will do."""
 
 OFTEN = {"kill": 1, "stop": 1, "interrupt": 3}
 
-POLL = 0.002
+POLL = 0.001
 """Seconds between two looks at the journals, while somebody is waited for."""
 
 PATIENCE = 30.0
@@ -46,7 +52,8 @@ class Tail:
         self._offset = 0
         self.begun = 0
         """Operations."""
-        self.ended = 0
+        self.doing: str | None = None
+        """The operation under way."""
         self.surprise: str | None = None
         """What an operation raised that it may not raise."""
 
@@ -61,7 +68,7 @@ class Tail:
 
     def _take(self, line: dict[str, object]) -> None:
         self.begun += "do" in line
-        self.ended += "how" in line
+        self.doing = str(line["do"]) if "do" in line else None
         if line.get("how") == "surprise":
             self.surprise = str(line["told"]["trace"])  # type: ignore[index]  # a journal's second line has it
 
@@ -111,7 +118,6 @@ class Director:
             self._running = [self._started() for _ in range(self.plan.processes)]
             while self._begun() < self.plan.operations and not self.violations:
                 self._let_work(self._begun() + round(self._random.expovariate(1 / self.plan.calm)))
-                time.sleep(self._random.uniform(0, MOMENT))  # else it would always be as an operation begins
                 self._strike()
             self._end()
         finally:
@@ -143,7 +149,17 @@ class Director:
             return
         strikes = {"kill": self._kill, "stop": self._stop, "interrupt": self._interrupt}
         (kind,) = self._random.choices(self.plan.signals, [OFTEN[each] for each in self.plan.signals])
-        strikes[kind](self._random.choice(ready))
+        victim = self._random.choice(ready)
+        self._aim(victim, self._random.choice(AIMS))
+        strikes[kind](victim)
+
+    def _aim(self, victim: Running, what: str) -> None:
+        """Wait until somebody is in the middle of an operation of a kind."""
+        last = victim.tail.begun + LONG_ENOUGH
+        while victim.ready and victim.tail.doing != what and victim.tail.begun < last:
+            time.sleep(POLL)
+            victim.tail.read()
+        time.sleep(self._random.uniform(0, MOMENT))
 
     def _note(self, kind: str, victim: Running) -> None:
         self.counts[kind] += 1
