@@ -70,7 +70,7 @@ def storm(context: click.Context, /, url: str, seconds: float, logs: Path | None
     what = Storm(Plan(url, f"{ROOT}/storm-{uuid.uuid4().hex}", folder, **options))
     click.echo(f"storm: seed {what.plan.seed}, {what.plan.processes} processes, below {what.plan.prefix}")
     try:
-        what.run(seconds=seconds)
+        what.run(seconds=seconds, tell=lambda so_far: click.echo(summary(so_far)))
     finally:
         if not what.violations:
             though_interrupted(what.clear)
@@ -82,14 +82,19 @@ def storm(context: click.Context, /, url: str, seconds: float, logs: Path | None
 
 def lines(what: Storm) -> list[str]:
     """Tell what a storm did and found."""
-    counts = what.counts
-    struck = ", ".join(f"{counts[each]} {each}s" for each in SIGNALS)
-    found = f"{counts['operations']} operations, {struck}, {counts['workers']} processes, {what.rounds} rounds"
     told = [f"{do}: {_by_number(outcomes)}" for do, outcomes in sorted(what.outcomes.items())]
     told += [line for each in what.violations[:SHOWN] for line in (str(each), *what.stories[each])]
     if what.violations:
         told.append(f"the journals are in {what.plan.folder}, the store below {what.plan.prefix}")
-    return [*told, f"storm: seed {what.plan.seed}: {found}: {len(what.violations)} violations"]
+    return [*told, summary(what)]
+
+
+def summary(what: Storm) -> str:
+    """Tell in one line how much a storm did so far."""
+    counts = what.counts
+    struck = ", ".join(f"{counts[each]} {each}s" for each in SIGNALS)
+    done = f"{counts['operations']} operations, {struck}, {counts['workers']} processes, {what.rounds} rounds"
+    return f"storm: seed {what.plan.seed}: {done}: {len(what.violations)} violations"
 
 
 def _by_number(outcomes: Counter[str]) -> str:

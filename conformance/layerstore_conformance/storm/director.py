@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 SHORT = 0.05
 """Seconds that a short stop lasts at most."""
 
-MOMENT = 0.005
+MOMENT = 0.003
 """Seconds that a signal comes at most after the operation that it was waited for has begun."""
 
 AIMS = ("write", "write", "flush", "finish", "finish", "close", "resume", "cancel", "mount", "unlink", "gc", "purge")
 """Operations that signals wait for: else most of them would come in the longest."""
 
-LONG_ENOUGH = 30
+LONG_ENOUGH = 10
 """Operations of a worker within which it should do what is waited for; if it does not, any will do."""
 
 OFTEN = {"kill": 1, "stop": 1, "interrupt": 3}

@@ -27,7 +27,7 @@ class Plan:
     operations: int = 2000
     """How many a round begins, all workers together."""
     signals: tuple[Signal, ...] = SIGNALS
-    calm: int = 20
+    calm: int = 10
     """Operations between two signals, on average."""
     grace: float = 0.0
     """Seconds that a blob must be old to be collected. Where a move is a copy and a deletion, a process may be stopped

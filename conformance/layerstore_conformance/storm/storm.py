@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -52,12 +53,14 @@ class Storm:
         self.violations += found
         self.stories |= {each: story(each, operations, director.strikes) for each in found}
 
-    def run(self, *, seconds: float = 0.0) -> None:
-        """Have rounds, one at least, until so many seconds have passed or a violation is found."""
+    def run(self, *, seconds: float = 0.0, tell: Callable[[Storm], None] | None = None) -> None:
+        """Have rounds, one at least, until so many seconds have passed or a violation is found; tell after each."""
         self._make_backend()
         until = time.monotonic() + seconds
         while not self.rounds or (time.monotonic() < until and not self.violations):
             self.round()
+            if tell is not None:
+                tell(self)
 
     def _make_backend(self) -> None:
         """Store something: a backend that is made when first written to is missing until then (clause E2)."""
