@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from layerstore_conformance.command import conformance
 from layerstore_conformance.storm.command import lines
-from layerstore_conformance.storm.director import Director
+from layerstore_conformance.storm.director import Director, Running, Tail
 from layerstore_conformance.storm.plan import Plan
 from layerstore_conformance.storm.storm import Storm
 
@@ -81,6 +81,38 @@ def test_a_hang_is_a_violation_with_its_stacks(tmp_path: Path) -> None:
     (tmp_path / "worker-0.stacks").write_text("Thread 1: in flock")
     director._died(running)
     assert [(each.kind, "in flock" in each.text) for each in director.violations] == [("hang", True)]
+
+
+class Alive:
+    """A process that does nothing."""
+
+    pid = None
+
+    def is_alive(self) -> bool:
+        """Say that it lives."""
+        return True
+
+
+def running(folder: Path, name: str, doing: str) -> Running:
+    """Make a worker that is in the middle of something, and stays there."""
+    (folder / f"{name}.journal").write_text(f'{{"do": "{doing}"}}\n')
+    (folder / f"{name}.stacks").write_text("Thread 1: in flock")
+    made = Running(name, Alive(), Tail(folder / f"{name}.journal"))  # type: ignore[arg-type]  # all that is asked
+    made.tail.read()
+    return made
+
+
+@pytest.mark.parametrize(("grace", "kinds"), [(0.0, ["waits"]), (0.02, [])])
+def test_who_waits_for_a_stopped_process_is_a_violation(tmp_path: Path, grace: float, kinds: list[str]) -> None:
+    """Half of the deadline is long; with a grace, no stop is, and waiting for its end is no violation."""
+    director = Director(Plan("memory:", "storm", tmp_path, grace=grace, deadline=0.02), Counter())
+    stopped, waiting = running(tmp_path, "worker-0", "flush"), running(tmp_path, "worker-1", "resume")
+    director._running = [stopped, waiting]
+    director._wait_for_others(stopped)
+    assert [each.kind for each in director.violations] == kinds
+    for each in director.violations:
+        assert "its resume waits for worker-0, stopped in its flush" in each.text
+        assert "in flock" in each.text
 
 
 @pytest.mark.parametrize(("url", "told"), [("memory://x", "does not declare shared"), ("nosuch://x", "no driver for")])

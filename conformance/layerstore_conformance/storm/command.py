@@ -58,8 +58,9 @@ def storm(context: click.Context, /, url: str, seconds: float, logs: Path | None
     collection must leave nothing but layers. An operation that takes longer than --deadline ends the storm, with the
     stacks of its process.
 
-    Where a move is a copy and a deletion, as on Azure, gc needs a --grace of some seconds: no process is stopped for
-    more than half of it. What is stored at URL already stays as it is.
+    Where a move is a copy and a deletion, as on Azure, or where all wait for a process that is stopped, as in SQLite,
+    give a --grace of some seconds: gc leaves younger blobs alone, and no process is stopped for more than half of it.
+    What is stored at URL already stays as it is.
 
     Exit status: 0 nothing was violated; 1 something was; 2 a command line that makes no sense; 7 it could not begin;
     130, 143 interrupted. After a violation the store and the journals stay, to be looked at.

@@ -31,6 +31,12 @@ MOMENT = 0.003
 AIMS = ("write", "write", "flush", "finish", "finish", "close", "resume", "cancel", "mount", "unlink", "gc", "purge")
 """Operations that signals wait for: else most of them would come in the longest."""
 
+BURST = 6
+"""Interrupts that one process gets at most at once."""
+
+OTHERS_DO = 6
+"""Operations that each of the others begins while one is stopped for long: some of them on the same uploads."""
+
 LONG_ENOUGH = 10
 """Operations of a worker within which it should do what is waited for; if it does not, any will do."""
 
@@ -73,7 +79,7 @@ class Tail:
             self.surprise = str(line["told"]["trace"])  # type: ignore[index]  # a journal's second line has it
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Running:
     """A worker, as its director sees it."""
 
@@ -173,11 +179,14 @@ class Director:
         self._replace(victim)
 
     def _interrupt(self, victim: Running) -> None:
-        self._note("interrupt", victim)
-        victim.send(signal.SIGINT)
+        """Interrupt one, and mostly once more, while it deals with that or with what comes next."""
+        for _ in range(self._random.randint(1, BURST)):
+            self._note("interrupt", victim)
+            victim.send(signal.SIGINT)
+            time.sleep(self._random.uniform(0, MOMENT))
 
     def _stop(self, victim: Running) -> None:
-        """Stop one; half of the time until each of the others has done something from beginning to end."""
+        """Stop one; half of the time until each of the others has done a few things."""
         self._note("stop", victim)
         victim.send(signal.SIGSTOP)
         if self._random.random() < 0.5:
@@ -191,15 +200,26 @@ class Director:
             victim.send(signal.SIGCONT)
 
     def _wait_for_others(self, victim: Running) -> None:
-        others = [each for each in self._running if each is not victim and each.ready]
-        goals = [(each, each.tail.begun + 2) for each in others]
-        until = time.monotonic() + (self.plan.grace / 2 or self.plan.deadline / 2)
-        while time.monotonic() < until and any(each.ready and each.tail.begun < goal for each, goal in goals):
+        """Wait until the others have done something; who does nothing at all waits for the one that is stopped."""
+        others = {each: each.tail.begun for each in self._running if each is not victim and each.ready}
+        until = time.monotonic() + (self.plan.grace or self.plan.deadline) / 2
+        while time.monotonic() < until and any(_is_behind(each, begun + OTHERS_DO) for each, begun in others.items()):
             time.sleep(POLL)
             for each in others:
                 each.tail.read()
-        late = [each.name for each, goal in goals if each.ready and each.tail.begun < goal]
-        self.counts["waited for one that was stopped"] += bool(late)
+        if not self.plan.grace:  # else it was not long
+            for each in (each for each, begun in others.items() if _is_behind(each, begun + 1)):
+                self._waits(each, victim)
+
+    def _waits(self, waiting: Running, victim: Running) -> None:
+        stacks = self.plan.folder / f"{waiting.name}.stacks"
+        waiting.send(signal.SIGUSR1)
+        until = time.monotonic() + PATIENCE
+        while not _text(stacks) and waiting.ready and time.monotonic() < until:
+            time.sleep(POLL)
+        what = f"its {waiting.tail.doing} waits for {victim.name}, stopped in its {victim.tail.doing}"
+        text = f"{waiting.name}: {what}:\n{_text(stacks)}"
+        self.violations.append(Violation("waits", text, (waiting.name, victim.name)))
 
     # -- how workers end
 
@@ -244,6 +264,10 @@ class Director:
                 self._found("surprise", each, each.tail.surprise)
             if each.process.exitcode != 0:
                 self._died(each)
+
+
+def _is_behind(worker: Running, goal: int) -> bool:
+    return worker.ready and worker.tail.begun < goal
 
 
 def _text(path: Path) -> str:

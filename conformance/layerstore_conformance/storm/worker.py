@@ -80,6 +80,7 @@ class Worker:
         self._journal = Journal(plan.folder / f"{name}.journal")
         self._stacks: IO[str] = (plan.folder / f"{name}.stacks").open("w")
         self._exposed = False
+        faulthandler.register(signal.SIGUSR1, self._stacks)
         self._expect_an_end()  # the store is opened before anything is done
 
     def receive(self, number: int, frame: FrameType | None) -> None:
