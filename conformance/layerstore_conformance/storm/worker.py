@@ -159,4 +159,4 @@ def _open(plan: Plan, name: str, stack: ExitStack) -> Driver:
     driver: Driver = open_driver(plan.url)
     for each in plan.plant:
         driver = stack.enter_context(defects()[each].plant())(driver)
-    return dawdling(PrefixedDriver(driver, plan.prefix), Random(f"{plan.seed} {name} dawdling"))
+    return dawdling(PrefixedDriver(driver, plan.prefix), Random(f"{plan.seed} {name} dawdling"), plan.folder)
