@@ -6,32 +6,34 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import index
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from layerstore import finish, links
+from layerstore import finish
 from layerstore.cursor import BLOCK, buffers
 from layerstore.digest import Digest
+from layerstore.driver import seek_target
 from layerstore.errors import (
     FencedError,
+    InvalidArchiveError,
     InvalidOffsetError,
     LayerClosedError,
+    LayerExistsError,
+    LayerInvalidDigestError,
     LayerUploadUnknownError,
     PathNotFoundError,
 )
+from layerstore.front import Front
 from layerstore.layer import Layer, open_layer
-from layerstore.spool import Spool
 from layerstore.turns import Turns, in_turn
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from typing_extensions import Buffer
 
     from layerstore.checked import CheckedDriver
     from layerstore.finish import Moved
     from layerstore.layout import UploadKeys
-    from layerstore.spool import Verify
+    from layerstore.spool import Spool, Verify
 
 
 class LayerUpload(io.RawIOBase):
@@ -42,14 +44,24 @@ class LayerUpload(io.RawIOBase):
     a ``with`` block without ``finish`` closes the upload and keeps it resumable. Threads that share a handle take turns
     at its one position; a signal's handler that calls it in the middle of a call is refused with ``RuntimeError``.
 
+    Others know of a new upload from its first ``flush`` or ``close`` on: until then it cannot be resumed, is not
+    listed, and nothing of it survives its process. Up to 1 MiB is gathered in memory until then.
+
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
     raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``.
     """
 
     def __init__(
-        self, driver: CheckedDriver, keys: UploadKeys, *, started_at: datetime, verify: Verify, content: Spool | Moved
+        self,
+        driver: CheckedDriver,
+        keys: UploadKeys,
+        *,
+        started_at: datetime,
+        verify: Verify,
+        content: Front | Moved,
+        known: bool,
     ) -> None:
-        """Wrap what :class:`LayerService` has opened: data to go on with, or a finish to go on with."""
+        """Wrap data to go on with, or a finish to go on with; ``known``: others know of the upload."""
         super().__init__()
         self.name = keys.name
         """The repository."""
@@ -60,6 +72,9 @@ class LayerUpload(io.RawIOBase):
         self._keys = keys
         self._verify: Verify = verify
         self._content = content
+        self._known = known
+        self._begun = known  # others may know of it: its start was put, or an attempt was made
+        self._becoming: Digest | None = None  # the blob that the data of an upload that was not begun is moved to
         self._position = content.size
         self._turns = Turns()
         self._closed = False
@@ -77,16 +92,20 @@ class LayerUpload(io.RawIOBase):
         """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept.
 
         Beyond the end, the gap reads as zeros. Bytes of which another thread changes the content meanwhile are stored
-        and hashed as one of the two.
+        and hashed as one of the two. An error of the backend may be about bytes of an earlier write, which were
+        gathered until now; they stay gathered, and the write may be repeated.
 
         Raises:
             LayerClosedError: the upload is closed, or its data has already become a blob.
         """
-        spool = self._spool()
+        front = self._front()
+        if type(data) is bytes and 0 < len(data) < BLOCK:
+            self._store(front, data)
+            return len(data)
         start = self._position
         try:
             for block in _blocks(data):
-                self._store(spool, block)
+                self._store(front, block)
         except BaseException:
             self._position = start  # so that writing it once more repeats nothing
             raise
@@ -98,7 +117,7 @@ class LayerUpload(io.RawIOBase):
         Raises:
             BlockingIOError: the stream is non-blocking and has nothing now; what was read before is written.
         """
-        self._spool()
+        self._front()
         fill, total = _filler(stream), 0
         for buffer in buffers():  # pragma: no branch  (they never end)
             count = fill(buffer)
@@ -118,10 +137,7 @@ class LayerUpload(io.RawIOBase):
             InvalidOffsetError: the offset would be negative.
         """
         self._check_open()
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}.get(whence)
-        if base is None:
-            raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
-        target = base + index(offset)
+        target = seek_target(offset, whence, self._position, self.size)
         if target < 0:
             raise InvalidOffsetError(self._keys.data, f"seek to {target}", self._driver.scheme)
         self._position = target
@@ -152,14 +168,18 @@ class LayerUpload(io.RawIOBase):
 
     @in_turn
     def digest(self) -> Digest:
-        """Flush, and return the sha256 of everything written so far, reading back what was not hashed on the way in.
+        """Return the sha256 of everything written so far; bytes that were not hashed on the way in are read back.
 
         Raises:
-            FencedError, LayerUploadUnknownError: as :meth:`flush`.
+            FencedError, LayerUploadUnknownError: as :meth:`flush`, where bytes are read back.
         """
-        spool = self._spool()
+        front = self._front()
+        if front.spool is None:
+            return Digest.of(front.gathered)
         with self._owning():
-            spool.publish()
+            spool = front.spill()
+            if not spool.covered:
+                self._publish(spool)
             return spool.canonical("resume")
 
     @in_turn
@@ -167,8 +187,9 @@ class LayerUpload(io.RawIOBase):
         """Verify the bytes, make them a layer of the repository, and return it. Again: returns it again.
 
         ``digest`` is a sha256, sha384, sha512 or ``tarsum.v1+sha256``; ``size``, in bytes, is compared if given. After
-        an error the upload is as it was, and may be gone on with, here or by resuming it; a finish that was cut off
-        half way is finished by finishing again.
+        an error the upload is as it was, and may be gone on with, here or, if it was flushed, by resuming it; a finish
+        that was cut off half way is finished by finishing again. The layer is not opened until it is read; its
+        ``created_at`` is of this machine's clock.
 
         Raises:
             InvalidDigestError: no digest, or none that can be verified.
@@ -181,15 +202,18 @@ class LayerUpload(io.RawIOBase):
             LayerClosedError: this handle is.
         """
         wanted = Digest.parse(digest)
-        if wanted not in self._finished:
-            self._check_open()
-            with self._owning():
-                canonical = self._become_blob(wanted, size)
-            for name in {wanted: None, canonical: None}:
-                links.write(self._driver, self.name, name, canonical)
-            self._finished = {canonical, wanted}
+        if wanted in self._finished:
+            self._remove()
+            return open_layer(self._driver, self.name, wanted)
+        self._check_open()
+        with self._owning():
+            canonical, data = self._become_blob(wanted, size)
+        finish.link(self._driver, self.name, wanted, canonical)
+        if not self._begun:
+            finish.keep(self._driver, self._keys, canonical, data)
+        self._finished = {canonical, wanted}
         self._remove()
-        return open_layer(self._driver, self.name, wanted)
+        return Layer(self._driver, self.name, wanted, canonical, datetime.now(UTC), self.size)
 
     @in_turn
     def cancel(self) -> None:
@@ -231,34 +255,63 @@ class LayerUpload(io.RawIOBase):
 
     @in_turn
     def _store_next(self, data: memoryview) -> None:
-        self._store(self._spool(), data)
+        self._store(self._front(), data)
 
-    def _store(self, spool: Spool, data: bytes | memoryview) -> None:
-        with self._owning():
-            spool.store(self._position, data)
+    def _store(self, front: Front, data: bytes | memoryview) -> None:
+        if not front.gather(self._position, data):
+            with self._owning():
+                front.write(self._position, data)
         self._position += len(data)
 
     def _flush(self) -> None:
         self._check_open()
-        if isinstance(self._content, Spool):
+        if isinstance(self._content, Front):
             with self._owning():
-                self._content.publish()
-                self._content.save()
+                spool = self._content.spill()
+                self._publish(spool)
+                spool.save()
 
-    def _become_blob(self, wanted: Digest, size: int | None) -> Digest:
-        if isinstance(self._content, Spool):
-            spool = self._content
+    def _publish(self, spool: Spool) -> None:
+        """Publish, and have others know of the upload."""
+        spool.publish()
+        if not self._known:
+            self._begun = True
+            finish.begin(self._driver, self._keys, self.started_at)
+            self._known = True
+
+    def _become_blob(self, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
+        """Return the canonical digest, and the bytes if they are in hand."""
+        content = self._content
+        if isinstance(content, Front):
+            finish.check_size(size, content.size)
+            if content.spool is None and self._verify == "resume":
+                data = bytes(content.gathered)
+                return finish.verify_and_put(self._driver, self.name, data, wanted), data
             try:
-                spool.publish()
-                finish.check_size(size, spool.size)
-                return finish.verify_and_move(self._driver, self._keys, spool, wanted, self._verify)
+                return self._move(content.spill(), wanted), None
             except (FencedError, PathNotFoundError):
-                moved = finish.find_moved(self._driver, self._keys)
+                moved = finish.find_moved(self._driver, self._keys, None if self._begun else self._becoming)
                 if moved is None:
                     raise
-                spool.release()
-                self._content = moved
-        return self._content.verify(wanted, size)
+                content.release()
+                self._content = content = moved
+        return content.verify(wanted, size), None
+
+    def _move(self, spool: Spool, wanted: Digest) -> Digest:
+        if self._begun:
+            self._publish(spool)
+        else:
+            spool.publish()
+        try:
+            canonical = finish.verify(self._driver, self._keys, spool, wanted, self._verify)
+        except (LayerInvalidDigestError, LayerExistsError, InvalidArchiveError):
+            self._publish(spool)  # else a purge would take for a leftover what is gone on with, perhaps for long
+            raise
+        if self._begun:
+            finish.intend(self._driver, self._keys, wanted, canonical)
+        self._becoming = canonical
+        finish.move(self._driver, self._keys, canonical, spool.version)
+        return canonical
 
     @contextmanager
     def _owning(self) -> Iterator[None]:
@@ -277,17 +330,22 @@ class LayerUpload(io.RawIOBase):
     def _remove(self) -> None:
         self._release()
         if not self._gone:
-            finish.remove(self._driver, self._keys)
+            if self._begun or (self._is_stored() and not self._finished):
+                finish.remove(self._driver, self._keys)
             self._gone = True
+
+    def _is_stored(self) -> bool:
+        """Tell whether anything of the upload may be in the backend."""
+        return not isinstance(self._content, Front) or self._content.spool is not None
 
     def _release(self) -> None:
         self._closed = True
-        if isinstance(self._content, Spool):
+        if isinstance(self._content, Front):
             self._content.release()
 
-    def _spool(self) -> Spool:
+    def _front(self) -> Front:
         self._check_open()
-        if isinstance(self._content, Spool):
+        if isinstance(self._content, Front):
             return self._content
         raise LayerClosedError(f"the data of upload {self.uuid} has become a blob and")
 
