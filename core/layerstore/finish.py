@@ -11,17 +11,18 @@ An upload that others know of, since it was flushed once:
 Cut off before the move, the upload is as it was. After the move its data is gone and the intent tells which blob it has
 become; a finish then reads that blob back, since others may have written it meanwhile, and goes on with the link.
 
-An upload that nobody else knows of has nothing to go on with for anybody else, and so needs no intent:
+One that nobody else knows of, and whose bytes were all hashed on their way in, is gone on with by nobody else:
 
-    verify          the bytes in hand, or those in the spool, hash to what is asked for
+    verify          the bytes in hand, or those given to the spool, hash to what is asked for
     put or move     the bytes become the blob
     link            the repository points to the blob
-    look            the blob is there; if a collection has taken it before it was linked, it is put once more
+    look            the blob is there; if it is not, bytes in hand are put once more
 
-Cut off before the link, a blob is left that a collection takes; cut off before the move, the data is left that a purge
-takes. A collection that takes a blob between these steps is one whose grace is shorter than they take. One that begins
-to move after the link sees the link. So a blob that is there after the link stays, and one that is not is put once
-more, from the bytes in hand. Bytes that were moved are in hand no more: then the finish fails, and the upload is gone.
+Cut off before the move, the data is left, which a purge takes; cut off before the link, a blob that a collection takes.
+Without an intent, a collection may take the blob before it is linked, if its grace is shorter than that takes. One that
+moves it after the link was put sees the link in its third mark, and puts it back. So a blob that is there when it is
+looked for stays; one that is not is put once more, behind the link. Bytes that were moved are in hand no more: then the
+finish fails, and the upload is gone. Bytes that have to be read back make of an upload one that others know of.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ from layerstore.errors import (
     InvalidDigestError,
     LayerInvalidDigestError,
     LayerInvalidSizeError,
-    LayerUploadUnknownError,
     PathNotFoundError,
 )
 from layerstore.spool import Spool, measure
@@ -51,16 +51,23 @@ if TYPE_CHECKING:
     from layerstore.spool import Verify
 
 
-def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime) -> None:
-    """Have others know of an upload whose data is published.
+def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: Spool, becoming: Digest | None) -> None:
+    """Have others know of an upload whose data is published, or may have become a blob already.
+
+    Once its start is put, its data must still be its own: a purge takes what has no start.
 
     Raises:
-        FencedError: its data was taken away before anybody could know of it.
+        FencedError: it is not, or no longer.
     """
+    if becoming is not None:
+        intend(driver, keys, becoming, becoming)
     driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
-    if driver.find(keys.data) is None:
-        remove(driver, keys)
-        raise FencedError(keys.data, "the data is gone", driver.scheme)
+    try:
+        spool.publish()
+    except FencedError:
+        if becoming is None and driver.find(keys.data) is None:
+            remove(driver, keys)
+        raise
 
 
 def check_size(size: int | None, actual: int) -> None:
@@ -132,17 +139,17 @@ def link(driver: CheckedDriver, name: str, wanted: Digest, canonical: Digest) ->
         links.write(driver, name, digest, canonical)
 
 
-def keep(driver: CheckedDriver, keys: UploadKeys, canonical: Digest, data: bytes | None) -> None:
+def look(driver: CheckedDriver, canonical: Digest, data: bytes | None) -> None:
     """Look whether a blob that was linked without an intent is there, and put it once more if it is not.
 
     Raises:
-        LayerUploadUnknownError: it is not, and there are no bytes in hand.
+        PathNotFoundError: it is not, and there are no bytes in hand.
     """
-    if driver.find(layout.blob(canonical)) is not None:
-        return
+    blob = layout.blob(canonical)
     if data is None:
-        raise LayerUploadUnknownError(keys.name, keys.uuid)
-    driver.put(layout.blob(canonical), data)
+        driver.stat(blob)
+    elif driver.find(blob) is None:
+        driver.put(blob, data)
 
 
 class Moved:

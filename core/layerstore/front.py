@@ -49,13 +49,15 @@ class Front:
     def gather(self, offset: int, data: bytes | memoryview) -> bool:
         """Take a copy of ``data`` if it fits in front of the backend; tell whether it did."""
         at, count = offset - self._start, len(data)
-        if at == len(self._gathered) and at + count <= FRONT:  # by far the most common
-            self._gathered += data
-        elif self._spool is None and at + count <= FRONT:
-            self._gathered += bytes(max(0, at - len(self._gathered)))
-            self._gathered[at : at + count] = data
-        else:
+        beyond = at - len(self._gathered)
+        if at + count > FRONT or (self._spool is not None and (beyond or count == FRONT)):
             return False
+        if beyond == 0:  # by far the most common
+            self._gathered += data
+        elif beyond > 0:
+            self._gathered += bytes(beyond) + data
+        else:
+            self._gathered[at : at + count] = data
         return True
 
     def write(self, offset: int, data: bytes | memoryview) -> None:

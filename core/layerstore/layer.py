@@ -124,7 +124,8 @@ class Layer(io.RawIOBase):
 
     def _replaced(self, stale: Reader) -> Reader | None:
         """Go on in the blob that has replaced this one, if one has: the same layer once more, so the same bytes."""
-        reader = self._driver.open_reader(layout.blob(self.canonical), self._position)
+        reader = self._driver.open_reader(layout.blob(self.canonical))
+        reader.seek(self._position)
         if reader.version == stale.version:
             reader.close()
             return None

@@ -96,7 +96,7 @@ class _Surveyor:
                 self._odd("foreign", child)
                 continue
             if self.driver.find(keys.started_at) is None:
-                self._odd("leftover", child, "of an upload that has ended")
+                self._odd("leftover", child, "of an upload that has ended, or was cut off before others knew of it")
         self.found.claimed.update(marks.claimed(self.driver, area))
 
     def links(self, area: str) -> None:

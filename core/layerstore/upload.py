@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from layerstore import finish
 from layerstore.cursor import BLOCK, buffers
@@ -15,15 +15,13 @@ from layerstore.digest import Digest
 from layerstore.driver import seek_target
 from layerstore.errors import (
     FencedError,
-    InvalidArchiveError,
     InvalidOffsetError,
     LayerClosedError,
-    LayerExistsError,
-    LayerInvalidDigestError,
     LayerUploadUnknownError,
     PathNotFoundError,
 )
 from layerstore.front import Front
+from layerstore.intake import blocks, filler
 from layerstore.layer import Layer, open_layer
 from layerstore.turns import Turns, in_turn
 
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
     from layerstore.checked import CheckedDriver
     from layerstore.finish import Moved
+    from layerstore.intake import Reads, ReadsInto
     from layerstore.layout import UploadKeys
     from layerstore.spool import Spool, Verify
 
@@ -44,8 +43,9 @@ class LayerUpload(io.RawIOBase):
     a ``with`` block without ``finish`` closes the upload and keeps it resumable. Threads that share a handle take turns
     at its one position; a signal's handler that calls it in the middle of a call is refused with ``RuntimeError``.
 
-    Others know of a new upload from its first ``flush`` or ``close`` on: until then it cannot be resumed, is not
-    listed, and nothing of it survives its process. Up to 1 MiB is gathered in memory until then.
+    Others know of a new upload from its first ``flush`` or ``close`` on, or from where its bytes have to be read back:
+    until then it cannot be resumed, is not listed, and nothing of it survives its process. Up to 1 MiB is gathered in
+    memory, so that one that is finished while it is smaller is stored as a layer at once, and never as an upload.
 
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
     raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``.
@@ -73,8 +73,9 @@ class LayerUpload(io.RawIOBase):
         self._verify: Verify = verify
         self._content = content
         self._known = known
-        self._begun = known  # others may know of it: its start was put, or an attempt was made
-        self._becoming: Digest | None = None  # the blob that the data of an upload that was not begun is moved to
+        self._begun = known  # others may know of it: that was attempted at least
+        self._becoming: Digest | None = None  # the blob that data nobody else knows of is, or was, about to become
+        self._opened_in = os.getpid()
         self._position = content.size
         self._turns = Turns()
         self._closed = False
@@ -104,21 +105,21 @@ class LayerUpload(io.RawIOBase):
             return len(data)
         start = self._position
         try:
-            for block in _blocks(data):
+            for block in blocks(data):
                 self._store(front, block)
         except BaseException:
             self._position = start  # so that writing it once more repeats nothing
             raise
         return self._position - start
 
-    def read_from(self, stream: Any) -> int:  # noqa: ANN401  (whatever has readinto or read)
+    def read_from(self, stream: ReadsInto | Reads) -> int:
         """Write everything a binary stream still holds, and return how much; reading, hashing and writing overlap.
 
         Raises:
             BlockingIOError: the stream is non-blocking and has nothing now; what was read before is written.
         """
         self._front()
-        fill, total = _filler(stream), 0
+        fill, total = filler(stream), 0
         for buffer in buffers():  # pragma: no branch  (they never end)
             count = fill(buffer)
             if count is None:
@@ -168,7 +169,7 @@ class LayerUpload(io.RawIOBase):
 
     @in_turn
     def digest(self) -> Digest:
-        """Return the sha256 of everything written so far; bytes that were not hashed on the way in are read back.
+        """Return the sha256 of everything written so far. Bytes not hashed on the way in are flushed and read back.
 
         Raises:
             FencedError, LayerUploadUnknownError: as :meth:`flush`, where bytes are read back.
@@ -208,9 +209,9 @@ class LayerUpload(io.RawIOBase):
         self._check_open()
         with self._owning():
             canonical, data = self._become_blob(wanted, size)
-        finish.link(self._driver, self.name, wanted, canonical)
-        if not self._begun:
-            finish.keep(self._driver, self._keys, canonical, data)
+            finish.link(self._driver, self.name, wanted, canonical)
+            if not self._begun:
+                finish.look(self._driver, canonical, data)
         self._finished = {canonical, wanted}
         self._remove()
         return Layer(self._driver, self.name, wanted, canonical, datetime.now(UTC), self.size)
@@ -221,6 +222,7 @@ class LayerUpload(io.RawIOBase):
 
         A handle that was told that it is fenced is only closed: the upload is another's.
         """
+        self._check_opened_here()
         if self._fenced:
             self._release()
         else:
@@ -272,12 +274,15 @@ class LayerUpload(io.RawIOBase):
                 spool.save()
 
     def _publish(self, spool: Spool) -> None:
-        """Publish, and have others know of the upload."""
-        spool.publish()
-        if not self._known:
-            self._begun = True
-            finish.begin(self._driver, self._keys, self.started_at)
-            self._known = True
+        """Publish, so that others know of the upload."""
+        if self._known:
+            spool.publish()
+            return
+        if self._becoming is None:  # else it may have been moved: then it is begun as what it was moved to
+            spool.publish()
+        self._begun = True
+        finish.begin(self._driver, self._keys, self.started_at, spool, self._becoming)
+        self._known = True
 
     def _become_blob(self, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         """Return the canonical digest, and the bytes if they are in hand."""
@@ -288,7 +293,7 @@ class LayerUpload(io.RawIOBase):
                 data = bytes(content.gathered)
                 return finish.verify_and_put(self._driver, self.name, data, wanted), data
             try:
-                return self._move(content.spill(), wanted), None
+                return self._verify_and_move(content.spill(), wanted), None
             except (FencedError, PathNotFoundError):
                 moved = finish.find_moved(self._driver, self._keys, None if self._begun else self._becoming)
                 if moved is None:
@@ -297,21 +302,23 @@ class LayerUpload(io.RawIOBase):
                 self._content = content = moved
         return content.verify(wanted, size), None
 
-    def _move(self, spool: Spool, wanted: Digest) -> Digest:
-        if self._begun:
-            self._publish(spool)
-        else:
-            spool.publish()
-        try:
-            canonical = finish.verify(self._driver, self._keys, spool, wanted, self._verify)
-        except (LayerInvalidDigestError, LayerExistsError, InvalidArchiveError):
-            self._publish(spool)  # else a purge would take for a leftover what is gone on with, perhaps for long
-            raise
-        if self._begun:
-            finish.intend(self._driver, self._keys, wanted, canonical)
-        self._becoming = canonical
+    def _verify_and_move(self, spool: Spool, wanted: Digest) -> Digest:
+        hashed = spool.covered and self._verify == "resume" and wanted.algorithm == "sha256"
+        if hashed and not self._begun:
+            return self._move_straight(spool, wanted)
+        self._publish(spool)  # what has to be read back, for however long, is nothing that a purge may take for left
+        canonical = finish.verify(self._driver, self._keys, spool, wanted, self._verify)
+        finish.intend(self._driver, self._keys, wanted, canonical)
         finish.move(self._driver, self._keys, canonical, spool.version)
         return canonical
+
+    def _move_straight(self, spool: Spool, wanted: Digest) -> Digest:
+        """Move what nobody else knows of, and what was hashed on its way in."""
+        finish.check_digest(wanted, spool.canonical("resume"))
+        spool.publish()
+        self._becoming = wanted
+        finish.move(self._driver, self._keys, wanted, spool.version)
+        return wanted
 
     @contextmanager
     def _owning(self) -> Iterator[None]:
@@ -352,30 +359,9 @@ class LayerUpload(io.RawIOBase):
     def _check_open(self) -> None:
         if self._closed:
             raise LayerClosedError(f"upload {self.uuid}")
+        self._check_opened_here()
 
-
-def _blocks(data: Buffer) -> Iterator[bytes | memoryview]:
-    """Yield a buffer's bytes in blocks that cannot change: what is hashed must be what is stored."""
-    with memoryview(data) as whole:
-        if not whole.nbytes:
-            return
-        with whole.cast("B") as view:
-            for start in range(0, len(view), BLOCK):
-                block = view[start : start + BLOCK]
-                yield block if isinstance(whole.obj, bytes) else bytes(block)
-
-
-def _filler(stream: Any) -> Callable[[memoryview], int | None]:  # noqa: ANN401  (as read_from)
-    """Return the stream's ``readinto``, or one made of its ``read``."""
-    if hasattr(stream, "readinto"):
-        fill: Callable[[memoryview], int | None] = stream.readinto
-        return fill
-
-    def fill_by_reading(buffer: memoryview) -> int | None:
-        data = stream.read(len(buffer))
-        if data is None:
-            return None
-        buffer[: len(data)] = data
-        return len(data)
-
-    return fill_by_reading
+    def _check_opened_here(self) -> None:
+        """Refuse a forked child: what its parent has gathered, or has stored, is for the parent to go on with."""
+        if self._opened_in != os.getpid():
+            raise LayerClosedError(f"upload {self.uuid}, opened before a fork,")
