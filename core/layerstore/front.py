@@ -50,7 +50,7 @@ class Front:
         """Take a copy of ``data`` if it fits in front of the backend; tell whether it did."""
         at, count = offset - self._start, len(data)
         beyond = at - len(self._gathered)
-        if at + count > FRONT or (self._spool is not None and (beyond or count == FRONT)):
+        if at < 0 or at + count > FRONT or (self._spool is not None and (beyond > 0 or count == FRONT)):
             return False
         if beyond == 0:  # by far the most common
             self._gathered += data

@@ -88,6 +88,11 @@ class LayerUpload(io.RawIOBase):
         """Bytes so far, those not flushed yet included."""
         return self._content.size
 
+    @property
+    def known(self) -> bool:
+        """Whether others know of the upload: since its first flush or close. Only then it can be resumed."""
+        return self._known
+
     @in_turn
     def write(self, data: Buffer) -> int:
         """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept.

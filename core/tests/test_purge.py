@@ -52,6 +52,12 @@ def begin(store: LayerService, name: str = "a", data: bytes = DATA) -> str:
     return upload.uuid
 
 
+def begin_without_data(raw: CheckedDriver) -> str:
+    """Begin an upload as a registry does that has stored no byte of it yet, and return its id."""
+    raw.put(UploadKeys("a", UUID).started_at, LONG_AGO)
+    return UUID
+
+
 def uuids(report: PurgeReport) -> list[list[str]]:
     """Return the ids of what was removed, kept, skipped and failed."""
     return [[each.uuid for each in part] for part in (report.removed, report.kept, report.skipped, report.failed)]
@@ -117,8 +123,8 @@ def test_an_unreadable_start_does_not_count(store: LayerService, raw: CheckedDri
 
 
 def test_an_upload_without_a_byte_is_removed(store: LayerService, raw: CheckedDriver) -> None:
-    """Begun and never flushed, it goes too, and whoever has it open is told."""
-    upload = store.upload("a")
+    """It goes too, and whoever has it open is told."""
+    upload = store.resume("a", begin_without_data(raw))
     upload.write(DATA)
     assert uuids(store.purge(WEEK, now=later()))[0] == [upload.uuid]
     with pytest.raises(LayerUploadUnknownError):
@@ -217,6 +223,7 @@ def test_a_dry_run_lists_what_a_run_removes(store: LayerService, raw: CheckedDri
 def test_a_dry_run_fences_nobody(store: LayerService) -> None:
     """Whoever is uploading does not notice."""
     upload = store.upload("a")
+    upload.flush()
     upload.write(DATA)
     assert uuids(store.purge(WEEK, dry_run=True, now=later()))[0] == [upload.uuid]
     assert upload.finish(digest(DATA)).size == len(DATA)
@@ -304,10 +311,15 @@ MOMENTS: dict[str, Callable[[], When]] = {
 @pytest.mark.parametrize("when", MOMENTS.values(), ids=MOMENTS)
 @pytest.mark.parametrize("data", [DATA, b""], ids=["data", "none"])
 def test_an_upload_that_comes_alive_is_let_go(
-    store: LayerService, other: LayerService, trap: Trap, when: Callable[[], When], data: bytes
+    store: LayerService,
+    other: LayerService,
+    raw: CheckedDriver,
+    trap: Trap,
+    when: Callable[[], When],
+    data: bytes,
 ) -> None:
     """Resumed and written to before it is condemned, it is not removed, and has what was written."""
-    uuid = begin(store) if data else store.upload("a").uuid
+    uuid = begin(store) if data else begin_without_data(raw)
 
     def write() -> None:
         with other.resume("a", uuid) as upload:
@@ -393,6 +405,7 @@ def moved(store: LayerService, trap: Trap) -> str:
     """Cut a finish off before its link, and return the upload's id."""
     upload = store.upload("a")
     upload.write(DATA)
+    upload.flush()
     trap.set(of("put", "/link"), fail)
     with pytest.raises(BackendUnavailableError):
         upload.finish(digest(DATA))
