@@ -293,12 +293,13 @@ class LayerUpload(io.RawIOBase):
         """Return the canonical digest, and the bytes if they are in hand."""
         content = self._content
         if isinstance(content, Front):
-            finish.check_size(size, content.size)
+            if not self._begun:
+                finish.check_size(size, content.size)
             if content.spool is None and self._verify == "resume":
                 data = bytes(content.gathered)
                 return finish.verify_and_put(self._driver, self.name, data, wanted), data
             try:
-                return self._verify_and_move(content.spill(), wanted), None
+                return self._verify_and_move(content.spill(), wanted, size), None
             except (FencedError, PathNotFoundError):
                 moved = finish.find_moved(self._driver, self._keys, None if self._begun else self._becoming)
                 if moved is None:
@@ -307,11 +308,12 @@ class LayerUpload(io.RawIOBase):
                 self._content = content = moved
         return content.verify(wanted, size), None
 
-    def _verify_and_move(self, spool: Spool, wanted: Digest) -> Digest:
+    def _verify_and_move(self, spool: Spool, wanted: Digest, size: int | None) -> Digest:
         hashed = spool.covered and self._verify == "resume" and wanted.algorithm == "sha256"
         if hashed and not self._begun:
             return self._move_straight(spool, wanted)
         self._publish(spool)  # what has to be read back, for however long, is nothing that a purge may take for left
+        finish.check_size(size, spool.size)
         canonical = finish.verify(self._driver, self._keys, spool, wanted, self._verify)
         finish.intend(self._driver, self._keys, wanted, canonical)
         finish.move(self._driver, self._keys, canonical, spool.version)

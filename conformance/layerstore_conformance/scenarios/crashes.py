@@ -89,7 +89,7 @@ def around(calls: list[Call], wanted: Around) -> Iterator[CutPoint]:
 @scenario(
     *("W6", "W7", "M2", "P1", "P2"),
     kills=(
-        *("startedat-comes-after-the-data", "flush-is-put-off", "linked-before-moved", "no-intent"),
+        *("startedat-comes-with-the-second-flush", "flush-is-put-off", "linked-before-moved", "no-intent"),
         "finish-removes-before-it-links",
     ),
     rows=(161, 173),
