@@ -76,6 +76,8 @@ def an_upload_begins_empty_with_an_id_of_its_own(ctx: Context) -> None:
     uploads = [service.upload("a") for _ in range(3)]
     assert [(upload.tell(), upload.size) for upload in uploads] == [(0, 0)] * 3
     assert len({upload.uuid for upload in uploads}) == 3, "an id was given twice"
+    for upload in uploads:
+        upload.flush()
     listed = {info.uuid: info.offset for info in ctx.service().uploads("a")}
     assert listed == {upload.uuid: 0 for upload in uploads}
 
@@ -110,6 +112,7 @@ def the_digest_does_not_depend_on_the_chunks(ctx: Context) -> None:
             if ctx.random.random() < 0.2:
                 upload.flush()
         assert str(upload.digest()) == digest(data)
+        upload.flush()
         expect_stored(ctx, "partitions", upload.uuid, data)
         upload.cancel()
 
