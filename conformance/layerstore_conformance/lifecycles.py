@@ -188,9 +188,10 @@ def sparse(life: Life) -> None:
 
 
 def wrong_then_right(life: Life) -> None:
-    """Write two chunks, finish with a wrong digest, then with the right one."""
+    """Write two chunks, the first flushed, finish with a wrong digest, then with the right one."""
     life.begin()
     life.write()
+    life.flush()
     life.write()
     try:
         life.finish(digest(b"something else"))

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from layerstore import front, uploadstate
 from layerstore.cursor import BLOCK, HashCursor
-from layerstore.errors import DriverError, LayerClosedError
+from layerstore.errors import DriverError, LayerStoreError
 from layerstore.front import Front
 from layerstore.sha256 import Hasher
 from layerstore.spool import Spool
@@ -249,7 +249,7 @@ def dropped_upload_is_flushed() -> Iterator[None]:
 
     def collect(self: LayerUpload) -> None:
         if not self._closed:
-            with suppress(DriverError, LayerClosedError):  # its writer may have been collected before it
+            with suppress(LayerStoreError):  # its writer may have been collected before it
                 self._flush()
         self._release()
 

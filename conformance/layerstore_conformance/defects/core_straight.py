@@ -189,6 +189,19 @@ def first_flush_is_not_made_sure_of() -> Iterator[None]:
         yield
 
 
+@planted_in_core("M1")
+def begun_without_what_it_became() -> Iterator[None]:
+    """Others who come to know of an upload after its data was moved are not told where to."""
+    real = finish.begin
+
+    def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: Spool, becoming: object) -> None:
+        del becoming
+        real(driver, keys, started_at, spool, None)
+
+    with patch.object(finish, "begin", begin):
+        yield
+
+
 @planted_in_core("F1")
 def leftovers_are_purged_where_they_are() -> Iterator[None]:
     """A purge does not take over what has no start: who begins to have others know of it is not fenced."""

@@ -217,6 +217,7 @@ def a_layer_that_was_finished_is_opened_when_it_is_read(ctx: Context) -> None:
             upload.flush()
         layer = upload.finish(digest(data))
         calls = dict(tally.calls)
+        assert "open_reader" not in calls
         assert (layer.name, str(layer.digest), layer.size, layer.tell()) == ("a", digest(data), len(data), 0)
         assert layer.created_at.tzinfo is not None
         assert dict(tally.calls) == calls

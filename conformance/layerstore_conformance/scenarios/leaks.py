@@ -142,6 +142,7 @@ def straight(service: LayerService, data: bytes) -> object:
     upload = service.upload("a")
     upload.write(data)
     layer = upload.finish(digest(data))
+    layer.read(1)
     layer.close()
     return upload, layer
 

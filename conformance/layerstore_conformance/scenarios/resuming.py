@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import (
     BackendUnavailableError,
     FencedError,
     LayerService,
+    LayerUpload,
     LayerUploadUnknownError,
     OffsetMismatchError,
     layout,
@@ -194,25 +196,27 @@ def a_resumed_upload_fences_its_earlier_handle(ctx: Context) -> None:
     The node still holds the half-open connection of the client that has come back through another one.
     """
     data = ctx.payload("later").read(5000)
-    earlier = ctx.service().upload("a")
-    earlier.write(data[:2000])
-    earlier.flush()
-    earlier.write(b"of the earlier handle")
-    later = ctx.service().resume("a", earlier.uuid, offset=2000)
-    later.write(data[2000:])
-    later.flush()
+    for name, more in (("idle", b""), ("writing", b"of the earlier handle")):
+        earlier = ctx.service().upload(name)
+        earlier.write(data[:2000])
+        earlier.flush()
+        earlier.write(more)
+        later = ctx.service().resume(name, earlier.uuid, offset=2000)
+        later.write(data[2000:])
+        later.flush()
+        for refuse in (earlier.flush, partial(_ask_anew, earlier), earlier.close):
+            with refused(FencedError):
+                refuse()
+        expect_stored(ctx, name, later.uuid, data)
+        later.finish(digest(data)).close()
+        expect_layer(ctx, name, data)
 
-    def ask() -> None:
-        earlier.seek(0)
-        earlier.write(b"so that it has to be read back")
-        earlier.digest()
 
-    for refuse in (earlier.flush, ask, earlier.close):
-        with refused(FencedError):
-            refuse()
-    expect_stored(ctx, "a", later.uuid, data)
-    later.finish(digest(data)).close()
-    expect_layer(ctx, "a", data)
+def _ask_anew(upload: LayerUpload) -> None:
+    """Ask for the digest of what has to be read back."""
+    upload.seek(0)
+    upload.write(b"over what is stored")
+    upload.digest()
 
 
 @scenario("F3", "W1", kills=("fenced-handle-takes-over-again",), rows=(131,))

@@ -105,7 +105,7 @@ def an_upload_that_was_not_flushed_is_nobodys_business(ctx: Context) -> None:
         assert ctx.stored(layout.uploads(upload.name)) == [], "left where uploads lie"
 
 
-@scenario("P1", "M1", kills=("linked-blob-is-not-looked-for", "lost-blob-is-no-matter", "small-layer-is-linked-first"))
+@scenario("P1", "M1", kills=("linked-blob-is-not-looked-for", "lost-blob-is-no-matter"))
 def a_collection_during_a_straight_upload_takes_no_layer(ctx: Context) -> None:
     """Whenever all is collected without any grace, a finish returns for a layer that is there, or says that it is gone.
 
@@ -164,7 +164,7 @@ def a_scrub_or_purge_during_a_straight_upload_disturbs_none(ctx: Context) -> Non
 
 @scenario(
     *("F1", "F3", "D3"),
-    kills=("first-flush-is-not-made-sure-of", "leftovers-are-purged-where-they-are"),
+    kills=("first-flush-is-not-made-sure-of",),
 )
 def an_upload_purged_at_its_first_flush_is_known_or_gone(ctx: Context) -> None:
     """When all is purged before any call of a first flush, what the flush returned for is there, or nothing is."""
@@ -235,7 +235,7 @@ def a_straight_finish_that_failed_at_any_call_is_repeated(ctx: Context) -> None:
                 assert ctx.stored(layout.uploads("a")) == [], "left where uploads lie"
 
 
-@scenario("M1", "W6", kills=("finish-forgets-what-it-did",))
+@scenario("M1", "W6", kills=("begun-without-what-it-became",))
 def a_straight_finish_that_failed_is_closed_and_resumed(ctx: Context) -> None:
     """Refused once at any call, an upload that is closed is found again by another, with all of its bytes.
 
