@@ -211,6 +211,7 @@ def a_layer_that_was_finished_is_opened_when_it_is_read(ctx: Context) -> None:
     tally = Tally.zero()
     service = watched(ctx, tally)
     for flush in (False, True):
+        tally.forget()
         upload = service.upload("a")
         upload.write(data)
         if flush:

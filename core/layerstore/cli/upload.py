@@ -100,7 +100,7 @@ def upload(
     """Store FILE, or standard input, as a layer.
 
     The last line on stdout is its digest. The line to resume with is on stderr from the first checkpoint on, or once it
-    was cut off: what is smaller is stored at once. A kill loses at most one checkpoint, SIGINT and SIGTERM the last MiB.
+    was cut off: what is smaller is stored at once. A kill loses one checkpoint at most, a signal one MiB.
     A wrong digest stores no layer and keeps the upload. To resume, FILE or standard input is read from its beginning;
     what was sent already is compared, not sent again.
     """
