@@ -286,7 +286,11 @@ class LayerUpload(io.RawIOBase):
         if self._becoming is None:  # else it may have been moved: then it is begun as what it was moved to
             spool.publish()
         self._begun = True
-        finish.begin(self._driver, self._keys, self.started_at, spool, self._becoming)
+        try:
+            finish.begin(self._driver, self._keys, self.started_at, spool, self._becoming)
+        except FencedError:
+            self._known = self._becoming is not None  # then it is resumed as what it was moved to
+            raise
         self._known = True
 
     def _become_blob(self, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -447,6 +448,37 @@ def test_a_finish_that_failed_at_any_call_is_cancelled(
         upload.cancel()
         assert [key for key in keys_below(raw, layout.ROOT) if "/_uploads/" in key] == []
         check_store(raw)
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_straight_finish_whose_move_failed_is_closed_and_resumed(
+    url: str, store: LayerService, watch: Watch, side: str
+) -> None:
+    """Nobody else knew of it before; closed, it is found again, whether its data has become a blob or not."""
+    upload = spilled(store)
+    watch.at(side, "move", "/data", refuse)
+    with pytest.raises(BackendUnavailableError):
+        upload.finish(digest(ARCHIVE))
+    assert not upload.known
+    with suppress(FencedError):
+        upload.close()
+    assert (upload.closed, upload.known) == (True, True)
+    layerstore.open(url).resume("a", upload.uuid, offset=len(ARCHIVE)).finish(digest(ARCHIVE))
+    check_layer(url, digest(ARCHIVE))
+
+
+@pytest.mark.parametrize("purged", [False, True])
+def test_a_first_flush_that_is_beaten_makes_no_upload(
+    url: str, store: LayerService, raw: CheckedDriver, watch: Watch, purged: bool
+) -> None:
+    """Taken away between its bytes and its start, an upload is unknown; taken over there by a purge, it is fenced."""
+    upload = begin(store)
+    keys = layout.UploadKeys("a", upload.uuid)
+    watch.at("before", "put", "/startedat", lambda: raw.open_writer(keys.data) if purged else raw.delete(keys.prefix))
+    with pytest.raises(FencedError if purged else LayerUploadUnknownError):
+        upload.flush()
+    assert not upload.known
+    assert (raw.find(keys.started_at) is not None) is purged
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

@@ -152,6 +152,26 @@ def test_leftovers_are_removed_at_the_same_age(store: LayerService, raw: Checked
     assert left(raw, UUID) == []
 
 
+def test_who_becomes_known_while_its_bytes_are_taken_for_a_leftover_is_told(
+    store: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """Published before others knew of it, an upload that is flushed after the purge has looked twice is fenced."""
+    writer = raw.open_writer(UploadKeys("a", UUID).data)
+    writer.write(DATA)
+    writer.flush()
+    refused: list[bool] = []
+
+    def become_known() -> None:
+        raw.put(UploadKeys("a", UUID).started_at, LONG_AGO)
+        with pytest.raises(FencedError):
+            writer.flush()
+        refused.append(True)
+
+    trap.set(of("delete"), become_known)
+    assert uuids(store.purge(WEEK, now=later()))[0] == [UUID]
+    assert (refused, left(raw, UUID)) == ([True], [])
+
+
 @pytest.mark.parametrize("path", ["not-a-uuid/startedat", "stray.tmp", UUID, f"{UUID.upper()[:-1]}A/data"])
 def test_what_is_no_upload_is_told_of_and_left(store: LayerService, raw: CheckedDriver, path: str) -> None:
     """Foreign keys, and prefixes that are no UUID, stop nothing and are never deleted."""
