@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 from layerstore import LayerService, LayerStoreError, PathNotFoundError, layout
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
+from layerstore.front import FRONT
 from layerstore_conformance import inventory
 from layerstore_conformance.clocked import Clock, ClockedDriver
 from layerstore_conformance.model import Model, ModelHandle, ModelUpload
@@ -120,6 +121,7 @@ class Comparison:
         found = [each for each in self.uploads if number >= ALL or each[1].there]
         if not found:
             self.begin()
+            self.flush()
             return self.uploads[0]
         return found[number % ALL % len(found)]
 
@@ -162,6 +164,8 @@ class Comparison:
             self.model.refused(model)
         elif model.upload.owner is model:  # of others some writes may be accepted, and some not
             assert real.size == len(model.content), f"it says it has {real.size} bytes, it has {len(model.content)}"
+            if real.size > FRONT:  # it may have to be flushed to be read back
+                self._met((self.model.flush(model),), real.flush)
 
     def flush(self, handle: int = 0) -> None:
         """Flush."""
@@ -169,10 +173,16 @@ class Comparison:
         self._met((self.model.flush(model),), real.flush)
 
     def ask_digest(self, handle: int = 0) -> None:
-        """Flush, and compare what it says that its digest is."""
+        """Compare what it says that its digest is; flush, if others know of it, for it may have done so."""
         real, model = self._held(handle)
-        met, found = self._met((self.model.flush(model),), real.digest)
-        assert met or str(found) == digest(bytes(model.content)), "it says that it has other bytes"
+        owner = model.upload.owner is model
+        expected = ("LayerClosedError",) if model.closed else ("",) if owner else ("", self.model.refusal(model))
+        met, found = self._met(expected, real.digest)
+        if met and not model.closed:
+            self.model.refused(model)
+        assert met or not owner or str(found) == digest(bytes(model.content)), "it says that it has other bytes"
+        if model.upload.there and not met:
+            self._met((self.model.flush(model),), real.flush)
 
     def close(self, handle: int = 0) -> None:
         """Close."""

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from layerstore import BackendUnavailableError, Digest, LayerService, MarkingIncompleteError, NoSpaceError, layout
+from layerstore import (
+    BackendUnavailableError,
+    Digest,
+    LayerService,
+    LayerUploadUnknownError,
+    MarkingIncompleteError,
+    NoSpaceError,
+    layout,
+)
 from layerstore.checked import CheckedDriver
 from layerstore_conformance import theorem
 from layerstore_conformance.layers import blob, link
@@ -68,6 +77,8 @@ class Enduring(Life):
         for _ in range(ATTEMPTS):
             if self._closed():
                 break
+            if self._is_unknown():
+                continue
             self.resume()
             assert self.upload.tell() >= len(self.promised), "the upload has lost what was flushed"
             self.insist(self._write_all)
@@ -128,6 +139,18 @@ class Enduring(Life):
             self.failures += 1
             self.faulty.make_room()
             return False
+        return True
+
+    def _is_unknown(self) -> bool:
+        """Tell whether a first flush failed before others knew of the upload; then another is begun with its bytes."""
+        uuid = str(self.uuid)
+        if self.known or self.insist(lambda: uuid in [info.uuid for info in self.service.uploads(self.name)]):
+            return False
+        with suppress(LayerUploadUnknownError):
+            self.insist(lambda: self.service.cancel(self.name, uuid))
+        self._upload = self.service.upload(self.name)
+        self.uuid = self._upload.uuid
+        self.insist(self._write_all)
         return True
 
     def _write_all(self) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import LayerInvalidDigestError
+from layerstore.front import FRONT
 from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.promise import Promise
 
@@ -124,6 +125,23 @@ def straight(life: Life) -> None:
     life.finish()
 
 
+def unflushed(life: Life) -> None:
+    """Write two chunks, and finish what is smaller than what is gathered in front of the backend."""
+    life.begin()
+    life.write()
+    life.write()
+    life.finish()
+
+
+def unflushed_large(life: Life) -> None:
+    """Write more than is gathered, and finish what nobody else knows of."""
+    life.begin()
+    life.write(FRONT - life.chunk)
+    for _ in range(3):
+        life.write()
+    life.finish()
+
+
 def resumed(life: Life) -> None:
     """Write five chunks, closing and resuming between them, and finish."""
     life.begin()
@@ -170,9 +188,10 @@ def sparse(life: Life) -> None:
 
 
 def wrong_then_right(life: Life) -> None:
-    """Write two chunks, finish with a wrong digest, then with the right one."""
+    """Write two chunks, the first flushed, finish with a wrong digest, then with the right one."""
     life.begin()
     life.write()
+    life.flush()
     life.write()
     try:
         life.finish(digest(b"something else"))
@@ -219,6 +238,8 @@ def purged(life: Life) -> None:
 
 LIFECYCLES: tuple[Callable[[Life], None], ...] = (
     straight,
+    unflushed,
+    unflushed_large,
     resumed,
     last_rewritten,
     middle_rewritten,

@@ -16,7 +16,8 @@ class ModelUpload:
     """The repository."""
     stored: bytes | None = None
     """What was flushed; None if nothing ever was."""
-    there: bool = True
+    there: bool = False
+    """Others know of it: since its first flush, until it is removed."""
     owner: ModelHandle | None = None
     """The handle that may flush: the one opened last, unless somebody has changed the data since."""
     changed: int = 0
@@ -118,7 +119,10 @@ class Model:
         """Make a layer of it by the digest ``wanted``; ``error`` says what is wrong with that, if anything is."""
         if wanted in handle.finished:
             return self.fetch(handle.upload.name, wanted)[0]
-        if said := self.flush(handle):
+        if handle.closed:
+            return "LayerClosedError"
+        straight = handle.upload.owner is handle and not handle.upload.there
+        if not straight and (said := self.flush(handle)):
             return said
         if error:
             return error
@@ -138,6 +142,7 @@ class Model:
     def _remove(self, handle: ModelHandle) -> None:
         handle.closed = handle.gone = True
         self.remove(handle.upload)
+        handle.upload.owner = None
 
     def remove(self, upload: ModelUpload) -> str:
         """Cancel or purge an upload, whoever has it."""
@@ -155,6 +160,7 @@ class Model:
         if upload.stored != data:
             upload.changed = self.hour
         upload.stored, upload.touched, upload.noted = data, self.hour, 0
+        upload.there = True
 
     def note(self, upload: ModelUpload) -> None:
         """Store something beside the data, as another program does."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from layerstore import LayerService, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout
 from layerstore.checked import CheckedDriver
+from layerstore.front import FRONT
 from layerstore_conformance import lifecycles, theorem
 from layerstore_conformance.again import script
 from layerstore_conformance.enduring import FAILURES, NAME, Enduring, Yielding, collect, insist, purge, service_on
@@ -32,8 +33,8 @@ SAMPLES: Final = MappingProxyType({"quick": 1, "default": 3})
 DEALT: Final = MappingProxyType({"quick": 2, "default": 12, "full": 2000})
 """Plans of a scenario that deals them."""
 
-LARGE: Final = 300_000
-"""Bytes of a chunk that is hashed in a second thread while it is written."""
+LARGE: Final = FRONT
+"""Bytes of a chunk that is given to the driver as it is, and hashed in a second thread meanwhile."""
 
 T = TypeVar("T")
 

@@ -39,6 +39,8 @@ class Promise:
         """What the last flush or close has promised to keep."""
         self.possible: set[bytes] = {b""}
         """What may be stored: what was promised, and while a flush is under way also what it is about to promise."""
+        self.known = False
+        """A flush or close has returned, so that others know of the upload."""
         self.finishing = False
         """A finish that ought to succeed has begun: the upload may be gone, and then the layer is there."""
         self.finished = False
@@ -75,6 +77,7 @@ class Promise:
             case ("flushing",):
                 self.possible.add(bytes(self.content))
             case ("flushed",):
+                self.known = True
                 self.promised = bytes(self.content)
                 self.possible = {self.promised}
             case ("finishing", str(wanted)):

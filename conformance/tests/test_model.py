@@ -96,6 +96,8 @@ def test_the_model_knows_its_own_rules() -> None:
     """By the model alone: who resumes fences, who is fenced and told cancels nothing, who is not told cancels all."""
     model = Model()
     first = model.begin("a")
+    assert model.resume(first.upload, None) == "LayerUploadUnknownError"
+    assert model.flush(first) == ""
     second = model.resume(first.upload, None)
     assert model.flush(first) == "FencedError"
     model.cancel(first)

@@ -57,7 +57,7 @@ class CheckedDriver(Driver):
     def put(self, key: str, data: Buffer) -> None:
         """See :meth:`Driver.put`. ``data`` is any C-contiguous buffer."""
         self._check(key)
-        call_driver(self.scheme, key, self.inner.put, key, bytes(memoryview(data)))
+        call_driver(self.scheme, key, self.inner.put, key, data if type(data) is bytes else bytes(memoryview(data)))
 
     def get(self, key: str, limit: int) -> bytes:
         """Read a small object whole; of a larger one, its first ``limit`` bytes.

@@ -15,6 +15,9 @@ Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes 
   the other. One that puts it after the second mark began moves its data after the blob was picked: the blob has another
   version, and is not moved (M4). So a finish is never disturbed, and what it has healed is never taken away.
 - A finish that moves its data after the blob has gone to the trash makes a new blob, which nobody here touches.
+- A finish of an upload that nobody else knows of puts no intent. Its blob is younger than ``grace``, or is there anew
+  when one of the same bytes has been picked (M4). Where ``grace`` is shorter than a finish takes, the blob may be
+  moved. If its link was put before, the third mark sees that; if not, the finish looks, and does not find the blob.
 - A mount copies no bytes; it may link a blob that one mark has not seen linked, while another's link goes that it would
   have seen. It returns after it has found the blob there. When it did so before the move, the third mark, which begins
   after it, sees the link. After the move there is no blob to be found until one is put back, and it does not return.

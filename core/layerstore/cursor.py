@@ -32,8 +32,16 @@ RECENT: Final = 16
 
 
 def buffers() -> Iterator[memoryview]:
-    """Yield block buffers in turn: one comes round again when hashing can no longer be reading it."""
-    return cycle([memoryview(bytearray(BLOCK)) for _ in range(BACKLOG + 1)])
+    """Yield buffers of up to a block, small ones first; one comes round again when hashing can no longer be reading it.
+
+    Each is made when it is asked for: a stream of a few KiB costs no more than that.
+    """
+    yield from (memoryview(bytearray(size)) for size in (16 << 10, 64 << 10, 256 << 10))
+    made = []
+    for _ in range(BACKLOG + 1):
+        made.append(memoryview(bytearray(BLOCK)))
+        yield made[-1]
+    yield from cycle(made)
 
 
 class HashCursor:

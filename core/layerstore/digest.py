@@ -3,9 +3,12 @@
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layerstore.errors import InvalidDigestError, TarSumVersionUnsupportedError, UnsupportedDigestError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 HEX_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
 """Content algorithms, and the length of their hex form in characters."""
@@ -57,6 +60,11 @@ class Digest:
         if match is None:
             raise InvalidDigestError(text)
         return cls(match["algorithm"], match["encoded"])
+
+    @classmethod
+    def of(cls, data: "Buffer") -> "Digest":
+        """Return the canonical digest of bytes: their sha256."""
+        return cls("sha256", hashlib.sha256(data).hexdigest())
 
     @property
     def is_tarsum(self) -> bool:

@@ -101,6 +101,18 @@ def _check_written(scheme: str, error: Exception) -> None:
         raise UnwrittenError(parts[0], scheme, str(error)) from error
 
 
+def seek_target(offset: int, whence: int, position: int, size: int) -> int:
+    """Return where a seek from a position in something of a size leads to, in bytes; a negative one leads nowhere.
+
+    Raises:
+        ValueError: ``whence`` is not one of ``os.SEEK_SET``, ``os.SEEK_CUR`` and ``os.SEEK_END``.
+    """
+    base = {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: size}.get(whence)
+    if base is None:
+        raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
+    return base + index(offset)
+
+
 class _Handle(Owned):
     """What readers and writers have in common: a key, a position, and the driver's name for errors."""
 
@@ -118,10 +130,7 @@ class _Handle(Owned):
             raise LayerClosedError(f"{kind} of {self.key!r}, opened before a fork,")
 
     def _seek_to(self, offset: int, whence: int, size: int) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: size}.get(whence)
-        if base is None:
-            raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
-        target = base + index(offset)
+        target = seek_target(offset, whence, self._position, size)
         if target < 0:
             raise InvalidOffsetError(self.key, f"seek to {target}", self.scheme)
         self._position = target

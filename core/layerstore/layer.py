@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from layerstore import layout, links
 from layerstore.digest import Digest, FSLayer
-from layerstore.errors import BackendUnavailableError, LayerClosedError, PathNotFoundError, UnknownLayerError
+from layerstore.driver import seek_target
+from layerstore.errors import (
+    BackendUnavailableError,
+    InvalidOffsetError,
+    LayerClosedError,
+    PathNotFoundError,
+    UnknownLayerError,
+)
 from layerstore.owned import Owned
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from layerstore.checked import CheckedDriver
+    from layerstore.driver import Reader
 
 
 class Layer(Owned, io.RawIOBase):
@@ -26,22 +34,29 @@ class Layer(Owned, io.RawIOBase):
     """
 
     def __init__(
-        self, driver: CheckedDriver, name: str, digest: Digest, canonical: Digest, created_at: datetime
+        self,
+        driver: CheckedDriver,
+        name: str,
+        digest: Digest,
+        canonical: Digest,
+        created_at: datetime,
+        content: Reader | int,
     ) -> None:
-        """Open the layer's blob."""
+        """Read an open blob; or, given its size in bytes, open the blob when it is first read."""
         super().__init__()
         self.name = name
-        """The repository it was fetched from."""
+        """The repository it was fetched from, or finished in."""
         self.digest = digest
         """The digest it was asked for by."""
         self.canonical = canonical
         """Its sha256."""
         self.created_at = created_at
         """When it was linked into the repository; aware, in UTC."""
-        self._driver = driver
-        self._reader = driver.open_reader(layout.blob(canonical))
-        self.size = self._reader.size
+        self.size = content if isinstance(content, int) else content.size
         """Bytes."""
+        self._driver = driver
+        self._reader = None if isinstance(content, int) else content
+        self._position = 0  # of the next read; the reader's follows
         self._take_hold()
 
     def readinto(self, buffer: Buffer) -> int:
@@ -49,14 +64,20 @@ class Layer(Owned, io.RawIOBase):
 
         Raises:
             LayerClosedError: the layer is closed.
+            UnknownLayerError: the blob has gone since the layer was finished.
         """
         self._check_open()
+        reader = self._opened()
+        reader.seek(self._position)
         try:
-            return self._reader.readinto(buffer)
+            count = reader.readinto(buffer)
         except BackendUnavailableError:
-            if not self._reopened():
+            fresh = self._replaced(reader)
+            if fresh is None:
                 raise
-            return self._reader.readinto(buffer)
+            count = fresh.readinto(buffer)
+        self._position += count
+        return count
 
     def readall(self) -> bytes:
         """Read from the position to the end."""
@@ -69,12 +90,16 @@ class Layer(Owned, io.RawIOBase):
             InvalidOffsetError: the offset would be negative.
         """
         self._check_open()
-        return self._reader.seek(offset, whence)
+        target = seek_target(offset, whence, self._position, self.size)
+        if target < 0:
+            raise InvalidOffsetError(layout.blob(self.canonical), f"seek to {target}", self._driver.scheme)
+        self._position = target
+        return target
 
     def tell(self) -> int:
         """Return the position in bytes."""
         self._check_open()
-        return self._reader.tell()
+        return self._position
 
     def readable(self) -> bool:
         """Say that this can be read."""
@@ -87,15 +112,28 @@ class Layer(Owned, io.RawIOBase):
     def close(self) -> None:
         """Close; closing again does nothing."""
         super().close()
-        if self._opened_here():
-            self._reader.close()
+        reader: Reader | None = getattr(self, "_reader", None)  # not there if the constructor failed
+        if reader is not None and self._opened_here():
+            reader.close()
 
-    def _reopened(self) -> bool:
+    def _opened(self) -> Reader:
+        if self._reader is None:
+            try:
+                self._reader = self._driver.open_reader(layout.blob(self.canonical))
+            except PathNotFoundError as error:
+                raise UnknownLayerError(self.name, FSLayer(str(self.digest))) from error
+        return self._reader
+
+    def _replaced(self, stale: Reader) -> Reader | None:
         """Go on in the blob that has replaced this one, if one has: the same layer once more, so the same bytes."""
-        stale, self._reader = self._reader, self._driver.open_reader(layout.blob(self.canonical))
-        self._reader.seek(stale.tell())
+        reader = self._driver.open_reader(layout.blob(self.canonical))
+        reader.seek(self._position)
+        if reader.version == stale.version:
+            reader.close()
+            return None
         stale.close()
-        return self._reader.version != stale.version
+        self._reader = reader
+        return reader
 
     def _check_open(self) -> None:
         if self.closed:
@@ -117,7 +155,8 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
     if canonical is not None:
         try:
             created_at = driver.stat(layout.link(name, digest)).modified
-            layer = Layer(driver, name, digest, canonical, created_at)
+            reader = driver.open_reader(layout.blob(canonical))
+            layer = Layer(driver, name, digest, canonical, created_at, reader)
         except PathNotFoundError:
             pass
         else:

@@ -24,8 +24,10 @@ same version of the data, and one of them is refused. Where the data has become 
 any more, and the upload is removed without ``hold`` and ``condemn``, which must not make data anew: the blob stays, and
 a finish that has come that far links it, or is told that the upload is gone.
 
-What has no ``startedat`` is no upload: it is what a cancel or finish has left, no one can go on with it, and it is
-removed at the same age. An upload with something below it that is not understood is left alone, whatever its age.
+What has no ``startedat`` is no upload: no one else can go on with it, and it is removed at the same age. It is what a
+cancel or finish has left, or what is being written straight through, by one who is at work or was killed. So the data
+is taken over here, too, before the second look: who then begins to have others know of it finds that it is fenced. An
+upload with something below it that is not understood is left alone, whatever its age.
 """
 
 from __future__ import annotations
@@ -119,6 +121,7 @@ class _Sight(NamedTuple):
     """No data, but intents: a finish has moved it."""
     condemned: bool
     """No data, for an earlier purge has moved it."""
+    has_data: bool
 
 
 class _Purge(NamedTuple):
@@ -193,12 +196,12 @@ def _take_away(driver: CheckedDriver, keys: UploadKeys, seen: _Sight) -> None:
     Raises:
         FencedError, PathNotFoundError: it is not.
     """
-    if seen.started and not seen.condemned:
+    if seen.has_data or (seen.started and not seen.condemned):
         writer = driver.open_writer(keys.data)
         try:
             if _look(driver, keys) != seen:
                 raise FencedError(keys.prefix, "not what it was when looked at", driver.scheme)
-            if not seen.moved:
+            if seen.started and not seen.moved:
                 writer.flush()
                 driver.move(keys.data, keys.purged, version=writer.version)
         finally:
@@ -224,6 +227,7 @@ def _look(driver: CheckedDriver, keys: UploadKeys) -> _Sight:
         started=keys.started_at in stats,
         moved=data is None and intents,
         condemned=data is None and keys.purged in stats,
+        has_data=data is not None,
     )
 
 

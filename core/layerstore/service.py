@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid as uuids
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -12,6 +13,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.collect import GRACE
 from layerstore.digest import Digest, FSLayer
 from layerstore.errors import (
+    BackendUnavailableError,
     InvalidDigestError,
     InvalidUploadIDError,
     LayerExistsError,
@@ -20,6 +22,7 @@ from layerstore.errors import (
     PathNotFoundError,
     UnknownLayerError,
 )
+from layerstore.front import Front
 from layerstore.layer import Layer, has_layer, open_layer
 from layerstore.layout import UploadKeys
 from layerstore.listing import Listing
@@ -101,22 +104,22 @@ class LayerService(Single):
         return open_layer(self.driver, name, Digest.parse(digest))
 
     def upload(self, name: str, *, expected: Digest | str | None = None) -> LayerUpload:
-        """Begin an upload.
+        """Begin an upload. Nothing is stored yet: others know of it from its first ``flush`` or ``close`` on.
 
         Raises:
             LayerExistsError: the repository already has the layer that is to be uploaded, if that was said.
             InvalidNameError, InvalidDigestError: no name, or no digest.
         """
         keys = UploadKeys(name, str(uuids.uuid4()))
-        wanted = None if expected is None else Digest.parse(expected)
+        if expected is not None:
+            self._refuse_existing(name, Digest.parse(expected))
         started_at = datetime.now(UTC).replace(microsecond=0)
-        with naming(keys):
-            self.driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
-            # asked after the first write, which may make the backend
-            if wanted is not None and self.exists(name, wanted):
-                finish.remove(self.driver, keys)
-                raise LayerExistsError(name, str(wanted))
-            return self._open(keys, started_at, Spool(self.driver, keys))
+        return self._open(keys, started_at, Front(self.driver, keys), known=False)
+
+    def _refuse_existing(self, name: str, expected: Digest) -> None:
+        with suppress(BackendUnavailableError):  # the first write may make it; if not, that says why
+            if self.exists(name, expected):
+                raise LayerExistsError(name, str(expected))
 
     def resume(self, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
         """Go on with an upload, positioned at the end of what is stored; earlier handles on it are fenced.
@@ -131,14 +134,10 @@ class LayerService(Single):
         """
         keys = UploadKeys(name, uuid)
         with naming(keys):
-            try:
-                started_at = self._started_at(keys)
-            except LayerUploadUnknownError:
-                finish.remove(self.driver, keys)  # what a cancel or finish has left, that was cut off
-                raise
+            started_at = self._started_at(keys)
             if offset is not None:
                 _compare(offset, self._status(keys, started_at).offset)
-            return self._open(keys, started_at, self._taken_over(keys, offset))
+            return self._open(keys, started_at, self._taken_over(keys, offset), known=True)
 
     def status(self, name: str, uuid: str) -> UploadInfo:
         """Tell how far an upload has come, and disturb nobody: its writer goes on.
@@ -296,10 +295,10 @@ class LayerService(Single):
     ) -> None:
         self.close()
 
-    def _open(self, keys: UploadKeys, started_at: datetime, content: Spool | Moved) -> LayerUpload:
-        return LayerUpload(self.driver, keys, started_at=started_at, verify=self.verify, content=content)
+    def _open(self, keys: UploadKeys, started_at: datetime, content: Front | Moved, *, known: bool) -> LayerUpload:
+        return LayerUpload(self.driver, keys, started_at=started_at, verify=self.verify, content=content, known=known)
 
-    def _taken_over(self, keys: UploadKeys, offset: int | None) -> Spool | Moved:
+    def _taken_over(self, keys: UploadKeys, offset: int | None) -> Front | Moved:
         spool = Spool(self.driver, keys)
         try:
             content = self._content(keys, spool)
@@ -310,7 +309,7 @@ class LayerService(Single):
             raise
         return content
 
-    def _content(self, keys: UploadKeys, spool: Spool) -> Spool | Moved:
+    def _content(self, keys: UploadKeys, spool: Spool) -> Front | Moved:
         """Find out what there is to go on with: after the writer was opened, so that nothing can have gone since."""
         moved = finish.find_moved(self.driver, keys) if spool.version is None else None
         if self.driver.find(keys.started_at) is None:
@@ -319,7 +318,7 @@ class LayerService(Single):
         if spool.version is None and moved is None and next(self.driver.list(keys.intents), None) is not None:
             raise LayerUploadUnknownError(keys.name, keys.uuid)  # its blob is gone
         if moved is None:
-            return spool
+            return Front(self.driver, keys, spool)
         spool.release()
         return moved
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,11 @@ class Spool:
     def version(self) -> str | None:
         """The version of the data as last flushed; None if it never was."""
         return self._writer.version
+
+    @property
+    def covered(self) -> bool:
+        """Whether everything written was hashed on its way in."""
+        return self._certain and self._cursor.offset == self.size
 
     def store(self, offset: int, data: bytes | memoryview) -> None:
         """Write at an offset. ``data`` must not change while it is hashed: bytes do not, nor do ``buffers()``."""
@@ -204,7 +210,7 @@ def naming(keys: UploadKeys) -> Iterator[None]:
         raise error.about(f"upload {keys.uuid} of repository {keys.name}")  # noqa: B904  (the same error again)
 
 
-def measure(reader: Reader, wanted: Digest) -> Digest:
+def measure(reader: io.RawIOBase | io.BufferedIOBase, wanted: Digest) -> Digest:
     """Read to the end, and return the digest of what was read by the algorithm of ``wanted``.
 
     A tarsum is taken by both formulas that its label has stood for; the later one is returned if neither is wanted.

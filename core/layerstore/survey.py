@@ -114,7 +114,7 @@ class _Surveyor:
                 self._odd("foreign", child)
                 continue
             if keys.started_at not in there:
-                self._odd("leftover", child, "of an upload that has ended")
+                self._odd("leftover", child, "of an upload that has ended, or was cut off before others knew of it")
 
     def links(self, area: str) -> None:
         for key in marks.keys(self.driver, area, self.odd):

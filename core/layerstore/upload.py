@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import index
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from layerstore import finish, links
+from layerstore import finish
 from layerstore.cursor import BLOCK, buffers
 from layerstore.digest import Digest
+from layerstore.driver import seek_target
 from layerstore.errors import (
     FencedError,
     InvalidOffsetError,
@@ -19,20 +20,21 @@ from layerstore.errors import (
     LayerUploadUnknownError,
     PathNotFoundError,
 )
+from layerstore.front import Front
+from layerstore.intake import blocks, filler
 from layerstore.layer import Layer, open_layer
 from layerstore.owned import Owned
-from layerstore.spool import Spool, naming
+from layerstore.spool import naming
 from layerstore.turns import Turns, in_turn
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from typing_extensions import Buffer
 
     from layerstore.checked import CheckedDriver
     from layerstore.finish import Moved
+    from layerstore.intake import Reads, ReadsInto
     from layerstore.layout import UploadKeys
-    from layerstore.spool import Verify
+    from layerstore.spool import Spool, Verify
 
 
 class LayerUpload(Owned, io.RawIOBase):
@@ -43,15 +45,26 @@ class LayerUpload(Owned, io.RawIOBase):
     a ``with`` block without ``finish`` closes the upload and keeps it resumable. Threads that share a handle take turns
     at its one position; a signal's handler that calls it in the middle of a call is refused with ``RuntimeError``.
 
+    Others know of a new upload from its first ``flush`` or ``close`` on, or from where its bytes have to be read back:
+    until then it cannot be resumed, is not listed, and nothing of it survives its process. Up to 1 MiB is gathered in
+    memory, so that one that is finished while it is smaller is stored as a layer at once, and never as an upload.
+
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
     raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``. In a
     forked child every call raises ``LayerClosedError`` and changes nothing: the handle is the parent's.
     """
 
     def __init__(
-        self, driver: CheckedDriver, keys: UploadKeys, *, started_at: datetime, verify: Verify, content: Spool | Moved
+        self,
+        driver: CheckedDriver,
+        keys: UploadKeys,
+        *,
+        started_at: datetime,
+        verify: Verify,
+        content: Front | Moved,
+        known: bool,
     ) -> None:
-        """Wrap what :class:`LayerService` has opened: data to go on with, or a finish to go on with."""
+        """Wrap data to go on with, or a finish to go on with; ``known``: others know of the upload."""
         super().__init__()
         self.name = keys.name
         """The repository."""
@@ -62,6 +75,9 @@ class LayerUpload(Owned, io.RawIOBase):
         self._keys = keys
         self._verify: Verify = verify
         self._content = content
+        self._known = known
+        self._begun = known  # others may know of it: that was attempted at least
+        self._becoming: Digest | None = None  # the blob that data nobody else knows of is, or was, about to become
         self._position = content.size
         self._turns = Turns()
         self._closed = False
@@ -75,34 +91,43 @@ class LayerUpload(Owned, io.RawIOBase):
         """Bytes so far, those not flushed yet included."""
         return self._content.size
 
+    @property
+    def known(self) -> bool:
+        """Whether others know of the upload: since its first flush or close. Only then it can be resumed."""
+        return self._known
+
     @in_turn
     def write(self, data: Buffer) -> int:
         """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept.
 
         Beyond the end, the gap reads as zeros. Bytes of which another thread changes the content meanwhile are stored
-        and hashed as one of the two.
+        and hashed as one of the two. An error of the backend may be about bytes of an earlier write, which were
+        gathered until now; they stay gathered, and the write may be repeated.
 
         Raises:
             LayerClosedError: the upload is closed, or its data has already become a blob.
         """
-        spool = self._spool()
+        front = self._front()
+        if type(data) is bytes and 0 < len(data) < BLOCK:
+            self._store(front, data)
+            return len(data)
         start = self._position
         try:
-            for block in _blocks(data):
-                self._store(spool, block)
+            for block in blocks(data):
+                self._store(front, block)
         except BaseException:
             self._position = start  # so that writing it once more repeats nothing
             raise
         return self._position - start
 
-    def read_from(self, stream: Any) -> int:  # noqa: ANN401  (whatever has readinto or read)
+    def read_from(self, stream: ReadsInto | Reads) -> int:
         """Write everything a binary stream still holds, and return how much; reading, hashing and writing overlap.
 
         Raises:
             BlockingIOError: the stream is non-blocking and has nothing now; what was read before is written.
         """
-        self._spool()
-        fill, total = _filler(stream), 0
+        self._front()
+        fill, total = filler(stream), 0
         for buffer in buffers():  # pragma: no branch  (they never end)
             count = fill(buffer)
             if count is None:
@@ -121,10 +146,7 @@ class LayerUpload(Owned, io.RawIOBase):
             InvalidOffsetError: the offset would be negative.
         """
         self._check_open()
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}.get(whence)
-        if base is None:
-            raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
-        target = base + index(offset)
+        target = seek_target(offset, whence, self._position, self.size)
         if target < 0:
             with naming(self._keys):
                 raise InvalidOffsetError(self._keys.data, f"seek to {target}", self._driver.scheme)
@@ -156,14 +178,18 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @in_turn
     def digest(self) -> Digest:
-        """Flush, and return the sha256 of everything written so far, reading back what was not hashed on the way in.
+        """Return the sha256 of everything written so far. Bytes not hashed on the way in are flushed and read back.
 
         Raises:
-            FencedError, LayerUploadUnknownError: as :meth:`flush`.
+            FencedError, LayerUploadUnknownError: as :meth:`flush`, where bytes are read back.
         """
-        spool = self._spool()
+        front = self._front()
+        if front.spool is None:
+            return Digest.of(front.gathered)
         with self._owning():
-            spool.publish()
+            spool = front.spill()
+            if not spool.covered:
+                self._publish(spool)
             return spool.canonical("resume")
 
     @in_turn
@@ -171,8 +197,9 @@ class LayerUpload(Owned, io.RawIOBase):
         """Verify the bytes, make them a layer of the repository, and return it. Again: returns it again.
 
         ``digest`` is a sha256, sha384, sha512 or ``tarsum.v1+sha256``; ``size``, in bytes, is compared if given. After
-        an error the upload is as it was, and may be gone on with, here or by resuming it; a finish that was cut off
-        half way is finished by finishing again.
+        an error the upload is as it was, and may be gone on with, here or, if it was flushed, by resuming it; a finish
+        that was cut off half way is finished by finishing again. The layer is not opened until it is read; its
+        ``created_at`` is of this machine's clock.
 
         Raises:
             InvalidDigestError: no digest, or none that can be verified.
@@ -187,18 +214,22 @@ class LayerUpload(Owned, io.RawIOBase):
         wanted = Digest.parse(digest)
         self._check_opened_here()
         with naming(self._keys):
-            if wanted not in self._finished:
-                self._link(wanted, size)
+            if wanted in self._finished:
+                self._remove()
+                return open_layer(self._driver, self.name, wanted)
+            canonical = self._link(wanted, size)
             self._remove()
-            return open_layer(self._driver, self.name, wanted)
+            return Layer(self._driver, self.name, wanted, canonical, datetime.now(UTC), self.size)
 
-    def _link(self, wanted: Digest, size: int | None) -> None:
+    def _link(self, wanted: Digest, size: int | None) -> Digest:
         self._check_open()
         with self._owning():
-            canonical = self._become_blob(wanted, size)
-        for name in {wanted: None, canonical: None}:
-            links.write(self._driver, self.name, name, canonical)
+            canonical, data = self._become_blob(wanted, size)
+            finish.link(self._driver, self.name, wanted, canonical)
+            if not self._begun:
+                finish.look(self._driver, canonical, data)
         self._finished = {canonical, wanted}
+        return canonical
 
     @in_turn
     def cancel(self) -> None:
@@ -244,34 +275,74 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @in_turn
     def _store_next(self, data: memoryview) -> None:
-        self._store(self._spool(), data)
+        self._store(self._front(), data)
 
-    def _store(self, spool: Spool, data: bytes | memoryview) -> None:
-        with self._owning():
-            spool.store(self._position, data)
+    def _store(self, front: Front, data: bytes | memoryview) -> None:
+        if not front.gather(self._position, data):
+            with self._owning():
+                front.write(self._position, data)
         self._position += len(data)
 
     def _flush(self) -> None:
         self._check_open()
-        if isinstance(self._content, Spool):
+        if isinstance(self._content, Front):
             with self._owning():
-                self._content.publish()
-                self._content.save()
+                spool = self._content.spill()
+                self._publish(spool)
+                spool.save()
 
-    def _become_blob(self, wanted: Digest, size: int | None) -> Digest:
-        if isinstance(self._content, Spool):
-            spool = self._content
+    def _publish(self, spool: Spool) -> None:
+        """Publish, so that others know of the upload."""
+        if self._known:
+            spool.publish()
+            return
+        if self._becoming is None:  # else it may have been moved: then it is begun as what it was moved to
+            spool.publish()
+        self._begun = True
+        try:
+            finish.begin(self._driver, self._keys, self.started_at, spool, self._becoming)
+        except FencedError:
+            self._known = self._becoming is not None  # then it is resumed as what it was moved to
+            raise
+        self._known = True
+
+    def _become_blob(self, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
+        """Return the canonical digest, and the bytes if they are in hand."""
+        content = self._content
+        if isinstance(content, Front):
+            if not self._begun:
+                finish.check_size(size, content.size)
+            if content.spool is None and self._verify == "resume":
+                data = bytes(content.gathered)
+                return finish.verify_and_put(self._driver, self.name, data, wanted), data
             try:
-                spool.publish()
-                finish.check_size(size, spool.size)
-                return finish.verify_and_move(self._driver, self._keys, spool, wanted, self._verify)
+                return self._verify_and_move(content.spill(), wanted, size), None
             except (FencedError, PathNotFoundError):
-                moved = finish.find_moved(self._driver, self._keys)
+                moved = finish.find_moved(self._driver, self._keys, None if self._begun else self._becoming)
                 if moved is None:
                     raise
-                spool.release()
-                self._content = moved
-        return self._content.verify(wanted, size)
+                content.release()
+                self._content = content = moved
+        return content.verify(wanted, size), None
+
+    def _verify_and_move(self, spool: Spool, wanted: Digest, size: int | None) -> Digest:
+        hashed = spool.covered and self._verify == "resume" and wanted.algorithm == "sha256"
+        if hashed and not self._begun:
+            return self._move_straight(spool, wanted)
+        self._publish(spool)  # what has to be read back, for however long, is nothing that a purge may take for left
+        finish.check_size(size, spool.size)
+        canonical = finish.verify(self._driver, self._keys, spool, wanted, self._verify)
+        finish.intend(self._driver, self._keys, wanted, canonical)
+        finish.move(self._driver, self._keys, canonical, spool.version)
+        return canonical
+
+    def _move_straight(self, spool: Spool, wanted: Digest) -> Digest:
+        """Move what nobody else knows of, and what was hashed on its way in."""
+        finish.check_digest(wanted, spool.canonical("resume"))
+        spool.publish()
+        self._becoming = wanted
+        finish.move(self._driver, self._keys, wanted, spool.version)
+        return wanted
 
     @contextmanager
     def _owning(self) -> Iterator[None]:
@@ -291,17 +362,22 @@ class LayerUpload(Owned, io.RawIOBase):
     def _remove(self) -> None:
         self._release()
         if not self._gone:
-            finish.remove(self._driver, self._keys)
+            if self._begun or (self._is_stored() and not self._finished):
+                finish.remove(self._driver, self._keys)
             self._gone = True
+
+    def _is_stored(self) -> bool:
+        """Tell whether anything of the upload may be in the backend."""
+        return not isinstance(self._content, Front) or self._content.spool is not None
 
     def _release(self) -> None:
         self._closed = True
-        if self._opened_here() and isinstance(self._content, Spool):
+        if self._opened_here() and isinstance(self._content, Front):
             self._content.release()
 
-    def _spool(self) -> Spool:
+    def _front(self) -> Front:
         self._check_open()
-        if isinstance(self._content, Spool):
+        if isinstance(self._content, Front):
             return self._content
         raise LayerClosedError(f"the data of upload {self.uuid} has become a blob and")
 
@@ -311,32 +387,6 @@ class LayerUpload(Owned, io.RawIOBase):
         self._check_opened_here()
 
     def _check_opened_here(self) -> None:
+        """Refuse a forked child: what its parent has gathered, or has stored, is for the parent to go on with."""
         if not self._opened_here():
             raise LayerClosedError(f"upload {self.uuid}, opened before a fork,")
-
-
-def _blocks(data: Buffer) -> Iterator[bytes | memoryview]:
-    """Yield a buffer's bytes in blocks that cannot change: what is hashed must be what is stored."""
-    with memoryview(data) as whole:
-        if not whole.nbytes:
-            return
-        with whole.cast("B") as view:
-            for start in range(0, len(view), BLOCK):
-                block = view[start : start + BLOCK]
-                yield block if isinstance(whole.obj, bytes) else bytes(block)
-
-
-def _filler(stream: Any) -> Callable[[memoryview], int | None]:  # noqa: ANN401  (as read_from)
-    """Return the stream's ``readinto``, or one made of its ``read``."""
-    if hasattr(stream, "readinto"):
-        fill: Callable[[memoryview], int | None] = stream.readinto
-        return fill
-
-    def fill_by_reading(buffer: memoryview) -> int | None:
-        data = stream.read(len(buffer))
-        if data is None:
-            return None
-        buffer[: len(data)] = data
-        return len(data)
-
-    return fill_by_reading

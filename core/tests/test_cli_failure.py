@@ -110,7 +110,8 @@ def test_a_directory_where_a_layer_should_be(tmp_path: Path) -> None:
     url = f"local://{tmp_path}/store"
     result = run("upload", str(tmp_path / "file"), "--repo", "a", "--store", url)
     assert result.exit_code == 1
-    assert "\nlayerstore: error: local driver: " in result.stderr
+    assert result.stderr.startswith("layerstore: error: local driver: ")
+    assert "\nresume with: layerstore upload " in result.stderr
     assert len(list(layerstore.open(url).uploads())) == 1
 
 

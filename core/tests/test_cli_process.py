@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -28,6 +29,8 @@ from layerstore.observed import Counts, ObservedDriver
 
 CHECKPOINT = 64 << 10
 MIB = 1 << 20
+BLOCKS = 2 * MIB + (336 << 10)
+"""Bytes in the first blocks that a stream is read in; the next one ends beyond 2.5 MiB."""
 DEADLINE = 60
 """Seconds after which what another process does is taken for never."""
 
@@ -132,10 +135,10 @@ def read_terminal(master: int) -> bytes:
 def test_an_upload_killed_at_twenty_moments_is_resumed_each_time(tar: bytes, store: LayerService, start: Start) -> None:
     """After SIGKILL at most a checkpoint is lost; in the end the layer is what was sent, byte for byte."""
     arguments = ["upload", "-", "--repo", "a", "--checkpoint", str(CHECKPOINT)]
-    for fed in sorted(random.Random(24).sample(range(len(tar)), 20)):
+    for fed in sorted(random.Random(24).sample(range(CHECKPOINT, len(tar)), 20)):
         process = start(*arguments)
-        uuid = uuid_in(pipe(process.stderr).readline())
         feed(process, tar[:fed])
+        uuid = uuid_in(pipe(process.stderr).readline())
         kept = fed - fed % CHECKPOINT
         wait_until(lambda kept=kept: [info.offset for info in store.uploads()] == [kept])  # type: ignore[misc]
         process.kill()
@@ -171,14 +174,34 @@ def test_an_interrupted_upload_keeps_all_it_has_stored(
 ) -> None:
     """A signal flushes, says how to resume, and exits with the status a shell knows it by."""
     process = start("upload", "-", "--repo", "a")
-    feed(process, tar[: 5 * MIB // 2])  # more than a pipe holds beyond two blocks: these were read
+    feed(process, tar[: 5 * MIB // 2])  # more than a pipe holds beyond these blocks: they were read
     process.send_signal(number)
     _, err = process.communicate()
-    first, *rest = err.splitlines()
+    error, resume, cancel = err.splitlines()
     assert process.returncode == 128 + number
-    assert rest == [f"layerstore: error: interrupted by {number.name}".encode(), first, rest[2]]
-    assert rest[2].startswith(b"cancel with: layerstore uploads cancel ")
-    assert [(info.uuid, info.offset) for info in store.uploads()] == [(uuid_in(first), 2 * MIB)]
+    assert error == f"layerstore: error: interrupted by {number.name}".encode()
+    assert cancel.startswith(b"cancel with: layerstore uploads cancel ")
+    assert [(info.uuid, info.offset) for info in store.uploads()] == [(uuid_in(resume), BLOCKS)]
+
+
+def test_an_upload_killed_before_its_first_checkpoint_leaves_no_upload(
+    tar: bytes, store: LayerService, start: Start
+) -> None:
+    """Nobody was promised to find it again: it said nothing yet, it is not listed, and nothing of it is left."""
+    process = start("upload", "-", "--repo", "a")
+    feed(process, tar[: 5 * MIB // 2])
+    process.kill()
+    assert process.communicate() == (b"", b"")
+    assert list(store.uploads()) == []
+    assert kinds(store) == []
+    out, err = start("upload", "-", "--repo", "a").communicate(tar)
+    assert (out.decode(), err) == (digest_of(tar) + "\n", b"")
+    assert kinds(store) == ["ok"]
+
+
+def kinds(store: LayerService) -> list[str]:
+    """Return what a scrub finds."""
+    return [finding.kind for finding in store.scrub()]
 
 
 @pytest.mark.skipif(not sha256.new().exportable, reason="no hash here whose state can be saved")
@@ -190,16 +213,18 @@ def test_an_interrupted_upload_is_resumed_without_reading_back(tar: bytes, store
     process.communicate()
     counts = Counts.zero()
     upload = LayerService(ObservedDriver(store.driver, counts)).resume("a", next(store.uploads()).uuid)
-    assert str(upload.digest()) == digest_of(tar[: 2 * MIB])
+    assert str(upload.digest()) == digest_of(tar[:BLOCKS])
     assert counts.bytes_read < MIB
 
 
 def test_an_upload_that_is_to_ignore_sigint_ignores_it(tar: bytes, store: LayerService, start: Start) -> None:
     """Started in the background by a shell, a program has SIGINT ignored and goes on."""
-    process = start("upload", "-", "--repo", "a", program=("sh", "-c", 'trap "" INT; exec "$@"', "sh"))
+    arguments = ["upload", "-", "--repo", "a", "--checkpoint", str(CHECKPOINT)]
+    process = start(*arguments, program=("sh", "-c", 'trap "" INT; exec "$@"', "sh"))
+    feed(process, tar[:CHECKPOINT])
     pipe(process.stderr).readline()
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(tar)
+    out, _ = process.communicate(tar[CHECKPOINT:])
     assert (process.returncode, out.decode()) == (0, digest_of(tar) + "\n")
 
 
@@ -240,14 +265,14 @@ def test_a_full_disk_under_stdout_is_a_failure(start: Start) -> None:
 
 
 def test_a_bar_is_drawn_on_a_terminal(tar: bytes, start: Start, tmp_path: Path) -> None:
-    """On a terminal there is a bar with size, rate and time, below the line to resume with; stdout stays clean."""
+    """On a terminal there is a bar with size, rate and time; the line to resume with is whole; stdout stays clean."""
     (tmp_path / "layer.tar").write_bytes(tar)
     master, slave = pty.openpty()
-    process = start("upload", str(tmp_path / "layer.tar"), "--repo", "a", stderr=slave)
+    process = start("upload", str(tmp_path / "layer.tar"), "--repo", "a", "--checkpoint", "1M", stderr=slave)
     os.close(slave)
     drawn = read_terminal(master).decode()
     assert pipe(process.stdout).read().decode() == digest_of(tar) + "\n"
-    assert drawn.startswith("resume with: ")
+    assert re.search(r"resume with: layerstore upload \S+layer\.tar --repo a --resume [0-9a-f-]{36}\s*[\r\n]", drawn)
     assert "uploading" in drawn
     assert f"{len(tar) / MIB:.1f}/{len(tar) / MIB:.1f} MiB" in drawn
     assert "B/s" in drawn
@@ -256,13 +281,14 @@ def test_a_bar_is_drawn_on_a_terminal(tar: bytes, start: Start, tmp_path: Path) 
 
 def test_no_bar_is_drawn_in_a_pipe_or_for_machines(tar: bytes, start: Start) -> None:
     """In a pipe there is one line on stderr; for machines there is JSON, on a terminal too."""
-    _, err = start("upload", "-", "--repo", "a").communicate(tar)
+    _, err = start("upload", "-", "--repo", "a", "--checkpoint", "1M").communicate(tar)
     assert err.count(b"\n") == 1
     master, slave = pty.openpty()
-    process = start("upload", "-", "--repo", "a", "--json", stderr=slave)
+    process = start("upload", "-", "--repo", "a", "--checkpoint", "1M", "--json", stderr=slave)
     os.close(slave)
     process.communicate(tar)
-    assert json.loads(read_terminal(master))["event"] == "started"
+    events = [json.loads(line)["event"] for line in read_terminal(master).splitlines()]
+    assert events == ["started", *["checkpoint"] * (len(tar) // MIB)]
 
 
 def test_a_table_is_drawn_on_a_terminal(tar: bytes, store: LayerService, start: Start) -> None:

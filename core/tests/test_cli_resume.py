@@ -63,6 +63,7 @@ def moved(store: LayerService) -> str:
 
     upload = LayerService(ObservedDriver(store.driver, Cutting.zero())).upload("a")
     upload.write(BODY)
+    upload.flush()
     with pytest.raises(CutError):
         upload.finish(DIGEST)
     return upload.uuid
@@ -108,8 +109,10 @@ def test_resuming_when_all_was_sent(store: LayerService, file: Path) -> None:
 
 
 def test_resuming_before_anything_was_sent(store: LayerService, file: Path) -> None:
-    """An upload cut off before its first flush begins anew."""
-    assert resume(file, store.upload("a").uuid).stdout == DIGEST + "\n"
+    """An upload of which nothing was flushed begins anew."""
+    with store.upload("a") as upload:
+        pass
+    assert resume(file, upload.uuid).stdout == DIGEST + "\n"
 
 
 def test_resuming_with_a_source_that_is_too_short(store: LayerService, file: Path, begun: str) -> None:
@@ -187,7 +190,8 @@ def test_a_signal_lets_a_write_come_to_its_end(
 
     watched = LayerService(ObservedDriver(store.driver, Interrupting.zero()))
     monkeypatch.setattr(layerstore, "open", lambda url, verify: watched)
-    assert CliRunner().invoke(program, ["upload", str(file), "--repo", "a"]).exit_code == 130
+    arguments = ["upload", str(file), "--repo", "a", "--checkpoint", str(len(BODY))]
+    assert CliRunner().invoke(program, arguments).exit_code == 130
     counts = Counts.zero()
     upload = LayerService(ObservedDriver(store.driver, counts)).resume("a", next(store.uploads()).uuid)
     assert (upload.tell(), str(upload.digest())) == (len(BODY), DIGEST)

@@ -21,9 +21,6 @@ from layerstore.observed import Call, Counts, ObservedDriver
 
 BODY = random.Random(20).randbytes(300_000)
 DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
-LINK = len(DIGEST)
-"""Bytes of the link that is read to open the layer at the end."""
-
 WRONG = "sha256:" + "0" * 64
 
 
@@ -108,7 +105,7 @@ def test_upload_of_a_growing_file_stores_what_was_read(
 
     class Growing(Counts):
         def before(self, call: Call) -> None:
-            if call.method == "write_at" and not self.calls["write_at"]:
+            if call.method == "publish" and not self.calls["publish"]:
                 Path(file).write_bytes(BODY * 2)
 
     observe(monkeypatch, store, Growing.zero())
@@ -132,11 +129,21 @@ def test_upload_as_json(store: LayerService, file: str) -> None:
 
 
 def test_upload_flushes_at_each_checkpoint(store: LayerService, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three times 100,000 bytes are three flushes, and finishing two more."""
+    """Three times 100,000 bytes are three flushes, and finishing one more; the first is made sure of."""
     observe(monkeypatch, store, counts := Counts.zero())
     assert run("upload", file, "--repo", "a", "--checkpoint", "100000").exit_code == 0
     assert counts.calls["publish"] == 5
-    assert counts.bytes_read == LINK
+    assert counts.bytes_read == 0
+
+
+def test_upload_of_less_than_a_checkpoint_is_stored_at_once(
+    store: LayerService, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By two puts, blob and link, without a word of how to resume what can only be begun anew."""
+    observe(monkeypatch, store, counts := Counts.zero())
+    result = run("upload", file, "--repo", "a")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert counts.calls == {"put": 2, "stat": 1}
 
 
 @pytest.mark.parametrize(("verify", "read_back"), [("resume", 0), ("reread", len(BODY))])
@@ -146,7 +153,7 @@ def test_upload_verifies_as_told(
     """``--verify reread`` reads everything back once; ``resume`` nothing of what was hashed on the way in."""
     observe(monkeypatch, store, counts := Counts.zero())
     assert run("upload", file, "--repo", "a", "--verify", verify, "--digest", DIGEST).exit_code == 0
-    assert counts.bytes_read == read_back + LINK
+    assert counts.bytes_read == read_back
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
@@ -163,7 +170,7 @@ def test_upload_with_a_wrong_digest_stores_no_layer(store: LayerService, file: s
     result = run("upload", file, "--repo", "a", "--digest", WRONG)
     (left,) = store.uploads()
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[1:] == [
+    assert result.stderr.splitlines() == [
         f"layerstore: error: expected digest {WRONG}, the bytes are {DIGEST}",
         f"resume with: layerstore upload {file} --repo a --resume {left.uuid}",
         f"cancel with: layerstore uploads cancel {left.uuid} --repo a",
@@ -218,7 +225,9 @@ def test_upload_without_a_repository_is_a_usage_error() -> None:
 def test_upload_names_its_store_and_digest_in_the_hint(url: str, file: str) -> None:
     """What was said on the command line is said again to resume."""
     result = run("upload", file, "--repo", "a", "--digest", WRONG, "--verify", "reread", "--store", url)
-    assert result.stderr.splitlines()[0].endswith(f" --digest {WRONG} --verify reread --store {url}")
+    assert result.stderr.splitlines()[1].endswith(f" --verify reread --store {url}")
+    result = run("upload", file, "--repo", "a", "--digest", DIGEST, "--checkpoint", "1K", "--store", url)
+    assert result.stderr.splitlines()[0].endswith(f" --digest {DIGEST} --store {url}")
 
 
 def test_no_hint_shows_the_options_of_a_store() -> None:
@@ -230,28 +239,32 @@ def test_upload_of_a_name_like_an_option(store: LayerService, tmp_path: Path, mo
     """The hint can be pasted into a shell, whatever the file is called."""
     monkeypatch.chdir(tmp_path)
     Path("--a b").write_bytes(BODY)
-    result = run("upload", "--repo", "a", "--", "--a b")
+    result = run("upload", "--repo", "a", "--checkpoint", "1K", "--", "--a b")
     assert result.stderr.startswith("resume with: layerstore upload './--a b' --repo a --resume ")
 
 
 def test_upload_of_standard_input_says_that_all_of_it_is_needed_again(url: str) -> None:
     """Standard input cannot be gone back in, so it must be given again."""
-    assert run("upload", "-", "--repo", "a").stderr.endswith("  # with all of the input again\n")
+    result = run("upload", "-", "--repo", "a", "--checkpoint", "2", stdin=b"two more")
+    assert result.stderr.endswith("  # with all of the input again\n")
 
 
-def test_upload_that_is_gone_offers_no_way_on(store: LayerService, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flushes", [0, 2], ids=["at its first checkpoint", "later"])
+def test_upload_that_is_gone_offers_no_way_on(
+    store: LayerService, file: str, monkeypatch: pytest.MonkeyPatch, flushes: int
+) -> None:
     """An upload cancelled from elsewhere cannot be resumed, and nobody is told to."""
 
     class Cancelling(Counts):
         def before(self, call: Call) -> None:
-            if call.method == "publish":
+            if call.method == "publish" and self.calls["publish"] >= flushes:
                 for info in list(store.uploads()):
                     store.cancel(info.name, info.uuid)
 
     observe(monkeypatch, store, Cancelling.zero())
-    _, *lines = run("upload", file, "--repo", "a", "--checkpoint", "1").stderr.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("layerstore: error: repository a has no upload ")
+    *resume, error = run("upload", file, "--repo", "a", "--checkpoint", "1").stderr.splitlines()
+    assert len(resume) == (flushes > 0)
+    assert error.startswith("layerstore: error: repository a has no upload ")
 
 
 SIZES = {"1": 1, "64k": 65_536, "64KiB": 65_536, "32M": 33_554_432, "1GB": 1 << 30, "2T": 1 << 41}

@@ -17,6 +17,7 @@ from layerstore import (
     Digest,
     LayerService,
     LayerStoreError,
+    LayerUploadUnknownError,
     MarkingIncompleteError,
     UnknownLayerError,
     layout,
@@ -24,6 +25,7 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
+from layerstore_conformance.cutting import Side
 from layerstore_conformance.layers import blob, link
 from layerstore_conformance.layers import store as store_layer
 from layerstore_conformance.payloads import Payload, digest
@@ -123,6 +125,7 @@ def test_a_finish_cut_off_keeps_its_blob(store: LayerService, trap: Trap) -> Non
     """Its intent has claimed the blob: the finish can be gone on with."""
     upload = store.upload("a")
     upload.write(b"claimed")
+    upload.flush()
     trap.set(of("put", "/link"), fail)
     with pytest.raises(BackendUnavailableError):
         upload.finish(digest(b"claimed"))
@@ -606,19 +609,51 @@ def test_a_layer_that_goes_from_one_repository_to_another_twice_is_not_lost(
     assert homes == set("bcd"), "it moved on, twice and once, and where there were fewer calls not at all"
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["small", "flushed"])
 def test_a_collection_before_every_call_of_a_finish_disturbs_none(
-    store: LayerService, other: LayerService, trap: Trap
+    store: LayerService, other: LayerService, trap: Trap, known: bool
 ) -> None:
     """Whatever has been stored of it, and however old that is, the finish comes to its end."""
     for index in range(1000):
         data = Payload(f"finish-{index}").read(500)
         upload = store.upload("b")
         upload.write(data)
+        if known:
+            upload.flush()
         trap.set(lambda at, _, index=index: at == index, lambda: collect(other))  # type: ignore[misc]  # for this turn
         assert upload.finish(digest(data)).read() == data
         if not trap.sprung:
             break
-    assert 5 < index < 999, "the rival came, and came before every call"
+    assert (7 if known else 3) <= index < 999, "the rival came, and came before every call"
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("old", [False, True], ids=["no blob", "an old blob"])
+@pytest.mark.parametrize("size", [500, 3 << 20], ids=["small", "large"])
+def test_a_straight_upload_is_a_layer_or_unknown_whenever_all_is_collected(
+    url: str, other: LayerService, raw: CheckedDriver, size: int, old: bool, side: Side
+) -> None:
+    """A collection without any grace may take what was moved and is not linked yet: then the finish says so."""
+    data, trap, lost = Payload("straight").read(size), Trap(side), 0
+    store = LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
+    for index in range(1000):
+        raw.delete(layout.ROOT)
+        if old:
+            raw.put(blob(data), data)
+        upload = store.upload("b")
+        trap.set(lambda at, _, index=index: at == index, lambda: collect(other))  # type: ignore[misc]  # for this turn
+        upload.write(data)
+        try:
+            assert upload.finish(digest(data)).read() == data
+        except LayerUploadUnknownError:
+            lost += 1
+            assert upload.closed
+        else:
+            assert other.fetch("b", digest(data)).read() == data
+        if not trap.sprung:
+            break
+    assert index >= 3
+    assert lost <= (size > 500), "only between the move and the link"
 
 
 def test_the_digest_of_a_key_outside_is_none() -> None:

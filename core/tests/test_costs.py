@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
-from layerstore import LayerService, LayerUpload, cursor, layout, open_driver, sha256
+from layerstore import LayerService, LayerUpload, front, layout, open_driver, sha256
 from layerstore.driver import Driver
 from layerstore.observed import ObservedDriver
 from layerstore_conformance.payloads import Payload, digest
@@ -145,7 +146,7 @@ def test_rewriting_the_last_chunk_reads_at_most_two(
 def test_rewriting_the_end_of_an_upload_in_one_go_reads_what_was_gathered(
     store: LayerService, costs: Tally, chunk: int
 ) -> None:
-    """Never flushed, small chunks have no state of their own: then 64 KiB more than two chunks are read at most."""
+    """Never flushed, small chunks that are still gathered are written over there: no more than two are read back."""
     upload = store.upload("a")
     for at in range(0, 3 << 20, chunk):
         upload.write(DATA[at : at + chunk])
@@ -153,7 +154,7 @@ def test_rewriting_the_end_of_an_upload_in_one_go_reads_what_was_gathered(
     upload.seek(size - chunk)
     upload.write(OTHER[:chunk])
     upload.finish(digest(DATA[: size - chunk] + OTHER[:chunk]))
-    assert costs.data_read <= 2 * chunk + cursor.GATHER
+    assert costs.data_read <= (2 * chunk if chunk >= front.FRONT else 0)
 
 
 def test_rewriting_half_the_last_chunk_reads_the_other_half(store: LayerService, costs: Tally) -> None:
@@ -195,30 +196,108 @@ def test_a_finish_moves_and_never_copies(store: LayerService, costs: Tally, agai
     assert (costs.bytes_written, costs.data_read) == (2 * len(digest(b"")), 0)
 
 
-def test_a_straight_upload_costs_a_handful_of_calls(store: LayerService, costs: Tally) -> None:
-    """From the beginning to the layer, with a single write: exactly these."""
+SMALL_LAYER = {"put": 2, "stat": 1}
+"""Blob and link; and a look whether the blob is there."""
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, front.FRONT])
+@pytest.mark.parametrize("again", [False, True], ids=["new blob", "over another"])
+def test_a_small_layer_costs_two_puts_and_a_look(store: LayerService, costs: Tally, size: int, again: bool) -> None:
+    """From the beginning to the layer, closed unread: whatever fits in front of the backend is stored by these."""
+    for name in ("first", "second")[: 1 + again]:
+        costs.forget()
+        upload = store.upload(name)
+        upload.write(DATA[: size // 2])
+        upload.write(DATA[size // 2 : size])
+        with upload.finish(upload.digest(), size) as layer:
+            assert (layer.name, str(layer.digest), layer.size) == (name, digest(DATA[:size]), size)
+            assert layer.created_at.tzinfo is UTC
+        assert dict(costs.calls) == SMALL_LAYER
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_a_small_layer_by_another_digest_costs_one_link_more(store: LayerService, costs: Tally, algorithm: str) -> None:
+    """One for each digest that it is known by from then on."""
     upload = store.upload("a")
+    upload.write(DATA[:1000])
+    upload.finish(f"{algorithm}:{hashlib.new(algorithm, DATA[:1000]).hexdigest()}")
+    assert dict(costs.calls) == {"put": 3, "stat": 1}
+
+
+@pytest.mark.parametrize("chunk", [4096, 1 << 20, 5 << 20, 15 << 20])
+def test_a_large_layer_costs_what_its_bytes_need(store: LayerService, costs: Tally, chunk: int) -> None:
+    """Never flushed it has neither start nor intent nor state, and nothing is left to be removed."""
+    upload = store.upload("a")
+    for at in range(0, len(DATA), chunk):
+        upload.write(DATA[at : at + chunk])
+    upload.finish(digest(DATA)).close()
+    writes = costs.calls.pop("write_at")
+    assert writes == -(-len(DATA) // front.FRONT)
+    assert dict(costs.calls) == {"open_writer": 1, "publish": 1, "move": 1, "put": 1, "stat": 1}
+    assert costs.bytes_written == len(DATA) + len(digest(b""))
+
+
+def test_an_upload_that_was_flushed_costs_what_others_need(store: LayerService, costs: Tally) -> None:
+    """From the beginning to the layer, flushed once."""
+    upload = store.upload("a")
+    upload.write(DATA[:1000])
+    upload.flush()
+    upload.finish(digest(DATA[:1000])).close()
+    assert dict(costs.calls) == {
+        "put": 4,  # startedat, state, intent, link
+        "open_writer": 1,
+        "write_at": 1,
+        "publish": 3,  # before the start is put, after it, and by the finish
+        "stat": 1,  # whether the state came too late
+        "move": 1,
+        "delete": 2,  # startedat, and then the rest
+    }
+
+
+def test_an_upload_that_is_read_back_is_known_by_then(driver: Driver, costs: Tally) -> None:
+    """With ``verify="reread"`` even a small layer goes by the backend, which is asked what it holds."""
+    upload = LayerService(ObservedDriver(driver, costs), verify="reread").upload("a")
     upload.write(DATA[:1000])
     upload.finish(digest(DATA[:1000])).close()
     assert dict(costs.calls) == {
         "put": 3,  # startedat, intent, link
         "open_writer": 1,
         "write_at": 1,
-        "publish": 1,
-        "move": 1,
-        "delete": 2,  # startedat, and then the rest
-        "open_reader": 2,  # link and blob, to return the layer
+        "publish": 2,
+        "open_reader": 1,
         "read_at": 1,
-        "stat": 1,
+        "move": 1,
+        "delete": 2,
     }
 
 
-def test_small_writes_are_not_gathered_before_the_driver(store: LayerService, costs: Tally) -> None:
-    """Every write reaches the driver as it is: what it gathers is its own affair."""
+def test_a_layer_that_was_finished_is_opened_when_it_is_read(store: LayerService, costs: Tally) -> None:
+    """Once, and by no look at it; asked for again it is fetched."""
     upload = store.upload("a")
-    for _ in range(10):
-        upload.write(b"x" * 100)
-    assert (costs.calls["write_at"], costs.bytes_written - 20) == (10, 1000)
+    upload.write(DATA[:1000])
+    layer = upload.finish(digest(DATA[:1000]))
+    layer.seek(-10, io.SEEK_END)
+    repr(layer), layer.canonical
+    assert costs.calls["open_reader"] == 0
+    assert layer.read(4) + layer.read() == DATA[990:1000]
+    assert (costs.calls["open_reader"], costs.calls["stat"]) == (1, 1)
+    upload.finish(digest(DATA[:1000]))
+    assert costs.calls["open_reader"] == 3  # link and blob
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_small_writes_reach_the_driver_in_blocks(store: LayerService, costs: Tally, flushed: bool) -> None:
+    """They are gathered, at the beginning and behind what is stored already."""
+    upload = store.upload("a")
+    if flushed:
+        upload.write(OTHER)
+        upload.flush()
+    costs.forget()
+    for at in range(0, 3 << 20, 1000):
+        upload.write(DATA[at : min(at + 1000, 3 << 20)])
+    assert costs.calls["write_at"] == 3
+    upload.finish(digest((OTHER if flushed else b"") + DATA[: 3 << 20]))
+    assert (costs.calls["write_at"], costs.data_read) == (4, 0)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -124,6 +125,13 @@ def begin(store: LayerService, content: bytes = ARCHIVE, name: str = "a") -> Lay
     return upload
 
 
+def flushed(store: LayerService, content: bytes = ARCHIVE, name: str = "a") -> LayerUpload:
+    """Begin an upload that others know of."""
+    upload = begin(store, content, name)
+    upload.flush()
+    return upload
+
+
 def finish(store: LayerService, content: bytes = ARCHIVE, wanted: str | None = None, name: str = "a") -> None:
     """Make a layer of some bytes."""
     begin(store, content, name).finish(wanted or digest(content)).close()
@@ -156,7 +164,7 @@ def test_a_parsed_digest_finishes(url: str, store: LayerService) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_digest_leaves_the_upload_as_it_was(url: str, store: LayerService, name: str) -> None:
     """The error tells what the bytes are; nothing is visible; and the right digest finishes after all."""
-    upload = begin(store)
+    upload = flushed(store)
     with pytest.raises(LayerInvalidDigestError) as caught:
         upload.finish(WRONG[name])
     assert (caught.value.digest, caught.value.actual) == (WRONG[name], NAMES[name.removesuffix(" of 2014")])
@@ -171,7 +179,7 @@ def test_a_wrong_digest_leaves_the_upload_as_it_was(url: str, store: LayerServic
 
 def test_a_wrong_digest_leaves_the_upload_resumable(url: str, store: LayerService) -> None:
     """Another process finishes with the right one."""
-    upload = begin(store)
+    upload = flushed(store)
     with pytest.raises(LayerInvalidDigestError):
         upload.finish(WRONG["sha256"])
     layerstore.open(url).resume("a", upload.uuid, offset=len(ARCHIVE)).finish(digest(ARCHIVE))
@@ -200,7 +208,7 @@ def test_a_size_is_of_the_bytes_not_of_the_position(url: str, store: LayerServic
 
 def test_a_finish_is_done_in_this_order(store: LayerService, watch: Watch) -> None:
     """Cut off between any two of these, it can be repeated; the order is what makes that true."""
-    upload = begin(store)
+    upload = flushed(store)
     watch.changes.clear()
     upload.finish(NAMES["sha512"])
     here, hexdigits = f"uploads/{upload.uuid}", digest(ARCHIVE)[7:]
@@ -217,7 +225,7 @@ def test_a_finish_is_done_in_this_order(store: LayerService, watch: Watch) -> No
 
 def test_a_wrong_digest_changes_nothing(store: LayerService, watch: Watch) -> None:
     """But for the flush that comes first, a refused finish writes nothing."""
-    upload = begin(store)
+    upload = flushed(store)
     watch.changes.clear()
     for wrong in WRONG.values():
         with pytest.raises(LayerInvalidDigestError):
@@ -259,7 +267,7 @@ def test_rereading_catches_a_backend_that_changed_a_byte(url: str, raw: CheckedD
 
 def test_resuming_believes_what_the_backend_accepted(url: str, watch: Watch) -> None:
     """The price of the default: it hashes what it gave, and a backend that changed that is not found out."""
-    begin(LayerService(Rotten(open_driver(url), watch))).finish(digest(ARCHIVE))
+    flushed(LayerService(Rotten(open_driver(url), watch))).finish(digest(ARCHIVE))
     with layerstore.open(url).fetch("a", digest(ARCHIVE)) as layer:
         assert layer.read(1) == bytes([ARCHIVE[0] ^ 1])
 
@@ -376,15 +384,20 @@ def test_a_repeated_finish_makes_no_layer_anew(store: LayerService) -> None:
         upload.finish(digest(ARCHIVE))
 
 
-def straight(store: LayerService) -> LayerUpload:
-    """Write and do not flush."""
-    return begin(store)
+def spilled(store: LayerService) -> LayerUpload:
+    """Write more than is gathered, in small pieces, and do not flush."""
+    upload = store.upload("a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("layerstore.front.FRONT", 10_000)
+        for at in range(0, len(ARCHIVE), 3000):
+            upload.write(ARCHIVE[at : at + 3000])
+    return upload
 
 
 def resumed(store: LayerService) -> LayerUpload:
     """Write, lose the state, and resume."""
-    with begin(store) as upload:
-        upload.flush()
+    with flushed(store) as upload:
+        pass
     store.driver.delete(layout.UploadKeys("a", upload.uuid).state)
     return store.resume("a", upload.uuid)
 
@@ -394,44 +407,78 @@ def calls_of_a_finish(url: str, wanted: str, start: Callable[[LayerService], Lay
     watch = Watch()
     upload = start(LayerService(ObservedDriver(open_driver(f"{url}-whole"), watch), verify=verify))
     begun = len(watch.calls)
-    upload.finish(wanted).close()
+    upload.finish(wanted)
     return range(len(watch.calls) - begun)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("verify", ["resume", "reread"])
-@pytest.mark.parametrize("start", [straight, resumed])
+@pytest.mark.parametrize("start", [begin, spilled, flushed, resumed])
 @pytest.mark.parametrize("wanted", NAMES.values(), ids=NAMES)
 def test_a_finish_that_failed_at_any_call_is_retried(
     url: str, wanted: str, start: Callable[[LayerService], LayerUpload], verify: Verify, side: str
 ) -> None:
     """Refused once, before or after whichever driver call, the same handle finishes when asked again."""
-    failed = 0
-    for number in calls_of_a_finish(url, wanted, start, verify):
+    failed, numbers = 0, calls_of_a_finish(url, wanted, start, verify)
+    for number in numbers:
         watch, here = Watch(), f"{url}-{number}"
         upload = start(LayerService(ObservedDriver(open_driver(here), watch), verify=verify))
         watch.at_number(side, number)
         try:
-            upload.finish(wanted, len(ARCHIVE)).close()
+            upload.finish(wanted, len(ARCHIVE))
         except BackendUnavailableError:
             failed += 1
-            upload.finish(wanted, len(ARCHIVE)).close()
+            upload.finish(wanted, len(ARCHIVE))
         check_layer(here, wanted)
-    assert failed >= 10
+    assert failed >= max(3, len(numbers) - 3)  # a tarsum's link is looked for in vain, which is a failure by itself
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_a_finish_that_failed_at_any_call_is_cancelled(url: str, side: str) -> None:
+@pytest.mark.parametrize("start", [begin, spilled, flushed, resumed])
+def test_a_finish_that_failed_at_any_call_is_cancelled(
+    url: str, start: Callable[[LayerService], LayerUpload], side: str
+) -> None:
     """Refused once, the upload can be given up: nothing is left of it, and what is visible is whole."""
-    for number in calls_of_a_finish(url, digest(ARCHIVE), straight, "resume"):
+    for number in calls_of_a_finish(url, digest(ARCHIVE), start, "resume"):
         watch, raw = Watch(), open_driver(f"{url}-{number}")
-        upload = begin(LayerService(ObservedDriver(raw, watch)))
+        upload = start(LayerService(ObservedDriver(raw, watch)))
         watch.at_number(side, number)
         with pytest.raises(BackendUnavailableError):
             upload.finish(digest(ARCHIVE))
         upload.cancel()
         assert [key for key in keys_below(raw, layout.ROOT) if "/_uploads/" in key] == []
         check_store(raw)
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_straight_finish_whose_move_failed_is_closed_and_resumed(
+    url: str, store: LayerService, watch: Watch, side: str
+) -> None:
+    """Nobody else knew of it before; closed, it is found again, whether its data has become a blob or not."""
+    upload = spilled(store)
+    watch.at(side, "move", "/data", refuse)
+    with pytest.raises(BackendUnavailableError):
+        upload.finish(digest(ARCHIVE))
+    assert not upload.known
+    with suppress(FencedError):
+        upload.close()
+    assert (upload.closed, upload.known) == (True, True)
+    layerstore.open(url).resume("a", upload.uuid, offset=len(ARCHIVE)).finish(digest(ARCHIVE))
+    check_layer(url, digest(ARCHIVE))
+
+
+@pytest.mark.parametrize("purged", [False, True])
+def test_a_first_flush_that_is_beaten_makes_no_upload(
+    url: str, store: LayerService, raw: CheckedDriver, watch: Watch, purged: bool
+) -> None:
+    """Taken away between its bytes and its start, an upload is unknown; taken over there by a purge, it is fenced."""
+    upload = begin(store)
+    keys = layout.UploadKeys("a", upload.uuid)
+    watch.at("before", "put", "/startedat", lambda: raw.open_writer(keys.data) if purged else raw.delete(keys.prefix))
+    with pytest.raises(FencedError if purged else LayerUploadUnknownError):
+        upload.flush()
+    assert not upload.known
+    assert (raw.find(keys.started_at) is not None) is purged
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -451,7 +498,7 @@ def test_a_cancel_that_failed_is_repeated(
 
 def moved(store: LayerService, watch: Watch, content: bytes = ARCHIVE, name: str = "a") -> LayerUpload:
     """Cut a finish off just after the move, and resume."""
-    upload = begin(store, content, name)
+    upload = flushed(store, content, name)
     watch.at("after", "move", "/data", refuse)
     with pytest.raises(BackendUnavailableError):
         upload.finish(digest(content))
@@ -573,7 +620,7 @@ def lost_race(url: str, store: LayerService, watch: Watch) -> str:
 
     The second writes other bytes, and is cut off after its own move.
     """
-    upload, cut = begin(store), Watch()
+    upload, cut = flushed(store), Watch()
     cut.at("after", "move", "/data", refuse)
     second = LayerService(ObservedDriver(open_driver(url), cut))
 

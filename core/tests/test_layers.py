@@ -32,6 +32,9 @@ from layerstore.observed import Counts, ObservedDriver
 from layerstore.passing import PassingDriver
 from layerstore.tarsum import tarsums
 from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.theorem import keys_below
+
+UUID = f"{'0' * 8}-0000-0000-0000-{'0' * 12}"
 
 if TYPE_CHECKING:
     from tests.conftest import Strewn
@@ -279,7 +282,7 @@ def test_a_layer_gives_its_reader_back(store: LayerService) -> None:
     """Closing a layer closes the reader below."""
     store_layer(store, "a")
     layer = store.fetch("a", SHA256)
-    reader = layer._reader
+    reader = layer._opened()
     layer.close()
     assert reader.closed
 
@@ -297,7 +300,7 @@ def test_a_mounted_layer_is_there_without_a_byte_copied(counted: tuple[LayerServ
     store_layer(store, "source")
     written, read = counts.bytes_written, counts.bytes_read
     layer = store.mount("target/repo", SHA256, source="source")
-    assert (counts.bytes_written - written, counts.calls["move"]) == (len(str(SHA256)), 1)
+    assert (counts.bytes_written - written, counts.calls["move"]) == (len(str(SHA256)), 0)
     assert counts.bytes_read - read <= 3 * len(str(SHA256))
     assert (layer.name, layer.read()) == ("target/repo", DATA)
     assert layerstore.open(url).exists("target/repo", SHA256)
@@ -498,28 +501,49 @@ def test_uploads_are_listed_with_their_offsets(store: LayerService, raw: Checked
     assert info.started_at.tzinfo is UTC
 
 
-def test_an_upload_without_a_byte_is_listed_at_its_start(store: LayerService) -> None:
-    """Begun and not flushed, an upload is there at offset 0, last modified when it was begun."""
+def test_an_upload_without_a_byte_is_listed_at_its_start(store: LayerService, raw: CheckedDriver) -> None:
+    """Closed before anything was written, an upload is there at offset 0; so is one that has no data at all."""
+    with store.upload("a"):
+        pass
+    keys = layout.UploadKeys("b", UUID)
+    raw.put(keys.started_at, b"2015-01-21T16:42:05Z")
+    (closed,), (without,) = store.uploads("a"), store.uploads("b")
+    assert (closed.offset, without.offset) == (0, 0)
+    assert without.modified == without.started_at
+
+
+def test_an_upload_that_was_not_flushed_is_nobodys_business(store: LayerService, raw: CheckedDriver) -> None:
+    """It is not listed, cannot be resumed, and its repository is none; what was written is its handle's alone."""
     upload = store.upload("a")
-    assert [(info.offset, info.modified) for info in store.uploads("a")] == [(0, upload.started_at)]
+    upload.write(DATA)
+    assert (list(store.uploads()), list(store.repositories()), list(keys_below(raw, ""))) == ([], [], [])
+    with pytest.raises(layerstore.LayerUploadUnknownError):
+        store.resume("a", upload.uuid)
+    with pytest.raises(layerstore.LayerUploadUnknownError):
+        store.cancel("a", upload.uuid)
+    assert upload.finish(digest(DATA)).read() == DATA
 
 
 def test_what_is_no_upload_is_not_listed(store: LayerService, raw: CheckedDriver) -> None:
     """A directory that is no UUID, and bytes without a beginning, are no uploads."""
     upload = store.upload("a")
+    upload.flush()
     raw.put(f"{layout.uploads('a')}/not-a-uuid/startedat", b"x")
     raw.put(f"{layout.uploads('a')}/{'0' * 8}-0000-0000-0000-{'0' * 12}/data", b"x")
     assert [info.uuid for info in store.uploads()] == [upload.uuid]
 
 
 def test_looking_takes_nothing_away(store: LayerService, raw: CheckedDriver) -> None:
-    """What a cancel or another program left of an upload goes when it is resumed or purged, and not by being listed."""
-    keys = layout.UploadKeys("a", f"{'0' * 8}-0000-0000-0000-{'0' * 12}")
+    """What is left of an upload, or is nobody else's yet, goes when it is cancelled or purged, and not by a look."""
+    keys = layout.UploadKeys("a", UUID)
     raw.put(keys.data, b"x")
     assert list(store.uploads()) == []
     assert raw.get(keys.data, 10) == b"x"
     with pytest.raises(layerstore.LayerUploadUnknownError):
         store.resume("a", keys.uuid)
+    assert raw.get(keys.data, 10) == b"x"
+    with pytest.raises(layerstore.LayerUploadUnknownError):
+        store.cancel("a", keys.uuid)
     assert raw.find(keys.data) is None
 
 
@@ -542,6 +566,7 @@ def test_a_beginning_is_read_as_a_registry_writes_it(
 ) -> None:
     """RFC 3339 with a zone or a fraction of a second is understood."""
     upload = store.upload("a")
+    upload.flush()
     raw.put(layout.UploadKeys("a", upload.uuid).started_at, text)
     assert store.resume("a", upload.uuid).started_at == moment
 
@@ -559,6 +584,7 @@ def test_a_damaged_beginning_is_no_end(store: LayerService, raw: CheckedDriver, 
 def test_a_beginning_is_written_as_a_registry_reads_it(store: LayerService, raw: CheckedDriver) -> None:
     """RFC 3339 in UTC, to the second."""
     upload = store.upload("a")
+    upload.flush()
     text = raw.get(layout.UploadKeys("a", upload.uuid).started_at, 64).decode()
     assert text == f"{upload.started_at:%Y-%m-%dT%H:%M:%S}Z"
 

@@ -56,6 +56,12 @@ def begin(store: LayerService, name: str = "a", data: bytes = DATA) -> str:
     return upload.uuid
 
 
+def begin_without_data(raw: CheckedDriver) -> str:
+    """Begin an upload as a registry does that has stored no byte of it yet, and return its id."""
+    raw.put(UploadKeys("a", UUID).started_at, LONG_AGO)
+    return UUID
+
+
 def uuids(report: PurgeReport) -> list[list[str]]:
     """Return the ids of what was removed, kept, skipped and failed."""
     return [[each.uuid for each in part] for part in (report.removed, report.kept, report.skipped, report.failed)]
@@ -121,8 +127,8 @@ def test_an_unreadable_start_does_not_count(store: LayerService, raw: CheckedDri
 
 
 def test_an_upload_without_a_byte_is_removed(store: LayerService, raw: CheckedDriver) -> None:
-    """Begun and never flushed, it goes too, and whoever has it open is told."""
-    upload = store.upload("a")
+    """It goes too, and whoever has it open is told."""
+    upload = store.resume("a", begin_without_data(raw))
     upload.write(DATA)
     assert uuids(store.purge(WEEK, now=later()))[0] == [upload.uuid]
     with pytest.raises(LayerUploadUnknownError):
@@ -148,6 +154,26 @@ def test_leftovers_are_removed_at_the_same_age(store: LayerService, raw: Checked
     assert uuids(store.purge(WEEK)) == [[], [UUID], [], []]
     assert uuids(store.purge(WEEK, now=later())) == [[UUID], [], [], []]
     assert left(raw, UUID) == []
+
+
+def test_who_becomes_known_while_its_bytes_are_taken_for_a_leftover_is_told(
+    store: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """Published before others knew of it, an upload that is flushed after the purge has looked twice is fenced."""
+    writer = raw.open_writer(UploadKeys("a", UUID).data)
+    writer.write(DATA)
+    writer.flush()
+    refused: list[bool] = []
+
+    def become_known() -> None:
+        raw.put(UploadKeys("a", UUID).started_at, LONG_AGO)
+        with pytest.raises(FencedError):
+            writer.flush()
+        refused.append(True)
+
+    trap.set(of("delete"), become_known)
+    assert uuids(store.purge(WEEK, now=later()))[0] == [UUID]
+    assert (refused, left(raw, UUID)) == ([True], [])
 
 
 @pytest.mark.parametrize("path", ["not-a-uuid/startedat", "stray.tmp", UUID, f"{UUID.upper()[:-1]}A/data"])
@@ -270,6 +296,7 @@ def test_a_dry_run_lists_what_a_run_removes(store: LayerService, raw: CheckedDri
 def test_a_dry_run_fences_nobody(store: LayerService) -> None:
     """Whoever is uploading does not notice."""
     upload = store.upload("a")
+    upload.flush()
     upload.write(DATA)
     assert uuids(store.purge(WEEK, dry_run=True, now=later()))[0] == [upload.uuid]
     assert upload.finish(digest(DATA)).size == len(DATA)
@@ -357,10 +384,15 @@ MOMENTS: dict[str, Callable[[], When]] = {
 @pytest.mark.parametrize("when", MOMENTS.values(), ids=MOMENTS)
 @pytest.mark.parametrize("data", [DATA, b""], ids=["data", "none"])
 def test_an_upload_that_comes_alive_is_let_go(
-    store: LayerService, other: LayerService, trap: Trap, when: Callable[[], When], data: bytes
+    store: LayerService,
+    other: LayerService,
+    raw: CheckedDriver,
+    trap: Trap,
+    when: Callable[[], When],
+    data: bytes,
 ) -> None:
     """Resumed and written to before it is condemned, it is not removed, and has what was written."""
-    uuid = begin(store) if data else store.upload("a").uuid
+    uuid = begin(store) if data else begin_without_data(raw)
 
     def write() -> None:
         with other.resume("a", uuid) as upload:
@@ -446,6 +478,7 @@ def moved(store: LayerService, trap: Trap) -> str:
     """Cut a finish off before its link, and return the upload's id."""
     upload = store.upload("a")
     upload.write(DATA)
+    upload.flush()
     trap.set(of("put", "/link"), fail)
     with pytest.raises(BackendUnavailableError):
         upload.finish(digest(DATA))

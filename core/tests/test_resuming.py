@@ -389,9 +389,11 @@ def test_an_upload_whose_data_is_lost_is_gone(store: LayerService, raw: CheckedD
     assert list(keys_below(raw, layout.ROOT)) == []
 
 
-def test_an_upload_that_was_never_flushed_is_resumed_at_its_start(store: LayerService) -> None:
-    """Begun and dropped, it is there, and empty."""
-    upload = store.upload("a")
+def test_an_upload_of_which_nothing_was_flushed_is_resumed_at_its_start(store: LayerService) -> None:
+    """Begun, closed by one and dropped by another before its flush, it is there, and empty."""
+    with store.upload("a") as upload:
+        pass
+    upload = store.resume("a", upload.uuid)
     upload.write(DATA)
     uuid = upload.uuid
     del upload

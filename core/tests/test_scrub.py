@@ -275,6 +275,7 @@ def test_a_blob_that_a_finish_has_claimed_is_not_without_a_link(store: LayerServ
     """Cut off before its link, a finish may still be gone on with."""
     upload = store.upload("a")
     upload.write(b"claimed")
+    upload.flush()
     trap.set(of("put", "/link"), fail)
     with pytest.raises(BackendUnavailableError):
         upload.finish(digest(b"claimed"))

@@ -42,6 +42,7 @@ def upload(url: str, trap: Trap) -> LayerUpload:
     """Begin an upload, and write to it."""
     upload = LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap))).upload("a")
     upload.write(DATA)
+    upload.flush()
     return upload
 
 

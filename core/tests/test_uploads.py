@@ -185,6 +185,7 @@ def test_a_buffer_that_changes_while_it_is_written_is_hashed_as_stored(url: str,
     upload = LayerService(ObservedDriver(open_driver(url), Once("write_at", "/data", scribble))).upload("a")
     upload.write(buffer)
     wanted = upload.digest()
+    upload.flush()
     assert str(wanted) == digest(stored(raw, upload))
     upload.finish(wanted)
 
@@ -337,10 +338,10 @@ def test_a_stream_that_has_nothing_now_is_no_stream_at_its_end(
     store: LayerService, kind: type[Trickle | OnlyRead]
 ) -> None:
     """What was read before is written, and the rest can follow."""
-    upload, stream = store.upload("a"), kind(1000, OVERLAP, None)
+    upload, stream = store.upload("a"), kind(1000, 60_000, None)
     with pytest.raises(BlockingIOError):
         upload.read_from(stream)
-    assert upload.tell() == 1000 + OVERLAP
+    assert upload.tell() == 61_000
     upload.read_from(stream)
     check_finish(upload, DATA)
 
@@ -348,10 +349,10 @@ def test_a_stream_that_has_nothing_now_is_no_stream_at_its_end(
 @pytest.mark.parametrize("kind", [Trickle, OnlyRead])
 def test_a_stream_that_fails_leaves_what_came_before(store: LayerService, kind: type[Trickle | OnlyRead]) -> None:
     """Its error comes through as it is; the upload stays open and can be gone on with."""
-    upload, stream = store.upload("a"), kind(BLOCK, BLOCK, ConnectionResetError("gone"))
+    upload, stream = store.upload("a"), kind(1000, 60_000, 200_000, BLOCK, ConnectionResetError("gone"))
     with pytest.raises(ConnectionResetError, match="gone"):
         upload.read_from(stream)
-    assert (upload.tell(), upload.closed) == (2 * BLOCK, False)
+    assert (upload.tell(), upload.closed) == (261_000 + BLOCK, False)
     upload.read_from(stream)
     check_finish(upload, DATA)
 
@@ -367,13 +368,17 @@ def test_nothing_is_seen_before_a_flush(store: LayerService, raw: CheckedDriver)
 
 
 def test_the_digest_so_far_is_told(store: LayerService, raw: CheckedDriver) -> None:
-    """``digest`` flushes, tells what finish would take, and ends nothing."""
+    """``digest`` tells what finish would take, ends nothing, and needs no flush where all was hashed on its way in."""
     upload = store.upload("a")
     upload.write(SMALL)
     assert str(upload.digest()) == digest(SMALL)
-    assert stored(raw, upload) == SMALL
     upload.write(DATA)
     assert str(upload.digest()) == digest(SMALL + DATA)
+    assert list(keys_below(raw, layout.ROOT)) == []
+    upload.seek(0)
+    upload.write(b"x")
+    assert str(upload.digest()) == digest(b"x" + SMALL[1:] + DATA)
+    assert stored(raw, upload) == b"x" + SMALL[1:] + DATA
 
 
 def test_a_closed_upload_is_resumable(url: str, store: LayerService) -> None:
@@ -458,17 +463,31 @@ def test_cancel_by_the_service_takes_the_upload_from_its_handle(store: LayerServ
     assert list(keys_below(raw, layout.ROOT)) == []
 
 
-@pytest.mark.parametrize("ending", ["flush", "close", "digest", "finish"])
+@pytest.mark.parametrize("ending", ["flush", "close", "finish"])
 @pytest.mark.parametrize("size", [0, 1000])
 def test_an_upload_that_is_gone_is_unknown(store: LayerService, raw: CheckedDriver, ending: str, size: int) -> None:
     """Cancelled elsewhere, with or without anything to store, an upload is unknown to whatever comes next."""
     upload = store.upload("a")
     upload.write(SMALL[:size])
+    upload.flush()
     store.cancel("a", upload.uuid)
     with pytest.raises(LayerUploadUnknownError):
         getattr(upload, ending)(*[digest(SMALL)] * (ending == "finish"))
     upload.close()
     assert list(keys_below(raw, layout.ROOT)) == []
+
+
+def test_the_digest_of_an_upload_that_is_gone_is_that_of_what_was_hashed(store: LayerService) -> None:
+    """Where bytes have to be read back, the upload is unknown."""
+    upload = store.upload("a")
+    upload.write(SMALL)
+    upload.flush()
+    store.cancel("a", upload.uuid)
+    assert str(upload.digest()) == digest(SMALL)
+    upload.seek(10)
+    upload.write(b"x")
+    with pytest.raises(LayerUploadUnknownError):
+        upload.digest()
 
 
 @pytest.mark.parametrize("ending", ["flush", "close", "digest", "finish"])
@@ -478,6 +497,7 @@ def test_an_upload_that_was_resumed_elsewhere_is_fenced(store: LayerService, raw
     upload.write(SMALL)
     upload.flush()
     later = store.resume("a", upload.uuid)
+    upload.seek(1000 if ending != "digest" else 0)  # where it has to be read back
     upload.write(b"lost")
     with pytest.raises(FencedError):
         getattr(upload, ending)(*[digest(SMALL)] * (ending == "finish"))
@@ -488,6 +508,7 @@ def test_an_upload_that_was_resumed_elsewhere_is_fenced(store: LayerService, raw
 def test_a_failed_close_closes(store: LayerService) -> None:
     """Fenced, a handle is closed all the same, and closing it again does nothing."""
     upload = store.upload("a")
+    upload.flush()
     later = store.resume("a", upload.uuid)
     with pytest.raises(FencedError):
         upload.close()
@@ -595,19 +616,30 @@ def test_an_upload_whose_constructor_failed_is_collected_quietly(recwarn: pytest
     assert not recwarn.list
 
 
-@pytest.mark.parametrize("size", [1000, OVERLAP, BLOCK])
-def test_a_full_backend_loses_nothing(url: str, raw: CheckedDriver, size: int) -> None:
+def test_a_full_backend_loses_nothing(url: str) -> None:
     """A refused write leaves the position and the size, and can be repeated."""
     full = Once("write_at", "/data", refuse(NoSpaceError("k")))
     upload = LayerService(ObservedDriver(open_driver(url), full)).upload("a")
-    full.done = True
     upload.write(SMALL)
-    full.done = False
     with pytest.raises(NoSpaceError):
-        upload.write(DATA[:size])
+        upload.write(DATA[:BLOCK])
     assert (upload.tell(), upload.size) == (1000, 1000)
+    upload.write(DATA[:BLOCK])
+    check_finish(upload, SMALL + DATA[:BLOCK])
+
+
+@pytest.mark.parametrize("ending", ["flush", "finish"])
+@pytest.mark.parametrize("size", [1000, OVERLAP, BLOCK - 1])
+def test_what_a_full_backend_refused_stays_gathered(url: str, size: int, ending: str) -> None:
+    """An earlier write has returned: what refuses its bytes can be repeated, and none of them is missing then."""
+    full = Once("write_at", "/data", refuse(NoSpaceError("k")))
+    upload = LayerService(ObservedDriver(open_driver(url), full), verify="reread").upload("a")
     upload.write(DATA[:size])
-    check_finish(upload, SMALL + DATA[:size])
+    with pytest.raises(NoSpaceError):
+        upload.flush() if ending == "flush" else upload.finish(digest(DATA[:size]))
+    assert (upload.tell(), upload.size) == (size, size)
+    upload.write(SMALL)
+    check_finish(upload, DATA[:size] + SMALL)
 
 
 @pytest.mark.parametrize("size", [1000, OVERLAP, BLOCK])
@@ -628,9 +660,13 @@ def test_a_rewrite_that_was_refused_half_way_is_read_back(url: str, raw: Checked
     upload.write(DATA)
     upload.seek(999)
     driver.armed = True
-    with pytest.raises(BackendUnavailableError):
+    with pytest.raises(BackendUnavailableError):  # noqa: PT012  (the write if it is large, else the flush)
         upload.write(bytes(size))
-    assert str(upload.digest()) == digest(stored(raw, upload))
+        upload.flush()
+    driver.armed = False
+    wanted = upload.digest()
+    upload.flush()
+    assert str(wanted) == digest(stored(raw, upload))
 
 
 def test_an_upload_of_a_layer_that_is_there_is_not_begun(store: LayerService, raw: CheckedDriver) -> None:

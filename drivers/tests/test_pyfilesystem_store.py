@@ -323,9 +323,10 @@ def test_a_rename_that_did_not_is_told(
     store, wanted = layerstore.open(f"pyfs+osfs://{tmp_path}"), Digest("sha256", sha256(DATA).hexdigest())
     if old:
         store.driver.put(layout.blob(wanted), old)
-    monkeypatch.setattr(Directory, "rename", misled(Directory.rename, lie))
     upload = store.upload("a")
     upload.write(DATA)
+    upload.flush()
+    monkeypatch.setattr(Directory, "rename", misled(Directory.rename, lie))
     with pytest.raises(BackendUnavailableError, match="said that it renamed"):
         upload.finish(wanted)
     assert not store.exists("a", wanted)

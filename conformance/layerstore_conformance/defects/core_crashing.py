@@ -9,32 +9,32 @@ from layerstore import finish, layout, links, purge, uploadstate
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.errors import FencedError, LayerInvalidDigestError
+from layerstore.front import Front
 from layerstore.layer import Layer
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
-from layerstore.spool import Spool, Verify
+from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
 from layerstore_conformance.defect import planted_in_core
-
-REAL = finish.verify_and_move
-WHOLE = 1 << 40
+from layerstore_conformance.defects.core_finish import REAL, WHOLE, first, written
 
 
 @planted_in_core("W6", "P1")
-def startedat_comes_after_the_data() -> Iterator[None]:
-    """An upload's data is made before the key by which it exists: killed in between, nobody knows of it."""
-    real = LayerService.upload
+def startedat_comes_with_the_second_flush() -> Iterator[None]:
+    """The first flush of an upload stores its bytes, and nobody knows of it: killed after that, it is lost."""
+    real = LayerUpload._flush
+    flushed: set[str] = set()
 
-    def upload(self: LayerService, name: str, *, expected: Digest | str | None = None) -> LayerUpload:
-        late: list[tuple[str, bytes]] = []
-        with patch.object(self.driver, "put", lambda key, data: late.append((key, data))):
-            begun = real(self, name, expected=expected)
-        begun.digest()  # flushes
-        for key, data in late:
-            self.driver.put(key, data)
-        return begun
+    def flush(self: LayerUpload) -> None:
+        if self._known or self.uuid in flushed or not isinstance(self._content, Front):
+            real(self)
+            return
+        self._check_open()
+        flushed.add(self.uuid)
+        with self._owning():
+            self._content.spill().publish()
 
-    with patch.object(LayerService, "upload", upload):
+    with patch.object(LayerUpload, "_flush", flush):
         yield
 
 
@@ -44,11 +44,11 @@ def flush_is_put_off() -> Iterator[None]:
     flush, store = LayerUpload.flush, LayerUpload._store
     owed: set[str] = set()
 
-    def pay(self: LayerUpload, spool: Spool, data: bytes | memoryview) -> None:
+    def pay(self: LayerUpload, front: Front, data: bytes | memoryview) -> None:
         if self.uuid in owed:
             owed.remove(self.uuid)
             flush(self)
-        store(self, spool, data)
+        store(self, front, data)
 
     def close(self: LayerUpload) -> None:
         try:
@@ -161,16 +161,16 @@ def gap_is_published_first() -> Iterator[None]:
 def seen_until_it_is_refused() -> Iterator[None]:
     """What is uploaded is put under the digest that is asked for, verified, and taken away if it is another's."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        if wanted.algorithm == "sha256":
-            driver.put(layout.blob(wanted), driver.get(keys.data, WHOLE))
+    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
+        if wanted.algorithm == "sha256" and isinstance(self._content, Front):
+            self._driver.put(layout.blob(wanted), written(self, self._content))
         try:
-            return REAL(driver, keys, spool, wanted, verify)
+            return REAL(self, wanted, size)
         except LayerInvalidDigestError:
-            driver.delete(layout.blob(wanted))
+            self._driver.delete(layout.blob(wanted))
             raise
 
-    with patch.object(finish, "verify_and_move", move):
+    with patch.object(LayerUpload, "_become_blob", become_blob):
         yield
 
 
@@ -204,11 +204,9 @@ def purge_removes_the_data_first() -> Iterator[None]:
 def existing_blob_is_deleted_first() -> Iterator[None]:
     """A layer that is uploaded again is deleted, and then the new bytes are moved to where it was."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        canonical = spool.canonical(verify)
-        if wanted == canonical:
-            driver.delete(layout.blob(canonical))
-        return REAL(driver, keys, spool, wanted, verify)
+    def delete(self: LayerUpload, front: Front, wanted: Digest) -> None:
+        if Digest.of(written(self, front)) == wanted:
+            self._driver.delete(layout.blob(wanted))
 
-    with patch.object(finish, "verify_and_move", move):
+    with first(delete):
         yield

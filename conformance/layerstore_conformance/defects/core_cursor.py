@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import uploadstate
+from layerstore import front, uploadstate
 from layerstore.cursor import BLOCK, HashCursor
-from layerstore.errors import DriverError, LayerClosedError
+from layerstore.errors import DriverError, LayerStoreError
+from layerstore.front import Front
 from layerstore.sha256 import Hasher
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
@@ -81,8 +82,8 @@ def one_byte_writes_lost() -> Iterator[None]:
     """A write of a single byte is accepted, counted and forgotten."""
     real = LayerUpload._store
 
-    def store(self: LayerUpload, spool: Spool, data: bytes | memoryview) -> None:
-        real(self, spool, data if len(data) > 1 else b"\0" * len(data))
+    def store(self: LayerUpload, front: Front, data: bytes | memoryview) -> None:
+        real(self, front, data if len(data) > 1 else b"\0" * len(data))
 
     with patch.object(LayerUpload, "_store", store):
         yield
@@ -98,7 +99,7 @@ def short_blocks_of_a_stream_lost() -> Iterator[None]:
         while block := stream.read(BLOCK):
             total += len(block)
             if len(block) == BLOCK:
-                real(self, self._spool(), block)
+                real(self, self._front(), block)
         return total
 
     with patch.object(LayerUpload, "read_from", read_from):
@@ -127,23 +128,9 @@ def stream_is_read_into_memory() -> Iterator[None]:
 
 
 @planted_in_core("W2")
-def writes_are_gathered() -> Iterator[None]:
-    """Writes are given to the driver together, when there are 64 KiB of them, or at the flush."""
-    store, publish = LayerUpload._store, Spool.publish
-    gathered: dict[int, bytes] = {}
-
-    def gather(self: LayerUpload, spool: Spool, data: bytes | memoryview) -> None:
-        gathered[id(spool)] = gathered.get(id(spool), b"") + bytes(data)
-        if len(gathered[id(spool)]) >= 1 << 16:
-            store(self, spool, gathered.pop(id(spool)))
-
-    def give(self: Spool) -> None:
-        data = gathered.pop(id(self), b"")
-        if data:
-            self.store(self.size, data)
-        publish(self)
-
-    with patch.object(LayerUpload, "_store", gather), patch.object(Spool, "publish", give):
+def writes_are_not_gathered() -> Iterator[None]:
+    """Every write is given to the driver as it is, however small."""
+    with patch.object(Front, "gather", lambda self, offset, data: False), patch.object(front, "FRONT", 0):
         yield
 
 
@@ -261,9 +248,9 @@ def dropped_upload_is_flushed() -> Iterator[None]:
     """An upload that is collected is flushed, as a file object is."""
 
     def collect(self: LayerUpload) -> None:
-        if not self._closed and isinstance(self._content, Spool):
-            with suppress(DriverError, LayerClosedError):  # its writer may have been collected before it
-                self._content.publish()
+        if not self._closed:
+            with suppress(LayerStoreError):  # its writer may have been collected before it
+                self._flush()
         self._release()
 
     with patch.object(LayerUpload, "__del__", collect):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -12,67 +12,88 @@ from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.errors import LayerClosedError, LayerExistsError, LayerInvalidDigestError, PathNotFoundError
 from layerstore.finish import Moved
+from layerstore.front import Front
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
-from layerstore.spool import Spool, Verify
+from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
 from layerstore_conformance.defect import planted_in_core
 
-Finish = Callable[[CheckedDriver, UploadKeys, Spool, Digest, Verify], Digest]
-REAL: Finish = finish.verify_and_move
+BecomeBlob = Callable[[LayerUpload, Digest, int | None], tuple[Digest, bytes | None]]
+REAL: BecomeBlob = LayerUpload._become_blob
 WHOLE = 1 << 40
 
 
-def become(driver: CheckedDriver, keys: UploadKeys, spool: Spool, canonical: Digest, wanted: Digest) -> Digest:
+def written(upload: LayerUpload, front: Front) -> bytes:
+    """Return what was written; what is not gathered from the backend, where it is flushed to."""
+    if front.spool is None:
+        return bytes(front.gathered)
+    upload._publish(front.spill())
+    return upload._driver.get(upload._keys.data, WHOLE)
+
+
+def become(upload: LayerUpload, front: Front, canonical: Digest, wanted: Digest) -> tuple[Digest, bytes | None]:
     """Do what a finish does after it has verified."""
-    driver.put(keys.intent(canonical), str(wanted).encode("ascii"))
-    driver.move(keys.data, layout.blob(canonical), version=spool.version)
-    return canonical
+    spool = front.spill()
+    upload._publish(spool)
+    finish.intend(upload._driver, upload._keys, wanted, canonical)
+    finish.move(upload._driver, upload._keys, canonical, spool.version)
+    return canonical, None
+
+
+@contextmanager
+def first(step: Callable[[LayerUpload, Front, Digest], Digest | None]) -> Iterator[None]:
+    """Have a finish do something with what was written, first; with a digest that this returns it takes that for it."""
+
+    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
+        taken = step(self, self._content, wanted) if isinstance(self._content, Front) else None
+        return (taken, None) if taken else REAL(self, wanted, size)
+
+    with patch.object(LayerUpload, "_become_blob", become_blob):
+        yield
 
 
 @planted_in_core("M1")
 def finish_does_not_verify() -> Iterator[None]:
     """Whatever was uploaded becomes the layer that is asked for."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        canonical = wanted if wanted.algorithm == "sha256" else spool.canonical(verify)
-        return become(driver, keys, spool, canonical, wanted)
+    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
+        if not isinstance(self._content, Front):
+            return REAL(self, wanted, size)
+        canonical = wanted if wanted.algorithm == "sha256" else Digest.of(written(self, self._content))
+        return become(self, self._content, canonical, wanted)
 
-    with patch.object(finish, "verify_and_move", move):
+    with patch.object(LayerUpload, "_become_blob", become_blob):
         yield
 
 
 @planted_in_core("R5")
 def only_sha256_is_verified() -> Iterator[None]:
     """A digest of another algorithm than sha256 is believed."""
-    real = Spool.measure
-    with patch.object(Spool, "measure", lambda self, wanted: real(self, wanted) if wanted.is_tarsum else wanted):
+    real, measure = Spool.measure, spool.measure
+    with (
+        patch.object(Spool, "measure", lambda self, wanted: real(self, wanted) if wanted.is_tarsum else wanted),
+        patch.object(finish, "measure", lambda reader, wanted: measure(reader, wanted) if wanted.is_tarsum else wanted),
+    ):
         yield
 
 
 @planted_in_core("R5")
 def tarsum_is_not_verified() -> Iterator[None]:
     """A tarsum is believed."""
-    real = Spool.measure
-    with patch.object(Spool, "measure", lambda self, wanted: wanted if wanted.is_tarsum else real(self, wanted)):
+    real, measure = Spool.measure, spool.measure
+    with (
+        patch.object(Spool, "measure", lambda self, wanted: wanted if wanted.is_tarsum else real(self, wanted)),
+        patch.object(finish, "measure", lambda reader, wanted: wanted if wanted.is_tarsum else measure(reader, wanted)),
+    ):
         yield
 
 
 @planted_in_core("M4")
 def moved_without_its_version() -> Iterator[None]:
     """What was verified is moved, or whatever is there by now."""
-
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        real = driver.move
-
-        def forget(source: str, target: str, *, version: str | None = None) -> None:
-            del version
-            real(source, target)
-
-        with patch.object(driver, "move", forget):
-            return REAL(driver, keys, spool, wanted, verify)
-
-    with patch.object(finish, "verify_and_move", move):
+    real = finish.move
+    with patch.object(finish, "move", lambda driver, keys, canonical, version: real(driver, keys, canonical, None)):
         yield
 
 
@@ -80,13 +101,11 @@ def moved_without_its_version() -> Iterator[None]:
 def linked_before_moved() -> Iterator[None]:
     """The repository is given its link before the blob is there."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        canonical = spool.canonical(verify)
-        if canonical == wanted:
-            links.write(driver, keys.name, canonical, canonical)
-        return REAL(driver, keys, spool, wanted, verify)
+    def link(self: LayerUpload, front: Front, wanted: Digest) -> None:
+        if Digest.of(written(self, front)) == wanted:
+            links.write(self._driver, self.name, wanted, wanted)
 
-    with patch.object(finish, "verify_and_move", move):
+    with first(link):
         yield
 
 
@@ -94,12 +113,11 @@ def linked_before_moved() -> Iterator[None]:
 def wrong_digest_is_visible() -> Iterator[None]:
     """What is uploaded is put under the digest that is asked for, and then verified."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
+    def put(self: LayerUpload, front: Front, wanted: Digest) -> None:
         if wanted.algorithm == "sha256":
-            driver.put(layout.blob(wanted), driver.get(keys.data, WHOLE))
-        return REAL(driver, keys, spool, wanted, verify)
+            self._driver.put(layout.blob(wanted), written(self, front))
 
-    with patch.object(finish, "verify_and_move", move):
+    with first(put):
         yield
 
 
@@ -107,14 +125,14 @@ def wrong_digest_is_visible() -> Iterator[None]:
 def wrong_digest_ends_the_upload() -> Iterator[None]:
     """An upload whose digest was refused is removed."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
+    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         try:
-            return REAL(driver, keys, spool, wanted, verify)
+            return REAL(self, wanted, size)
         except LayerInvalidDigestError:
-            finish.remove(driver, keys)
+            self._remove()
             raise
 
-    with patch.object(finish, "verify_and_move", move):
+    with patch.object(LayerUpload, "_become_blob", become_blob):
         yield
 
 
@@ -137,13 +155,11 @@ def size_is_not_compared() -> Iterator[None]:
 def existing_blob_is_taken_for_good() -> Iterator[None]:
     """Where there is a blob already, what was uploaded is thrown away, without a look at what is there."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        canonical = spool.canonical(verify)
-        if canonical == wanted and driver.find(layout.blob(canonical)) is not None:
-            return canonical
-        return REAL(driver, keys, spool, wanted, verify)
+    def take(self: LayerUpload, front: Front, wanted: Digest) -> Digest | None:
+        there = Digest.of(written(self, front)) == wanted and self._driver.find(layout.blob(wanted)) is not None
+        return wanted if there else None
 
-    with patch.object(finish, "verify_and_move", move):
+    with first(take):
         yield
 
 
@@ -151,26 +167,18 @@ def existing_blob_is_taken_for_good() -> Iterator[None]:
 def existing_blob_is_an_error() -> Iterator[None]:
     """A layer that is there already cannot be uploaded again."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        canonical = spool.canonical(verify)
-        if canonical == wanted and driver.find(layout.blob(canonical)) is not None:
-            raise LayerExistsError(keys.name, str(canonical))
-        return REAL(driver, keys, spool, wanted, verify)
+    def refuse(self: LayerUpload, front: Front, wanted: Digest) -> None:
+        if Digest.of(written(self, front)) == wanted and self._driver.find(layout.blob(wanted)) is not None:
+            raise LayerExistsError(self.name, str(wanted))
 
-    with patch.object(finish, "verify_and_move", move):
+    with first(refuse):
         yield
 
 
 @planted_in_core("M1")
 def no_intent() -> Iterator[None]:
     """It is not noted which blob the data is about to become: a finish that is cut off loses it."""
-
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        real = driver.put
-        with patch.object(driver, "put", lambda key, data: None if "/intent/" in key else real(key, data)):
-            return REAL(driver, keys, spool, wanted, verify)
-
-    with patch.object(finish, "verify_and_move", move):
+    with patch.object(finish, "intend", lambda driver, keys, wanted, canonical: None):
         yield
 
 
@@ -198,13 +206,9 @@ def moved_blob_is_unknown() -> Iterator[None]:
 def finish_forgets_what_it_did() -> Iterator[None]:
     """A finish that failed after its data was moved is not gone on with by the same handle."""
 
-    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> Digest:
-        content = self._content
-        if not isinstance(content, Spool):
-            return content.verify(wanted, size)
-        content.publish()
-        finish.check_size(size, content.size)
-        return finish.verify_and_move(self._driver, self._keys, content, wanted, self._verify)
+    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
+        with patch.object(finish, "find_moved", lambda driver, keys, becoming: None):
+            return REAL(self, wanted, size)
 
     with patch.object(LayerUpload, "_become_blob", become_blob):
         yield
@@ -227,11 +231,10 @@ def finish_cannot_be_repeated() -> Iterator[None]:
 @planted_in_core("F2")
 def finish_lost_to_another() -> Iterator[None]:
     """A finish that finds its data gone takes the upload's blob away."""
-    real = LayerUpload._become_blob
 
-    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> Digest:
+    def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         try:
-            return real(self, wanted, size)
+            return REAL(self, wanted, size)
         except PathNotFoundError:
             if wanted.algorithm == "sha256":
                 self._driver.delete(layout.blob(wanted))
@@ -277,8 +280,13 @@ def reread_does_not_read() -> Iterator[None]:
 @planted_in_core("R5")
 def every_finish_reads_back() -> Iterator[None]:
     """``verify="resume"`` reads everything back."""
-    real = Spool.canonical
-    with patch.object(Spool, "canonical", lambda self, verify: real(self, "reread")):
+    real = LayerUpload.finish
+
+    def reread(self: LayerUpload, digest: Digest | str, size: int | None = None) -> object:
+        self._verify = "reread"
+        return real(self, digest, size)
+
+    with patch.object(LayerUpload, "finish", reread):
         yield
 
 
@@ -316,16 +324,12 @@ def layer_is_read_whole_to_verify() -> Iterator[None]:
 def finish_copies() -> Iterator[None]:
     """The data is copied to its blob, byte by byte, and then deleted."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        def copy(source: str, target: str, *, version: str | None = None) -> None:
-            del version
-            driver.put(target, driver.get(source, WHOLE))
-            driver.delete(source)
+    def copy(driver: CheckedDriver, keys: UploadKeys, canonical: Digest, version: str | None) -> None:
+        del version
+        driver.put(layout.blob(canonical), driver.get(keys.data, WHOLE))
+        driver.delete(keys.data)
 
-        with patch.object(driver, "move", copy):
-            return REAL(driver, keys, spool, wanted, verify)
-
-    with patch.object(finish, "verify_and_move", move):
+    with patch.object(finish, "move", copy):
         yield
 
 
@@ -333,13 +337,13 @@ def finish_copies() -> Iterator[None]:
 def finish_looks_at_everything() -> Iterator[None]:
     """A finish lists the repository's uploads, and asks for each of them."""
 
-    def move(driver: CheckedDriver, keys: UploadKeys, spool: Spool, wanted: Digest, verify: Verify) -> Digest:
-        for child in driver.list(layout.uploads(keys.name)):
-            if keys.uuid not in child:
-                driver.find(f"{child}startedat")
-        return REAL(driver, keys, spool, wanted, verify)
+    def look(self: LayerUpload, front: Front, wanted: Digest) -> None:
+        del front, wanted
+        for child in self._driver.list(layout.uploads(self.name)):
+            if self.uuid not in child:
+                self._driver.find(f"{child}startedat")
 
-    with patch.object(finish, "verify_and_move", move):
+    with first(look):
         yield
 
 
@@ -381,8 +385,8 @@ def cancel_takes_the_layer() -> Iterator[None]:
 
     def cancel(self: LayerUpload) -> None:
         digests = set(self._finished)
-        if isinstance(self._content, Spool):
-            digests.add(self._content.canonical("resume"))
+        if isinstance(self._content, Front):
+            digests.add(Digest.of(written(self, self._content)))
         real(self)
         for each in digests:
             if each.algorithm == "sha256":

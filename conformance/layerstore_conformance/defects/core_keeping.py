@@ -13,9 +13,11 @@ from layerstore import collect, finish, layout, marks, purge, scrub, walk
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.errors import FencedError, LayerStoreError
+from layerstore.layer import Layer
 from layerstore.layout import UploadKeys
 from layerstore.scrub import _Scrub as Scrub
 from layerstore.survey import Finding
+from layerstore.upload import LayerUpload
 from layerstore_conformance.defect import planted_in_core
 
 WHOLE = 1 << 40
@@ -147,18 +149,18 @@ def purge_takes_the_layer() -> Iterator[None]:
 def scrub_believes_the_size() -> Iterator[None]:
     """A blob is sound if it has the size it had when it was finished."""
     sizes: dict[Digest, int] = {}
-    real, checked = finish.verify_and_move, Scrub._checked
+    real, checked = LayerUpload.finish, Scrub._checked
 
-    def verify(driver: CheckedDriver, keys: UploadKeys, spool: Any, *args: Any) -> Digest:  # noqa: ANN401  (passed on)
-        canonical = real(driver, keys, spool, *args)
-        sizes[canonical] = spool.size
-        return canonical
+    def note(self: LayerUpload, digest: Digest | str, size: int | None = None) -> Layer:
+        layer = real(self, digest, size)
+        sizes[layer.canonical] = layer.size
+        return layer
 
     def believe(self: Scrub, key: str, digest: Digest) -> list[Finding]:
         size = self.driver.stat(key).size
         return [Finding("ok", key, digest, size=size)] if sizes.get(digest) == size else checked(self, key, digest)
 
-    with patch.object(finish, "verify_and_move", verify), patch.object(Scrub, "_checked", believe):
+    with patch.object(LayerUpload, "finish", note), patch.object(Scrub, "_checked", believe):
         yield
 
 

@@ -93,7 +93,7 @@ def repository_is_ignored_by_fetch() -> Iterator[None]:
         except UnknownLayerError:
             if wanted.algorithm != "sha256" or (stat := self.driver.find(layout.blob(wanted))) is None:
                 raise
-            return Layer(self.driver, name, wanted, wanted, stat.modified)
+            return Layer(self.driver, name, wanted, wanted, stat.modified, stat.size)
 
     with patch.object(LayerService, "fetch", fetch):
         yield

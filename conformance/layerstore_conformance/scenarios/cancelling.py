@@ -141,6 +141,7 @@ def what_is_cancelled_stays_away(ctx: Context) -> None:
     second = ctx.service().resume("a", first.uuid)
     second.write(ctx.payload("second").read(3000))
     third = ctx.service().upload("a")
+    third.flush()
     third.write(b"never flushed")
     for upload in (first, third):
         ctx.service().cancel("a", upload.uuid)
@@ -191,6 +192,7 @@ def a_finish_that_was_cut_off_can_be_cancelled(ctx: Context) -> None:
     trap = Trap("after")
     upload = watched(ctx, trap).upload("a")
     upload.write(data)
+    upload.flush()
     trap.set(lambda _, call: call.method == "move", fail)
     with refused(BackendUnavailableError):
         upload.finish(digest(data))

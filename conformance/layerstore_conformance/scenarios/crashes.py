@@ -89,7 +89,7 @@ def around(calls: list[Call], wanted: Around) -> Iterator[CutPoint]:
 @scenario(
     *("W6", "W7", "M2", "P1", "P2"),
     kills=(
-        *("startedat-comes-after-the-data", "flush-is-put-off", "linked-before-moved", "no-intent"),
+        *("startedat-comes-with-the-second-flush", "flush-is-put-off", "linked-before-moved", "no-intent"),
         "finish-removes-before-it-links",
     ),
     rows=(161, 173),
@@ -108,6 +108,38 @@ def a_straight_upload_whose_process_is_killed_goes_on(ctx: Context) -> None:
         ("after", "move", "/data", FIRST),
         ("after", "put", "/link", FIRST),
         ("after", "delete", "/startedat", FIRST),
+    )
+
+
+@scenario(*("P1", "P2"), kills=("small-layer-is-linked-first",), rows=(161, 173), needs=("shared", "url"))
+def a_small_upload_whose_process_is_killed_leaves_nothing_or_a_layer(ctx: Context) -> None:
+    """Of a layer that is finished while it is gathered a kill at any call leaves nothing, its blob, or all of it."""
+    killed_everywhere(
+        ctx,
+        lifecycles.unflushed,
+        ("after", "put", "/data", FIRST),
+        ("after", "put", "/link", FIRST),
+    )
+
+
+@scenario(
+    *("W6", "W7", "M2", "P1"),
+    kills=("linked-before-moved", "leftovers-are-no-finding", "leftovers-are-not-purged"),
+    rows=(161, 173),
+    needs=("shared", "url"),
+)
+def an_upload_killed_before_its_first_flush_is_purged(ctx: Context) -> None:
+    """What is left of a large layer whose process is killed at any call is a layer, or a leftover that a purge takes.
+
+    Nobody was promised to find it again; but it takes up room.
+    """
+    killed_everywhere(
+        ctx,
+        lifecycles.unflushed_large,
+        ("middle", "write_at", "/data", FIRST),
+        ("after", "publish", "/data", FIRST),
+        ("after", "move", "/data", FIRST),
+        ("after", "put", "/link", FIRST),
     )
 
 

@@ -59,7 +59,7 @@ def a_purge_removes_what_is_old_and_nothing_else(ctx: Context) -> None:
     A dry run at the same moment has listed just those, and changed nothing.
     """
     service, driver, data = ctx.service(), ctx.open(), ctx.payload("purge").read(SMALL)
-    gone = [begin(service, "a", data), service.upload("b/c").uuid, "0" * 8 + "-0000-0000-0000-" + "0" * 12]
+    gone = [begin(service, "a", data), begin(service, "b/c", b""), "0" * 8 + "-0000-0000-0000-" + "0" * 12]
     driver.put(UploadKeys("a", gone[2]).data, b"left by a cancel")
     store(service, "a", data)
     now = later()
@@ -279,6 +279,7 @@ def a_collection_keeps_what_a_finish_has_claimed(ctx: Context) -> None:
     data, trap = ctx.payload("claimed").read(SMALL), Trap()
     upload = watched(ctx, trap).upload("a")
     upload.write(data)
+    upload.flush()
     trap.set(of("put", "/link"), fail)
     with refused(BackendUnavailableError):
         upload.finish(digest(data))

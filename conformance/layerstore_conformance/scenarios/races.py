@@ -408,6 +408,7 @@ def what_is_written_in_the_middle_of_a_finish_is_not_hashed(ctx: Context) -> Non
             upload.write(more)
 
     upload.write(data)
+    upload.flush()
     trap.set(of("publish"), handle)
     with refused(LayerInvalidDigestError):
         upload.finish(digest(data + more))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import (
     BackendUnavailableError,
     FencedError,
     LayerService,
+    LayerUpload,
     LayerUploadUnknownError,
     OffsetMismatchError,
     layout,
 )
 from layerstore.checked import CheckedDriver
+from layerstore.front import FRONT
 from layerstore_conformance import lifecycles, theorem
 from layerstore_conformance.cutting import Cut, CutObserver, PiecemealDriver
 from layerstore_conformance.elsewhere import Elsewhere
@@ -217,19 +220,27 @@ def a_resumed_upload_fences_its_earlier_handle(ctx: Context) -> None:
     The node still holds the half-open connection of the client that has come back through another one.
     """
     data = ctx.payload("later").read(5000)
-    earlier = ctx.service().upload("a")
-    earlier.write(data[:2000])
-    earlier.flush()
-    earlier.write(b"of the earlier handle")
-    later = ctx.service().resume("a", earlier.uuid, offset=2000)
-    later.write(data[2000:])
-    later.flush()
-    for refuse in (earlier.flush, earlier.digest, earlier.close):
-        with refused(FencedError):
-            refuse()
-    expect_stored(ctx, "a", later.uuid, data)
-    later.finish(digest(data)).close()
-    expect_layer(ctx, "a", data)
+    for name, more in (("idle", b""), ("writing", b"of the earlier handle")):
+        earlier = ctx.service().upload(name)
+        earlier.write(data[:2000])
+        earlier.flush()
+        earlier.write(more)
+        later = ctx.service().resume(name, earlier.uuid, offset=2000)
+        later.write(data[2000:])
+        later.flush()
+        for refuse in (earlier.flush, partial(_ask_anew, earlier), earlier.close):
+            with refused(FencedError):
+                refuse()
+        expect_stored(ctx, name, later.uuid, data)
+        later.finish(digest(data)).close()
+        expect_layer(ctx, name, data)
+
+
+def _ask_anew(upload: LayerUpload) -> None:
+    """Ask for the digest of what has to be read back."""
+    upload.seek(0)
+    upload.write(b"over what is stored")
+    upload.digest()
 
 
 @scenario("F3", "W1", kills=("fenced-handle-takes-over-again",), rows=(131,))
@@ -296,6 +307,7 @@ def a_gap_reads_as_zeros(ctx: Context) -> None:
     upload.write(data[5000:])
     sparse = data[:1000] + bytes(4000) + data[5000:]
     assert str(upload.digest()) == digest(sparse)
+    upload.flush()
     expect_stored(ctx, "a", upload.uuid, sparse)
     upload.close()
     upload = ctx.service().resume("a", upload.uuid)
@@ -365,15 +377,16 @@ def a_foreign_state_is_not_trusted(ctx: Context) -> None:
 @scenario("W2", "E4", kills=("refused-bytes-are-hashed",), rows=(161, 174))
 def a_refused_write_changes_nothing(ctx: Context) -> None:
     """An upload whose backend refused a write is as it was before that, and is finished with what it took."""
-    data = ctx.payload("refused").read(400_000)
+    data = ctx.payload("refused").read(3000 + FRONT)
     trap = Trap()
     upload = watched(ctx, trap).upload("a")
     upload.write(data[:3000])
-    for size in (100, 300_000):  # hashed after being stored, and while it is
+    for _ in range(2):  # what is gathered, hashed after being stored; and a block, hashed while it is
         trap.set(of("write_at"), fail)
         with refused(BackendUnavailableError):
-            upload.write(data[3000 : 3000 + size])
+            upload.write(data[3000:])
         assert (upload.size, upload.tell()) == (3000, 3000)
+        upload.flush()
     assert str(upload.digest()) == digest(data[:3000])
     upload.write(data[3000:])
     upload.finish(digest(data)).close()

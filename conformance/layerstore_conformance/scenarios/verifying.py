@@ -93,6 +93,7 @@ def a_wrong_digest_is_refused_and_the_right_one_accepted(ctx: Context) -> None:
     for name in ("here", "resumed"):
         upload = ctx.service().upload(name)
         upload.write(data)
+        upload.flush()
         with refused(LayerInvalidDigestError):
             upload.finish(digest(data[:-1]))
         expect_stored(ctx, name, upload.uuid, data)
@@ -151,6 +152,7 @@ def a_wrong_size_is_refused_and_the_right_one_accepted(ctx: Context) -> None:
     data = ctx.payload("size").read(5000)
     upload = ctx.service().upload("a")
     upload.write(data)
+    upload.flush()
     for wrong in (0, 4999, 5001):
         with refused(LayerInvalidSizeError) as refusal:
             upload.finish(digest(data), wrong)
@@ -184,6 +186,7 @@ def every_algorithm_is_verified(ctx: Context) -> None:
     data = ctx.payload("every").read(4000)
     upload = ctx.service().upload("a")
     upload.write(data)
+    upload.flush()
     wrong = [f"{name}:{hashlib.new(name, data[1:]).hexdigest()}" for name in ("sha384", "sha512")]
     for each in wrong:
         with refused(LayerInvalidDigestError):
@@ -327,6 +330,7 @@ def a_finish_gone_on_with_reads_the_blob_back(ctx: Context) -> None:
     trap = Trap("after")
     upload = watched(ctx, trap).upload("a")
     upload.write(data)
+    upload.flush()
     trap.set(of("move"), fail)
     with refused(BackendUnavailableError):
         upload.finish(digest(data))
@@ -346,6 +350,7 @@ def failed_finishes(ctx: Context, side: Side) -> Iterator[tuple[LayerUpload, byt
         trap = Trap(side)
         upload = watched(ctx, trap).upload("a")
         upload.write(data)
+        upload.flush()
         trap.set(change(index), fail)
         with suppress(BackendUnavailableError):
             upload.finish(digest(data), len(data)).close()
@@ -398,6 +403,7 @@ def a_moved_upload_is_listed_until_it_is_linked(ctx: Context) -> None:
     trap = Trap("after")
     upload = watched(ctx, trap).upload("a")
     upload.write(data)
+    upload.flush()
     trap.set(of("move"), fail)
     with refused(BackendUnavailableError):
         upload.finish(digest(data))

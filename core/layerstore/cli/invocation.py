@@ -6,9 +6,9 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -30,6 +30,8 @@ class Invocation:
     debug: bool = False
     store: str | None = None
     """What ``--store`` said."""
+    echo: Callable[[str], None] = field(default=lambda text: click.echo(text, err=True), repr=False)
+    """Writes a line to stderr: above a bar, while there is one."""
 
     @classmethod
     def of(cls, arguments: Sequence[str]) -> Self:
@@ -51,7 +53,16 @@ class Invocation:
 
     def say(self, event: str, text: str, **fields: object) -> None:
         """Write one line to stderr, at once: the text, or the event as JSON."""
-        click.echo(json.dumps({"event": event, **fields}) if self.json else text, err=True)
+        self.echo(json.dumps({"event": event, **fields}) if self.json else text)
+
+    @contextmanager
+    def echoing(self, echo: Callable[[str], None]) -> Iterator[None]:
+        """Write lines to stderr in another way for a block."""
+        before, self.echo = self.echo, echo
+        try:
+            yield
+        finally:
+            self.echo = before
 
     def answer(self, text: str, **fields: object) -> None:
         """Write one line to stdout, at once: the text, or the fields as JSON."""

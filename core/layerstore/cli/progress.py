@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 from layerstore.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
@@ -27,6 +32,11 @@ def progress(invocation: Invocation, what: str, total: int | None, done: int = 0
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar, invocation.echoing(partial(_print, bar.console)):
         task = bar.add_task(what, total=total, completed=done)
         yield lambda count: bar.advance(task, count)
+
+
+def _print(console: Console, text: str) -> None:
+    """Print a line as it is: what is to be pasted into a shell is not wrapped."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False, emoji=False)

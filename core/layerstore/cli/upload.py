@@ -99,10 +99,10 @@ def upload(
 ) -> None:
     """Store FILE, or standard input, as a layer.
 
-    The last line on stdout is its digest. The line to resume with is on stderr before the first byte is sent. A kill
-    loses at most one checkpoint; SIGINT and SIGTERM lose nothing that was stored. A wrong digest stores no layer and
-    keeps the upload. To resume, FILE or standard input is read from its beginning; what was sent already is compared,
-    not sent again.
+    The last line on stdout is its digest. The line to resume with is on stderr from the first checkpoint on, or once it
+    was cut off: what is smaller is stored at once. A kill loses one checkpoint at most, a signal one MiB.
+    A wrong digest stores no layer and keeps the upload. To resume, FILE or standard input is read from its beginning;
+    what was sent already is compared, not sent again.
     """
     wanted = None if digest is None else Digest.parse(digest)
     check_name(repo)
@@ -137,8 +137,8 @@ def _layer(order: Order, service: LayerService, source: Source) -> Layer:
 
 
 def _sent(order: Order, handle: LayerUpload, source: Source) -> Layer:
-    _announce(order, handle)
     if order.resume is not None:
+        _announce(order, handle, "resumed", handle.tell())
         try:
             stored = handle.digest()
         except LayerClosedError:
@@ -148,13 +148,13 @@ def _sent(order: Order, handle: LayerUpload, source: Source) -> Layer:
     return handle.finish(order.digest or handle.digest())
 
 
-def _announce(order: Order, handle: LayerUpload) -> None:
+def _announce(order: Order, handle: LayerUpload, event: str, offset: int) -> None:
     order.invocation.say(
-        "started" if order.resume is None else "resumed",
+        event,
         order.resume_hint(handle.uuid, order.digest),
         uuid=handle.uuid,
         repository=handle.name,
-        offset=handle.tell(),
+        offset=offset,
         resume=order.resume_command(handle.uuid, order.digest),
     )
 
@@ -170,9 +170,13 @@ def _skip(invocation: Invocation, source: Source, offset: int, stored: Digest) -
 
 
 def _send(order: Order, handle: LayerUpload, source: Source) -> None:
+    known = order.resume is not None
     with progress(order.invocation, "uploading", source.total, handle.tell()) as tell, signals.held():
         while handle.read_from(Stretch(source, tell, order.checkpoint)) == order.checkpoint:
             handle.flush()
+            if not known:
+                _announce(order, handle, "started", 0)
+                known = True
             if order.invocation.json:
                 order.invocation.say("checkpoint", "", uuid=handle.uuid, offset=handle.tell())
 
@@ -190,10 +194,10 @@ def _finished_again(order: Order, handle: LayerUpload, source: Source) -> Layer:
 
 
 def _leave(order: Order, handle: LayerUpload, error: BaseException) -> None:
-    """Keep what was sent, and say how to go on."""
+    """Keep what was sent, and say how to go on if others can."""
     with suppress(LayerStoreError, Stopped), signals.held():
         handle.close()
-    if isinstance(error, LayerUploadUnknownError):
+    if isinstance(error, LayerUploadUnknownError) or not handle.known:
         return
     # Going on with a digest that was wrong would end in the same way.
     wrong = isinstance(error, LayerInvalidDigestError)

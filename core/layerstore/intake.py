@@ -1,0 +1,53 @@
+"""What an upload takes: any buffer, in blocks that cannot change; any binary stream, by whichever method it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from layerstore.cursor import BLOCK
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class ReadsInto(Protocol):
+    """A stream that fills a buffer: 0 at its end, None where a non-blocking one has nothing now."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill the buffer, and return how much of it."""
+
+
+class Reads(Protocol):
+    """A stream that returns bytes: none at its end, None where a non-blocking one has nothing now."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return up to ``size`` bytes."""
+
+
+def blocks(data: Buffer) -> Iterator[bytes | memoryview]:
+    """Yield a buffer's bytes in blocks that cannot change: what is hashed must be what is stored."""
+    with memoryview(data) as whole:
+        if not whole.nbytes:
+            return
+        with whole.cast("B") as view:
+            for start in range(0, len(view), BLOCK):
+                block = view[start : start + BLOCK]
+                yield block if isinstance(whole.obj, bytes) else bytes(block)
+
+
+def filler(stream: ReadsInto | Reads) -> Callable[[memoryview], int | None]:
+    """Return the stream's ``readinto``, or one made of its ``read``."""
+    fill: Callable[[memoryview], int | None] | None = getattr(stream, "readinto", None)
+    return fill or _fill_by_reading(stream.read)  # type: ignore[union-attr]  # no readinto, so it reads
+
+
+def _fill_by_reading(read: Callable[[int], bytes | None]) -> Callable[[memoryview], int | None]:
+    def fill(buffer: memoryview) -> int | None:
+        data = read(len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    return fill
