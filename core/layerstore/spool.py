@@ -58,7 +58,7 @@ class Spool:
     @property
     def covered(self) -> bool:
         """Whether everything written was hashed on its way in."""
-        return self._certain and self._cursor.offset == self.size
+        return self._certain and not self._in_doubt and self._cursor.offset == self.size
 
     def store(self, offset: int, data: bytes | memoryview) -> None:
         """Write at an offset. ``data`` must not change while it is hashed: bytes do not, nor do ``buffers()``."""

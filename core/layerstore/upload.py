@@ -320,10 +320,21 @@ class LayerUpload(Owned, io.RawIOBase):
             except (FencedError, PathNotFoundError):
                 moved = finish.find_moved(self._driver, self._keys, None if self._begun else self._becoming)
                 if moved is None:
+                    self._leave_to_others(content)
                     raise
                 content.release()
                 self._content = content = moved
         return content.verify(wanted, size), None
+
+    def _leave_to_others(self, content: Front) -> None:
+        """Have others know of an upload whose own move was cut off, after it had fenced this handle and no more.
+
+        Raises:
+            FencedError: they know of it.
+        """
+        cut_off = self._becoming is not None and not self._begun and content.spool is not None
+        if cut_off and self._driver.find(self._keys.data) is not None:
+            self._publish(content.spill())
 
     def _verify_and_move(self, spool: Spool, wanted: Digest, size: int | None) -> Digest:
         hashed = spool.covered and self._verify == "resume" and wanted.algorithm == "sha256"

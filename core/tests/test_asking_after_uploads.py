@@ -80,8 +80,16 @@ def test_a_status_takes_the_upload_from_nobody(
 
 
 def test_a_status_of_an_upload_that_has_stored_nothing_is_zero(store: LayerService) -> None:
-    """Begun, it is known."""
-    assert store.status("a", store.upload("a").uuid).offset == 0
+    """Flushed, it is known."""
+    upload = store.upload("a")
+    upload.flush()
+    assert store.status("a", upload.uuid).offset == 0
+
+
+def test_a_status_of_an_upload_that_nobody_else_knows_of_is_refused(store: LayerService) -> None:
+    """Until its first flush it is its handle's alone."""
+    with pytest.raises(LayerUploadUnknownError):
+        store.status("a", store.upload("a").uuid)
 
 
 def full() -> NoReturn:
@@ -94,10 +102,22 @@ def down() -> NoReturn:
     raise BackendUnavailableError("docker/some/key")
 
 
+def write_much(upload: LayerUpload) -> None:
+    """Write more than is gathered in front of the backend."""
+    upload.write(bytes(2 << 20))
+
+
+def rewrite(upload: LayerUpload) -> None:
+    """Ask for a digest for which bytes have to be read back."""
+    upload.seek(1)
+    upload.write(b"other")
+    upload.digest()
+
+
 CALLS: dict[str, tuple[When, Callable[[LayerUpload], object]]] = {
-    "a write": (of("write_at"), lambda upload: upload.write(DATA)),
+    "a write": (of("write_at"), write_much),
     "a flush": (of("publish"), lambda upload: upload.flush()),
-    "a digest": (of("publish"), lambda upload: upload.digest()),
+    "a digest": (of("publish"), rewrite),
     "a close": (of("publish"), lambda upload: upload.close()),
     "a finish": (of("move"), lambda upload: upload.finish(digest(DATA))),
     "a finish that links": (of("put", "/link"), lambda upload: upload.finish(digest(DATA))),
@@ -113,6 +133,7 @@ def test_an_error_of_an_upload_names_it_and_no_key(
     """Who passes the sentence on to a client tells repository and id; the key is a field."""
     upload = store.upload("a")
     upload.write(DATA)
+    upload.flush()
     when, action = CALLS[call]
     trap.set(when, act)
     with pytest.raises(DriverError) as caught:
@@ -160,5 +181,6 @@ def test_what_fails_before_there_is_a_handle_names_the_upload(
 def test_an_upload_that_cannot_begin_names_itself(store: LayerService, trap: Trap) -> None:
     """Its id is new, and stands for nothing that is stored."""
     trap.set(of("put", "/startedat"), full)
+    upload = store.upload("a")
     with pytest.raises(NoSpaceError, match=r"no space left: upload [-0-9a-f]* of repository a$"):
-        store.upload("a")
+        upload.flush()
