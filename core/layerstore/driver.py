@@ -12,7 +12,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from operator import index
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
@@ -46,6 +46,18 @@ class Capabilities:
 
     memory: int = 16 << 20
     """Bytes of memory that writing and reading an object takes at most, whatever its size; of a durable driver."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(nanoseconds: int) -> datetime:
+    """Return a time since 1970 as ``Stat.modified`` has it; one before year 1 or after 9999 as the nearest of those."""
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    try:
+        return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    except OverflowError:
+        return first if nanoseconds < 0 else last
 
 
 @dataclass(frozen=True, slots=True)

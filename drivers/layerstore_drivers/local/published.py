@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
+from layerstore.driver import moment
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.record import Identity, Seen, State
 from layerstore_drivers.local.tree import Tree
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A file or a symlink on the way; a symlink, a directory, a socket or a driverless device under the key.
 _IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV}
@@ -43,7 +42,7 @@ class Published:
     @property
     def modified(self) -> datetime:
         """When it was flushed, to the microsecond."""
-        return _EPOCH + timedelta(microseconds=self.seen.mtime_ns // 1000)
+        return moment(self.seen.mtime_ns)
 
 
 def open_published(tree: Tree, area: Area, key: str, access: int = os.O_RDONLY) -> Published:

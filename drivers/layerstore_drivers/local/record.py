@@ -41,6 +41,11 @@ NOBODY = "-"
 
 _UNKNOWN = bytes(16)
 
+_LATEST = (1 << 63) - (1 << 32)
+"""The latest time that is told apart, in nanoseconds since 1970, and the earliest below 0: 292 years.
+
+A file may have any time that a program has set."""
+
 
 class Identity(NamedTuple):
     """What tells whether a file is as it was: no program can set the last of these."""
@@ -53,7 +58,7 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
         """Return that of a file."""
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return cls(status.st_ino, status.st_size, max(-_LATEST, min(status.st_mtime_ns, _LATEST)), status.st_ctime_ns)
 
     def __str__(self) -> str:
         return "-".join(f"{number:x}" for number in self)

@@ -9,7 +9,7 @@ import os
 import stat
 import weakref
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from fs.enums import ResourceType
@@ -18,6 +18,7 @@ from fs.memoryfs import MemoryFS
 from fs.osfs import OSFS
 from fs.tempfs import TempFS
 
+from layerstore.driver import moment
 from layerstore_drivers.pyfilesystem.ftp import FTP, close_file
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def _listed(each: os.DirEntry[str]) -> Entry:
 
 def modified_at(entry: Entry) -> datetime:
     """Return when the bytes of a file last changed."""
-    return datetime.fromtimestamp(entry.modified, UTC)
+    return moment(int(entry.modified * 1e6) * 1000)
 
 
 def _clean(made: TempFS, pid: int) -> None:
