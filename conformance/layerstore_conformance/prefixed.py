@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from layerstore.driver import Driver, Foreign, Reader, Stat, Writer
+from layerstore.driver import Driver, Reader, Scanned, Stat, Writer
 from layerstore.passing import PassingDriver
 
 
@@ -37,14 +38,14 @@ class PrefixedDriver(PassingDriver):
         whole = self._below(prefix) if prefix else self.prefix
         return (child.removeprefix(f"{self.prefix}/") for child in self.inner.list(whole))
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """See :meth:`Driver.scan`."""
         whole = self._below(prefix) if prefix else self.prefix
         for child in self.inner.scan(whole):
             if isinstance(child, str):
                 yield child.removeprefix(f"{self.prefix}/")
             else:
-                yield Foreign(child.name.removeprefix(f"{self.prefix}/"), child.what)
+                yield replace(child, name=child.name.removeprefix(f"{self.prefix}/"))
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""

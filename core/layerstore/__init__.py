@@ -14,7 +14,7 @@ from typing import Any
 
 from layerstore.collect import Collected, CollectReport
 from layerstore.digest import Digest, FSLayer
-from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Foreign, Reader, Stat, Writer
+from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Foreign, Reader, Stat, Unpublished, Writer
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -125,6 +125,7 @@ __all__ = [
     "UnknownDriverError",
     "UnknownLayerError",
     "UnknownOptionError",
+    "Unpublished",
     "UnsupportedDigestError",
     "UnsupportedOperationError",
     "UploadInfo",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Driver, Foreign, Reader, Stat, Writer, call_driver
+from layerstore.driver import Driver, Foreign, Reader, Scanned, Stat, Writer, call_driver
 from layerstore.errors import BackendUnavailableError, InvalidOffsetError, InvalidPathError, PathNotFoundError
 from layerstore.keys import check_key, check_prefix, is_harmless, is_key
 
@@ -91,7 +91,7 @@ class CheckedDriver(Driver):
         self._check_prefix(prefix)
         return (child for child in self._children(prefix, self.inner.list) if isinstance(child, str))
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """See :meth:`Driver.scan`. What is known to be harmless is passed over (:data:`layerstore.keys.HARMLESS`)."""
         self._check_prefix(prefix)
         children = self._children(prefix, self.inner.scan)
@@ -103,7 +103,7 @@ class CheckedDriver(Driver):
         except InvalidPathError as error:
             raise error.named(self.scheme)  # noqa: B904  (the same error again)
 
-    def _children(self, prefix: str, method: Callable[[str], Iterator[str | Foreign]]) -> Iterator[str | Foreign]:
+    def _children(self, prefix: str, method: Callable[[str], Iterator[Scanned]]) -> Iterator[Scanned]:
         """Yield what a driver's method does; a name that is no key is foreign, whatever the driver takes it for."""
         children = call_driver(self.scheme, prefix, method, prefix)
         while (child := call_driver(self.scheme, prefix, next, children, None)) is not None:

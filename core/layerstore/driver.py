@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import index
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeAlias, TypeVar
 
 from layerstore.errors import BackendUnavailableError, DriverError, InvalidOffsetError, LayerClosedError, from_os_error
 from layerstore.owned import Owned, Single
@@ -86,6 +86,21 @@ class Foreign:
 
     what: str
     """What it is, for people: ``a symlink``, ``a directory whose name is no key``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A key that a writer has taken and published nothing under: it is at work, or was killed (clause L6)."""
+
+    name: str
+    """The key; of a prefix below which there is nothing else, the prefix with a slash at the end."""
+
+    modified: datetime
+    """When it was taken; aware, in UTC."""
+
+
+Scanned: TypeAlias = str | Foreign | Unpublished
+"""What :meth:`Driver.scan` yields."""
 
 
 def call_driver(scheme: str, key: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -407,11 +422,12 @@ class Driver(Single, ABC):
         Whole keys, and for whatever lies deeper its prefix with a slash at the end.
         """
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """Yield what :meth:`list` yields and, anywhere in between, what it passes over (clause L6).
 
         Whoever deletes asks this way, so as to delete nothing that something not understood may refer to. A driver
-        overrides it if its backend can hold what the driver did not store: symlinks, or names that are no keys.
+        overrides it if its backend can hold what the driver did not store, such as symlinks or names that are no keys,
+        or if a killed writer leaves something that no listing shows.
         """
         yield from self.list(prefix)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self, TypeVar
 
-from layerstore.driver import Driver, Foreign, Reader, Stat, Writer
+from layerstore.driver import Driver, Reader, Scanned, Stat, Writer
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class ObservedDriver(PassingDriver):
         """See :meth:`Driver.list`."""
         return self.watch(Call("list", prefix), lambda: self.inner.list(prefix))
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """See :meth:`Driver.scan`; to the observer it is a ``list``."""
         return self.watch(Call("list", prefix), lambda: self.inner.scan(prefix))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from layerstore.driver import Driver, Foreign, Reader, Stat, Writer
+from layerstore.driver import Driver, Reader, Scanned, Stat, Writer
 
 if TYPE_CHECKING:
     from layerstore.url import StoreURL
@@ -46,7 +46,7 @@ class PassingDriver(Driver):
         """See :meth:`Driver.list`."""
         return self.inner.list(prefix)
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """See :meth:`Driver.scan`. Of a driver derived from this that lists otherwise, it is that listing."""
         changed = type(self).list is not PassingDriver.list
         return self.list(prefix) if changed else self.inner.scan(prefix)

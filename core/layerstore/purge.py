@@ -26,12 +26,14 @@ a finish that has come that far links it, or is told that the upload is gone.
 
 What has no ``startedat`` is no upload: no one else can go on with it, and it is removed at the same age. It is what a
 cancel or finish has left, or what is being written straight through, by one who is at work or was killed. So the data
-is taken over here, too, before the second look: who then begins to have others know of it finds that it is fenced. An
+is taken over here, too, before the second look: who then begins to have others know of it finds that it is fenced. Of
+some drivers a killed writer leaves no more than a key that it had taken; its age is the time since then. An
 upload with something below it that is not understood is left alone, whatever its age.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -96,7 +98,7 @@ def purge(
     if older_than < timedelta(0):
         raise ValueError(f"older_than is not negative, not {older_than}")
     work = _Purge(driver, older_than, now or datetime.now(UTC), PurgeReport(dry_run))
-    for area in walk.areas(walk.telling(driver, work.odd), name, work.missed):
+    for area in walk.areas(work.children, name, work.missed):
         if area.endswith(f"/{walk.UPLOADS}"):
             work.area(area)
     return work.report
@@ -122,6 +124,8 @@ class _Sight(NamedTuple):
     condemned: bool
     """No data, for an earlier purge has moved it."""
     has_data: bool
+    taken: bool
+    """A writer has taken a key, and published nothing under it."""
 
 
 class _Purge(NamedTuple):
@@ -143,13 +147,16 @@ class _Purge(NamedTuple):
         if kind in ("", walk.UPLOADS[1:]):
             self.report.skipped.append(PurgeEntry(name, below, reason=walk.not_understood(foreign)))
 
+    def children(self, prefix: str) -> Iterator[str]:
+        return walk.telling(self.driver, self.odd, {})(prefix)
+
     def area(self, area: str) -> None:
         name = walk.repository(area)
         if not layout.is_name(name):
             self.report.skipped.append(PurgeEntry(name, "", reason=NO_REPOSITORY))
             return
         try:
-            for child in walk.telling(self.driver, self.odd)(area):
+            for child in self.children(area):
                 self._entry(name, child.removeprefix(f"{area}/"))
         except LayerStoreError as error:
             self.report.failed.append(PurgeEntry(name, "", error=error))
@@ -168,11 +175,13 @@ class _Purge(NamedTuple):
             self.report.failed.append(PurgeEntry(name, uuid, error=error))
 
     def _upload(self, keys: UploadKeys) -> None:
-        seen = _look(self.driver, keys)
-        if not seen.times:
+        taken: dict[str, datetime] = {}
+        seen = _look(self.driver, keys, taken)
+        times = seen.times | set(taken.values())
+        if not times:
             return  # gone since it was listed
-        entry = PurgeEntry(keys.name, keys.uuid, seen.offset, self.now - max(seen.times))
-        if self.now - max(seen.times) < self.older_than and not seen.condemned:
+        entry = PurgeEntry(keys.name, keys.uuid, seen.offset, self.now - max(times))
+        if self.now - max(times) < self.older_than and not seen.condemned:
             self.report.kept.append(entry)
         elif self.report.dry_run:
             self.report.removed.append(entry)
@@ -196,10 +205,11 @@ def _take_away(driver: CheckedDriver, keys: UploadKeys, seen: _Sight) -> None:
     Raises:
         FencedError, PathNotFoundError: it is not.
     """
-    if seen.has_data or (seen.started and not seen.condemned):
+    if seen.has_data or seen.taken or (seen.started and not seen.condemned):
         writer = driver.open_writer(keys.data)
         try:
-            if _look(driver, keys) != seen:
+            # By now the key is taken, by this very writer.
+            if _look(driver, keys, {})._replace(taken=seen.taken) != seen:
                 raise FencedError(keys.prefix, "not what it was when looked at", driver.scheme)
             if seen.started and not seen.moved:
                 writer.flush()
@@ -213,8 +223,8 @@ def _refuse(foreign: Foreign) -> None:
     raise _NotUnderstoodError(foreign)
 
 
-def _look(driver: CheckedDriver, keys: UploadKeys) -> _Sight:
-    below = walk.keys_below(walk.telling(driver, _refuse), keys.prefix)
+def _look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> _Sight:
+    below = walk.keys_below(walk.telling(driver, _refuse, taken), keys.prefix)
     stats = {key: stat for key in below if (stat := driver.find(key)) is not None}
     started = _started_at(driver, keys) if keys.started_at in stats else None
     data = stats.get(keys.data)
@@ -228,6 +238,7 @@ def _look(driver: CheckedDriver, keys: UploadKeys) -> _Sight:
         moved=data is None and intents,
         condemned=data is None and keys.purged in stats,
         has_data=data is not None,
+        taken=bool(taken),
     )
 
 

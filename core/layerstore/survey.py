@@ -101,7 +101,7 @@ class _Surveyor:
             self._odd("unreadable", foreign.name, walk.not_understood(foreign))
 
     def children(self, prefix: str) -> Iterator[str]:
-        return walk.telling(self.driver, self.odd)(prefix)
+        return walk.telling(self.driver, self.odd, {})(prefix)
 
     def uploads(self, area: str) -> None:
         for child in self.children(area):
@@ -114,7 +114,11 @@ class _Surveyor:
                 self._odd("foreign", child)
                 continue
             if keys.started_at not in there:
-                self._odd("leftover", child, "of an upload that has ended, or was cut off before others knew of it")
+                self._odd(
+                    "leftover",
+                    child,
+                    "of an upload that has ended, or that was cut off before others knew of it",
+                )
 
     def links(self, area: str) -> None:
         for key in marks.keys(self.driver, area, self.odd):

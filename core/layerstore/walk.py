@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from layerstore import layout
 from layerstore.checked import CheckedDriver
@@ -23,15 +24,23 @@ Children = Callable[[str], Iterator[str]]
 """Yields what lies directly below a prefix: ``driver.list``, or :func:`telling`."""
 
 
-def telling(driver: CheckedDriver, odd: Odd) -> Children:
-    """List, and tell of what is not understood: for whoever must not take it for nothing."""
+def telling(driver: CheckedDriver, odd: Odd, taken: dict[str, datetime] | None = None) -> Children:
+    """List, and tell of what is not understood: for whoever must not take it for nothing.
+
+    With ``taken``, keys that a writer has taken and published nothing under are listed, too, and noted there with the
+    time.
+    """
 
     def children(prefix: str) -> Iterator[str]:
         for child in driver.scan(prefix):
             if isinstance(child, Foreign):
                 odd(child)
-            else:
+            elif isinstance(child, str):
                 yield child
+            elif taken is not None:
+                if not child.name.endswith("/"):
+                    taken[child.name] = child.modified
+                yield child.name
 
     return children
 

@@ -8,7 +8,7 @@ import pytest
 import layerstore
 from layerstore import Foreign, LayerService, open_driver, sha256
 from layerstore.checked import CheckedDriver
-from layerstore.driver import Driver
+from layerstore.driver import Driver, Scanned
 from layerstore.observed import ObservedDriver
 from layerstore.passing import PassingDriver
 from layerstore_conformance.watching import Trap
@@ -52,7 +52,7 @@ class Strewn(PassingDriver):
         self.things.append((prefix, foreign))
         return foreign
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan what lies in between, too."""
         yield from self.inner.scan(prefix)
         yield from [foreign for where, foreign in self.things if where == prefix]

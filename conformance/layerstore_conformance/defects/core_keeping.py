@@ -51,8 +51,8 @@ def dry_run_deletes() -> Iterator[None]:
 def purge_by_start_time() -> Iterator[None]:
     """An upload is as old as its beginning, whenever it was written to."""
 
-    def look(driver: CheckedDriver, keys: UploadKeys) -> purge._Sight:
-        seen = LOOK(driver, keys)
+    def look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> purge._Sight:
+        seen = LOOK(driver, keys, taken)
         started = purge._started_at(driver, keys) if seen.started else None
         return seen._replace(times=frozenset([started])) if started else seen
 
@@ -64,8 +64,8 @@ def purge_by_start_time() -> Iterator[None]:
 def purge_needs_a_start() -> Iterator[None]:
     """An upload whose beginning cannot be read is never purged."""
 
-    def look(driver: CheckedDriver, keys: UploadKeys) -> purge._Sight:
-        seen = LOOK(driver, keys)
+    def look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> purge._Sight:
+        seen = LOOK(driver, keys, taken)
         readable = not seen.started or purge._started_at(driver, keys)
         return seen if readable else seen._replace(times=frozenset())
 
@@ -98,7 +98,7 @@ def purge_does_not_look_again() -> Iterator[None]:
     """An upload is taken over, and removed for what it was before."""
 
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
-        with patch.object(purge, "_look", lambda driver, keys: seen):
+        with patch.object(purge, "_look", lambda driver, keys, taken: seen):
             TAKE_AWAY(driver, keys, seen)
 
     with patch.object(purge, "_take_away", take_away):
@@ -112,7 +112,7 @@ def purge_removes_unconditionally() -> Iterator[None]:
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
         if seen.started:
             driver.open_writer(keys.data).discard()
-            if LOOK(driver, keys) != seen:
+            if LOOK(driver, keys, {})._replace(taken=seen.taken) != seen:
                 raise FencedError(keys.prefix)
         finish.remove(driver, keys)
 

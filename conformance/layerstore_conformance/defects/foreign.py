@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from layerstore import collect, purge, scrub
 from layerstore.checked import CheckedDriver
-from layerstore.driver import Foreign
+from layerstore.driver import Foreign, Scanned, Unpublished
 from layerstore.errors import AccessDeniedError
 from layerstore.survey import Finding
 from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
@@ -18,7 +18,7 @@ from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_c
 class ForeignThingsPassedOver(DefectiveDriver):
     """A scan yields what a listing does, and nothing else."""
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """List."""
         return self.inner.list(prefix)
 
@@ -27,7 +27,7 @@ class ForeignThingsPassedOver(DefectiveDriver):
 class ObjectsAreNotScanned(DefectiveDriver):
     """A scan yields what is foreign, and no object."""
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan for what is foreign."""
         return (child for child in self.inner.scan(prefix) if isinstance(child, Foreign))
 
@@ -45,11 +45,11 @@ class ForeignThingsListed(DefectiveDriver):
 class ForeignDirectoryPassedOver(DefectiveDriver):
     """A scan passes over a directory that holds no object, whatever it holds."""
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan, and look into what is found."""
         return (child for child in self.inner.scan(prefix) if isinstance(child, str) or not self._holds(child))
 
-    def _holds(self, thing: Foreign) -> bool:
+    def _holds(self, thing: Foreign | Unpublished) -> bool:
         below = (child.name for child in self.inner.scan(thing.name) if isinstance(child, Foreign))
         return any(name.startswith(f"{thing.name}/") for name in below)
 
@@ -58,7 +58,7 @@ class ForeignDirectoryPassedOver(DefectiveDriver):
 class ForeignPlacePassedOver(DefectiveDriver):
     """A scan of a prefix in whose place something foreign stands yields nothing."""
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan for what is below."""
         for child in self.inner.scan(prefix):
             if isinstance(child, str) or not f"{prefix}/".startswith(f"{child.name}/"):
@@ -74,7 +74,7 @@ class ForeignThingsDeleted(DefectiveDriver):
         self.inner.delete(key)
         self._deleted().add(key)
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan without what went."""
         gone = tuple(f"{key}/" for key in self._deleted())
         return (child for child in self.inner.scan(prefix) if isinstance(child, str) or not child.name.startswith(gone))

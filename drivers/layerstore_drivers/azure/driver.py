@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Capabilities, Driver, Foreign, Stat
+from layerstore.driver import Capabilities, Driver, Scanned, Stat
 from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
 from layerstore_drivers.azure import listing, moving, settings
 from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, Address
@@ -89,7 +89,7 @@ class AzureDriver(Driver):
         """See :meth:`Driver.list`."""
         return listing.children(self._blobs, prefix)
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """See :meth:`Driver.scan`."""
         return listing.scan(self._blobs, prefix)
 

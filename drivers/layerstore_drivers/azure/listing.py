@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from layerstore.driver import Foreign
+from layerstore.driver import Foreign, Scanned, Unpublished
 from layerstore.errors import PathNotFoundError, UnsupportedOperationError
 from layerstore.keys import is_harmless, is_key
 from layerstore_drivers.azure.blobs import BATCH
@@ -34,8 +34,8 @@ def children(blobs: Blobs, prefix: str) -> Iterator[str]:
     return (child for child in scan(blobs, prefix) if isinstance(child, str))
 
 
-def scan(blobs: Blobs, prefix: str) -> Iterator[str | Foreign]:
-    """Yield keys, prefixes and foreign things directly below a prefix, in order.
+def scan(blobs: Blobs, prefix: str) -> Iterator[Scanned]:
+    """Yield keys, prefixes, foreign things and keys that writers have reserved, directly below a prefix, in order.
 
     All that is below it is looked at first, and that is all unless it is more than a page. Beyond that one asks
     for the children only; the service names every prefix that a blob is below, and whether any is an object is asked
@@ -93,23 +93,27 @@ def _is_foreign(name: str, found: Found) -> bool:
     """Tell whether a blob is neither an object, nor the driver's, nor below a name that is known to be harmless."""
     if is_key(name) or _is_folder(name, found):
         return False
-    return not is_harmless(next((part for part in name.split("/") if not is_key(part)), name))
+    *folders, last = name.split("/")
+    return not is_harmless(next((f"{part}/" for part in folders if not is_key(part)), last))
 
 
-def _children(page: Iterable[tuple[str, Found]], below: str) -> dict[str, str | Foreign]:
+def _children(page: Iterable[tuple[str, Found]], below: str) -> dict[str, Scanned]:
     """Return the children that a page of blobs lies in, by name."""
-    known: dict[str, str | Foreign] = {}
+    known: dict[str, Scanned] = {}
     for name, found in page:
         child = name[: name.find("/", len(below)) + 1] or name
         if is_object(name, found):
             known[child] = child
         elif _is_foreign(name, found):
-            known.setdefault(child, _foreign(child, name))
+            if not isinstance(known.get(child), str):
+                known[child] = _foreign(child, name)
+        elif is_key(name) and not _is_folder(name, found):
+            known.setdefault(child, Unpublished(child, found.modified))
     return known
 
 
-def _child(blobs: Blobs, name: str, found: Found | None) -> str | Foreign | None:
-    """Return a child that the service names; None if nothing below it is an object or foreign."""
+def _child(blobs: Blobs, name: str, found: Found | None) -> Scanned | None:
+    """Return a child that the service names; None if there is nothing below it but markers of folders."""
     if found is not None:
         return _children([(name, found)], name).get(name)
     if not is_key(name.removesuffix("/")):
@@ -122,7 +126,7 @@ def _child(blobs: Blobs, name: str, found: Found | None) -> str | Foreign | None
         found_there = _children(rest, name.removesuffix("/")).get(name)
         if isinstance(found_there, str):
             return found_there
-        child = child or found_there
+        child = found_there if child is None or isinstance(found_there, Foreign) else child
     return child
 
 
