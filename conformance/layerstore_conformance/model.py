@@ -71,9 +71,8 @@ class Model:
         """Open an upload, if it is there and at the offset; return the handle, or the error."""
         if not upload.there:
             return "LayerUploadUnknownError"
-        upload.owner = None  # whoever opens it fences the others, whatever comes of it
         if offset not in (None, upload.offset):
-            return "OffsetMismatchError"
+            return "OffsetMismatchError"  # and nobody is fenced
         return self._opened(upload)
 
     def _opened(self, upload: ModelUpload) -> ModelHandle:
