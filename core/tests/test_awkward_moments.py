@@ -7,7 +7,6 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NoReturn
 
@@ -25,6 +24,7 @@ from layerstore import (
     LayerUploadUnknownError,
     Reader,
     UnsupportedDigestError,
+    lanes,
     layout,
     open_driver,
 )
@@ -170,7 +170,8 @@ def test_without_a_thread_to_be_had_hashing_goes_on(store: LayerService, monkeyp
     def refuse(*_: object) -> NoReturn:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    monkeypatch.setattr(lanes, "_threads", lanes._Threads())
+    monkeypatch.setattr(lanes, "start_new_thread", refuse)
     upload = store.upload("a")
     upload.write(LARGE)
     upload.write(LARGE)

@@ -90,6 +90,7 @@ def test_without_any_thread_work_is_done_at_once(fresh: lanes._Threads, monkeypa
         patched.setattr(lanes, "start_new_thread", refuse)
         lane.add(lambda: seen.append(threading.get_ident()))
         assert seen == [here]
+        assert isinstance(lane.add(refuse).wait(), RuntimeError)
     assert lane.add(lambda: seen.append(threading.get_ident())).wait() is None
     assert seen[1] != here
 
@@ -147,6 +148,14 @@ def test_who_finds_a_lane_taken_leaves_it(fresh: lanes._Threads) -> None:
     lane.drain()
     lane._do_next()
     assert done == ["first", "second"]
+
+
+def test_who_begins_anew_knows_no_thread(fresh: lanes._Threads) -> None:
+    """As a forked child does, which has none."""
+    Lane().add(lambda: None).wait()
+    lanes._begin_anew()
+    assert lanes._threads is not fresh
+    assert lanes._threads._seats.qsize() == THREADS
 
 
 FORKING: dict[str, str] = {
