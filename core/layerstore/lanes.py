@@ -14,6 +14,7 @@ import os
 import sys
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 THREADS = max(2, os.cpu_count() or 1)
@@ -61,30 +62,33 @@ class Lane:
     def __init__(self) -> None:
         """Have nothing to do."""
         self._tasks: SimpleQueue[tuple[Task, Callable[[], object]]] = SimpleQueue()
-        self._busy = allocate_lock()
+        self._busy = allocate_lock()  # taken by whoever gives the lane out, given back by whoever has drained it
 
     def add(self, work: Callable[[], object]) -> Task:
-        """Have some work done, as soon as a thread is free for it; without any thread it is done here and now."""
+        """Have some work done, as soon as a thread is free for it; without any thread it is done here and now.
+
+        Interrupted, it may have given the lane to nobody, and is not used again.
+        """
         task = Task()
         self._tasks.put((task, work))
-        if not self._busy.locked():  # else whoever is at it looks once more when it is not
+        if self._busy.acquire(blocking=False):
             _threads.serve(self)
         return task
 
     def drain(self) -> None:
-        """Do all there is to do, unless another thread is at it, which then does that, too."""
-        while not self._tasks.empty() and self._busy.acquire(blocking=False):
-            try:
-                self._do_next()
-            finally:
-                self._busy.release()
+        """Do all there is to do, and what comes meanwhile."""
+        while True:
+            self._do_all()
+            self._busy.release()
+            if self._tasks.empty() or not self._busy.acquire(blocking=False):
+                return
 
-    def _do_next(self) -> None:
-        try:
-            task, work = self._tasks.get_nowait()
-        except Empty:  # it was done between the look and the lock
-            return
-        task.do(work)
+    def _do_all(self) -> None:
+        with suppress(Empty):
+            while True:
+                task, work = self._tasks.get_nowait()
+                task.do(work)
+                del task, work
 
 
 class _Threads:

@@ -135,19 +135,37 @@ def test_a_wait_that_was_interrupted_may_be_repeated() -> None:
     assert task.wait() is None
 
 
-def test_who_finds_a_lane_taken_leaves_it(fresh: lanes._Threads) -> None:
-    """Whoever has it does what there is; and one that is done between a look and the lock is no error."""
+def test_a_lane_is_given_to_one_thread_at_a_time(fresh: lanes._Threads) -> None:
+    """Whoever has it does what comes meanwhile, however late that comes."""
     lane, done = Lane(), list[str]()
     fresh._free.put(None)  # so that nobody is started, and the lane is left to this test
     lane.add(lambda: done.append("first"))
-    with lane._busy:
-        lane.drain()
-        assert done == []
-        lane.add(lambda: done.append("second"))
-        assert fresh._lanes.qsize() == 1, "a lane that is taken is given to nobody else"
+    lane.add(lambda: done.append("second"))
+    assert fresh._lanes.qsize() == 1
+    lane._do_all()
+    lane.add(lambda: done.append("third"))
+    assert fresh._lanes.qsize() == 1
     lane.drain()
-    lane._do_next()
-    assert done == ["first", "second"]
+    assert done == ["first", "second", "third"]
+
+
+def test_what_comes_when_a_lane_is_given_back_is_not_left(
+    fresh: lanes._Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds the lane taken still, and so it is done by whoever gives that back."""
+    lane, done = Lane(), list[str]()
+    fresh._free.put(None)
+    do_all = lane._do_all
+
+    def late() -> None:
+        monkeypatch.setattr(lane, "_do_all", do_all)
+        do_all()
+        lane.add(lambda: done.append("late"))
+
+    monkeypatch.setattr(lane, "_do_all", late)
+    lane.add(lambda: done.append("first"))
+    lane.drain()
+    assert (done, fresh._lanes.qsize()) == (["first", "late"], 1)
 
 
 def test_who_begins_anew_knows_no_thread(fresh: lanes._Threads) -> None:
