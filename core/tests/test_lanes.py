@@ -69,6 +69,14 @@ def test_a_thread_too_many_ends_at_once(fresh: lanes._Threads) -> None:
     assert fresh._lanes.empty()
 
 
+def test_a_lane_waits_where_all_threads_are_busy(fresh: lanes._Threads) -> None:
+    """No thread is started for it that would find no seat."""
+    for _ in range(THREADS):
+        fresh._seats.get_nowait()
+    Lane().add(lambda: None)
+    assert fresh._lanes.qsize() == 1
+
+
 @pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt(), SystemExit(1)])
 def test_a_task_that_failed_tells_why_and_the_next_is_done(error: BaseException) -> None:
     """As often as it is asked; and no thread is lost by it."""
