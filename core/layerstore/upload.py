@@ -251,6 +251,8 @@ class LayerUpload(Owned, io.RawIOBase):
     def close(self) -> None:
         """Flush and close; the upload stays, to be resumed. Closing again, or after ``finish``, does nothing.
 
+        One that is interrupted, as by Ctrl-C, is not done: closing again flushes.
+
         Raises:
             FencedError, LayerUploadUnknownError: as :meth:`flush`; the handle is closed all the same.
         """
@@ -258,8 +260,10 @@ class LayerUpload(Owned, io.RawIOBase):
             return
         try:
             self._flush()
-        finally:
+        except Exception:
             self._release()
+            raise
+        self._release()
 
     @property
     def closed(self) -> bool:
