@@ -8,6 +8,7 @@ import io
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -270,15 +271,22 @@ class Interruption:
         return self
 
     def interrupt(self, action: Callable[[], object]) -> bool:
-        """Do something; tell whether it was interrupted."""
-        before = sys.gettrace()
+        """Do something; tell whether it was interrupted.
+
+        In a thread of its own: where a trace function raises at the beginning of a handler, CPython keeps the exception
+        that was handled there as the context of all that the thread raises afterwards.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._interrupt, action).result()
+
+    def _interrupt(self, action: Callable[[], object]) -> bool:
         try:
             sys.settrace(self)
             action()
         except KeyboardInterrupt:
             return True
         finally:
-            sys.settrace(before)
+            sys.settrace(None)
         return False
 
 
