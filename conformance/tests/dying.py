@@ -7,24 +7,28 @@ from layerstore_conformance.lifecycles import Life
 
 
 def by_an_error(life: Life) -> None:
-    """Begin, and fail."""
+    """Begin, flush, and fail."""
     life.begin()
+    life.flush()
     raise LookupError("what the child met")
 
 
 def by_exiting(life: Life) -> None:
-    """Begin, and exit."""
+    """Begin, flush, and exit."""
     life.begin()
+    life.flush()
     os._exit(3)
 
 
 def by_an_alarm(life: Life) -> None:
-    """Begin, and die of what ends a child that hangs."""
+    """Begin, flush, and die of what ends a child that hangs."""
     life.begin()
+    life.flush()
     signal.raise_signal(signal.SIGALRM)
 
 
 def by_a_kill_from_elsewhere(life: Life) -> None:
-    """Begin, and be killed as by the kernel, when memory runs out."""
+    """Begin, flush, and be killed as by the kernel, when memory runs out."""
     life.begin()
+    life.flush()
     signal.raise_signal(signal.SIGKILL)

@@ -89,7 +89,7 @@ def test_the_promise_is_rebuilt_exactly(zygote: Zygote, tmp_path: Path, side: Si
 def test_a_write_is_cut_in_the_middle(url: str) -> None:
     """The driver is given half of the bytes: one that shows every write at once shows just those."""
     with Zygote(url, "below", ["writes-visible-at-once"]) as zygote:
-        (death,) = die(zygote, Plan(lifecycles.straight, "place", CutPoint(2, "middle")))
+        (death,) = die(zygote, Plan(lifecycles.straight, "place", CutPoint(1, "middle")))
     uuid = death.promise().uuid
     assert uuid is not None
     data = open_driver(url).get(f"below/place/{layout.UploadKeys(NAME, uuid).data}", 9999)
@@ -100,9 +100,9 @@ def test_a_write_is_cut_in_the_middle(url: str) -> None:
     ("name", "told"),
     [
         ("by_an_error", "LookupError: what the child met"),
-        ("by_exiting", "exit status 3 after 2 driver calls"),
-        ("by_an_alarm", "killed by SIGALRM after 2 driver calls"),
-        ("by_a_kill_from_elsewhere", "killed by SIGKILL after 2 driver calls"),
+        ("by_exiting", "exit status 3 after 4 driver calls"),
+        ("by_an_alarm", "killed by SIGALRM after 4 driver calls"),
+        ("by_a_kill_from_elsewhere", "killed by SIGKILL after 4 driver calls"),
     ],
 )
 def test_a_child_that_dies_of_something_else_is_told(
@@ -121,7 +121,7 @@ def test_a_child_that_dies_of_something_else_is_told(
 def test_a_child_that_never_comes_to_its_cut_point_is_told(zygote: Zygote) -> None:
     """A life with fewer calls than that is an error, not a pass."""
     (death,) = die(zygote, Plan(lifecycles.straight, "a", CutPoint(NEVER, "before")))
-    with pytest.raises(AssertionError, match="not killed at its cut point: exit status 0 after 20 driver calls"):
+    with pytest.raises(AssertionError, match="not killed at its cut point: exit status 0 after 16 driver calls"):
         death.promise()
 
 
@@ -161,7 +161,7 @@ def test_every_cut_point_is_tried_in_the_full_profile(url: str) -> None:
     """Each call has two sides, each write three, and what is left is finished once, and cancelled once."""
     ctx = Context(Harness(url), profile="full")
     crashes.killed_everywhere(ctx, lifecycles.cancelled)
-    assert ctx.counts["cut points"] == 2 * (2 * 18 + 3)
+    assert ctx.counts["cut points"] == 2 * (2 * 17 + 1)
 
 
 def test_the_quick_profile_always_has_the_cut_points_that_matter(url: str) -> None:

@@ -181,9 +181,8 @@ def _live(root: Path, program: str, trace: Interruption, saying: int, heard: int
 
 
 def _held(root: Path) -> list[str]:
-    return [
-        path.name for part in ("locks", "writers") for path in (root / ".layerstore" / part).iterdir() if _is_held(path)
-    ]
+    parts = [root / ".layerstore" / part for part in ("locks", "writers")]  # not there before anything was stored
+    return [path.name for part in parts if part.is_dir() for path in part.iterdir() if _is_held(path)]
 
 
 def _is_held(path: Path) -> bool:

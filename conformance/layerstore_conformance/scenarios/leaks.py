@@ -264,7 +264,7 @@ def descriptors_are_given_back(ctx: Context) -> None:
 def threads_are_ended(ctx: Context) -> None:
     """However uploads come to an end, no thread that was started for one of them is left when that is closed."""
     service = ctx.service()
-    data = ctx.payload("threads").read(600_000)  # large enough to be hashed in a thread
+    data = ctx.payload("threads").read(1_700_000)  # more than is gathered, and hashed in a thread
     LIVES[0](service, data)
     gc.collect()
     before = set(threading.enumerate())
