@@ -46,6 +46,7 @@ class AzureWriter(Writer):
             return act()
         except UnsupportedOperationError:
             if not self._hold.regain():
+                self._hold.check()  # fenced, if another program has put another kind of blob there
                 raise
         return act()
 
