@@ -8,18 +8,18 @@ do both in one step: a folder that is missing is what no driver can count on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import closing, suppress
 from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, ContainerClient
+from azure.storage.blob import BlobServiceClient
 
 from layerstore.hookspecs import hookimpl
+from layerstore_drivers.azure.client import _Transport
 from layerstore_drivers.azure.driver import AzureDriver
+from layerstore_drivers.azure.errors import _let_go
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
@@ -33,72 +33,83 @@ else:
 SCHEME = "azure+hierarchical"
 FOLDER = {"hdi_isfolder": "true"}
 _WRITES = {"Put Blob", "Put Block", "Put Block List", "Copy Blob", "Put Block From URL"}
+_CHANGES = {*_WRITES, "Delete Blob"}
 
 
 class HierarchicalTransport(StrictTransport):
     """Refuses what such an account refuses, and makes folders."""
 
+    def __init__(self, endpoint: str) -> None:
+        """Speak to an Azurite, and look at it beside what is asked."""
+        super().__init__(endpoint)
+        self._beside = _Transport(endpoint, 60)
+        self._service = BlobServiceClient(endpoint, ACCOUNT, transport=self._beside)
+
     def send(self, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (as the SDK's)
         """Refuse a request, or send it and make the folders above what it made."""
         asked = Asked(request)
-        refused = next(self._conflicts(asked), None)
+        writes = bool(asked.blob) and asked.name in _WRITES
+        missing, above = self._look_above(asked) if writes else ([], FOLDER)
+        refused = Refused(409, "ResourceTypeMismatch") if above != FOLDER else self._conflict(asked)
         if refused:
             self.refused.append((str(asked), refused))
             return answer(request, *refused)
         response = super().send(request, **kwargs)
-        if asked.name in _WRITES and asked.blob and response.status_code < 300:
-            self._make_folders(asked)
+        if response.status_code < 300:
+            self._make_folders(asked.container, missing)
         return response
 
-    def _conflicts(self, asked: Asked) -> Iterator[Refused]:
-        if not asked.blob and asked.name != "Blob Batch":
-            return
-        if asked.name in _WRITES:
-            if self._kind(asked.container, asked.blob) == "folder":
-                yield Refused(409, "ResourceTypeMismatch")
-            above = next((kind for kind in map(self._of(asked), _above(asked.blob)) if kind), "folder")
-            if above != "folder":
-                yield Refused(409, "ResourceTypeMismatch")
-        elif asked.name == "Delete Blob" and self._kind(asked.container, asked.blob) == "folder":
-            if "x-ms-delete-snapshots" in asked.headers:
-                yield Refused(400, "OperationNotSupportedOnDirectory")
-            elif self._has_children(asked.container, asked.blob):
-                yield Refused(409, "DirectoryIsNotEmpty")
-        elif asked.name == "Blob Batch" and self._has_folder(asked):
-            yield Refused(400, "OperationNotSupportedOnDirectory")
+    def close(self) -> None:
+        """Close the connections, those beside too."""
+        super().close()
+        self._beside.close()
 
-    def _make_folders(self, asked: Asked) -> None:
-        missing = []
+    def _conflict(self, asked: Asked) -> Refused | None:
+        if asked.name == "Blob Batch":
+            return Refused(400, "OperationNotSupportedOnDirectory") if self._has_folder(asked) else None
+        if not asked.blob or asked.name not in _CHANGES or self._notes(asked.container, asked.blob) != FOLDER:
+            return None
+        if asked.name != "Delete Blob":
+            return Refused(409, "ResourceTypeMismatch")
+        if "x-ms-delete-snapshots" in asked.headers:
+            return Refused(400, "OperationNotSupportedOnDirectory")
+        return Refused(409, "DirectoryIsNotEmpty") if self._has_children(asked.container, asked.blob) else None
+
+    def _look_above(self, asked: Asked) -> tuple[list[str], dict[str, str]]:
+        """Return the folders that are missing, the topmost first, and the notes of what lies above them."""
+        missing: list[str] = []
         for name in _above(asked.blob):
-            if self._kind(asked.container, name):
-                break
-            missing.append(name)
-        for name in reversed(missing):
-            folder = BlobClient(self.endpoint, asked.container, name, credential=ACCOUNT)
-            with closing(folder), suppress(ResourceExistsError):
-                folder.upload_blob(b"", metadata=FOLDER)
+            notes = self._notes(asked.container, name)
+            if notes is not None:
+                return missing, notes
+            missing.insert(0, name)
+        return missing, FOLDER
 
-    def _of(self, asked: Asked) -> Any:  # noqa: ANN401  (a function of a name)
-        return lambda name: self._kind(asked.container, name)
-
-    def _kind(self, container: str, name: str) -> str:
-        with closing(BlobClient(self.endpoint, container, name, credential=ACCOUNT)) as blob:
+    def _make_folders(self, container: str, names: list[str]) -> None:
+        for name in names:
             try:
-                notes = blob.get_blob_properties().metadata
-            except ResourceNotFoundError:
-                return ""
-        return "folder" if notes == FOLDER else "blob"
+                self._service.get_blob_client(container, name).upload_blob(b"", metadata=FOLDER)
+            except ResourceExistsError as error:
+                _let_go(error)  # else it keeps what the driver's callers have open
+
+    def _notes(self, container: str, name: str) -> dict[str, str] | None:
+        try:
+            return dict(self._service.get_blob_client(container, name).get_blob_properties().metadata)
+        except ResourceNotFoundError as error:
+            _let_go(error)
+            return None
 
     def _has_children(self, container: str, name: str) -> bool:
-        with closing(ContainerClient(self.endpoint, container, ACCOUNT)) as client:
-            return any(True for _ in client.list_blob_names(name_starts_with=f"{name}/", results_per_page=1))
+        there = self._service.get_container_client(container).list_blob_names(
+            name_starts_with=f"{name}/", results_per_page=1
+        )
+        return any(True for _ in there)
 
     def _has_folder(self, asked: Asked) -> bool:
         paths = re.findall(rb"DELETE /([^? ]+)", asked.body)
         names = {unquote(path.decode()).partition(f"{asked.container}/")[2] for path in paths}
-        with closing(ContainerClient(self.endpoint, asked.container, ACCOUNT)) as client:
-            there = client.list_blobs(commonpath(list(names)), include=["metadata"])
-            return any(blob.name in names and blob.metadata == FOLDER for blob in there)
+        there = self._service.get_container_client(asked.container).list_blobs(commonpath(names), include=["metadata"])
+        return any(blob.name in names and blob.metadata == FOLDER for blob in there)
 
 
 def _above(name: str) -> list[str]:
