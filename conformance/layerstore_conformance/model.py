@@ -6,6 +6,11 @@ Every method does what it is named for, and returns the name of the error that a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+EMPTY: Final = f"sha256:{sha256().hexdigest()}"
+"""The digest of no bytes."""
 
 
 @dataclass(eq=False)
@@ -176,10 +181,13 @@ class Model:
 
     def fetch(self, name: str, digest: str) -> tuple[str, bytes]:
         """Return the error, or no error and the bytes."""
-        canonical = self.links.get((name, digest))
-        if canonical is None or canonical not in self.blobs:
-            return "UnknownLayerError", b""
-        return "", self.blobs[canonical]
+        data = self._served(self.links.get((name, digest), ""))
+        return ("UnknownLayerError", b"") if data is None else ("", data)
+
+    def _served(self, canonical: str) -> bytes | None:
+        """Return the bytes of a blob; none if it has no bytes under another digest than that of none."""
+        data = self.blobs.get(canonical)
+        return data if data or canonical == EMPTY else None
 
     def mount(self, name: str, digest: str, source: str) -> str:
         """Link a layer of one repository into another."""
@@ -207,5 +215,5 @@ class Model:
 
     def layers(self) -> list[tuple[str, str, int]]:
         """Return the repositories, digests and sizes of all layers."""
-        found = [(name, digest, self.blobs.get(target)) for (name, digest), target in self.links.items()]
+        found = [(name, digest, self._served(target)) for (name, digest), target in self.links.items()]
         return sorted((name, digest, len(data)) for name, digest, data in found if data is not None)
