@@ -8,7 +8,7 @@ import sys
 import pytest
 
 ATTACK = '''
-import hashlib, itertools, signal, sys
+import hashlib, itertools, os, signal, sys
 from pathlib import Path
 import layerstore
 from layerstore import turns
@@ -20,8 +20,8 @@ TWICE = "sha256:" + hashlib.sha256(DATA + DATA).hexdigest()
 # A signal's handler is run where a call begins or has returned. Between these, as in what turns.py does last, a line of
 # its own is no such place, and an exception there would be none that a signal can raise.
 PASSED = {turns.__file__}
-SOURCES = str(Path(layerstore.__file__).parent)
-LIBRARY = str(Path(signal.__file__).parent)
+SOURCES = str(Path(layerstore.__file__).parent) + os.sep  # the drivers' may lie beside it
+LIBRARY = str(Path(signal.__file__).parent) + os.sep
 
 
 class Interruption:

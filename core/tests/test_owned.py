@@ -146,7 +146,7 @@ def raising_at(kind: type[Any], number: int) -> type[Any]:
 
     class Raising(kind):  # type: ignore[misc]  # which kind is known to the caller
         def __setattr__(self, name: str, value: object) -> None:
-            if len(vars(self)) == number and name not in (*vars(self), "closed"):
+            if len(vars(self)) == number and name not in (*vars(self), "closed", "__IOBase_closed"):
                 raise Cut
             super().__setattr__(name, value)
 

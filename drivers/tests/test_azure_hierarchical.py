@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient
 
 import layerstore
-from layerstore import LayerService, PathNotFoundError, UnsupportedOperationError
+from layerstore import FencedError, LayerService, PathNotFoundError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore_drivers.azure.emulator import Azurite
 
@@ -147,13 +147,13 @@ def test_no_key_lies_below_another(driver: CheckedDriver) -> None:
 
 @pytest.mark.parametrize(("late", "early"), [("a", "a/b"), ("a/b/c", "a")])
 def test_what_is_no_object_is_in_nobodys_way(driver: CheckedDriver, late: str, early: str) -> None:
-    """A key that was only reserved, and folders with nothing in them, give way; the writer's flush is refused then."""
+    """A key that was only reserved, and folders with nothing in them, give way; the writer is fenced then."""
     driver.put("a/b/d", b"data")
     driver.delete("a/b/d")
     writer = driver.open_writer(late)
     writer.write(b"late")
     driver.put(early, b"data")
-    with pytest.raises(UnsupportedOperationError):
+    with pytest.raises(FencedError):
         writer.flush()
     writer.discard()
     assert driver.get(early, 9) == b"data"
