@@ -1,40 +1,46 @@
-"""Draw what ``targets.py`` has found: a table and a chart, in benchmarks/README.md and beside it.
+"""Draw what ``targets.py`` and ``azurite.py`` have found: a table and a chart, in benchmarks/README.md and beside it.
 
-python benchmarks/beside/draw.py benchmarks/results/targets.json
+python benchmarks/beside/draw.py
 """
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
-import sys
 from pathlib import Path
-from typing import Any
 
-from targets import is_reached
+from targets import Group, is_reached, read
 
-README = Path(__file__).parents[1] / "README.md"
-CHART = Path(__file__).parents[1] / "results" / "large-layer.svg"
+RESULTS = Path(__file__).parents[1] / "results"
+README = RESULTS.parent / "README.md"
+CHART = RESULTS / "large-layer.svg"
 BEGIN, END = "<!-- Made by benchmarks/beside/draw.py -->", "<!-- the end of what it made -->"
 
 WIDE, HIGH, LEFT = 720, 30, 130
 """Units of the chart: its width, the height of a bar with its gap, and where the bars begin."""
 
 
-def table(told: dict[str, Any]) -> str:
-    """Draw every target and what was measured of it."""
-    lines = ["| target | measured | bound | |", "| --- | ---: | ---: | --- |"]
-    for each in told["findings"]:
-        sign = "at least" if each["atleast"] else "at most"
-        reached = "" if is_reached(each) else "**not reached**"
-        lines.append(f"| {each['target']} | {each['measured']:.2f} | {sign} {each['bound']:g} | {reached} |")
+def table() -> str:
+    """Draw every target and what was measured of it, in each place."""
+    lines = ["| target | on | measured | bound | |", "| --- | --- | ---: | ---: | --- |"]
+    groups = (group for file in sorted(RESULTS.glob("*.json")) for group in read(file).values())
+    lines += sorted((row for group in groups for row in _rows(group)), key=lambda row: row.split("|")[1])
     return "\n".join(lines)
 
 
-def chart(told: dict[str, Any]) -> str:
+def _rows(group: Group) -> list[str]:
+    place = group["environment"]["filesystem"]
+    return [
+        f"| {each['target']} | {place} | {each['measured']:.2f} "
+        f"| {'at least' if each['atleast'] else 'at most'} {each['bound']:g} "
+        f"| {'' if is_reached(each) else '**not reached**'} |"
+        for each in group["findings"]
+    ]
+
+
+def chart() -> str:
     """Draw the seconds of a large layer on the disk: the floor, layerstore and the peers, with their spread."""
-    seconds = next(each["seconds"] for each in told["findings"] if each["target"].startswith("1. local"))
+    seconds = read(RESULTS / "ext4.json")["large_on_disk"]["findings"][0]["seconds"]
     medians = sorted((statistics.median(each), name) for name, each in seconds.items())
     scale = (WIDE - LEFT - 90) / max(max(each) for each in seconds.values())
     rows = [_bar(number, name, seconds[name], scale) for number, (_, name) in enumerate(medians)]
@@ -58,10 +64,9 @@ def _bar(number: int, name: str, seconds: list[float], scale: float) -> str:
 
 def main() -> None:
     """Draw."""
-    told = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    CHART.write_text(chart(told), encoding="utf-8")
+    CHART.write_text(chart(), encoding="utf-8")
     text = README.read_text(encoding="utf-8")
-    drawn = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(told)}\n\n{END}", text, flags=re.DOTALL)
+    drawn = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table()}\n\n{END}", text, flags=re.DOTALL)
     README.write_text(drawn, encoding="utf-8")
 
 

@@ -67,28 +67,14 @@ def read_file(path: Path) -> int:
     return total
 
 
-def small_layer(data: bytes, root: Path, uuid: str) -> str:
+def small_layer(data: bytes, root: Path) -> str:
     """Store a small layer under the keys that layerstore stores it under, with a sync wherever that needs one."""
     digest = hashlib.sha256(data).hexdigest()
-    upload = make(root / "uploads", uuid)
-    put(upload / "startedat", b"2015-01-27T14:05:33Z")
-    put(upload / "data", data)
-    put(make(upload, "intent") / digest, f"sha256:{digest}".encode("ascii"))
     with suppress(FileExistsError):
         os.mkdir(root / "blobs" / digest[:2])
         sync(root / "blobs")
-    blob = make(root / "blobs" / digest[:2], digest)
-    sync(upload / "data")  # the move's: another program may have written it
-    os.rename(upload / "data", blob / "data")
-    sync(blob)
-    sync(upload)
+    put(make(root / "blobs" / digest[:2], digest) / "data", data)
     put(make(root / "layers", digest) / "link", f"sha256:{digest}".encode("ascii"))
-    os.unlink(upload / "startedat")
-    sync(upload)
-    os.unlink(upload / "intent" / digest)
-    os.rmdir(upload / "intent")
-    os.rmdir(upload)
-    sync(root / "uploads")
     return digest
 
 

@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 Seconds = dict[str, list[float]]
@@ -27,21 +28,30 @@ class Way:
     clean: Callable[[], None] = nothing
 
 
-def interleave(ways: Mapping[str, Way], rounds: int) -> Seconds:
-    """Do each way once in every round, in an order of its own, after a round that is not counted."""
+def interleave(ways: Mapping[str, Way], rounds: int, first: AbstractContextManager[None]) -> Seconds:
+    """Do each way once in every round, in an order of its own; before that once in ``first``, which is not counted."""
     seconds: Seconds = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name in random.Random(number).sample(list(ways), len(ways)):
-            ways[name].prepare()
-            gc.collect()
-            begun = time.perf_counter()
-            kept = ways[name].act()
-            taken = time.perf_counter() - begun
-            del kept
-            ways[name].clean()
-            if number:
-                seconds[name].append(taken)
+    with first:
+        _round(ways, 0)
+    for number in range(1, rounds + 1):
+        for name, taken in _round(ways, number):
+            seconds[name].append(taken)
     return seconds
+
+
+def _round(ways: Mapping[str, Way], number: int) -> list[tuple[str, float]]:
+    return [(name, _timed(ways[name])) for name in random.Random(number).sample(list(ways), len(ways))]
+
+
+def _timed(way: Way) -> float:
+    way.prepare()
+    gc.collect()
+    begun = time.perf_counter()
+    kept = way.act()
+    taken = time.perf_counter() - begun
+    del kept
+    way.clean()
+    return taken
 
 
 def ratio(seconds: Seconds, ours: str, theirs: str) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,7 +18,7 @@ from layerstore import Digest, LayerService, layout
 from layerstore_conformance.payloads import Payload, digest
 
 LAYERS = 400
-"""Small layers, of a machine whose large ones have a GiB: each has 18 syncs."""
+"""Small layers, of a machine whose large ones have a GiB."""
 
 
 def small_writes(machine: Machine) -> Iterator[Finding]:
@@ -42,7 +41,7 @@ def small_writes(machine: Machine) -> Iterator[Finding]:
         seconds = machine.interleave(ways)
     pairs = zip(seconds["layerstore"], seconds["pwrite and hashlib"], strict=True)
     more = statistics.median((a - b) / count * 1e6 for a, b in pairs)
-    yield at_most("6. a write of 4 KiB, over pwrite and hashlib, in us", 12.0, more, seconds)
+    yield at_most("6. a write of 4 KiB, over pwrite and hashlib, in us", 4.0, more, seconds)
 
 
 def small_layers(machine: Machine) -> Iterator[Finding]:
@@ -62,12 +61,12 @@ def small_layers(machine: Machine) -> Iterator[Finding]:
 
         def prepare() -> None:
             plain.append(make(folder, f"plain-{len(plain)}"))
-            for name in ("uploads", "blobs", "layers"):
+            for name in ("blobs", "layers"):
                 make(plain[-1], name)
 
         def floor() -> None:
             for content in contents:
-                small_layer(content, plain[-1], uuid.uuid4().hex)
+                small_layer(content, plain[-1])
 
         def in_turn() -> None:
             for number in range(count):
@@ -85,20 +84,23 @@ def small_layers(machine: Machine) -> Iterator[Finding]:
             "floor": Way(floor, prepare),
         }
         seconds = machine.interleave(ways)
-    yield at_least("6. layers of 4 KiB, of the floor's rate", 0.7, ratio(seconds, "floor", "one at a time"), seconds)
-    found = ratio(seconds, "one at a time", "eight in flight")
-    yield at_least("6. layers of 4 KiB, eight in flight, of one at a time", 2.5, found, seconds)
+    rate, gained = ratio(seconds, "floor", "one at a time"), ratio(seconds, "one at a time", "eight in flight")
+    yield at_least("6. layers of 4 KiB, of the floor's rate", machine.bound(0.7, tmpfs=0.35), rate, seconds)
+    bound = machine.bound(2.0, tmpfs=1.0)
+    yield at_least("6. layers of 4 KiB, eight in flight, of one at a time", bound, gained, seconds)
 
 
 def memory(machine: Machine) -> Iterator[Finding]:
     """7. Memory that an upload and its reading back take, and what importing takes."""
     with machine.directory() as folder:
         for verify in ("resume", "reread"):
+            with machine.recorder.listening():  # a small one: the large is stored by another process
+                upload(layerstore.open(f"local:{folder}/{verify}", verify=verify), lambda: iter((b"",)), digest(b""))
             grown = memory_growth(f"local:{folder}/{verify}", verify, 4 * machine.size) / MIB
             yield at_most(f"7. growth in MiB, a layer of {4 * machine.size // MIB} MiB, {verify}", 32.0, grown, {})
     taken = import_milliseconds()
     seconds = {"import": [each / 1000 for each in taken]}
-    yield at_most("7. import layerstore, in ms", 120.0, statistics.median(taken), seconds)
+    yield at_most("7. import layerstore, in ms", 100.0, statistics.median(taken), seconds)
 
 
 def size_and_number(machine: Machine) -> Iterator[Finding]:

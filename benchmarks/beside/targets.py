@@ -1,8 +1,9 @@
 """The targets of benchmarks/README.md, measured: each beside its floor, and the peers, in one interleaved run.
 
-    python benchmarks/targets.py FOLDER [--only NAME] [--rounds N] [--size MIB] [--json FILE]
+    python benchmarks/beside/targets.py FOLDER [--only NAME] [--rounds N] [--size MIB] [--json FILE]
 
 ``FOLDER`` is on the disk to be measured. A target is a ratio of times taken in one round, the median over the rounds.
+``FILE`` keeps what it has of the groups that are not measured.
 """
 
 from __future__ import annotations
@@ -11,24 +12,40 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any, TypedDict
 
+from described import Code
 from large import finishing, large_in_memory, large_on_disk, rereading, two_at_once
 from small import memory, size_and_number, small_layers, small_writes
 from work import MIB, Finding, Machine
 
 from layerstore_benchmarks.document import environment
 
-TARGETS = (
-    large_on_disk,
-    large_in_memory,
-    finishing,
-    rereading,
-    two_at_once,
-    small_writes,
-    small_layers,
-    memory,
-    size_and_number,
-)
+GROUPS = {
+    measure.__name__: measure
+    for measure in (
+        large_on_disk,
+        large_in_memory,
+        finishing,
+        rereading,
+        two_at_once,
+        small_writes,
+        small_layers,
+        memory,
+        size_and_number,
+    )
+}
+
+
+class Group(TypedDict):
+    """What was measured together."""
+
+    environment: dict[str, Any]
+    size_mib: int
+    rounds: int
+    findings: list[Finding]
+    code: Code
+    """What was run of layerstore."""
 
 
 def is_reached(finding: Finding) -> bool:
@@ -37,32 +54,49 @@ def is_reached(finding: Finding) -> bool:
     return measured >= bound if finding["atleast"] else measured <= bound
 
 
-def told(finding: Finding) -> str:
-    """Say what became of a target, in a line."""
+def line(finding: Finding) -> str:
+    """Say in a line whether a target was reached."""
     sign = ">=" if finding["atleast"] else "<="
     figures = f"{finding['measured']:8.2f} {sign} {finding['bound']:6.2f}"
     return f"{'reached' if is_reached(finding) else 'missed':8} {figures}  {finding['target']}"
+
+
+def measured(name: str, machine: Machine) -> Group:
+    """Measure a group, and say so line by line."""
+    findings = []
+    for finding in GROUPS[name](machine):
+        findings.append(finding)
+        sys.stdout.write(line(finding) + "\n")
+        sys.stdout.flush()
+    made: dict[str, Any] = {**environment(), "filesystem": machine.filesystem}
+    size, code = machine.size // MIB, machine.recorder.code()
+    return {"environment": made, "size_mib": size, "rounds": machine.rounds, "findings": findings, "code": code}
+
+
+def read(file: Path) -> dict[str, Group]:
+    """Return what a file has, in the order of the targets."""
+    kept: dict[str, Group] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {name: kept[name] for name in (*GROUPS, *kept) if name in kept}
+
+
+def keep(file: Path, name: str, group: Group) -> None:
+    """Put a group into a file."""
+    file.write_text(json.dumps({**read(file), name: group}, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Measure, tell, and keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=[each.__name__ for each in TARGETS], action="append")
+    parser.add_argument("--only", choices=list(GROUPS), action="append")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--size", type=int, default=1024, help="MiB of a large layer; 1024 unless given")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    machine, findings = Machine(given.folder, size=given.size * MIB, rounds=given.rounds), []
-    for measure in TARGETS:
-        if given.only is None or measure.__name__ in given.only:
-            for finding in measure(machine):
-                findings.append(finding)
-                sys.stdout.write(told(finding) + "\n")
-                sys.stdout.flush()
-    if given.json is not None:
-        kept = {"environment": environment(), "size_mib": given.size, "rounds": given.rounds, "findings": findings}
-        given.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    for name in given.only or GROUPS:
+        group = measured(name, Machine(given.folder, size=given.size * MIB, rounds=given.rounds))
+        if given.json is not None:
+            keep(given.json, name, group)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TypedDict
 
+from described import Recorder
 from floors import Pieces
 from interleaved import Seconds, Way, interleave
 
@@ -38,13 +40,19 @@ class Finding(TypedDict):
 
 
 class Machine:
-    """Where to measure, how large, and how often."""
+    """Where to measure, how large, and how often; and which code that runs."""
 
     def __init__(self, folder: Path, *, size: int, rounds: int) -> None:
         """Measure in ``folder`` with layers of ``size`` bytes."""
         self.folder = folder
         self.size = size
         self.rounds = rounds
+        self.filesystem = _filesystem(folder)
+        self.recorder = Recorder()
+
+    def bound(self, disk: float, *, tmpfs: float) -> float:
+        """Return the bound that holds on the file system of the folder."""
+        return tmpfs if self.filesystem == "tmpfs" else disk
 
     @contextmanager
     def directory(self) -> Iterator[Path]:
@@ -56,8 +64,14 @@ class Machine:
             shutil.rmtree(made)
 
     def interleave(self, ways: dict[str, Way]) -> Seconds:
-        """Time several ways."""
-        return interleave(ways, self.rounds)
+        """Time several ways; the first round, which is not counted, is watched."""
+        return interleave(ways, self.rounds, self.recorder.listening())
+
+
+def _filesystem(folder: Path) -> str:
+    """Return the kind of a folder's file system, as ``ext4``."""
+    words = ["findmnt", "--noheadings", "--output=FSTYPE", f"--target={folder}"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[-1]  # the last one mounted
 
 
 def pieces_of(size: int, piece: int) -> Pieces:

@@ -6,15 +6,13 @@ the hook (:mod:`layerstore.hookspecs`). Claims are metadata; reading them import
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import Distribution, EntryPoint
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -30,6 +28,9 @@ from layerstore.errors import (
     UnknownOptionError,
 )
 from layerstore.url import StoreURL
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "layerstore.drivers"
 """The entry-point group of drivers."""
@@ -80,6 +81,8 @@ def installed_claims() -> Iterator[EntryPoint]:
     Unlike ``importlib.metadata.entry_points``, one distribution with unreadable metadata does not hide all the others;
     it is logged and left out.
     """
+    import importlib.metadata  # a fifth of what importing layerstore would take
+
     for distribution in importlib.metadata.distributions():
         yield from _entries(distribution)
 

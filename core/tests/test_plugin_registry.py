@@ -5,6 +5,7 @@ import importlib.metadata
 import itertools
 import logging
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -517,3 +518,11 @@ def test_claims_can_be_given(install: Install) -> None:
     assert registry.open("own-tape:").scheme == "own-tape"
     with pytest.raises(PluginError):
         registry.open("tape:")
+
+
+def test_importing_layerstore_imports_what_it_needs() -> None:
+    """The command line's libraries, an SDK and the reader of distributions' metadata come when they are asked for."""
+    late = {"azure", "click", "fs", "importlib.metadata", "pytest", "rich", "ssl"}
+    words = [sys.executable, "-c", "import layerstore, sys; print(*sys.modules)"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert not late & set(said.split())
