@@ -20,11 +20,11 @@ from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.front import FRONT
 from layerstore_conformance import inventory
-from layerstore_conformance.clocked import Clock, ClockedDriver
+from layerstore_conformance.kit.clocked import Clock, ClockedDriver
+from layerstore_conformance.kit.keys import WHOLE, keys_below
+from layerstore_conformance.kit.payloads import digest, expect_same
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.model import Model, ModelHandle, ModelUpload
-from layerstore_conformance.payloads import digest, expect_same
-from layerstore_conformance.prefixed import PrefixedDriver
-from layerstore_conformance.theorem import WHOLE, keys_below
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload

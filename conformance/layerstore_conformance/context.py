@@ -13,10 +13,10 @@ from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
 from layerstore_conformance.harness import How, changed
-from layerstore_conformance.payloads import Payload, expect_same
-from layerstore_conformance.prefixed import PrefixedDriver
-from layerstore_conformance.theorem import keys_below
-from layerstore_conformance.unwritten import unwritten
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, expect_same
+from layerstore_conformance.kit.prefixed import PrefixedDriver
+from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
     from layerstore import Verify

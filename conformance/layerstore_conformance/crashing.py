@@ -31,10 +31,10 @@ from layerstore.unwritten import UnwrittenError
 from layerstore_conformance.child import Child
 from layerstore_conformance.defect import defects, planted_now
 from layerstore_conformance.killing import CutPoint, Killer, mortal
+from layerstore_conformance.kit.prefixed import PrefixedDriver
+from layerstore_conformance.kit.unwritten import unwritten
 from layerstore_conformance.lifecycles import CHUNK, Life, Tell
-from layerstore_conformance.prefixed import PrefixedDriver
 from layerstore_conformance.promise import Promise
-from layerstore_conformance.unwritten import unwritten
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

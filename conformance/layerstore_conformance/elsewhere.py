@@ -15,8 +15,8 @@ from layerstore import open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.child import Child
 from layerstore_conformance.defect import defects, planted_now
-from layerstore_conformance.prefixed import PrefixedDriver
-from layerstore_conformance.unwritten import sendable
+from layerstore_conformance.kit.prefixed import PrefixedDriver
+from layerstore_conformance.kit.unwritten import sendable
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

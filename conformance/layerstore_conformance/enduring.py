@@ -18,9 +18,10 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore_conformance import theorem
-from layerstore_conformance.layers import blob, link
+from layerstore_conformance.kit.keys import WHOLE, keys_below
+from layerstore_conformance.kit.layers import blob, link
+from layerstore_conformance.kit.payloads import Payload, difference, digest
 from layerstore_conformance.lifecycles import Life
-from layerstore_conformance.payloads import Payload, difference, digest
 
 if TYPE_CHECKING:
     from layerstore import Layer
@@ -121,7 +122,7 @@ class Enduring(Life):
             theorem.check_layer(service, self)
         contents = [kept.content for kept in self.kept] + ([bytes(self.content)] if self.finished else [])
         wanted = {key for content in contents for key in (blob(content), link(NAME, digest(content)))}
-        self._check_left({key for key in theorem.keys_below(self.beside, "") if key not in wanted})
+        self._check_left({key for key in keys_below(self.beside, "") if key not in wanted})
         self.abandon()
         assert not self.faulty.open_handles, f"{self.faulty.open_handles} readers and writers are left open"
 
@@ -180,7 +181,7 @@ class Yielding(Enduring):
     def finish(self, wanted: str | None = None) -> Layer:
         """Finish with the digest of what is there, and check that it is."""
         self.insist(self.upload.flush)
-        self.content[:] = self.beside.get(layout.UploadKeys(NAME, str(self.uuid)).data, theorem.WHOLE)
+        self.content[:] = self.beside.get(layout.UploadKeys(NAME, str(self.uuid)).data, WHOLE)
         said = str(self.insist(self.upload.digest))
         assert said == self.wanted, "it says that it has other bytes than are stored"
         return super().finish(wanted)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from layerstore_conformance.unwritten import sendable
+from layerstore_conformance.kit.unwritten import sendable
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -18,8 +18,8 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
 from layerstore.unwritten import UnwrittenError
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.unwritten import unwritten
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from layerstore import layout
 from layerstore.digest import Digest
-from layerstore_conformance.payloads import expect_same
-from layerstore_conformance.theorem import WHOLE, keys_below
+from layerstore_conformance.kit.keys import WHOLE, keys_below
+from layerstore_conformance.kit.payloads import expect_same
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver

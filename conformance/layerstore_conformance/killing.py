@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, NoReturn
 from layerstore.driver import Driver, Writer
 from layerstore.observed import Call
 from layerstore.passing import PassingDriver, PassingWriter
-from layerstore_conformance.cutting import PiecemealDriver
+from layerstore_conformance.kit.cutting import PiecemealDriver
 
 Side = Literal["before", "middle", "after"]
 

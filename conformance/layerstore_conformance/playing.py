@@ -18,11 +18,12 @@ from layerstore_conformance.again import script
 from layerstore_conformance.enduring import FAILURES, NAME, Enduring, Yielding, collect, insist, purge, service_on
 from layerstore_conformance.faults import FaultPlan
 from layerstore_conformance.faulty import FaultyDriver
-from layerstore_conformance.layers import begin, blob, link, store
+from layerstore_conformance.kit.archives import archive, tarsum_of
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.layers import begin, blob, link, store
+from layerstore_conformance.kit.payloads import Payload, digest, expect_same
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.lifecycles import CHUNK, LIFECYCLES, Life
-from layerstore_conformance.payloads import Payload, digest, expect_same
-from layerstore_conformance.prefixed import PrefixedDriver
-from layerstore_conformance.scenarios.verifying import archive, tarsum_of
 
 if TYPE_CHECKING:
     from layerstore_conformance.context import Context
@@ -109,7 +110,7 @@ def named_otherwise(stage: Stage) -> None:
     for wanted in names:
         _finish_by(stage, service, data, wanted)
     keys = {blob(data), *(link(NAME, wanted) for wanted in [*names, digest(data)])}
-    found = set(theorem.keys_below(stage.beside, ""))
+    found = set(keys_below(stage.beside, ""))
     assert {key for key in found if not key.endswith("/startedat")} == keys, f"there are {sorted(found)}"
     theorem.check_store(stage.beside)
     assert not stage.faulty.open_handles, f"{stage.faulty.open_handles} readers and writers are left open"
@@ -154,7 +155,7 @@ def kept_house(stage: Stage) -> None:
     for removed in stage.insist(lambda: collect(service, later)):
         assert stage.beside.find(layout.blob(removed)) is None, f"said to be collected, and there: {removed}"
     collect(LayerService(stage.beside), later)  # what went while it was listed, or failed half way, may have been kept
-    found = set(theorem.keys_below(stage.beside, ""))
+    found = set(keys_below(stage.beside, ""))
     assert found == {blob(one), link("house/b", digest(one))}, f"kept: {sorted(found)}"
     theorem.check_store(stage.beside)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.kit.payloads import digest
 
 
 class Kept(NamedTuple):

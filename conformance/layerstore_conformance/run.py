@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from layerstore.unwritten import UnwrittenError, in_order
 from layerstore_conformance.context import Context, Wrap
 from layerstore_conformance.harness import OFFERS
-from layerstore_conformance.unwritten import unwritten
+from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,7 +13,7 @@ from layerstore.registry import Registry
 from layerstore.unwritten import named
 from layerstore_conformance.context import ROOT, though_interrupted
 from layerstore_conformance.harness import OFFERS
-from layerstore_conformance.unwritten import unwritten
+from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver

@@ -9,8 +9,8 @@ from layerstore_conformance.faults import KINDS, Fault, FaultPlan
 from layerstore_conformance.faulty import FaultyDriver
 from layerstore_conformance.harness import Harness, SideDoor
 from layerstore_conformance.killing import CutPoint
+from layerstore_conformance.kit.payloads import Payload, difference, digest, expect_same
 from layerstore_conformance.lifecycles import LIFECYCLES, Life, straight
-from layerstore_conformance.payloads import Payload, difference, digest, expect_same
 from layerstore_conformance.theorem import cancel_again, check_cut_off, check_store, finish_again
 
 __all__ = [

@@ -11,29 +11,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import Digest, LayerUploadUnknownError, Unpublished, layout
-from layerstore_conformance.payloads import difference, digest, expect_same
+from layerstore_conformance.kit.keys import WHOLE, keys_below
+from layerstore_conformance.kit.payloads import difference, digest, expect_same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from layerstore import Driver, LayerService
+    from layerstore import LayerService
     from layerstore.checked import CheckedDriver
     from layerstore_conformance.promise import Promise
 
 Ending = Callable[["LayerService", "Promise"], None]
 """What is done with an upload that was cut off: :func:`finish_again`, or :func:`cancel_again`."""
-
-WHOLE = 1 << 40
-"""More bytes than any object here has."""
-
-
-def keys_below(driver: Driver, prefix: str) -> Iterator[str]:
-    """Yield every key below a prefix, however deep; not as core does, which is what is checked."""
-    for child in driver.list(prefix):
-        if child.endswith("/"):
-            yield from keys_below(driver, child.rstrip("/"))
-        else:
-            yield child
 
 
 def check_store(driver: CheckedDriver) -> None:

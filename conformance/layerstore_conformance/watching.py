@@ -12,7 +12,7 @@ from layerstore.observed import Call, Counts, ObservedDriver, Observer
 if TYPE_CHECKING:
     from layerstore import Verify
     from layerstore_conformance.context import Context
-    from layerstore_conformance.cutting import Side
+    from layerstore_conformance.kit.cutting import Side
 
 When = Callable[[int, Call], bool]
 """Whether this is the call, told its number since the trap was set, from 0 on."""

@@ -12,9 +12,9 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance import lifecycles
 from layerstore_conformance.context import Context
 from layerstore_conformance.crashing import NAME, Death, Plan, Zygote
-from layerstore_conformance.cutting import Cut, CutObserver, PiecemealDriver, Side
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.killing import CutPoint
+from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver, Side
 from layerstore_conformance.lifecycles import Life
 from layerstore_conformance.promise import Promise
 from layerstore_conformance.scenarios import crashes

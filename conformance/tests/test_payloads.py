@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from layerstore_conformance.payloads import BLOCK, Payload, difference, digest, expect_same
+from layerstore_conformance.kit.payloads import BLOCK, Payload, difference, digest, expect_same
 
 DATA = Payload("one").read(10 * BLOCK)
 OTHER = Payload("two", 7).read(10 * BLOCK)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from layerstore import LayerService, layout, open_driver
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.storm import journal
 from layerstore_conformance.storm.account import Account, bytes_that_differ, clean
 from layerstore_conformance.storm.journal import Journal, Operation

@@ -12,8 +12,9 @@ import layerstore
 from layerstore import Digest, InvalidPathError, LayerService, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance import lifecycles, theorem
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.lifecycles import LIFECYCLES, Life
-from layerstore_conformance.payloads import Payload, digest
 
 OTHER = Payload("other").read(3000)
 
@@ -84,8 +85,8 @@ def test_every_key_below_a_prefix_is_found(raw: CheckedDriver) -> None:
     """However deep, and nothing beside it."""
     for key in ("a/b", "a/c/d/e", "a/c/f", "ab", "b/a"):
         raw.put(key, b"")
-    assert list(theorem.keys_below(raw, "a")) == ["a/b", "a/c/d/e", "a/c/f"]
-    assert len(list(theorem.keys_below(raw, ""))) == 5
+    assert list(keys_below(raw, "a")) == ["a/b", "a/c/d/e", "a/c/f"]
+    assert len(list(keys_below(raw, ""))) == 5
 
 
 @pytest.mark.parametrize("data", [b"", OTHER])
@@ -214,7 +215,7 @@ def test_an_upload_that_was_cut_off_is_finished(store: LayerService, raw: Checke
 def test_an_upload_that_was_cut_off_is_cancelled(store: LayerService, raw: CheckedDriver, closed: Life) -> None:
     """The ending leaves nothing, and makes sure that it is gone."""
     theorem.cancel_again(store, closed)
-    assert list(theorem.keys_below(raw, "")) == []
+    assert list(keys_below(raw, "")) == []
 
 
 def test_a_cancel_that_does_nothing_is_found(
@@ -250,7 +251,7 @@ def test_what_a_cancel_that_was_cut_off_has_left_is_reclaimed(
     raw.delete(keys(closed).started_at)
     closed.take("cancelling")
     theorem.check_reclaimed(store, closed)
-    assert list(theorem.keys_below(raw, "")) == []
+    assert list(keys_below(raw, "")) == []
 
 
 @pytest.mark.parametrize("key", [f"{layout.uploads('a')}/stray", "layerstore/stray"])

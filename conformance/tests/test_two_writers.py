@@ -11,7 +11,7 @@ import pytest
 from layerstore import LayerService, open_driver
 from layerstore_conformance import theorem
 from layerstore_conformance.interleaving import Outcome, serve, take_turns
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 pytestmark = pytest.mark.once
 

@@ -28,8 +28,8 @@ from layerstore import (
     NoSpaceError,
 )
 from layerstore_conformance import theorem
+from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.lifecycles import Life, cancelled, middle_rewritten, resumed, straight, wrong_then_right
-from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.promise import Kept
 from layerstore_drivers.local import LocalDriver
 

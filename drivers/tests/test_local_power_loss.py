@@ -25,8 +25,8 @@ import pytest
 from layerstore import LayerService, LayerStoreError, layout, uploadstate
 from layerstore_conformance import theorem
 from layerstore_conformance.filecalls import Killed, Recorder
+from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.lifecycles import LIFECYCLES, Life
-from layerstore_conformance.payloads import Payload, digest
 from layerstore_conformance.powerloss import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
 from layerstore_conformance.promise import Promise
 from layerstore_conformance.theorem import Ending

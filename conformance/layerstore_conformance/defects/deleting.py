@@ -13,7 +13,7 @@ from layerstore.passing import PassingWriter
 from layerstore_conformance.defect import DefectiveDriver, planted
 from layerstore_conformance.defects.listing import beside
 from layerstore_conformance.defects.putting import WaitingDriver, content
-from layerstore_conformance.theorem import keys_below
+from layerstore_conformance.kit.keys import keys_below
 
 
 def delete_alone(driver: Driver, key: str) -> None:

@@ -9,7 +9,7 @@ from itertools import dropwhile, islice
 from layerstore.driver import Driver
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.defect import DefectiveDriver, planted
-from layerstore_conformance.theorem import keys_below
+from layerstore_conformance.kit.keys import keys_below
 
 PAGE = 1000
 """Keys: what one request for a listing, or for a deletion, takes at most on the common object stores."""

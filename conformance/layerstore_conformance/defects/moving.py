@@ -19,7 +19,7 @@ from layerstore.passing import PassingWriter
 from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.defects.listing import beside
 from layerstore_conformance.defects.putting import WaitingDriver, content
-from layerstore_conformance.theorem import keys_below
+from layerstore_conformance.kit.keys import keys_below
 
 MEBIBYTE = 1 << 20
 """Bytes: a part that some backend might copy in one step."""

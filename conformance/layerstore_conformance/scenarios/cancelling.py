@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, LayerClosedError, LayerUploadUnknownError, layout
-from layerstore_conformance.layers import BLOBS, begin, blob, expect_gone, expect_layer, expect_stored, store
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.kit.layers import BLOBS, begin, blob, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.watching import Trap, change, fail, watched
 

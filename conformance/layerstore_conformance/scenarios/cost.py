@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from layerstore import layout
 from layerstore.front import FRONT
 from layerstore.sha256 import exportable
-from layerstore_conformance.layers import begin, expect_layer, store
-from layerstore_conformance.payloads import digest, expect_same
+from layerstore_conformance.engine.expectations import expect_layer
+from layerstore_conformance.kit.layers import begin, store
+from layerstore_conformance.kit.payloads import digest, expect_same
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.watching import Tally, watched
 

@@ -26,7 +26,7 @@ from layerstore.passing import PassingDriver
 from layerstore.registry import GROUP as ENTRY_POINTS
 from layerstore.registry import Registry
 from layerstore_conformance.elsewhere import Elsewhere, write
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from layerstore import Foreign, MarkingIncompleteError, layout
 from layerstore.layout import UploadKeys
-from layerstore_conformance.layers import begin, blob, expect_gone, expect_layer, expect_stored, link, store
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.kit.layers import begin, blob, link, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later
 

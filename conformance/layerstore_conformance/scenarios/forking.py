@@ -13,8 +13,8 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
 from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.forking import Forked, exit_as_a_program, exit_at_once
-from layerstore_conformance.payloads import Payload, digest, expect_same
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.payloads import Payload, digest, expect_same
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

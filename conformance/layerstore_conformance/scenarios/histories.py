@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError
+from layerstore_conformance.kit.together import together
 from layerstore_conformance.linearizable import History
 from layerstore_conformance.scenario import scenario
-from layerstore_conformance.together import together
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver

@@ -14,9 +14,10 @@ from layerstore import (
     UnsupportedDigestError,
     layout,
 )
-from layerstore_conformance.layers import begin, expect_layer, expect_stored, fetched, link, store
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.engine.expectations import expect_layer, expect_stored, fetched
+from layerstore_conformance.kit.layers import begin, link, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.watching import Tally, watched
 

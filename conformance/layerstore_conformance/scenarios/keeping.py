@@ -15,10 +15,11 @@ from layerstore import (
     layout,
 )
 from layerstore.layout import UploadKeys
-from layerstore_conformance import theorem
-from layerstore_conformance.layers import begin, blob, expect_gone, expect_layer, expect_stored, link, store
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.layers import begin, blob, link, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.watching import Trap, fail, of, watched
 
@@ -42,7 +43,7 @@ def later(age: timedelta = WEEK) -> datetime:
 def newest(ctx: Context, uuid: str) -> datetime:
     """Return when anything of an upload was last stored, by the backend's clock."""
     driver = ctx.open()
-    return max(driver.stat(key).modified for key in theorem.keys_below(driver, UploadKeys("a", uuid).prefix))
+    return max(driver.stat(key).modified for key in keys_below(driver, UploadKeys("a", uuid).prefix))
 
 
 def old(ctx: Context, name: str, data: bytes) -> str:

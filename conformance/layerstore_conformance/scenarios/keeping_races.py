@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from layerstore import Digest, FencedError, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout, links
 from layerstore_conformance import theorem
-from layerstore_conformance.layers import blob, expect_gone, expect_layer, expect_stored, store
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.kit.layers import blob, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later, newest, old
 from layerstore_conformance.scenarios.races import disturbed, finish

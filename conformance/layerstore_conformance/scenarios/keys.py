@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import Foreign, InvalidPathError, Unpublished
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

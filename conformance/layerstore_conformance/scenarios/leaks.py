@@ -24,9 +24,10 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader, Writer
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
-from layerstore_conformance.layers import begin, blob, expect_layer, link, store
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.engine.expectations import expect_layer
+from layerstore_conformance.kit.layers import begin, blob, link, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.watching import Trap, change, fail, of, watched
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from layerstore import DriverError, FencedError, PathNotFoundError
 from layerstore.checked import CheckedDriver
+from layerstore_conformance.kit.together import together
 from layerstore_conformance.scenario import scenario
-from layerstore_conformance.together import together
 
 if TYPE_CHECKING:
     from layerstore_conformance.context import Context

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from layerstore import DriverError, FencedError, InvalidPathError, PathNotFoundError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.elsewhere import Elsewhere
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

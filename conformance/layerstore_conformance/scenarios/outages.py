@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError
-from layerstore_conformance.layers import expect_layer
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.engine.expectations import expect_layer
+from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

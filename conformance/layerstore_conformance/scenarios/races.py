@@ -21,21 +21,20 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore_conformance import theorem
 from layerstore_conformance.elsewhere import Elsewhere
-from layerstore_conformance.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
-from layerstore_conformance.layers import (
-    begin,
+from layerstore_conformance.engine.expectations import (
     expect_gone,
     expect_layer,
     expect_no_layer,
     expect_stored,
     fetched,
-    store,
 )
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
+from layerstore_conformance.kit.archives import archive, tarsum_of
+from layerstore_conformance.kit.layers import begin, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.kit.together import together
 from layerstore_conformance.scenario import scenario
-from layerstore_conformance.scenarios.verifying import archive, tarsum_of
-from layerstore_conformance.together import together
 from layerstore_conformance.watching import Trap, change, of, watched
 
 if TYPE_CHECKING:

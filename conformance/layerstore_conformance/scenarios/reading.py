@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from layerstore import BackendUnavailableError, InvalidOffsetError, PathNotFoundError
 from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver, PassingReader
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

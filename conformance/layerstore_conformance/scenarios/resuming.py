@@ -20,13 +20,14 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
 from layerstore_conformance import lifecycles, theorem
-from layerstore_conformance.cutting import Cut, CutObserver, PiecemealDriver
 from layerstore_conformance.elsewhere import Elsewhere
-from layerstore_conformance.layers import begin, expect_gone, expect_layer, expect_stored
+from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver
+from layerstore_conformance.kit.layers import begin
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.prefixed import PrefixedDriver
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lifecycles import Life
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.prefixed import PrefixedDriver
-from layerstore_conformance.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.watching import CHANGES, Trap, fail, of, watched
 

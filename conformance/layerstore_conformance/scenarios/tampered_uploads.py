@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from layerstore import LayerInvalidDigestError, LayerStoreError, LayerUploadUnknownError, PathNotFoundError
 from layerstore.layout import UploadKeys
 from layerstore_conformance import theorem
+from layerstore_conformance.engine.expectations import expect_layer
 from layerstore_conformance.harness import HOWS, changed
-from layerstore_conformance.layers import begin, expect_layer
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.keys import WHOLE
+from layerstore_conformance.kit.layers import begin
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.scenarios.tampering import VISIBLE
 from layerstore_conformance.watching import Trap, number, watched
@@ -44,7 +46,7 @@ def by_another_program(ctx: Context, key: str, how: How) -> bytes | None:
 def by_another_handle(ctx: Context, key: str, how: How) -> bytes | None:
     """Change an object by the driver itself, as a tool does that knows nothing of uploads."""
     driver = ctx.open()
-    after = changed(driver.get(key, theorem.WHOLE), how)
+    after = changed(driver.get(key, WHOLE), how)
     ctx.step(f"another handle does to {key}: {how}")
     if after is None or how.startswith("remake"):
         driver.delete(key)

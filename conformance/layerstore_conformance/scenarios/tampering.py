@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore_conformance.harness import HOWS
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import BackendUnavailableError, FencedError, LayerClosedError, PathNotFoundError
-from layerstore_conformance.payloads import difference
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.payloads import difference
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.kit.together import together
 from layerstore_conformance.scenario import scenario
-from layerstore_conformance.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
-import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -24,21 +22,17 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver, PassingWriter
-from layerstore.tarsum import tarsums
-from layerstore_conformance.layers import (
-    BLOBS,
-    begin,
-    blob,
+from layerstore_conformance.engine.expectations import (
     expect_gone,
     expect_layer,
     expect_no_layer,
     expect_stored,
     fetched,
-    link,
-    store,
 )
-from layerstore_conformance.payloads import digest
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.archives import archive, tarsum_of
+from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 from layerstore_conformance.watching import Trap, change, fail, of, watched
 
@@ -46,7 +40,7 @@ if TYPE_CHECKING:
     from layerstore import LayerUpload
     from layerstore.driver import Writer
     from layerstore_conformance.context import Context
-    from layerstore_conformance.cutting import Side
+    from layerstore_conformance.kit.cutting import Side
 
 GROUP = "verify"
 
@@ -65,22 +59,6 @@ class _FlippingWriter(PassingWriter):
         changed = bytearray(data)
         changed[len(changed) // 2] ^= 1
         super().write_at(offset, memoryview(changed))
-
-
-def archive(*names: str) -> bytes:
-    """Return a tar archive of small files, in this order: in another one it has the same tarsum."""
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name in names:
-            entry = tarfile.TarInfo(name)
-            entry.size = 100
-            tar.addfile(entry, io.BytesIO(hashlib.shake_128(name.encode()).digest(100)))
-    return target.getvalue()
-
-
-def tarsum_of(data: bytes) -> str:
-    """Return an archive's tarsum, as ``finish`` takes it."""
-    return f"tarsum.v1+sha256:{tarsums(io.BytesIO(data)).current}"
 
 
 @scenario("W6", "M4", kills=("finish-does-not-verify", "wrong-digest-ends-the-upload"), rows=(142,))

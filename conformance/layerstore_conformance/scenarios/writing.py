@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.elsewhere import Elsewhere, write
-from layerstore_conformance.refusal import refused
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from layerstore import LayerService, layout
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.storm.journal import FINISHES, Operation
 from layerstore_conformance.storm.violation import Violation
-from layerstore_conformance.theorem import keys_below
 
 Layer = tuple[str, str]
 """A repository, and a digest that it has."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.storm import journal
 from layerstore_conformance.storm.account import Account, Layer
 from layerstore_conformance.storm.director import Director

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 from layerstore import LayerService, LayerUpload, Verify, layout
 from layerstore.errors import PathNotFoundError
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.storm.plan import Plan
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from layerstore_conformance.payloads import Payload
+from layerstore_conformance.kit.payloads import Payload
 from layerstore_conformance.storm.uploading import COMMON, REPOSITORIES, Uploader, offsets_told
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from layerstore.errors import (
     UnknownLayerError,
 )
 from layerstore_conformance.defect import defects
-from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.storm.dawdling import dawdling
 from layerstore_conformance.storm.journal import Journal
 from layerstore_conformance.storm.plan import Plan

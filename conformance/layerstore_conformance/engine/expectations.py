@@ -1,43 +1,15 @@
-"""Layers as scenarios handle them: stored straight, and looked at through fresh services and under their raw keys."""
+"""Check what is stored, through fresh services and under raw keys: layers, and uploads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layerstore import Digest, LayerUploadUnknownError, layout
-from layerstore_conformance.payloads import digest, expect_same
+from layerstore import LayerUploadUnknownError, layout
+from layerstore_conformance.kit.layers import BLOBS, blob
+from layerstore_conformance.kit.payloads import digest, expect_same
 
 if TYPE_CHECKING:
-    from layerstore import LayerService
     from layerstore_conformance.context import Context
-
-BLOBS = f"{layout.ROOT}/blobs"
-"""The prefix of all that has become a layer."""
-
-
-def store(service: LayerService, name: str, data: bytes) -> str:
-    """Upload a layer straight, and return its digest."""
-    upload = service.upload(name)
-    upload.write(data)
-    upload.finish(digest(data), len(data)).close()
-    return digest(data)
-
-
-def begin(service: LayerService, name: str, data: bytes) -> str:
-    """Begin an upload, write, close it, and return its id."""
-    with service.upload(name) as upload:
-        upload.write(data)
-    return upload.uuid
-
-
-def blob(data: bytes) -> str:
-    """Return the key that a layer of these bytes lies under."""
-    return layout.blob(Digest.parse(digest(data)))
-
-
-def link(name: str, wanted: str) -> str:
-    """Return the key by which a repository has a layer."""
-    return layout.link(name, Digest.parse(wanted))
 
 
 def fetched(ctx: Context, name: str, wanted: str) -> bytes:

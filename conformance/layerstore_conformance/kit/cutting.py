@@ -6,7 +6,7 @@ from typing import Literal
 
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
-from layerstore_conformance.theorem import keys_below
+from layerstore_conformance.kit.keys import keys_below
 
 Side = Literal["before", "after"]
 
