@@ -28,7 +28,7 @@ from layerstore_conformance.model import Model, ModelHandle, ModelUpload
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 T = TypeVar("T")
 

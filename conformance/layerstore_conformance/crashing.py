@@ -29,7 +29,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.registry import Registry, installed_claims
 from layerstore.unwritten import UnwrittenError
 from layerstore_conformance.child import Child
-from layerstore_conformance.defect import defects, planted_now
+from layerstore_conformance.engine.defect import defects, planted_now
 from layerstore_conformance.killing import CutPoint, Killer, mortal
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import unwritten
@@ -39,7 +39,7 @@ from layerstore_conformance.promise import Promise
 if TYPE_CHECKING:
     from layerstore.driver import Driver
     from layerstore.observed import Call
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 NAME = "crash/matrix"
 """The repository."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from layerstore_conformance.clauses import clauses
-from layerstore_conformance.defect import defects
+from layerstore_conformance.engine.clauses import clauses
+from layerstore_conformance.engine.defect import defects
+from layerstore_conformance.engine.scenario import GROUPS, scenarios
 from layerstore_conformance.rows import BY_CONSTRUCTION, LEFT_OUT, SECTIONS, rows
-from layerstore_conformance.scenario import GROUPS, scenarios
 
 MADE = "<!-- Made by `python -m layerstore_conformance.documents docs`; edit the suite, not this page. -->"
 

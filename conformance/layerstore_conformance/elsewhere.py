@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.child import Child
-from layerstore_conformance.defect import defects, planted_now
+from layerstore_conformance.engine.defect import defects, planted_now
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import sendable
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from layerstore_conformance.record import Record
 from layerstore_conformance.waivers import Waiver
 
 if TYPE_CHECKING:
-    from layerstore_conformance.subject import Subject
+    from layerstore_conformance.engine.subject import Subject
 
 Outcome = Literal["passed", "failed", "incomplete", "error"]
 

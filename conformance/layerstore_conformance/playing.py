@@ -14,8 +14,8 @@ from layerstore import LayerService, LayerStoreError, LayerUploadUnknownError, U
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
 from layerstore_conformance import lifecycles, theorem
-from layerstore_conformance.again import script
 from layerstore_conformance.enduring import FAILURES, NAME, Enduring, Yielding, collect, insist, purge, service_on
+from layerstore_conformance.engine.again import script
 from layerstore_conformance.faults import FaultPlan
 from layerstore_conformance.faulty import FaultyDriver
 from layerstore_conformance.kit.archives import archive, tarsum_of
@@ -26,7 +26,7 @@ from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.lifecycles import CHUNK, LIFECYCLES, Life
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 SAMPLES: Final = MappingProxyType({"quick": 1, "default": 3})
 """Plans of each life, beside those that are always among them; in the full profile it is every one, every way."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
 
 # Before a scenario is imported: an assert that shows no values is worth nothing in somebody else's CI.
-pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.context")
+pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.engine.context")
 
 RECORD = "layerstore"
 """The user property under which a test report carries a scenario's record."""

@@ -9,14 +9,14 @@ from functools import cache
 from typing import TYPE_CHECKING, TypedDict
 
 from layerstore import StoreURL
-from layerstore_conformance.clauses import clauses
-from layerstore_conformance.defect import defects
+from layerstore_conformance.engine.clauses import clauses
+from layerstore_conformance.engine.defect import defects
+from layerstore_conformance.engine.prove import finds
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.prove import finds
 
 if TYPE_CHECKING:
-    from layerstore_conformance.run import Result
-    from layerstore_conformance.scenario import Scenario
+    from layerstore_conformance.engine.run import Result
+    from layerstore_conformance.engine.scenario import Scenario
 
 CALLS_TOLD = 12
 """Driver calls that the story of a failure tells; the record has more."""

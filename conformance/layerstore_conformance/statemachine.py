@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from layerstore_conformance.again import script
 from layerstore_conformance.comparison import ALL, By, Comparison, Damage, Offset, State, Where
+from layerstore_conformance.engine.again import script
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 SIZES: Final = (1, 63, 64, 65, 3000, 70_000)
 """Bytes: about a block of the hash, and more than are gathered before they are hashed."""

@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from layerstore_conformance.engine.prove import attempt, claims
+from layerstore_conformance.engine.run import run
+from layerstore_conformance.engine.scenario import selected
+from layerstore_conformance.engine.subject import Subject, UnusableStoreError, examine, expect_one_store
 from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named
-from layerstore_conformance.prove import attempt, claims
 from layerstore_conformance.record import record
-from layerstore_conformance.run import run
-from layerstore_conformance.scenario import selected
-from layerstore_conformance.subject import Subject, UnusableStoreError, examine, expect_one_store
 from layerstore_conformance.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
-    from layerstore_conformance.defect import Defect
+    from layerstore_conformance.engine.defect import Defect
+    from layerstore_conformance.engine.scenario import Scenario
     from layerstore_conformance.harness import Harness
-    from layerstore_conformance.scenario import Scenario
 
 __all__ = ["pytest_generate_tests", "test_proof", "test_scenario"]
 

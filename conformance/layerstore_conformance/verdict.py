@@ -177,9 +177,9 @@ def expected(options: dict[str, Any]) -> Expected:
         LookupError: ``--layerstore-only`` names nothing, or a scenario claims to find an unknown defect.
         WaiverError: the waivers are not in order.
     """
+    from layerstore_conformance.engine.prove import claims
+    from layerstore_conformance.engine.scenario import scenarios, selected
     from layerstore_conformance.judging import Expected
-    from layerstore_conformance.prove import claims
-    from layerstore_conformance.scenario import scenarios, selected
     from layerstore_conformance.waivers import check_known, read_waivers
 
     chosen = selected(options["profile"], tuple(options["only"]))

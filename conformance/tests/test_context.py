@@ -7,11 +7,11 @@ import pytest
 from layerstore import open_driver
 from layerstore.driver import Driver
 from layerstore.passing import PassingDriver
-from layerstore_conformance.context import Context
+from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.run import run
+from layerstore_conformance.engine.scenario import scenarios
+from layerstore_conformance.engine.subject import examine
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.run import run
-from layerstore_conformance.scenario import scenarios
-from layerstore_conformance.subject import examine
 
 
 class Interrupted(PassingDriver):

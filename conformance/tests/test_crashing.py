@@ -10,8 +10,8 @@ import pytest
 from layerstore import LayerService, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance import lifecycles
-from layerstore_conformance.context import Context
 from layerstore_conformance.crashing import NAME, Death, Plan, Zygote
+from layerstore_conformance.engine.context import Context
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.killing import CutPoint
 from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver, Side

@@ -12,8 +12,8 @@ from layerstore import BackendUnavailableError, FencedError, NoSpaceError, open_
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Writer
 from layerstore.passing import PassingDriver
-from layerstore_conformance.context import Context
-from layerstore_conformance.defect import defects
+from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.faults import ANY, KINDS, Fault, FaultPlan
 from layerstore_conformance.faulty import FaultyDriver
 from layerstore_conformance.harness import Harness

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from layerstore_conformance.comparison import Comparison
-from layerstore_conformance.context import Context
-from layerstore_conformance.defect import defects
+from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.model import Model
 from layerstore_conformance.statemachine import search
@@ -73,7 +73,7 @@ def test_steps_are_counted(ctx: Context) -> None:
 def test_nothing_is_left_where_it_was_started(tmp_path: Path) -> None:
     """No directory of hypothesis's appears where somebody runs the suite."""
     program = f"""
-from layerstore_conformance.context import Context
+from layerstore_conformance.engine.context import Context
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.statemachine import search
 search(Context(Harness({URL!r})), examples=30, steps=20)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from layerstore.unwritten import PARTS
-from layerstore_conformance.clauses import clauses
+from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.scaffold import distribution
 from layerstore_conformance.scaffold.command import new_driver
 

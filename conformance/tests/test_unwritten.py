@@ -12,12 +12,12 @@ from layerstore import BackendUnavailableError, Reader, Stat, Writer, open_drive
 from layerstore.passing import PassingDriver, PassingWriter
 from layerstore.unwritten import UnwrittenError
 from layerstore_conformance.crashing import Death, Plan
+from layerstore_conformance.engine.run import Result, run
+from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.interleaving import Outcome, attempt
 from layerstore_conformance.kit.unwritten import sendable, unwritten
 from layerstore_conformance.lifecycles import straight
-from layerstore_conformance.run import Result, run
-from layerstore_conformance.scenario import scenarios
 
 pytest_plugins = ["pytester"]
 

@@ -15,8 +15,8 @@ from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defect import planted_in_core
 from layerstore_conformance.defects.core_finish import REAL, WHOLE, first, written
+from layerstore_conformance.engine.defect import planted_in_core
 
 
 @planted_in_core("W6", "P1")

@@ -15,7 +15,7 @@ from layerstore.front import Front
 from layerstore.sha256 import Hasher
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 Marks = list[tuple[int, Hasher]]
 

@@ -16,7 +16,7 @@ from layerstore.layer import Layer
 from layerstore.service import LayerService, UploadInfo
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

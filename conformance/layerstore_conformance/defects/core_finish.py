@@ -17,7 +17,7 @@ from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 BecomeBlob = Callable[[LayerUpload, Digest, int | None], tuple[Digest, bytes | None]]
 REAL: BecomeBlob = LayerUpload._become_blob

@@ -18,7 +18,7 @@ from layerstore.layout import UploadKeys
 from layerstore.scrub import _Scrub as Scrub
 from layerstore.survey import Finding
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 WHOLE = 1 << 40
 LOOK = purge._look

@@ -14,7 +14,7 @@ from layerstore.digest import Digest
 from layerstore.errors import InvalidDigestError, InvalidUploadIDError, PathNotFoundError, UnknownLayerError
 from layerstore.layer import Layer, open_layer
 from layerstore.service import LayerInfo, LayerService, UploadInfo
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 
 @planted_in_core("P1")

@@ -21,7 +21,7 @@ from layerstore.layout import UploadKeys
 from layerstore.service import LayerService, UploadInfo
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 SOMEWHEN = datetime(2015, 1, 27, tzinfo=UTC)
 

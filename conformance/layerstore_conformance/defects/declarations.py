@@ -12,7 +12,7 @@ from layerstore import registry, url
 from layerstore.driver import Driver, Reader, Stat, Writer
 from layerstore.errors import FencedError, PathNotFoundError, UnknownOptionError, UnsupportedOperationError
 from layerstore.url import StoreURL
-from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 
 @planted("C1")

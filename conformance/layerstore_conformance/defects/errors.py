@@ -17,7 +17,7 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore.passing import PassingWriter
-from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Stat, Writer

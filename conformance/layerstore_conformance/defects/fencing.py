@@ -9,8 +9,8 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Writer
 from layerstore.errors import FencedError, PathNotFoundError
-from layerstore_conformance.defect import DefectiveDriver, planted
 from layerstore_conformance.defects.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
 class ReplayingWriter(DefectiveWriter):

@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError
-from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
 class _KnowsItsWriters(DefectiveDriver):

@@ -11,7 +11,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Foreign, Scanned, Unpublished
 from layerstore.errors import AccessDeniedError
 from layerstore.survey import Finding
-from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 
 @planted("L6")

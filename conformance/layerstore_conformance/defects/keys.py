@@ -16,7 +16,7 @@ from weakref import WeakSet
 from layerstore import checked, keys
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError, DriverError
-from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Stat, Writer

@@ -8,7 +8,7 @@ from itertools import dropwhile, islice
 
 from layerstore.driver import Driver
 from layerstore.errors import PathNotFoundError
-from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.keys import keys_below
 
 PAGE = 1000

@@ -6,8 +6,8 @@ import threading
 
 from layerstore.driver import Writer
 from layerstore.passing import PassingWriter
-from layerstore_conformance.defect import DefectiveDriver, planted
 from layerstore_conformance.defects.threads import MOMENT
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
 class Crossing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
 from layerstore.passing import PassingReader, PassingWriter
-from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
 @planted("P2", "W6", "C4")

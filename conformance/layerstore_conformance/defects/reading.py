@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from layerstore.driver import Driver, Reader, Writer
 from layerstore.errors import InvalidOffsetError, PathNotFoundError
 from layerstore.passing import PassingReader, PassingWriter
-from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 if TYPE_CHECKING:
     from layerstore.driver import Stat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layerstore.driver import Reader
 from layerstore.passing import PassingReader
-from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 RING = 1 << 20
 """Bytes that are fetched ahead."""

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, call_driver
 from layerstore.errors import InvalidOffsetError
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -8,7 +8,7 @@ from typing import Any
 
 from layerstore.driver import Driver, Stat, Writer
 from layerstore.errors import PathNotFoundError
-from layerstore_conformance.defect import DefectiveDriver, planted
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 EAST = timezone(timedelta(hours=2))
 """Where the backend's clock stands: a fixed zone, for the machine's own is often UTC."""

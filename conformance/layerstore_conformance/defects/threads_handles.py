@@ -14,7 +14,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, DriverError, LayerClosedError
 from layerstore.passing import PassingReader, PassingWriter
-from layerstore_conformance.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

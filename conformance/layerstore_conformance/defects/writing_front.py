@@ -12,7 +12,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Writer
 from layerstore.errors import DriverError, LayerClosedError
 from layerstore.passing import PassingWriter
-from layerstore_conformance.defect import planted_in_core
+from layerstore_conformance.engine.defect import planted_in_core
 
 if TYPE_CHECKING:
     from types import TracebackType

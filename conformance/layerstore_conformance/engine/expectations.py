@@ -9,7 +9,7 @@ from layerstore_conformance.kit.layers import BLOBS, blob
 from layerstore_conformance.kit.payloads import digest, expect_same
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 
 def fetched(ctx: Context, name: str, wanted: str) -> bytes:

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from typing import Any, TypedDict
 
 from layerstore import CONTRACT_VERSION
+from layerstore_conformance.engine.subject import Subject
 from layerstore_conformance.judging import Evidence, Expected, Judged, Judgement
-from layerstore_conformance.subject import Subject
 
 SCHEMA = "layerstore-conformance-report/1"
 """The form of the document; another number where a reader of this one would go wrong."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from layerstore_conformance.clauses import clauses
+from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.judging import OUTCOMES
 from layerstore_conformance.reports.badge import badge
 
@@ -31,7 +31,7 @@ def page(made: Document) -> str:
 
 def _titles(made: Document) -> dict[str, str]:
     """Return what the planted defects are that failures look like."""
-    from layerstore_conformance.defect import defects
+    from layerstore_conformance.engine.defect import defects
 
     named = {each["looks_like"] for each in made["records"]} - {""}
     return {name: defects()[name].title for name in named if name in defects()}

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from layerstore import CONTRACT_VERSION
 from layerstore.unwritten import PARTS
-from layerstore_conformance.clauses import clauses
+from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.scaffold.command import module_of
 
 FILES = {

@@ -10,13 +10,13 @@ from layerstore import layout
 from layerstore.front import FRONT
 from layerstore.sha256 import exportable
 from layerstore_conformance.engine.expectations import expect_layer
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import Tally, watched
 from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest, expect_same
-from layerstore_conformance.scenario import scenario
-from layerstore_conformance.watching import Tally, watched
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "cost"
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from layerstore_conformance import lifecycles, theorem
 from layerstore_conformance.crashing import Death, Plan, Zygote
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import CHANGES
 from layerstore_conformance.killing import CutPoint, Side
 from layerstore_conformance.lifecycles import CHUNK, Life
-from layerstore_conformance.scenario import scenario
-from layerstore_conformance.watching import CHANGES
 
 if TYPE_CHECKING:
     from layerstore.observed import Call
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
     from layerstore_conformance.theorem import Ending
 
 GROUP = "crash"

@@ -26,13 +26,13 @@ from layerstore.passing import PassingDriver
 from layerstore.registry import GROUP as ENTRY_POINTS
 from layerstore.registry import Registry
 from layerstore_conformance.elsewhere import Elsewhere, write
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

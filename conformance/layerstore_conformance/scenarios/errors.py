@@ -20,14 +20,14 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from layerstore.driver import Driver, Reader, Stat, Writer
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

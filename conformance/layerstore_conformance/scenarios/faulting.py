@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.faults import FaultPlan
 from layerstore_conformance.playing import LARGE, dealt, play, under_each
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "faults"
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from layerstore import FencedError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.elsewhere import Elsewhere, write
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from layerstore.driver import Writer
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from layerstore import Foreign
 from layerstore.keys import is_key
-from layerstore_conformance.scenario import scenario
+from layerstore_conformance.engine.scenario import scenario
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

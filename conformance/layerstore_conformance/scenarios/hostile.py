@@ -15,14 +15,14 @@ from layerstore import (
     layout,
 )
 from layerstore_conformance.engine.expectations import expect_layer, expect_stored, fetched
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import Tally, watched
 from layerstore_conformance.kit.layers import begin, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
-from layerstore_conformance.watching import Tally, watched
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "security"
 

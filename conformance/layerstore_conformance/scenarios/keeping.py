@@ -16,16 +16,16 @@ from layerstore import (
 )
 from layerstore.layout import UploadKeys
 from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import Trap, fail, of, watched
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
-from layerstore_conformance.watching import Trap, fail, of, watched
 
 if TYPE_CHECKING:
     from layerstore import Finding, LayerUpload
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "leaks"
 

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import Foreign, InvalidPathError, Unpublished
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

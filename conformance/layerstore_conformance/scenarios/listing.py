@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from layerstore_conformance.context import ROOT
-from layerstore_conformance.scenario import scenario
+from layerstore_conformance.engine.context import ROOT
+from layerstore_conformance.engine.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from layerstore import DriverError, FencedError, PathNotFoundError
 from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
 

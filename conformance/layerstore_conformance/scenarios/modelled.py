@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from layerstore_conformance.comparison import Comparison
-from layerstore_conformance.defect import planted_now
-from layerstore_conformance.scenario import scenario
+from layerstore_conformance.engine.defect import planted_now
+from layerstore_conformance.engine.scenario import scenario
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "model"
 

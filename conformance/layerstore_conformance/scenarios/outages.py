@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError
 from layerstore_conformance.engine.expectations import expect_layer
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.payloads import digest
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore.driver import Writer
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "faults"
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.elsewhere import Elsewhere
-from layerstore_conformance.scenario import scenario
+from layerstore_conformance.engine.scenario import scenario
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

@@ -28,18 +28,18 @@ from layerstore_conformance.engine.expectations import (
     expect_stored,
     fetched,
 )
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import Trap, change, of, watched
 from layerstore_conformance.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.scenario import scenario
-from layerstore_conformance.watching import Trap, change, of, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from layerstore import BackendUnavailableError, InvalidOffsetError, PathNotFoundError
 from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver, PassingReader
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore.driver import Driver, Reader
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

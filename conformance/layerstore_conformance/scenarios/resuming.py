@@ -22,17 +22,17 @@ from layerstore.front import FRONT
 from layerstore_conformance import lifecycles, theorem
 from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import CHANGES, Trap, fail, of, watched
 from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver
 from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lifecycles import Life
-from layerstore_conformance.scenario import scenario
-from layerstore_conformance.watching import CHANGES, Trap, fail, of, watched
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "resume"
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import PathNotFoundError
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

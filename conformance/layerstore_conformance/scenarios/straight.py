@@ -25,21 +25,21 @@ from layerstore.front import FRONT
 from layerstore_conformance import theorem
 from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import Trap, fail, number, watched
 from layerstore_conformance.forking import Forked
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.scenario import scenario
 from layerstore_conformance.scenarios.keeping import WEEK, newest
 from layerstore_conformance.scenarios.keeping_races import turns
-from layerstore_conformance.watching import Trap, fail, number, watched
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.cutting import Side
 
 GROUP = "upload"

@@ -11,18 +11,18 @@ from layerstore import LayerInvalidDigestError, LayerStoreError, LayerUploadUnkn
 from layerstore.layout import UploadKeys
 from layerstore_conformance import theorem
 from layerstore_conformance.engine.expectations import expect_layer
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import Trap, number, watched
 from layerstore_conformance.harness import HOWS, changed
 from layerstore_conformance.kit.keys import WHOLE
 from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 from layerstore_conformance.scenarios.tampering import VISIBLE
-from layerstore_conformance.watching import Trap, number, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload, Verify
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
     from layerstore_conformance.harness import How
 
 GROUP = "verify"

@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError, UnsupportedOperationError
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.harness import HOWS
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from layerstore import Reader, Writer
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
     from layerstore_conformance.harness import How
 
 GROUP = "primitives"

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import BackendUnavailableError, FencedError, LayerClosedError, PathNotFoundError
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.payloads import difference
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Writer
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
 

@@ -17,15 +17,15 @@ from layerstore_conformance.engine.expectations import (
     expect_stored,
     fetched,
 )
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from layerstore import LayerService
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "upload"
 

@@ -29,17 +29,17 @@ from layerstore_conformance.engine.expectations import (
     expect_stored,
     fetched,
 )
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.engine.watching import Trap, change, fail, of, watched
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
-from layerstore_conformance.watching import Trap, change, fail, of, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
     from layerstore.driver import Writer
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.cutting import Side
 
 GROUP = "verify"

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.elsewhere import Elsewhere, write
+from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Buffer
 
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
 

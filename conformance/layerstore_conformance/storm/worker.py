@@ -26,7 +26,7 @@ from layerstore.errors import (
     MarkingIncompleteError,
     UnknownLayerError,
 )
-from layerstore_conformance.defect import defects
+from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.storm.dawdling import dawdling
 from layerstore_conformance.storm.journal import Journal

@@ -12,8 +12,8 @@ _CLAUSE = re.compile(r"^- \*\*([A-Z]\d+)(?: \(front\))?\*\* (.*?)(?=^- \*\*|^#|\
 @cache
 def clauses() -> dict[str, str]:
     """Return the text of every clause, by its letter and number, in the order of the page."""
-    here = Path(__file__).parent
-    shipped = here / "contract.md"  # put beside this module in a wheel; a clone has it in docs only
+    here = Path(__file__).parents[1]
+    shipped = here / "contract.md"  # a wheel has it in the package, a clone in docs only
     page = shipped if shipped.exists() else here.parents[1] / "docs" / "contract.md"
     found = _CLAUSE.findall(page.read_text(encoding="utf-8"))
     return {name: " ".join(text.replace("**(front)**", "").split()) for name, text in found}

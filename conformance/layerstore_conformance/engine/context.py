@@ -21,8 +21,8 @@ from layerstore_conformance.kit.unwritten import unwritten
 if TYPE_CHECKING:
     from layerstore import Verify
     from layerstore.driver import Driver
+    from layerstore_conformance.engine.profile import Profile
     from layerstore_conformance.harness import Harness
-    from layerstore_conformance.scenario import Profile
 
 ROOT = "layerstore-conformance"
 """Everything the suite stores lies below this, but for the few keys that must be as long as a key may be."""

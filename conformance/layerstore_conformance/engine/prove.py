@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from layerstore_conformance.defect import Defect, defects
-from layerstore_conformance.run import Result, run
-from layerstore_conformance.scenario import Scenario
+from layerstore_conformance.engine.defect import Defect, defects
+from layerstore_conformance.engine.run import Result, run
+from layerstore_conformance.engine.scenario import Scenario
 
 if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness

@@ -11,7 +11,7 @@ from layerstore.observed import Call, Counts, ObservedDriver, Observer
 
 if TYPE_CHECKING:
     from layerstore import Verify
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.cutting import Side
 
 When = Callable[[int, Call], bool]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
+
+from layerstore_conformance.engine.loading import load_all
+from layerstore_conformance.engine.profile import PROFILES, Profile
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
-
-Profile = Literal["quick", "default", "full"]
-"""How much is run: ``quick`` in seconds, ``default`` in CI, ``full`` with layers of a GiB."""
-
-PROFILES: tuple[Profile, ...] = get_args(Profile)
+    from layerstore_conformance.engine.context import Context
 
 Check = Callable[["Context"], None]
 
@@ -86,10 +83,7 @@ _FOUND: dict[str, Scenario] = {}
 @cache
 def scenarios() -> tuple[Scenario, ...]:
     """Return every scenario there is, by group and then in the order of the source."""
-    from layerstore_conformance import scenarios as package
-
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    load_all("layerstore_conformance.scenarios")
     return tuple(sorted(_FOUND.values(), key=lambda each: GROUPS.index(each.group)))
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +12,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from layerstore.passing import PassingDriver
+from layerstore_conformance.engine.loading import load_all
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
@@ -123,8 +122,5 @@ def _collecting_on_request() -> Iterator[None]:
 @cache
 def defects() -> dict[str, Defect]:
     """Return every defect there is, by id."""
-    from layerstore_conformance import defects as package
-
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    load_all("layerstore_conformance.defects")
     return dict(sorted(_FOUND.items()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from layerstore import StoreURL
 
 if TYPE_CHECKING:
-    from layerstore_conformance.context import Context
+    from layerstore_conformance.engine.context import Context
 
 FROM_A_FACTORY = "...  # there is no URL: the harness of your own tests"
 
@@ -21,7 +21,7 @@ def script(ctx: Context, imports: str, lines: Iterable[str]) -> str:
     url = ctx.harness.url
     harness = FROM_A_FACTORY if url is None else f"Harness({str(StoreURL.parse(url))!r})"
     head = [
-        "from layerstore_conformance.context import Context",
+        "from layerstore_conformance.engine.context import Context",
         "from layerstore_conformance.harness import Harness",
         imports,
         "",
