@@ -28,12 +28,12 @@ from layerstore import LayerService, LayerStoreError, StoreURL, layout
 from layerstore.checked import CheckedDriver
 from layerstore.registry import Registry, installed_claims
 from layerstore.unwritten import UnwrittenError
-from layerstore_conformance.child import Child
 from layerstore_conformance.engine.defect import defects, planted_now
 from layerstore_conformance.killing import CutPoint, Killer, mortal
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import unwritten
 from layerstore_conformance.lifecycles import CHUNK, Life, Tell
+from layerstore_conformance.processes.child import Child
 from layerstore_conformance.promise import Promise
 
 if TYPE_CHECKING:

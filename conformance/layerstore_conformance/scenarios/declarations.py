@@ -25,9 +25,9 @@ from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver
 from layerstore.registry import GROUP as ENTRY_POINTS
 from layerstore.registry import Registry
-from layerstore_conformance.elsewhere import Elsewhere, write
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

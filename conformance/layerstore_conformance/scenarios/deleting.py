@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from layerstore import FencedError, PathNotFoundError
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from layerstore import FencedError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.elsewhere import Elsewhere, write
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere, write
 
 if TYPE_CHECKING:
     from layerstore.driver import Writer

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 from layerstore import FencedError, LayerClosedError, LayerService
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
-from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.forking import Forked, exit_as_a_program, exit_at_once
 from layerstore_conformance.kit.payloads import Payload, digest, expect_same
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.processes.forking import Forked, exit_as_a_program, exit_at_once
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.processes.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -20,7 +20,6 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore_conformance import theorem
-from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.engine.expectations import (
     expect_gone,
     expect_layer,
@@ -36,6 +35,7 @@ from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
+from layerstore_conformance.processes.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload

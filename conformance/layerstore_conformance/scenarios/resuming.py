@@ -20,7 +20,6 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
 from layerstore_conformance import lifecycles, theorem
-from layerstore_conformance.elsewhere import Elsewhere
 from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.engine.watching import CHANGES, Trap, fail, of, watched
@@ -30,6 +29,7 @@ from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lifecycles import Life
+from layerstore_conformance.processes.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

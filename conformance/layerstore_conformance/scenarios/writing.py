@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.elsewhere import Elsewhere, write
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

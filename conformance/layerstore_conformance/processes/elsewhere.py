@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.child import Child
 from layerstore_conformance.engine.defect import defects, planted_now
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import sendable
+from layerstore_conformance.processes.child import Child
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

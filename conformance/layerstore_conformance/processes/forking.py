@@ -1,4 +1,4 @@
-"""Fork, and hear from the child: in a process without threads, as :class:`~layerstore_conformance.elsewhere.Elsewhere`.
+"""Fork, and hear from the child: in a process without threads, as :class:`~layerstore_conformance.processes.elsewhere.Elsewhere`.
 
 A child that waits for what only its parent has, a thread or a lock, waits for ever: an alarm ends it.
 """
