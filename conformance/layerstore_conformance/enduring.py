@@ -17,11 +17,11 @@ from layerstore import (
     layout,
 )
 from layerstore.checked import CheckedDriver
-from layerstore_conformance import theorem
 from layerstore_conformance.kit.keys import WHOLE, keys_below
 from layerstore_conformance.kit.layers import blob, link
 from layerstore_conformance.kit.payloads import Payload, difference, digest
-from layerstore_conformance.lifecycles import Life
+from layerstore_conformance.lives import theorem
+from layerstore_conformance.lives.lifecycles import Life
 
 if TYPE_CHECKING:
     from layerstore import Layer

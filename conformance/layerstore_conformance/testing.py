@@ -4,14 +4,14 @@ What is named here is public: it changes as the driver contract does, with a maj
 The modules that it comes from are not; their names may change with any release.
 """
 
-from layerstore_conformance.crashing import Death, Plan, Zygote
 from layerstore_conformance.faults import KINDS, Fault, FaultPlan
 from layerstore_conformance.faulty import FaultyDriver
 from layerstore_conformance.harness import Harness, SideDoor
-from layerstore_conformance.killing import CutPoint
 from layerstore_conformance.kit.payloads import Payload, difference, digest, expect_same
-from layerstore_conformance.lifecycles import LIFECYCLES, Life, straight
-from layerstore_conformance.theorem import cancel_again, check_cut_off, check_store, finish_again
+from layerstore_conformance.lives.crashing import Death, Plan, Zygote
+from layerstore_conformance.lives.killing import CutPoint
+from layerstore_conformance.lives.lifecycles import LIFECYCLES, Life, straight
+from layerstore_conformance.lives.theorem import cancel_again, check_cut_off, check_store, finish_again
 
 __all__ = [
     "KINDS",

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from layerstore_conformance.lifecycles import Life
+from layerstore_conformance.lives.lifecycles import Life
 
 
 def by_an_error(life: Life) -> None:

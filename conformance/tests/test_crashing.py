@@ -9,14 +9,14 @@ import pytest
 
 from layerstore import LayerService, layout, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance import lifecycles
-from layerstore_conformance.crashing import NAME, Death, Plan, Zygote
 from layerstore_conformance.engine.context import Context
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.killing import CutPoint
 from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver, Side
-from layerstore_conformance.lifecycles import Life
-from layerstore_conformance.promise import Promise
+from layerstore_conformance.lives import lifecycles
+from layerstore_conformance.lives.crashing import NAME, Death, Plan, Zygote
+from layerstore_conformance.lives.killing import CutPoint
+from layerstore_conformance.lives.lifecycles import Life
+from layerstore_conformance.lives.promise import Promise
 from layerstore_conformance.scenarios import crashes
 
 pytestmark = pytest.mark.once

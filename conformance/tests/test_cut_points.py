@@ -8,9 +8,9 @@ import pytest
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance import theorem
 from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver, Side
-from layerstore_conformance.lifecycles import LIFECYCLES, Life
+from layerstore_conformance.lives import theorem
+from layerstore_conformance.lives.lifecycles import LIFECYCLES, Life
 
 pytestmark = pytest.mark.once
 

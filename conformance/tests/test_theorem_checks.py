@@ -11,10 +11,10 @@ import pytest
 import layerstore
 from layerstore import Digest, InvalidPathError, LayerService, layout, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance import lifecycles, theorem
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.lifecycles import LIFECYCLES, Life
+from layerstore_conformance.lives import lifecycles, theorem
+from layerstore_conformance.lives.lifecycles import LIFECYCLES, Life
 
 OTHER = Payload("other").read(3000)
 

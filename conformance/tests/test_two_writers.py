@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerService, open_driver
-from layerstore_conformance import theorem
-from layerstore_conformance.interleaving import Outcome, serve, take_turns
 from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.lives import theorem
+from layerstore_conformance.lives.interleaving import Outcome, serve, take_turns
 
 pytestmark = pytest.mark.once
 

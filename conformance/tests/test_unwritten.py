@@ -11,13 +11,13 @@ import pytest
 from layerstore import BackendUnavailableError, Reader, Stat, Writer, open_driver
 from layerstore.passing import PassingDriver, PassingWriter
 from layerstore.unwritten import UnwrittenError
-from layerstore_conformance.crashing import Death, Plan
 from layerstore_conformance.engine.run import Result, run
 from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.interleaving import Outcome, attempt
 from layerstore_conformance.kit.unwritten import sendable, unwritten
-from layerstore_conformance.lifecycles import straight
+from layerstore_conformance.lives.crashing import Death, Plan
+from layerstore_conformance.lives.interleaving import Outcome, attempt
+from layerstore_conformance.lives.lifecycles import straight
 
 pytest_plugins = ["pytester"]
 

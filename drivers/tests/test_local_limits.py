@@ -27,10 +27,17 @@ from layerstore import (
     LayerStoreError,
     NoSpaceError,
 )
-from layerstore_conformance import theorem
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.lifecycles import Life, cancelled, middle_rewritten, resumed, straight, wrong_then_right
-from layerstore_conformance.promise import Kept
+from layerstore_conformance.lives import theorem
+from layerstore_conformance.lives.lifecycles import (
+    Life,
+    cancelled,
+    middle_rewritten,
+    resumed,
+    straight,
+    wrong_then_right,
+)
+from layerstore_conformance.lives.promise import Kept
 from layerstore_drivers.local import LocalDriver
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from layerstore_conformance import lifecycles, theorem
-from layerstore_conformance.crashing import Death, Plan, Zygote
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.engine.watching import CHANGES
-from layerstore_conformance.killing import CutPoint, Side
-from layerstore_conformance.lifecycles import CHUNK, Life
+from layerstore_conformance.lives import lifecycles, theorem
+from layerstore_conformance.lives.crashing import Death, Plan, Zygote
+from layerstore_conformance.lives.killing import CutPoint, Side
+from layerstore_conformance.lives.lifecycles import CHUNK, Life
 
 if TYPE_CHECKING:
     from layerstore.observed import Call
     from layerstore_conformance.engine.context import Context
-    from layerstore_conformance.theorem import Ending
+    from layerstore_conformance.lives.theorem import Ending
 
 GROUP = "crash"
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from layerstore import Digest, FencedError, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout, links
-from layerstore_conformance import theorem
 from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.engine.watching import Trap, number, of, watched
 from layerstore_conformance.kit.layers import blob, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.lives import theorem
 from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later, newest, old
 from layerstore_conformance.scenarios.races import disturbed, finish
 

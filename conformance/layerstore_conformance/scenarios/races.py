@@ -19,7 +19,6 @@ from layerstore import (
     LayerUploadUnknownError,
 )
 from layerstore.checked import CheckedDriver
-from layerstore_conformance import theorem
 from layerstore_conformance.engine.expectations import (
     expect_gone,
     expect_layer,
@@ -29,12 +28,13 @@ from layerstore_conformance.engine.expectations import (
 )
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.engine.watching import Trap, change, of, watched
-from layerstore_conformance.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
+from layerstore_conformance.lives import theorem
+from layerstore_conformance.lives.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
 from layerstore_conformance.processes.elsewhere import Elsewhere
 
 if TYPE_CHECKING:

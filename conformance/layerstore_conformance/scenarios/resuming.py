@@ -19,7 +19,6 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
-from layerstore_conformance import lifecycles, theorem
 from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.engine.watching import CHANGES, Trap, fail, of, watched
@@ -28,7 +27,8 @@ from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.lifecycles import Life
+from layerstore_conformance.lives import lifecycles, theorem
+from layerstore_conformance.lives.lifecycles import Life
 from layerstore_conformance.processes.elsewhere import Elsewhere
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
-from layerstore_conformance import theorem
 from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.engine.watching import Trap, fail, number, watched
@@ -31,6 +30,7 @@ from layerstore_conformance.kit.layers import BLOBS, begin, blob, link
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
+from layerstore_conformance.lives import theorem
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.processes.forking import Forked
 from layerstore_conformance.scenarios.keeping import WEEK, newest

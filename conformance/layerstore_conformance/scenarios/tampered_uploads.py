@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from layerstore import LayerInvalidDigestError, LayerStoreError, LayerUploadUnknownError, PathNotFoundError
 from layerstore.layout import UploadKeys
-from layerstore_conformance import theorem
 from layerstore_conformance.engine.expectations import expect_layer
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.engine.watching import Trap, number, watched
@@ -18,6 +17,7 @@ from layerstore_conformance.kit.keys import WHOLE
 from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.lives import theorem
 from layerstore_conformance.scenarios.tampering import VISIBLE
 
 if TYPE_CHECKING:

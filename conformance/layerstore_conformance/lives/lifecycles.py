@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from layerstore import LayerInvalidDigestError
 from layerstore.front import FRONT
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.promise import Promise
+from layerstore_conformance.lives.promise import Promise
 
 if TYPE_CHECKING:
     from layerstore import Layer, LayerService, LayerUpload

@@ -2,7 +2,7 @@
 
 A :class:`Zygote` is a fresh interpreter that has imported all there is to import, and has not opened the store: a
 driver that keeps something in the process must not find it there. For every life it forks a child, which opens the
-store by its URL, lives, and is killed by a :class:`~layerstore_conformance.killing.Killer`; what the child was promised
+store by its URL, lives, and is killed by a :class:`~layerstore_conformance.lives.killing.Killer`; what the child was promised
 it tells over a pipe, step by step, before and after each, so that it is known at whatever moment it dies. ::
 
     with Zygote.of(ctx) as zygote:
@@ -29,12 +29,12 @@ from layerstore.checked import CheckedDriver
 from layerstore.registry import Registry, installed_claims
 from layerstore.unwritten import UnwrittenError
 from layerstore_conformance.engine.defect import defects, planted_now
-from layerstore_conformance.killing import CutPoint, Killer, mortal
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import unwritten
-from layerstore_conformance.lifecycles import CHUNK, Life, Tell
+from layerstore_conformance.lives.killing import CutPoint, Killer, mortal
+from layerstore_conformance.lives.lifecycles import CHUNK, Life, Tell
+from layerstore_conformance.lives.promise import Promise
 from layerstore_conformance.processes.child import Child
-from layerstore_conformance.promise import Promise
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

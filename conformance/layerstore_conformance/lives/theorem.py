@@ -17,7 +17,7 @@ from layerstore_conformance.kit.payloads import difference, digest, expect_same
 if TYPE_CHECKING:
     from layerstore import LayerService
     from layerstore.checked import CheckedDriver
-    from layerstore_conformance.promise import Promise
+    from layerstore_conformance.lives.promise import Promise
 
 Ending = Callable[["LayerService", "Promise"], None]
 """What is done with an upload that was cut off: :func:`finish_again`, or :func:`cancel_again`."""
