@@ -4,8 +4,8 @@ What is named here is public: it changes as the driver contract does, with a maj
 The modules that it comes from are not; their names may change with any release.
 """
 
-from layerstore_conformance.faults import KINDS, Fault, FaultPlan
-from layerstore_conformance.faulty import FaultyDriver
+from layerstore_conformance.faults.faulty import FaultyDriver
+from layerstore_conformance.faults.plan import KINDS, Fault, FaultPlan
 from layerstore_conformance.harness import Harness, SideDoor
 from layerstore_conformance.kit.payloads import Payload, difference, digest, expect_same
 from layerstore_conformance.lives.crashing import Death, Plan, Zygote

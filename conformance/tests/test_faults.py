@@ -14,10 +14,10 @@ from layerstore.driver import Driver, Writer
 from layerstore.passing import PassingDriver
 from layerstore_conformance.engine.context import Context
 from layerstore_conformance.engine.defect import defects
-from layerstore_conformance.faults import ANY, KINDS, Fault, FaultPlan
-from layerstore_conformance.faulty import FaultyDriver
+from layerstore_conformance.faults.faulty import FaultyDriver
+from layerstore_conformance.faults.plan import ANY, KINDS, Fault, FaultPlan
+from layerstore_conformance.faults.playing import play
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.playing import play
 
 METHODS = st.sampled_from(sorted(KINDS)).flatmap(
     lambda method: st.tuples(st.just(method), st.sampled_from(KINDS[method]))

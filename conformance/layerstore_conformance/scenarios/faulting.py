@@ -1,7 +1,7 @@
 """Faults: the backend fails at any call, in any way that it may, and what was begun is brought to its end.
 
-:mod:`layerstore_conformance.faults` says what goes wrong and by which clauses,
-:mod:`layerstore_conformance.playing` what is done under it, and how that goes on.
+:mod:`layerstore_conformance.faults.plan` says what goes wrong and by which clauses,
+:mod:`layerstore_conformance.faults.playing` what is done under it, and how that goes on.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import random
 from typing import TYPE_CHECKING
 
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.faults import FaultPlan
-from layerstore_conformance.playing import LARGE, dealt, play, under_each
+from layerstore_conformance.faults.plan import FaultPlan
+from layerstore_conformance.faults.playing import LARGE, dealt, play, under_each
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

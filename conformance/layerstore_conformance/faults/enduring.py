@@ -25,7 +25,7 @@ from layerstore_conformance.lives.lifecycles import Life
 
 if TYPE_CHECKING:
     from layerstore import Layer
-    from layerstore_conformance.faulty import FaultyDriver
+    from layerstore_conformance.faults.faulty import FaultyDriver
 
 T = TypeVar("T")
 

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from layerstore import LayerService, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
-from layerstore_conformance.enduring import FAILURES, NAME, Enduring, Yielding, collect, insist, purge, service_on
 from layerstore_conformance.engine.again import script
-from layerstore_conformance.faults import FaultPlan
-from layerstore_conformance.faulty import FaultyDriver
+from layerstore_conformance.faults.enduring import (
+    FAILURES,
+    NAME,
+    Enduring,
+    Yielding,
+    collect,
+    insist,
+    purge,
+    service_on,
+)
+from layerstore_conformance.faults.faulty import FaultyDriver
+from layerstore_conformance.faults.plan import FaultPlan
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import begin, blob, link, store
@@ -196,7 +205,7 @@ def play(ctx: Context, work: str, plan: str, way: str = "endured", *, chunk: int
 def _told(ctx: Context, faulty: FaultyDriver, call: str, error: Exception) -> str:
     said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
     struck = "; ".join(faulty.struck[-3:]) or "nothing yet"
-    again = script(ctx, "from layerstore_conformance.playing import play", [call])
+    again = script(ctx, "from layerstore_conformance.faults.playing import play", [call])
     return f"{said}\nunder the plan: {faulty.plan}\nstruck last: {struck}\nagain, in Python:\n{again}"
 
 

@@ -11,7 +11,7 @@ from layerstore import BackendUnavailableError, NoSpaceError
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader, Stat, Writer
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
-from layerstore_conformance.faults import ANY, KINDS, Fault, FaultPlan, Kind
+from layerstore_conformance.faults.plan import ANY, KINDS, Fault, FaultPlan, Kind
 from layerstore_conformance.kit.keys import keys_below
 
 T = TypeVar("T")
