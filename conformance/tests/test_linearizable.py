@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerstore_conformance.linearizable import History, Operation, What, in_order
+from layerstore_conformance.model.linearizable import History, Operation, What, in_order
 
 
 def operation(what: What, value: int | None, called: int, returned: int) -> Operation:

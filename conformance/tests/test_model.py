@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from layerstore_conformance.comparison import Comparison
 from layerstore_conformance.engine.context import Context
 from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.model import Model
-from layerstore_conformance.statemachine import search
+from layerstore_conformance.model.comparison import Comparison
+from layerstore_conformance.model.model import Model
+from layerstore_conformance.model.statemachine import search
 
 URL = "memory://test-model"
 
@@ -75,7 +75,7 @@ def test_nothing_is_left_where_it_was_started(tmp_path: Path) -> None:
     program = f"""
 from layerstore_conformance.engine.context import Context
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.statemachine import search
+from layerstore_conformance.model.statemachine import search
 search(Context(Harness({URL!r})), examples=30, steps=20)
 """
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)

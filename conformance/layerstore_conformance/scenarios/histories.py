@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from layerstore import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.linearizable import History
+from layerstore_conformance.model.linearizable import History
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from layerstore_conformance.comparison import Comparison
 from layerstore_conformance.engine.defect import planted_now
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.model.comparison import Comparison
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -223,7 +223,7 @@ def no_steps_part_the_store_from_its_model(ctx: Context) -> None:
 
     Restarts, rewinds, gaps, damaged hash states and blobs, foreign data, mounts and purges are among it.
     """
-    from layerstore_conformance.statemachine import search
+    from layerstore_conformance.model.statemachine import search
 
     examples, steps = EXAMPLES[ctx.profile]
     # Of a planted defect nobody reads the script: that it is found at all is what is to be shown.

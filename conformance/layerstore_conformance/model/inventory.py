@@ -12,7 +12,7 @@ from layerstore_conformance.kit.payloads import expect_same
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
-    from layerstore_conformance.model import Model, ModelUpload
+    from layerstore_conformance.model.model import Model, ModelUpload
 
 Uploads = Sequence[tuple[str, "ModelUpload"]]
 """With their ids."""

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from layerstore_conformance.comparison import ALL, By, Comparison, Damage, Offset, State, Where
 from layerstore_conformance.engine.again import script
+from layerstore_conformance.model.comparison import ALL, By, Comparison, Damage, Offset, State, Where
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -119,4 +119,4 @@ def _script(ctx: Context, error: Any) -> str:  # noqa: ANN401  (an exception, wi
     said = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines()]
     steps = [line.strip() for line in said if line.strip().startswith("state.")]
     lines = ["state = Comparison(ctx)", *steps]
-    return script(ctx, "from layerstore_conformance.comparison import Comparison", lines)
+    return script(ctx, "from layerstore_conformance.model.comparison import Comparison", lines)

@@ -19,12 +19,12 @@ from layerstore import LayerService, LayerStoreError, PathNotFoundError, layout
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.front import FRONT
-from layerstore_conformance import inventory
 from layerstore_conformance.kit.clocked import Clock, ClockedDriver
 from layerstore_conformance.kit.keys import WHOLE, keys_below
 from layerstore_conformance.kit.payloads import digest, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
-from layerstore_conformance.model import Model, ModelHandle, ModelUpload
+from layerstore_conformance.model import inventory
+from layerstore_conformance.model.model import Model, ModelHandle, ModelUpload
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
