@@ -97,7 +97,7 @@ def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
         words += [f"--layerstore-{name}={options[name]}"] if options[name] else []
     words += ["--layerstore-prove"] if options["prove"] else []
     if not sys.stdout.isatty():
-        words += ["-p", "layerstore_conformance.quiet", "-o", "console_output_style=classic"]
+        words += ["-p", "layerstore_conformance.session.quiet", "-o", "console_output_style=classic"]
     return words
 
 

@@ -9,35 +9,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from layerstore_conformance.session.items import SUITE, UNUSABLE, suite_of, takes
 
 if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
 
 # Before a scenario is imported: an assert that shows no values is worth nothing in somebody else's CI.
 pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.engine.context")
-
-RECORD = "layerstore"
-"""The user property under which a test report carries a scenario's record."""
-
-SUBJECT = "layerstore-subject"
-"""The user property that tells the driver under test."""
-
-CLAIM = "layerstore-claim"
-"""The user property that tells what became of a claim to find a planted defect."""
-
-UNWRITTEN = "layerstore-unwritten"
-"""The user property that tells for want of which parts of the driver a scenario failed."""
-
-UNUSABLE = "layerstore-unusable"
-"""The user property that says why no scenario can be run."""
-
-SUITE = "layerstore-suite"
-"""The user property that tells which suite a test belongs to: a module's, or one of several of a module."""
-
-OPTIONS = ("url", "only", "seed", "profile", "report", "waivers", "prove")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the verdict, in the process that has it all."""
-    from layerstore_conformance.verdict import Verdict, Watch  # light: the standard library only
+    from layerstore_conformance.session.verdict import Verdict, Watch  # light: the standard library only
 
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Watch(), "layerstore-watch")
@@ -72,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Go no further with options that name what there is not."""
-    from layerstore_conformance.verdict import CONFIGURATION, mistake
+    from layerstore_conformance.session.verdict import CONFIGURATION, mistake
 
     said = "" if hasattr(config, "workerinput") else mistake(config)
     if not said:
@@ -119,27 +101,3 @@ def layerstore_harness(request: pytest.FixtureRequest) -> Harness:
     if url is None:
         pytest.fail("give --layerstore-url, or override the fixture layerstore_harness", pytrace=False)
     return Harness(url)
-
-
-def suite_of(item: pytest.Item) -> str:
-    """Return the name of a test's suite: its module, and where the harness is parametrised, by which parameter.
-
-    Any other parameter runs every scenario again, on the same harness, and makes no suite.
-    """
-    module = item.nodeid.partition("::")[0]
-    callspec = item.callspec  # type: ignore[attr-defined]  # of a parametrised test
-    (mine,) = {"layerstore_scenario", "layerstore_claim"} & callspec.params.keys()
-    if callspec.params.keys() - {mine} != {"layerstore_harness"}:
-        return module
-    return f"{module}[{callspec.id.replace(named(callspec.params[mine]), '', 1).strip('-')}]"
-
-
-def named(made: Any) -> str:  # noqa: ANN401  (a scenario, or a claim of one: neither is imported here)
-    """Return how a scenario, a claim to find a defect, or the want of claims is named among a test's parameters."""
-    return "-".join(each.id for each in made) if isinstance(made, tuple) else getattr(made, "id", "")
-
-
-def takes(item: pytest.Item, name: str) -> bool:
-    """Return whether a test is parametrised by this."""
-    callspec = getattr(item, "callspec", None)
-    return callspec is not None and name in callspec.params

@@ -22,9 +22,9 @@ from layerstore_conformance.engine.prove import attempt, claims
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import selected
 from layerstore_conformance.engine.subject import Subject, UnusableStoreError, examine, expect_one_store
-from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named
-from layerstore_conformance.record import record
-from layerstore_conformance.waivers import Waiver, read_waivers
+from layerstore_conformance.session.items import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named
+from layerstore_conformance.verdict.record import record
+from layerstore_conformance.verdict.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.defect import Defect

@@ -20,9 +20,9 @@ from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import selected
 from layerstore_conformance.engine.subject import examine
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.judging import Evidence, Expected, judge
-from layerstore_conformance.record import record
 from layerstore_conformance.reports import Run, write_reports
+from layerstore_conformance.verdict.judging import Evidence, Expected, judge
+from layerstore_conformance.verdict.record import record
 
 pytestmark = pytest.mark.once
 

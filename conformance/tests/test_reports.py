@@ -14,10 +14,10 @@ import xmlschema
 from layerstore import open_driver
 from layerstore_conformance.engine.subject import Subject, examine
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.judging import Evidence, Expected, judge
-from layerstore_conformance.record import Record
 from layerstore_conformance.reports import Document, Run, document, write_reports
-from layerstore_conformance.waivers import Waiver
+from layerstore_conformance.verdict.judging import Evidence, Expected, judge
+from layerstore_conformance.verdict.record import Record
+from layerstore_conformance.verdict.waivers import Waiver
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 XSD = Path(__file__).with_name("junit.xsd")

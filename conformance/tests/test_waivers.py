@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from layerstore_conformance.judging import Evidence, Expected, Judgement, judge
-from layerstore_conformance.record import Record
-from layerstore_conformance.waivers import Waiver, WaiverError, check_known, read_waivers
+from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement, judge
+from layerstore_conformance.verdict.record import Record
+from layerstore_conformance.verdict.waivers import Waiver, WaiverError, check_known, read_waivers
 
 TODAY = datetime.now(UTC).date()
 WAIVER = '[[waiver]]\nid = "a.b"\nreason = "not yet"\nexpires = 2126-12-31\n'

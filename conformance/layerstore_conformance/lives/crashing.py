@@ -2,8 +2,8 @@
 
 A :class:`Zygote` is a fresh interpreter that has imported all there is to import, and has not opened the store: a
 driver that keeps something in the process must not find it there. For every life it forks a child, which opens the
-store by its URL, lives, and is killed by a :class:`~layerstore_conformance.lives.killing.Killer`; what the child was promised
-it tells over a pipe, step by step, before and after each, so that it is known at whatever moment it dies. ::
+store by its URL, lives, and is killed by a :class:`~layerstore_conformance.lives.killing.Killer`; what the child was
+promised it tells over a pipe, step by step, before and after each, so that it is known at whatever moment it dies. ::
 
     with Zygote.of(ctx) as zygote:
         whole, = zygote.live([Plan(straight, "whole")])

@@ -1,6 +1,6 @@
-"""Fork, and hear from the child: in a process without threads, as :class:`~layerstore_conformance.processes.elsewhere.Elsewhere`.
+"""Fork, and hear from the child: in a process without threads, as one started by ``processes.elsewhere`` is.
 
-A child that waits for what only its parent has, a thread or a lock, waits for ever: an alarm ends it.
+A child that waits for a thread or a lock that only its parent has would wait for ever: an alarm ends it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from layerstore import CONTRACT_VERSION
 from layerstore_conformance.engine.subject import Subject
-from layerstore_conformance.judging import Evidence, Expected, Judged, Judgement
+from layerstore_conformance.verdict.judging import Evidence, Expected, Judged, Judgement
 
 SCHEMA = "layerstore-conformance-report/1"
 """The form of the document; another number where a reader of this one would go wrong."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 if TYPE_CHECKING:
-    from layerstore_conformance.judging import Judged
     from layerstore_conformance.reports.document import Document
+    from layerstore_conformance.verdict.judging import Judged
 
 
 def junit(made: Document) -> str:

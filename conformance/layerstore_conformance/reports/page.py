@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from layerstore_conformance.engine.clauses import clauses
-from layerstore_conformance.judging import OUTCOMES
 from layerstore_conformance.reports.badge import badge
+from layerstore_conformance.verdict.judging import OUTCOMES
 
 if TYPE_CHECKING:
     from layerstore_conformance.reports.document import Document

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from layerstore.registry import Registry
-from layerstore_conformance.record import Record
-from layerstore_conformance.waivers import Waiver
+from layerstore_conformance.verdict.record import Record
+from layerstore_conformance.verdict.waivers import Waiver
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.subject import Subject

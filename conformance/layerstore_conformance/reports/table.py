@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from layerstore.unwritten import in_order, named
-from layerstore_conformance.judging import OUTCOMES, Evidence, Judgement
+from layerstore_conformance.verdict.judging import OUTCOMES, Evidence, Judgement
 
 Line = tuple[str, dict[str, bool]]
 """With its colours, as pytest's terminal takes them."""

@@ -13,15 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from layerstore_conformance.plugin import CLAIM, OPTIONS, RECORD, SUBJECT, SUITE, UNUSABLE, UNWRITTEN, suite_of, takes
+from layerstore_conformance.session.items import (
+    CLAIM,
+    OPTIONS,
+    RECORD,
+    SUBJECT,
+    SUITE,
+    UNUSABLE,
+    UNWRITTEN,
+    suite_of,
+    takes,
+)
 
 if TYPE_CHECKING:
-    from layerstore_conformance.judging import Evidence, Expected, Judgement
+    from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement
 
 DEFAULTS = {"seed": 0, "profile": "default"}
 
 CONFIGURATION = 7
-"""The exit status of a run that could not begin: :data:`layerstore_conformance.judging.STATUS` has the others."""
+"""The exit status of a run that could not begin; ``verdict.judging.STATUS`` has the others."""
 
 
 class Watch:
@@ -106,7 +116,7 @@ class Verdict:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say it: a table of groups, what was skipped and waived, and last the verdict in one line."""
-        from layerstore_conformance.table import told
+        from layerstore_conformance.reports.table import told
 
         for seen, judgement, files in self._said:
             title = f"layerstore conformance {seen.suite if len(self._said) > 1 else ''}".rstrip()
@@ -117,8 +127,8 @@ class Verdict:
             terminalreporter.write_line(f"layerstore conformance: ERROR: {self._broken}", red=True, bold=True)
 
     def _judged(self, *, stopped: bool) -> int:
-        from layerstore_conformance.judging import judge
         from layerstore_conformance.reports import Run, write_reports
+        from layerstore_conformance.verdict.judging import judge
 
         wanted = expected(self._options)
         if not self._seen:
@@ -141,7 +151,7 @@ class Verdict:
         return folder / re.sub(r"[^\w.-]+", "-", suite.replace(".py", "")).strip("-")
 
     def _evidence(self, suite: str) -> Evidence:
-        from layerstore_conformance.judging import Evidence
+        from layerstore_conformance.verdict.judging import Evidence
 
         return self._seen.setdefault(suite, Evidence(suite))
 
@@ -179,8 +189,8 @@ def expected(options: dict[str, Any]) -> Expected:
     """
     from layerstore_conformance.engine.prove import claims
     from layerstore_conformance.engine.scenario import scenarios, selected
-    from layerstore_conformance.judging import Expected
-    from layerstore_conformance.waivers import check_known, read_waivers
+    from layerstore_conformance.verdict.judging import Expected
+    from layerstore_conformance.verdict.waivers import check_known, read_waivers
 
     chosen = selected(options["profile"], tuple(options["only"]))
     waivers = read_waivers(Path(options["waivers"])) if options["waivers"] else {}

@@ -1,0 +1,1 @@
+"""What a run amounts to: the record of each scenario, waivers, and the judgement."""
