@@ -13,8 +13,8 @@ import click
 
 from layerstore.cli.size import size as read_size
 from layerstore_benchmarks.case import plan
-from layerstore_conformance.extra import CONFIGURATION, need
-from layerstore_conformance.urlcommand import URLCommand
+from layerstore_conformance.cli.extra import CONFIGURATION, need
+from layerstore_conformance.cli.urlcommand import URLCommand
 
 if TYPE_CHECKING:
     from layerstore_benchmarks.document import Document

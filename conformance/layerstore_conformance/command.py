@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
-from layerstore_conformance.extra import CONFIGURATION, need
+from layerstore_conformance.cli.extra import CONFIGURATION, need
+from layerstore_conformance.cli.urlcommand import URLCommand
 from layerstore_conformance.storm.command import storm
-from layerstore_conformance.urlcommand import URLCommand
 
 HERE = Path(__file__).parent
 
@@ -88,7 +88,7 @@ conformance.word(storm)
 def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
     """Return the command line of pytest."""
     words = [sys.executable, "-m", "pytest", str(HERE / "test_conformance.py")]
-    words += [f"--config-file={HERE / 'command.ini'}", f"--rootdir={HERE}", "--noconftest", "-p", "no:cacheprovider"]
+    words += [f"--config-file={HERE / 'cli' / 'command.ini'}", f"--rootdir={HERE}", "--noconftest", "-p", "no:cacheprovider"]
     words += ["-p", "layerstore_conformance.plugin", "-qq", "-rN", "--tb=short", f"--layerstore-url={url}"]
     words += ["-p", "xdist", f"--numprocesses={processes}"] if processes else []
     words += [f"--layerstore-only={name}" for name in options["only"]]

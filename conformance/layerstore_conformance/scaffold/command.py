@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from layerstore.registry import Registry
-from layerstore_conformance.extra import need
+from layerstore_conformance.cli.extra import need
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 """What can be a URL's scheme (RFC 3986) and, after ``layerstore-``, a distribution's name and a module's."""

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from layerstore import LayerStoreError, open_driver
+from layerstore_conformance.cli.extra import CONFIGURATION
 from layerstore_conformance.engine.context import ROOT, though_interrupted
-from layerstore_conformance.extra import CONFIGURATION
 from layerstore_conformance.storm.plan import SIGNALS, Plan
 from layerstore_conformance.storm.storm import Storm
 
