@@ -88,7 +88,13 @@ conformance.word(storm)
 def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
     """Return the command line of pytest."""
     words = [sys.executable, "-m", "pytest", str(HERE / "test_conformance.py")]
-    words += [f"--config-file={HERE / 'cli' / 'command.ini'}", f"--rootdir={HERE}", "--noconftest", "-p", "no:cacheprovider"]
+    words += [
+        f"--config-file={HERE / 'cli' / 'command.ini'}",
+        f"--rootdir={HERE}",
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+    ]
     words += ["-p", "layerstore_conformance.plugin", "-qq", "-rN", "--tb=short", f"--layerstore-url={url}"]
     words += ["-p", "xdist", f"--numprocesses={processes}"] if processes else []
     words += [f"--layerstore-only={name}" for name in options["only"]]

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from layerstore import LayerService, LayerStoreError, layout, uploadstate
-from layerstore_conformance.filecalls import Killed, Recorder
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.lives import theorem
 from layerstore_conformance.lives.lifecycles import LIFECYCLES, Life
 from layerstore_conformance.lives.promise import Promise
 from layerstore_conformance.lives.theorem import Ending
-from layerstore_conformance.powerloss import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
+from layerstore_conformance.powerloss.losses import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
+from layerstore_conformance.powerloss.recorder import Killed, Recorder
 from layerstore_drivers.local import LocalDriver, beneath, record
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """A recorder of the calls by which a driver changes files: what each file was after each call, and when it was synced.
 
-For drivers that keep files and call the functions of ``os`` with directory descriptors. :mod:`.powerloss` makes of a
+For drivers that keep files and call the functions of ``os`` with directory descriptors. :mod:`.losses` makes of a
 recording what a disk may show after a loss of power.
 """
 

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from layerstore_conformance.filecalls import Data, Node, Recorder
+from layerstore_conformance.powerloss.recorder import Data, Node, Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
