@@ -6,7 +6,7 @@
     any/7@3:fail-before                          one call in 7, of whatever method, as seed 3 deals them
     full:12000                                   no room beyond 12,000 bytes, until somebody makes some
 
-A :class:`~layerstore_conformance.faults.faulty.FaultyDriver` follows a plan in front of a driver that works. The kinds, and
+A :class:`~.faulty.FaultyDriver` follows a plan in front of a driver that works. The kinds, and
 what a caller has to survive:
 
 ``fail-before``

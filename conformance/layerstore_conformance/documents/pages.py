@@ -1,16 +1,15 @@
-"""Pages of the documentation that are made of the suite: ``python -m layerstore_conformance.documents docs``."""
+"""The pages: the table of other suites' behaviours, the proof, and the index of scenarios."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from layerstore_conformance.documents.rows import BY_CONSTRUCTION, LEFT_OUT, SECTIONS, rows
 from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.engine.scenario import GROUPS, scenarios
-from layerstore_conformance.rows import BY_CONSTRUCTION, LEFT_OUT, SECTIONS, rows
 
 MADE = "<!-- Made by `python -m layerstore_conformance.documents docs`; edit the suite, not this page. -->"
 
@@ -89,7 +88,3 @@ def _of_clause(name: str) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     return text.replace("``", "`").replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))
