@@ -17,7 +17,7 @@ from layerstore_conformance.lives.crashing import NAME, Death, Plan, Zygote
 from layerstore_conformance.lives.killing import CutPoint
 from layerstore_conformance.lives.lifecycles import Life
 from layerstore_conformance.lives.promise import Promise
-from layerstore_conformance.scenarios import crashes
+from layerstore_conformance.scenarios.adversity import crashes
 
 pytestmark = pytest.mark.once
 

@@ -33,8 +33,8 @@ from layerstore_conformance.kit.together import together
 from layerstore_conformance.lives import theorem
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.processes.forking import Forked
-from layerstore_conformance.scenarios.keeping import WEEK, newest
-from layerstore_conformance.scenarios.keeping_races import turns
+from layerstore_conformance.scenarios.upkeep.keeping import WEEK, newest
+from layerstore_conformance.scenarios.upkeep.keeping_races import turns
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

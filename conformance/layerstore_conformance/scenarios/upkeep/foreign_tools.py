@@ -13,7 +13,7 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later
+from layerstore_conformance.scenarios.upkeep.keeping import SMALL, WEEK, later
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -18,7 +18,7 @@ from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lives import theorem
-from layerstore_conformance.scenarios.tampering import VISIBLE
+from layerstore_conformance.scenarios.drivers.tampering import VISIBLE
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload, Verify

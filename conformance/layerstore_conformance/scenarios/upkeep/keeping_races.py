@@ -16,8 +16,8 @@ from layerstore_conformance.kit.layers import blob, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lives import theorem
-from layerstore_conformance.scenarios.keeping import SMALL, WEEK, later, newest, old
-from layerstore_conformance.scenarios.races import disturbed, finish
+from layerstore_conformance.scenarios.upkeep.keeping import SMALL, WEEK, later, newest, old
+from layerstore_conformance.scenarios.uploads.races import disturbed, finish
 
 if TYPE_CHECKING:
     from layerstore import LayerService, LayerUpload

@@ -1,0 +1,1 @@
+"""Defects planted in the core: a function of it is replaced."""

@@ -1,0 +1,1 @@
+"""Defects planted in front of a driver."""
