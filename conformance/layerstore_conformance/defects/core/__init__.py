@@ -1,1 +1,1 @@
-"""Defects planted in the core: a function of it is replaced."""
+"""Defects of uploads, layers and their upkeep: a function of the core is replaced."""

@@ -11,7 +11,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader
 from layerstore.errors import FencedError, PathNotFoundError
 from layerstore.passing import PassingReader
-from layerstore_conformance.defects.listing import beside
+from layerstore_conformance.defects.drivers.listing import beside
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defects.core_finish import REAL, WHOLE, first, written
+from layerstore_conformance.defects.core.finish import REAL, WHOLE, first, written
 from layerstore_conformance.engine.defect import planted_in_core
 
 

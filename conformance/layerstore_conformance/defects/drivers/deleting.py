@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 from layerstore.driver import Driver, Reader, Writer
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore.passing import PassingWriter
-from layerstore_conformance.defects.listing import beside
-from layerstore_conformance.defects.putting import WaitingDriver, content
+from layerstore_conformance.defects.drivers.listing import beside
+from layerstore_conformance.defects.drivers.putting import WaitingDriver, content
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.keys import keys_below
 

@@ -16,8 +16,8 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore.passing import PassingWriter
-from layerstore_conformance.defects.listing import beside
-from layerstore_conformance.defects.putting import WaitingDriver, content
+from layerstore_conformance.defects.drivers.listing import beside
+from layerstore_conformance.defects.drivers.putting import WaitingDriver, content
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.kit.keys import keys_below
 

@@ -6,7 +6,7 @@ import threading
 
 from layerstore.driver import Writer
 from layerstore.passing import PassingWriter
-from layerstore_conformance.defects.threads import MOMENT
+from layerstore_conformance.defects.drivers.threads import MOMENT
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 

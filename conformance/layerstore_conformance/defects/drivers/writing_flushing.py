@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Stat, Writer
 from layerstore.errors import DriverError, FencedError, PathNotFoundError
-from layerstore_conformance.defects.writing import CuttingWriter, DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import CuttingWriter, DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 

@@ -15,7 +15,7 @@ from layerstore.layer import Layer
 from layerstore.layout import UploadKeys
 from layerstore.spool import Spool
 from layerstore.upload import LayerUpload
-from layerstore_conformance.defects.core_finish import REAL, first
+from layerstore_conformance.defects.core.finish import REAL, first
 from layerstore_conformance.engine.defect import planted_in_core
 
 if TYPE_CHECKING:

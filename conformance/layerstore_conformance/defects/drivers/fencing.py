@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Writer
 from layerstore.errors import FencedError, PathNotFoundError
-from layerstore_conformance.defects.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 

@@ -10,8 +10,8 @@ from functools import partial
 from layerstore.driver import Reader, Stat, Writer
 from layerstore.errors import DriverError
 from layerstore.passing import PassingWriter
-from layerstore_conformance.defects.moving import move_later
-from layerstore_conformance.defects.putting import put_later
+from layerstore_conformance.defects.drivers.moving import move_later
+from layerstore_conformance.defects.drivers.putting import put_later
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
