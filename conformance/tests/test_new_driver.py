@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from layerstore.unwritten import PARTS
 from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.scaffold import distribution
-from layerstore_conformance.scaffold.command import new_driver
+from layerstore_conformance.scaffold.command import module_of, new_driver
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 
@@ -24,7 +24,7 @@ CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 def made(folder: Path, name: str = "crate-2") -> Path:
     """Write a distribution into a new folder."""
     target = folder / "made"
-    distribution.write(name, target)
+    distribution.write(name, module_of(name), target)
     return target
 
 

@@ -44,6 +44,11 @@ class Scenario:
     """The smallest profile it belongs to."""
     check: Check
 
+    @property
+    def module(self) -> str:
+        """The first part of its id."""
+        return self.id.partition(".")[0]
+
 
 def scenario(
     *clauses: str,
@@ -82,9 +87,9 @@ _FOUND: dict[str, Scenario] = {}
 
 @cache
 def scenarios() -> tuple[Scenario, ...]:
-    """Return every scenario there is, by group and then in the order of the source."""
+    """Return every scenario there is, by group and module, and then in the order of the source."""
     load_all("layerstore_conformance.scenarios")
-    return tuple(sorted(_FOUND.values(), key=lambda each: GROUPS.index(each.group)))
+    return tuple(sorted(_FOUND.values(), key=lambda each: (GROUPS.index(each.group), each.module)))
 
 
 GROUPS = (
@@ -100,9 +105,7 @@ def selected(profile: Profile, only: tuple[str, ...] = ()) -> tuple[Scenario, ..
     Raises:
         LookupError: nothing of that name.
     """
-    names = {
-        name: [each for each in scenarios() if name in {each.id, each.group, each.id.split(".")[0]}] for name in only
-    }
+    names = {name: [each for each in scenarios() if name in {each.id, each.group, each.module}] for name in only}
     for name, found in names.items():
         if not found:
             raise LookupError(f"no scenario, module or group {name!r}")

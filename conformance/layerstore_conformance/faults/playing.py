@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from layerstore import LayerService, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
-from layerstore_conformance.engine.again import script
 from layerstore_conformance.faults.enduring import (
     FAILURES,
     NAME,
@@ -33,6 +32,7 @@ from layerstore_conformance.kit.payloads import Payload, digest, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.lives import lifecycles, theorem
 from layerstore_conformance.lives.lifecycles import CHUNK, LIFECYCLES, Life
+from layerstore_conformance.steps.again import script
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from layerstore_conformance.engine.again import script
 from layerstore_conformance.model.comparison import ALL, By, Comparison, Damage, Offset, State, Where
+from layerstore_conformance.steps.again import script
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

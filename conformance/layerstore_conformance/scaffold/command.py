@@ -32,7 +32,7 @@ def new_driver(name: str, folder: Path | None) -> None:
     need("conformance", "jinja2")
     from layerstore_conformance.scaffold.distribution import write
 
-    write(name, folder)
+    write(name, module_of(name), folder)
     click.echo(f"{folder}: a driver for {name}: URLs, to be written in {module_of(name)}.py. Next:")
     click.echo(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
     click.echo(f"  layerstore conformance {name}://test --quick")

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from layerstore import CONTRACT_VERSION
 from layerstore.unwritten import PARTS
 from layerstore_conformance.engine.clauses import clauses
-from layerstore_conformance.scaffold.command import module_of
 
 FILES = {
     "pyproject.toml": "pyproject.toml",
@@ -35,15 +34,15 @@ WIDTH = 100
 """Columns."""
 
 
-def write(name: str, folder: Path) -> None:
-    """Write a distribution for a driver into a folder, made if missing.
+def write(name: str, module: str, folder: Path) -> None:
+    """Write a distribution for a driver, in a module of that name, into a folder; make the folder if it is missing.
 
     Raises:
         OSError: it cannot be written.
     """
     told = {
         "name": name,
-        "module": module_of(name),
+        "module": module,
         "kind": "".join(word.capitalize() for word in name.split("-")),
         "contract": CONTRACT_VERSION,
         "layerstore": version("layerstore"),
@@ -53,7 +52,7 @@ def write(name: str, folder: Path) -> None:
         "foreign": FOREIGN,
     }
     for template, path in FILES.items():
-        target = folder / path.format(module=module_of(name))
+        target = folder / path.format(module=module)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(_environment().get_template(f"{template}.jinja").render(told), encoding="utf-8", newline="\n")
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from layerstore import layout
 from layerstore.front import FRONT
 from layerstore.sha256 import exportable
-from layerstore_conformance.engine.expectations import expect_layer
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Tally, watched
 from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest, expect_same
+from layerstore_conformance.steps.expectations import expect_layer
+from layerstore_conformance.steps.watching import Tally, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

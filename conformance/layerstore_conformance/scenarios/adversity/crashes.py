@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import CHANGES
 from layerstore_conformance.lives import lifecycles, theorem
 from layerstore_conformance.lives.crashing import Death, Plan, Zygote
 from layerstore_conformance.lives.killing import CutPoint, Side
 from layerstore_conformance.lives.lifecycles import CHUNK, Life
+from layerstore_conformance.steps.watching import CHANGES
 
 if TYPE_CHECKING:
     from layerstore.observed import Call

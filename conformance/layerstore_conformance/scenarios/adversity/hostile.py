@@ -14,12 +14,12 @@ from layerstore import (
     UnsupportedDigestError,
     layout,
 )
-from layerstore_conformance.engine.expectations import expect_layer, expect_stored, fetched
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Tally, watched
 from layerstore_conformance.kit.layers import begin, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.expectations import expect_layer, expect_stored, fetched
+from layerstore_conformance.steps.watching import Tally, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

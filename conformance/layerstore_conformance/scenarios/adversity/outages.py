@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, FencedError
-from layerstore_conformance.engine.expectations import expect_layer
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.steps.expectations import expect_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from layerstore import Foreign, MarkingIncompleteError, layout
 from layerstore.layout import UploadKeys
-from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.scenarios.upkeep.keeping import SMALL, WEEK, later
+from layerstore_conformance.steps.ages import SMALL, WEEK, later
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import (
@@ -15,42 +15,19 @@ from layerstore import (
     layout,
 )
 from layerstore.layout import UploadKeys
-from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, fail, of, watched
-from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.ages import SMALL, WEEK, later, newest, old
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.steps.watching import Trap, fail, of, watched
 
 if TYPE_CHECKING:
     from layerstore import Finding, LayerUpload
     from layerstore_conformance.engine.context import Context
 
 GROUP = "leaks"
-
-WEEK = timedelta(days=7)
-LONG_AGO = b"2001-02-03T04:05:06Z"
-SMALL = 700
-"""Bytes."""
-
-
-def later(age: timedelta = WEEK) -> datetime:
-    """Return a moment at which whatever is stored by now is older than this, by a day: more than clocks differ."""
-    return datetime.now(UTC) + age + timedelta(days=1)
-
-
-def newest(ctx: Context, uuid: str) -> datetime:
-    """Return when anything of an upload was last stored, by the backend's clock."""
-    driver = ctx.open()
-    return max(driver.stat(key).modified for key in keys_below(driver, UploadKeys("a", uuid).prefix))
-
-
-def old(ctx: Context, name: str, data: bytes) -> str:
-    """Begin an upload that was begun long ago, by what it says, and return its id."""
-    uuid = begin(ctx.service(), name, data)
-    ctx.open().put(UploadKeys(name, uuid).started_at, LONG_AGO)
-    return uuid
 
 
 @scenario("D1", "S1", "L4", kills=("purge-removes-nothing", "dry-run-deletes"), rows=(152,))

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from layerstore import Digest, FencedError, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout, links
-from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, number, of, watched
 from layerstore_conformance.kit.layers import blob, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lives import theorem
-from layerstore_conformance.scenarios.upkeep.keeping import SMALL, WEEK, later, newest, old
-from layerstore_conformance.scenarios.uploads.races import disturbed, finish
+from layerstore_conformance.steps.ages import SMALL, WEEK, later, newest, old
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.steps.rivals import disturbed, finish, turns
+from layerstore_conformance.steps.watching import Trap, number, of, watched
 
 if TYPE_CHECKING:
-    from layerstore import LayerService, LayerUpload
+    from layerstore import LayerUpload
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
-
-
-def turns(ctx: Context) -> Iterator[tuple[int, Trap, LayerService]]:
-    """Yield a number, a trap to be set at the call of that number, and a service with it, until one was not sprung."""
-    for index in itertools.count():
-        trap = Trap()
-        yield index, trap, watched(ctx, trap)
-        if not trap.sprung:
-            return
-        ctx.count("moments")
-        ctx.step(f"a rival before {trap.calls[index].method} {trap.calls[index].key}")
 
 
 class Writer:

@@ -24,12 +24,12 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader, Writer
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
-from layerstore_conformance.engine.expectations import expect_layer
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, change, fail, of, watched
 from layerstore_conformance.kit.layers import begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.expectations import expect_layer
+from layerstore_conformance.steps.watching import Trap, change, fail, of, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, LayerClosedError, LayerUploadUnknownError, layout
-from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, change, fail, watched
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.steps.watching import Trap, change, fail, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING
@@ -19,15 +19,7 @@ from layerstore import (
     LayerUploadUnknownError,
 )
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.engine.expectations import (
-    expect_gone,
-    expect_layer,
-    expect_no_layer,
-    expect_stored,
-    fetched,
-)
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, change, of, watched
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest
@@ -36,43 +28,15 @@ from layerstore_conformance.kit.together import together
 from layerstore_conformance.lives import theorem
 from layerstore_conformance.lives.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
 from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_no_layer, expect_stored, fetched
+from layerstore_conformance.steps.rivals import disturbed, finish
+from layerstore_conformance.steps.watching import Trap, change, of, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
-
-Rival = Callable[[str], object]
-"""What another one does to the upload of an id; what it is refused with is its own affair."""
-
-
-def disturbed(ctx: Context, rival: Rival, work: Callable[[LayerUpload, bytes], object]) -> list[tuple[str, bytes, str]]:
-    """Let a rival come between, before each call in turn that changes a key; return ids, bytes, and what work met."""
-    met: list[tuple[str, bytes, str]] = []
-    for index in itertools.count():
-        data = ctx.payload(f"disturbed-{index}").read(3000)
-        trap = Trap()
-        upload = watched(ctx, trap).upload("a")
-        upload.write(data)
-        upload.flush()
-        trap.set(change(index), lambda upload=upload: rival(upload.uuid))  # type: ignore[misc]  # bound for this turn
-        outcome = "done"
-        try:
-            work(upload, data)
-        except (FencedError, LayerUploadUnknownError, LayerExistsError) as error:
-            outcome = type(error).__name__
-        if not trap.sprung:
-            upload.cancel()
-            return met
-        ctx.step(f"a rival before {trap.calls[-1].method}: {outcome}")
-        met.append((upload.uuid, data, outcome))
-    raise AssertionError("not reached")
-
-
-def finish(upload: LayerUpload, data: bytes) -> None:
-    """Finish."""
-    upload.finish(digest(data), len(data)).close()
 
 
 @scenario("F1", "F4", "M4", kills=("moved-without-its-version",), rows=(120,))

@@ -19,9 +19,7 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
-from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import CHANGES, Trap, fail, of, watched
 from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver
 from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
@@ -30,6 +28,8 @@ from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lives import lifecycles, theorem
 from layerstore_conformance.lives.lifecycles import Life
 from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.steps.watching import CHANGES, Trap, fail, of, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context

@@ -22,9 +22,7 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
-from layerstore_conformance.engine.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, fail, number, watched
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link
 from layerstore_conformance.kit.payloads import Payload, digest
@@ -33,8 +31,10 @@ from layerstore_conformance.kit.together import together
 from layerstore_conformance.lives import theorem
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.processes.forking import Forked
-from layerstore_conformance.scenarios.upkeep.keeping import WEEK, newest
-from layerstore_conformance.scenarios.upkeep.keeping_races import turns
+from layerstore_conformance.steps.ages import WEEK, newest
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
+from layerstore_conformance.steps.rivals import turns
+from layerstore_conformance.steps.watching import Trap, fail, number, watched
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

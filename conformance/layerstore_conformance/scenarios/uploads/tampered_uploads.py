@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from layerstore import LayerInvalidDigestError, LayerStoreError, LayerUploadUnknownError, PathNotFoundError
 from layerstore.layout import UploadKeys
-from layerstore_conformance.engine.expectations import expect_layer
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, number, watched
 from layerstore_conformance.harness import HOWS, changed
 from layerstore_conformance.kit.keys import WHOLE
 from layerstore_conformance.kit.layers import begin
@@ -19,6 +17,8 @@ from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.lives import theorem
 from layerstore_conformance.scenarios.drivers.tampering import VISIBLE
+from layerstore_conformance.steps.expectations import expect_layer
+from layerstore_conformance.steps.watching import Trap, number, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload, Verify

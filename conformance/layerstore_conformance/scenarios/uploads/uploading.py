@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING
 
 from layerstore import LayerClosedError, LayerExistsError, UnknownLayerError, layout
 from layerstore.front import FRONT
-from layerstore_conformance.engine.expectations import (
-    expect_gone,
-    expect_layer,
-    expect_no_layer,
-    expect_stored,
-    fetched,
-)
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_no_layer, expect_stored, fetched
 
 if TYPE_CHECKING:
     from layerstore import LayerService

@@ -22,19 +22,13 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.passing import PassingDriver, PassingWriter
-from layerstore_conformance.engine.expectations import (
-    expect_gone,
-    expect_layer,
-    expect_no_layer,
-    expect_stored,
-    fetched,
-)
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.engine.watching import Trap, change, fail, of, watched
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_no_layer, expect_stored, fetched
+from layerstore_conformance.steps.watching import Trap, change, fail, of, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
