@@ -5,7 +5,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
-from layerstore_conformance import scenario as module
+from layerstore_conformance.engine import scenario as module
 
 def holds(ctx):
     ctx.driver.put("key", b"value")

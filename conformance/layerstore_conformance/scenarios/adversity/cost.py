@@ -44,9 +44,10 @@ SIZE = 300_000
     "P1", "S1", kills=("every-finish-reads-back", "small-layers-are-spooled", "finish-opens-the-layer"), rows=(188,)
 )
 def a_small_layer_costs_two_puts_and_a_look(ctx: Context) -> None:
-    """A layer that is finished while it is gathered costs two puts and a look, from its beginning to the end.
+    """A layer that is finished while it is gathered costs two puts and one look, from its beginning to its end.
 
-    Each call is a request to a cloud, with its latency and its price; most of what clients upload is small.
+    Each driver call is a request to a cloud, with its latency and its price, and most of the layers that clients upload
+    are small.
     """
     data = ctx.payload("calls").read(1000)
     for name in ("new", "over-another"):
@@ -59,7 +60,7 @@ def a_small_layer_costs_two_puts_and_a_look(ctx: Context) -> None:
 
 @scenario("W6", "M1", kills=("straight-uploads-are-registered", "every-finish-reads-back"), rows=(188,))
 def a_large_layer_costs_what_its_bytes_need(ctx: Context) -> None:
-    """A layer that outgrows what is gathered, and is not flushed, costs its writes, a publish, a move and a link."""
+    """A large layer that is never flushed costs its writes, a publish, a move and a link."""
     data = ctx.payload("large").read(FRONT + SIZE)
     tally = Tally.zero()
     store(watched(ctx, tally), "a", data)
@@ -71,9 +72,9 @@ def a_large_layer_costs_what_its_bytes_need(ctx: Context) -> None:
 
 @scenario("W6", "M1", kills=("every-finish-reads-back", "state-saved-at-every-write"), rows=(188,))
 def an_upload_that_was_flushed_costs_a_handful_of_calls(ctx: Context) -> None:
-    """An upload of a single write, flushed once, costs exactly the calls that it needs, from its beginning to the end.
+    """An upload of one write, flushed once, costs exactly the driver calls that it needs, from beginning to end.
 
-    Each is a request to a cloud, with its latency and its price.
+    Each call is a request to a cloud, with its latency and its price.
     """
     data = ctx.payload("flushed").read(1000)
     tally = Tally.zero()
@@ -87,7 +88,7 @@ def an_upload_that_was_flushed_costs_a_handful_of_calls(ctx: Context) -> None:
 
 @scenario("W6", "M1", kills=("every-finish-reads-back", "finish-copies"), rows=(188,))
 def a_straight_upload_reads_nothing_back(ctx: Context) -> None:
-    """A straight upload, from chunks or from a stream, reads none of its bytes back, and writes them once."""
+    """A straight upload, from chunks or from a stream, writes each byte once and reads none of them back."""
     data = ctx.payload("straight").read(FRONT + SIZE)
     for name in ("chunks", "stream"):
         tally = Tally.zero()
@@ -102,7 +103,7 @@ def a_straight_upload_reads_nothing_back(ctx: Context) -> None:
 
 @scenario("M1", kills=("finish-copies",), rows=(188,))
 def a_finish_moves_and_never_copies(ctx: Context) -> None:
-    """A finish, of a new layer or over one that is there, is one move: it reads and writes no more than a few texts."""
+    """A finish of a new layer, or of one already there, is one move; it reads and writes only a few short texts."""
     data = ctx.payload("moved").read(SIZE)
     for name in ("new", "again"):
         tally = Tally.zero()
@@ -118,7 +119,7 @@ def a_finish_moves_and_never_copies(ctx: Context) -> None:
 
 @scenario("S2", "P1", kills=("state-is-never-saved", "every-finish-reads-back"), rows=(159, 188))
 def a_resumed_upload_reads_nothing_back(ctx: Context) -> None:
-    """An upload resumed with its saved hash state as it was left reads nothing back; without hash states, all of it."""
+    """A resumed upload with its saved hash state reads nothing back; without hash states it reads all of its bytes."""
     data = ctx.payload("resumed").read(SIZE)
     uuid = begin(ctx.service(), "a", data[:200_000])
     tally = Tally.zero()
@@ -131,7 +132,7 @@ def a_resumed_upload_reads_nothing_back(ctx: Context) -> None:
 
 @scenario("S2", "P1", kills=("every-finish-reads-back-twice",), rows=(159, 188))
 def a_damaged_state_costs_one_reading(ctx: Context) -> None:
-    """An upload whose saved hash state is damaged reads exactly what was stored before, once."""
+    """An upload whose saved hash state is damaged reads back exactly the bytes that were stored before, once."""
     data = ctx.payload("damaged").read(SIZE)
     uuid = begin(ctx.service(), "a", data[:200_000])
     ctx.open().put(layout.UploadKeys("a", uuid).state, b"damaged")
@@ -147,7 +148,7 @@ def a_damaged_state_costs_one_reading(ctx: Context) -> None:
 
 @scenario("W5", "S2", kills=("cursor-forgets-its-marks",), rows=(159, 188))
 def the_last_chunk_written_again_costs_no_reading(ctx: Context) -> None:
-    """An upload that goes back to its last flush, and writes on from there, reads nothing back."""
+    """An upload that goes back to its last flush and writes on from there reads nothing back."""
     data, again = ctx.payload("last").read(SIZE), ctx.payload("again").read(SIZE)
     tally = Tally.zero()
     upload = watched(ctx, tally).upload("a")
@@ -174,7 +175,7 @@ def reading_back_reads_once(ctx: Context) -> None:
 
 @scenario("W6", kills=("state-saved-at-every-write",), rows=(188,))
 def a_flush_of_nothing_new_saves_nothing(ctx: Context) -> None:
-    """Flushing again, closing after a flush, and resuming to close at once, write nothing."""
+    """A second flush, a close after a flush, and a resume followed by a close write nothing."""
     data = ctx.payload("nothing").read(5000)
     tally = Tally.zero()
     service = watched(ctx, tally)
@@ -190,7 +191,7 @@ def a_flush_of_nothing_new_saves_nothing(ctx: Context) -> None:
 
 @scenario("W2", kills=("writes-are-not-gathered",), rows=(188,))
 def small_writes_reach_the_driver_in_blocks(ctx: Context) -> None:
-    """Small writes are given to the driver together: at the beginning, behind a flush, and beyond what is gathered."""
+    """Small writes reach the driver in blocks: at the beginning, after a flush, and in a large upload."""
     data = ctx.payload("small").read(2 * FRONT)
     tally = Tally.zero()
     upload = watched(ctx, tally).upload("a")
@@ -207,7 +208,7 @@ def small_writes_reach_the_driver_in_blocks(ctx: Context) -> None:
 
 @scenario("R1", kills=("finish-opens-the-layer",), rows=(188, 49))
 def a_layer_that_was_finished_is_opened_when_it_is_read(ctx: Context) -> None:
-    """The layer that a finish returns says what it is, and is closed, without a call; the first read opens it."""
+    """The layer that a finish returns describes itself and closes without a driver call; its first read opens it."""
     data = ctx.payload("returned").read(5000)
     tally = Tally.zero()
     service = watched(ctx, tally)
@@ -232,7 +233,7 @@ def a_layer_that_was_finished_is_opened_when_it_is_read(ctx: Context) -> None:
 
 @scenario("R6", "R1", kills=("layer-is-read-when-opened",), rows=(188, 49))
 def opening_a_layer_reads_none_of_it(ctx: Context) -> None:
-    """Asking for a layer, opening it and seeking in it read none of it; reading a range reads just that."""
+    """To look up a layer, open it and seek in it reads none of its bytes; a read of a range reads only that range."""
     data = ctx.payload("opened").read(SIZE)
     store(ctx.service(), "a", data)
     tally = Tally.zero()
@@ -248,7 +249,7 @@ def opening_a_layer_reads_none_of_it(ctx: Context) -> None:
 
 @scenario("L4", "M1", kills=("finish-looks-at-everything",), rows=(188,))
 def an_upload_costs_the_same_however_much_there_is(ctx: Context) -> None:
-    """An upload into a repository with other layers and uploads costs the same calls as into an empty one."""
+    """An upload costs the same calls in a repository with other layers and uploads as in an empty one."""
     for index in range(2):
         store(ctx.service(), "a", ctx.payload(f"other-{index}").read(500))
         begin(ctx.service(), "a", b"begun")
@@ -259,7 +260,7 @@ def an_upload_costs_the_same_however_much_there_is(ctx: Context) -> None:
 
 @scenario("P1", kills=("mount-copies",), rows=(188, 155))
 def a_mount_copies_no_bytes(ctx: Context) -> None:
-    """Mounting a layer reads and writes none of its bytes: it is one link more."""
+    """A mount reads and writes none of the layer's bytes; it adds one link."""
     data = ctx.payload("mount").read(SIZE)
     store(ctx.service(), "a", data)
     tally = Tally.zero()

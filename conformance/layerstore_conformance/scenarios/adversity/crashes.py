@@ -1,7 +1,8 @@
-"""Crashes: a process that uploads is killed at any moment, and another one finds what it was promised.
+"""Crashes: the process of an upload is killed at any moment, and another process finds what the store promised.
 
-Every driver call of a life is numbered, and a child process is killed, by SIGKILL, before a call, after it, or with
-half of a write handed over. Then the store is opened anew, by a process that has nothing of the dead one's.
+Every driver call of a lifecycle has a number. The fork server forks a worker, which is killed by SIGKILL before a call,
+after it, or with half of a write handed over. Then another process opens the store anew; it has nothing of the dead
+worker's.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ FIRST, LAST = 0, -1
 
 
 def killed_everywhere(ctx: Context, lifecycle: Callable[[Life], None], *always: Around, chunk: int = CHUNK) -> None:
-    """Kill a child that lives a life at each cut point that the profile asks for, and check what it leaves.
+    """Kill a worker at each cut point of a lifecycle that the profile asks for, and check what it leaves.
 
-    What is left is finished after some, and cancelled after the others; after those of ``always`` it is finished.
+    After some cut points the upload is finished, and after the others cancelled; after the cut points in ``always`` it
+    is finished.
     """
     ctx.open().put("begun", b"")  # a store that is there, whatever a child that dies early has not made
     with Zygote.of(ctx) as zygote:
@@ -52,13 +54,13 @@ def killed_everywhere(ctx: Context, lifecycle: Callable[[Life], None], *always: 
 
 
 def check(ctx: Context, death: Death, ending: Ending) -> None:
-    """Check the theorem on the store that a child has left, which was killed as it was to be."""
+    """Check the theorem on the store that a worker has left; the worker must have been killed as planned."""
     ctx.step(f"{death.plan.lifecycle.__name__}: {death}")
     theorem.check_cut_off(death.service(ctx.open()), death.promise(), ending)
 
 
 def choose(ctx: Context, calls: list[Call], always: tuple[Around, ...]) -> Iterator[tuple[CutPoint, Ending]]:
-    """Yield cut points, and how what is left there comes to its end."""
+    """Yield cut points, each with the way to end the upload that is left there."""
     if ctx.profile == "full":
         yield from ((cut, ending) for cut in points(calls) for ending in (theorem.finish_again, theorem.cancel_again))
         return
@@ -70,7 +72,7 @@ def choose(ctx: Context, calls: list[Call], always: tuple[Around, ...]) -> Itera
 
 
 def points(calls: list[Call]) -> Iterator[CutPoint]:
-    """Yield every cut point of a life: before each call and after it, and in the middle of every write."""
+    """Yield every cut point of a lifecycle: before and after each call, and in the middle of each write."""
     for number, call in enumerate(calls):
         yield CutPoint(number, "before")
         if call.method == "write_at":
@@ -79,7 +81,7 @@ def points(calls: list[Call]) -> Iterator[CutPoint]:
 
 
 def around(calls: list[Call], wanted: Around) -> Iterator[CutPoint]:
-    """Yield the cut point that this means; none if there is no such call."""
+    """Yield this cut point, if there is such a call."""
     side, method, part, which = wanted
     found = [number for number, call in enumerate(calls) if call.method == method and part in call.key]
     if found:
@@ -96,9 +98,9 @@ def around(calls: list[Call], wanted: Around) -> Iterator[CutPoint]:
     needs=("shared", "url"),
 )
 def a_straight_upload_whose_process_is_killed_goes_on(ctx: Context) -> None:
-    """A straight upload whose process is killed at any driver call is as promised, and another process can end it.
+    """When the process of a straight upload is killed at any driver call, another process can end the upload.
 
-    Machines are restarted in the middle of everything; what was acknowledged must be there, and no half of a layer.
+    Machines restart in the middle of everything. Every acknowledged byte must be there, and no half of a layer.
     """
     killed_everywhere(
         ctx,
@@ -113,7 +115,7 @@ def a_straight_upload_whose_process_is_killed_goes_on(ctx: Context) -> None:
 
 @scenario(*("P1", "P2"), kills=("small-layer-is-linked-first",), rows=(161, 173), needs=("shared", "url"))
 def a_small_upload_whose_process_is_killed_leaves_nothing_or_a_layer(ctx: Context) -> None:
-    """Of a layer that is finished while it is gathered a kill at any call leaves nothing, its blob, or all of it."""
+    """A kill during the upload of a small layer leaves nothing, the blob alone, or the whole layer."""
     killed_everywhere(
         ctx,
         lifecycles.unflushed,
@@ -129,9 +131,9 @@ def a_small_upload_whose_process_is_killed_leaves_nothing_or_a_layer(ctx: Contex
     needs=("shared", "url"),
 )
 def an_upload_killed_before_its_first_flush_is_purged(ctx: Context) -> None:
-    """What is left of a large layer whose process is killed at any call is a layer, or a leftover that a purge takes.
+    """A kill during a large upload that was never flushed leaves a layer, or a leftover that a purge removes.
 
-    Nobody was promised to find it again; but it takes up room.
+    The store has promised nothing of that upload, but the leftover takes up room.
     """
     killed_everywhere(
         ctx,
@@ -150,7 +152,7 @@ def an_upload_killed_before_its_first_flush_is_purged(ctx: Context) -> None:
     needs=("shared", "url"),
 )
 def a_resumed_upload_whose_process_is_killed_is_resumed_again(ctx: Context) -> None:
-    """An upload resumed four times, whose process is killed at any driver call, is resumed from another process.
+    """An upload that was resumed four times, and whose process is killed at any driver call, can be resumed again.
 
     A node that died cannot give back what it held.
     """
@@ -169,7 +171,7 @@ def a_resumed_upload_whose_process_is_killed_is_resumed_again(ctx: Context) -> N
     needs=("shared", "url"),
 )
 def a_rewound_upload_whose_process_is_killed_keeps_what_it_had(ctx: Context) -> None:
-    """An upload that writes its end again, and whose process is killed at any driver call, has the old end or the new.
+    """When a process is killed while it rewrites the end of an upload, the upload has the old end or the new one.
 
     A saved hash state that is ahead of the bytes would make a right layer out of wrong bytes.
     """
@@ -188,7 +190,7 @@ def a_rewound_upload_whose_process_is_killed_keeps_what_it_had(ctx: Context) -> 
     needs=("shared", "url"),
 )
 def a_rewritten_upload_whose_process_is_killed_never_shrinks(ctx: Context) -> None:
-    """An upload resumed to write its middle again, whose process is killed at any driver call, has lost nothing."""
+    """When a process is killed while it rewrites the middle of an upload, the upload has lost no byte."""
     killed_everywhere(
         ctx,
         lifecycles.middle_rewritten,
@@ -200,7 +202,7 @@ def a_rewritten_upload_whose_process_is_killed_never_shrinks(ctx: Context) -> No
 
 @scenario("W4", "W7", kills=("gap-is-published-first",), rows=(161, 173), needs=("shared", "url"))
 def a_sparse_upload_whose_process_is_killed_has_no_gap_before_its_time(ctx: Context) -> None:
-    """An upload that writes beyond its end, and whose process is killed at any driver call, is as it was flushed."""
+    """When a process is killed while it writes beyond the end of an upload, the upload is as it was last flushed."""
     killed_everywhere(
         ctx,
         lifecycles.sparse,
@@ -211,9 +213,9 @@ def a_sparse_upload_whose_process_is_killed_has_no_gap_before_its_time(ctx: Cont
 
 @scenario("M1", "M2", "M4", kills=("seen-until-it-is-refused", "no-intent"), rows=(161, 173), needs=("shared", "url"))
 def a_refused_upload_whose_process_is_killed_is_not_seen(ctx: Context) -> None:
-    """An upload finished with a wrong digest, then the right one, whose process is killed at any driver call, is whole.
+    """A kill during a finish with a wrong digest, or with the right one after it, never makes wrong bytes visible.
 
-    Whoever fetches a digest while it is being refused must not get the wrong bytes.
+    A client that fetches a digest while the finish is refused must not get the wrong bytes.
     """
     killed_everywhere(
         ctx,
@@ -230,9 +232,9 @@ def a_refused_upload_whose_process_is_killed_is_not_seen(ctx: Context) -> None:
     needs=("shared", "url"),
 )
 def a_cancel_whose_process_is_killed_is_done_or_not_begun(ctx: Context) -> None:
-    """An upload whose process is killed at any driver call until it was cancelled is as promised, or gone.
+    """When a process is killed at any driver call of an upload that ends in a cancel, the upload is intact or gone.
 
-    What is left of one that is gone is taken away by whoever cancels or resumes it once more.
+    If it is gone, the next cancel or resume removes the keys that are left of it.
     """
     killed_everywhere(
         ctx,
@@ -244,9 +246,10 @@ def a_cancel_whose_process_is_killed_is_done_or_not_begun(ctx: Context) -> None:
 
 @scenario(*("D3", "D4", "M4"), kills=("purge-removes-the-data-first",), rows=(161, 173), needs=("shared", "url"))
 def a_purge_whose_process_is_killed_is_completed_by_the_next(ctx: Context) -> None:
-    """An upload whose purge is killed at any driver call is as promised, or cannot be resumed and goes with the next.
+    """When a purge is killed at any call, the upload is intact, or cannot be resumed and the next purge removes it.
 
-    An upload of which half is purged, and which is resumed at offset 0, has lost what its client believes is stored.
+    If half of an upload is purged and a client resumes the rest at offset 0, bytes are lost that the client believes
+    stored.
     """
     killed_everywhere(
         ctx,
@@ -264,7 +267,7 @@ def a_purge_whose_process_is_killed_is_completed_by_the_next(ctx: Context) -> No
     needs=("shared", "url"),
 )
 def a_second_upload_of_a_layer_whose_process_is_killed_leaves_the_first(ctx: Context) -> None:
-    """A layer is there and whole while it is uploaded once more, whenever the process that does so is killed."""
+    """A layer stays there and whole while it is uploaded a second time, whenever that process is killed."""
     killed_everywhere(
         ctx,
         lifecycles.twice,
@@ -280,7 +283,7 @@ def a_second_upload_of_a_layer_whose_process_is_killed_leaves_the_first(ctx: Con
     needs=("shared", "url"),
 )
 def an_upload_killed_while_a_thread_hashes_goes_on(ctx: Context) -> None:
-    """An upload in chunks that a second thread hashes, whose process is killed at any driver call, is as promised."""
+    """When a process is killed while a second thread hashes its upload, another process can end the upload."""
     killed_everywhere(
         ctx,
         lifecycles.straight,

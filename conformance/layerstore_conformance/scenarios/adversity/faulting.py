@@ -1,7 +1,7 @@
-"""Faults: the backend fails at any call, in any way that it may, and what was begun is brought to its end.
+"""Faults: the backend fails at any call, in any way that it may, and the work is brought to its end all the same.
 
-:mod:`layerstore_conformance.faults.plan` says what goes wrong and by which clauses,
-:mod:`layerstore_conformance.faults.playing` what is done under it, and how that goes on.
+:mod:`layerstore_conformance.faults.plan` says how calls fail and which clauses allow it,
+:mod:`layerstore_conformance.faults.playing` which work is done meanwhile and how it goes on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GROUP = "faults"
 def a_straight_upload_outlives_a_fault(ctx: Context) -> None:
     """A straight upload is finished once though any one of its driver calls fails, is lost or is done in part.
 
-    By the same handle, or by another that resumes it. A request that was answered into the void is every day's.
+    The same handle finishes it, or another one that resumes it. Answers are lost on the way every day.
     """
     under_each(
         ctx,
@@ -65,7 +65,7 @@ def a_small_upload_outlives_a_fault(ctx: Context) -> None:
 
 @scenario("E4", "M1", "M2", kills=("finish-forgets-what-it-did",), rows=(164, 170))
 def an_upload_that_was_not_flushed_outlives_a_fault(ctx: Context) -> None:
-    """A large layer of which nobody else knows is finished once though any one of its driver calls fails."""
+    """A large upload that was never flushed is finished once though any one of its driver calls fails."""
     under_each(
         ctx,
         "unflushed_large",
@@ -86,7 +86,7 @@ def an_upload_that_was_not_flushed_outlives_a_fault(ctx: Context) -> None:
 def a_resumed_upload_outlives_a_fault(ctx: Context) -> None:
     """An upload resumed four times is finished once though any one of its driver calls fails, is lost or done in part.
 
-    What a flush or a close has returned for is stored, whether it was the first try or the second.
+    When a flush or a close has returned, the bytes are stored, whether it was the first try or the second.
     """
     under_each(
         ctx,
@@ -105,9 +105,9 @@ def a_resumed_upload_outlives_a_fault(ctx: Context) -> None:
     rows=(159, 164),
 )
 def a_rewound_upload_outlives_a_fault(ctx: Context) -> None:
-    """An upload that writes its end again is finished once though any one of its driver calls fails.
+    """An upload that rewrites its end is finished once though any one of its driver calls fails.
 
-    Bytes that were refused may lie there or not: what is verified is what lies there.
+    Refused bytes may be stored or not: the finish verifies the bytes that are stored.
     """
     under_each(
         ctx,
@@ -123,7 +123,7 @@ def a_rewound_upload_outlives_a_fault(ctx: Context) -> None:
 
 @scenario("W2", "W5", "W8", "F1", kills=("rewinding-truncates-first", "cursor-not-cut-on-rewrite"), rows=(159, 164))
 def a_rewritten_upload_outlives_a_fault(ctx: Context) -> None:
-    """An upload resumed to write its middle again is finished once though any one of its driver calls fails."""
+    """An upload that was resumed to rewrite its middle is finished once though any one of its driver calls fails."""
     under_each(
         ctx,
         "middle_rewritten",
@@ -148,7 +148,7 @@ def a_sparse_upload_outlives_a_fault(ctx: Context) -> None:
 
 @scenario("E4", "M2", "M4", kills=("seen-until-it-is-refused",), rows=(142, 164))
 def a_refused_upload_outlives_a_fault(ctx: Context) -> None:
-    """An upload finished with a wrong digest, then the right one, is finished once though any driver call fails."""
+    """An upload finished with a wrong digest and then the right one is finished once though any driver call fails."""
     under_each(
         ctx,
         "wrong_then_right",
@@ -160,9 +160,9 @@ def a_refused_upload_outlives_a_fault(ctx: Context) -> None:
 
 @scenario(*("E4", "D2", "D4"), kills=("failed-cancel-counts", "cancel-removes-the-beginning-last"), rows=(164, 171))
 def a_cancel_outlives_a_fault(ctx: Context) -> None:
-    """An upload that is cancelled is gone, and nothing of it is left, though any one of its driver calls fails.
+    """A cancelled upload is gone, and nothing of it is left, though any one of its driver calls fails.
 
-    A cancel that failed half way may be repeated, by the same handle or by anybody.
+    A cancel that failed half way may be repeated, by the same handle or by another one.
     """
     under_each(
         ctx,
@@ -178,7 +178,7 @@ def a_cancel_outlives_a_fault(ctx: Context) -> None:
 def a_purge_outlives_a_fault(ctx: Context) -> None:
     """An upload that is purged while it is open is gone in the end, though any one driver call fails.
 
-    Until then it is as it was, or not to be resumed; never there with bytes missing.
+    Until then it is intact, or cannot be resumed; it is never there with bytes missing.
     """
     under_each(
         ctx,
@@ -193,7 +193,7 @@ def a_purge_outlives_a_fault(ctx: Context) -> None:
 
 @scenario("M1", "M2", "P1", kills=("existing-blob-is-deleted-first", "no-intent"), rows=(164, 170))
 def a_second_upload_of_a_layer_outlives_a_fault(ctx: Context) -> None:
-    """A layer that is uploaded once more is there and whole all the time, though any one driver call fails."""
+    """A layer that is uploaded a second time stays there and whole all the time, though any one driver call fails."""
     under_each(
         ctx,
         "twice",
@@ -205,7 +205,7 @@ def a_second_upload_of_a_layer_outlives_a_fault(ctx: Context) -> None:
 
 @scenario("W2", "W6", "T1", kills=("torn-bytes-stay-hashed",), rows=(164,))
 def an_upload_that_a_thread_hashes_outlives_a_fault(ctx: Context) -> None:
-    """An upload in chunks that a second thread hashes is finished once though any driver call fails or takes long."""
+    """An upload that a second thread hashes is finished once though any driver call fails or takes long."""
     always = ("write_at#3:fail-before", "yielded"), ("write_at#3:slow", "endured")
     under_each(ctx, "straight", *always, chunk=LARGE)
     play(ctx, "last_rewritten", "write_at#4:torn", "yielded", chunk=LARGE)
@@ -213,23 +213,23 @@ def an_upload_that_a_thread_hashes_outlives_a_fault(ctx: Context) -> None:
 
 @scenario("P1", "M2", "F3", kills=("failed-link-is-forgotten",), rows=(158, 164))
 def a_layer_of_several_names_outlives_a_fault(ctx: Context) -> None:
-    """A layer finished by a sha512, then by a tarsum, has all its names though any one of its driver calls fails."""
+    """A layer finished by a sha512 and then by a tarsum has all its names though any one driver call fails."""
     always = ("put#2:fail-before", "endured"), ("put#3:fail-after", "endured"), ("publish#1:fail-after", "endured")
     under_each(ctx, "named_otherwise", *always)
 
 
 @scenario("R4", "R5", kills=("drips-passed-on", "failed-read-skips"), rows=(170,))
 def a_layer_read_outlives_a_fault(ctx: Context) -> None:
-    """A layer is read whole, in pieces, though any one of the driver calls fails or gives fewer bytes than asked."""
+    """A layer that is read in pieces is read whole though any one driver call fails or returns fewer bytes."""
     always = ("read_at#2:short", "endured"), ("read_at#3:fail-before", "endured")
     under_each(ctx, "read", *always)
 
 
 @scenario("L4", "D2", "E4", kills=("stale-listing-is-an-error",), rows=(164, 171))
 def keeping_house_outlives_a_fault(ctx: Context) -> None:
-    """Mounting, unlinking, cancelling, listing, purging and collecting come to the same though any driver call fails.
+    """Mounts, unlinks, cancels, listings, a purge and a collection have the same result though any driver call fails.
 
-    A listing that names what has just gone is what everybody sees who is not alone.
+    In a store with several users, a listing may name a key that has just been deleted.
     """
     always = ("list/1@0:stale", "endured"), ("move#3:fail-after", "endured"), ("move#4:torn", "endured")
     under_each(ctx, "kept_house", *always)
@@ -237,9 +237,9 @@ def keeping_house_outlives_a_fault(ctx: Context) -> None:
 
 @scenario("E1", "E4", "W2", "W8", "P1", kills=("full-disk-ends-the-upload",), rows=(164,))
 def a_full_disk_is_outlived(ctx: Context) -> None:
-    """An upload that the backend has no room for is told so, and goes on when there is some, from any byte on.
+    """An upload that finds the backend full raises NoSpaceError, and goes on from any byte when there is room again.
 
-    Disks are full sooner or later, and who runs them has to have something to make room for.
+    Disks are full sooner or later. When the operator has made room, the upload must not begin anew.
     """
     for full in (0, 20, 4000, 9500):
         play(ctx, "resumed", f"full:{full}", "endured")
@@ -248,7 +248,7 @@ def a_full_disk_is_outlived(ctx: Context) -> None:
 
 @scenario("E4", "W8", "M2", "D4", kills=("no-intent", "finish-forgets-what-it-did"), rows=(164, 170))
 def two_faults_are_outlived(ctx: Context) -> None:
-    """Every life comes to its end though any two or three of its driver calls fail, are lost or are done in part."""
+    """Every lifecycle comes to its end though any two or three of its calls fail, are lost or are done in part."""
     calls = play(ctx, "resumed", "").counted()
     for second in ("list#1:fail-before", "stat#8:fail-before", "put#9:fail-after", "delete#1:fail-after"):
         play(ctx, "resumed", f"move#1:fail-after {second}", "endured")
@@ -257,7 +257,7 @@ def two_faults_are_outlived(ctx: Context) -> None:
 
 @scenario("E4", "W8", "M2", "D4", kills=("finish-forgets-what-it-did",), rows=(164, 170))
 def a_flaky_backend_is_outlived(ctx: Context) -> None:
-    """Every life comes to its end though one call in so many fails, or is done and said to have failed."""
+    """Every lifecycle comes to its end though one call in so many fails, or takes effect and is reported as failed."""
     play(ctx, "straight", "any/9@1:fail-before move#1:fail-after", "endured")
     dealt(ctx, _flaky)
 

@@ -62,9 +62,9 @@ UUIDS = (
 
 @scenario("K1", kills=("name-is-not-checked",), rows=(20, 176, 177, 178))
 def a_hostile_name_never_reaches_storage(ctx: Context) -> None:
-    """What is no repository name is refused by everything that takes one, without a single driver call.
+    """Every method refuses a text that is no repository name, without a single driver call.
 
-    A name becomes part of a path: one that was not refused reads and writes outside the store.
+    A name becomes part of a path: a hostile one would read and write outside the store.
     """
     tally = Tally.zero()
     service = watched(ctx, tally)
@@ -89,7 +89,7 @@ def a_hostile_name_never_reaches_storage(ctx: Context) -> None:
 
 @scenario("K1", kills=("digest-is-not-checked",), rows=(176, 182))
 def a_hostile_digest_never_reaches_storage(ctx: Context) -> None:
-    """What is no digest is refused by everything that takes one, without a single driver call."""
+    """Every method refuses a text that is no digest, without a single driver call."""
     tally = Tally.zero()
     service = watched(ctx, tally)
     for each in (*DIGESTS, *UNSUPPORTED, *TARSUMS):
@@ -107,7 +107,7 @@ def a_hostile_digest_never_reaches_storage(ctx: Context) -> None:
 
 @scenario("K1", kills=("digest-is-not-checked",), rows=(182,))
 def an_unsupported_digest_ends_no_upload(ctx: Context) -> None:
-    """Finishing by what is no digest, or by one that is not verified, is refused by name, and the upload goes on."""
+    """A finish by a malformed or unsupported digest raises an error that names it, and the upload can go on."""
     data = ctx.payload("unsupported").read(2000)
     tally = Tally.zero()
     upload = watched(ctx, tally).upload("a")
@@ -129,7 +129,7 @@ def an_unsupported_digest_ends_no_upload(ctx: Context) -> None:
 
 @scenario("K1", kills=("id-is-not-checked",), rows=(176, 130))
 def a_hostile_upload_id_never_reaches_storage(ctx: Context) -> None:
-    """What is no upload id is refused by resume and cancel, without a single driver call."""
+    """``resume`` and ``cancel`` refuse a text that is no upload id, without a single driver call."""
     tally = Tally.zero()
     service = watched(ctx, tally)
     for uuid in UUIDS:
@@ -141,9 +141,9 @@ def a_hostile_upload_id_never_reaches_storage(ctx: Context) -> None:
 
 @scenario("K3", kills=("repository-is-ignored-by-fetch", "repository-is-ignored-by-exists"), rows=(179,))
 def a_layer_is_seen_in_its_own_repository_alone(ctx: Context) -> None:
-    """A layer of one repository is unknown in every other, in those whose names begin alike too.
+    """A layer of one repository is unknown in every other, also in one whose name begins with the same letters.
 
-    Who may pull from one repository may not thereby pull from all.
+    A client that may pull from one repository must not thereby pull from all.
     """
     data = ctx.payload("secret").read(3000)
     store(ctx.service(), "team/secret", data)
@@ -172,9 +172,9 @@ def an_upload_is_seen_in_its_own_repository_alone(ctx: Context) -> None:
 
 @scenario("P1", "R1", kills=("link-is-followed-anywhere",), rows=(179, 182))
 def a_link_leads_to_nothing_but_its_layer(ctx: Context) -> None:
-    """A link whose text leads elsewhere, to another layer or out of the store, is no layer.
+    """A link whose text names another layer, or something outside the store, is no layer.
 
-    Whoever can write one key of a backend must not thereby serve other bytes under a digest.
+    An attacker who can write one key of a backend must not thereby serve other bytes under a digest.
     """
     data, other = ctx.payload("linked").read(2000), ctx.payload("other").read(2000)
     for each in (data, other):
@@ -214,7 +214,7 @@ def what_others_left_in_the_layout_is_passed_over(ctx: Context) -> None:
 
 @scenario("P1", "S1", kills=("foreign-keys-are-an-error",), rows=(182,))
 def an_unreadable_start_is_no_error(ctx: Context) -> None:
-    """An upload whose time of beginning cannot be read, or was written by another program, is resumed and finished."""
+    """An upload is resumed and finished though its start time is unreadable, or was written by another program."""
     data = ctx.payload("start").read(2000)
     for text in (
         b"",

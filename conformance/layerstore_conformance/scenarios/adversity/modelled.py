@@ -1,4 +1,4 @@
-"""The store against a model of it: in plain dicts and bytes, with every step done to both."""
+"""The store against a model of it in plain dicts and bytes: every step is done to both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES: Final = MappingProxyType({"quick": (10, 25), "default": (12, 35), "ful
 
 
 def followed(ctx: Context, *histories: Callable[[Comparison], None]) -> None:
-    """Do known steps, each history in a store of its own, and compare what there is at the end of each."""
+    """Take known steps, each history in a store of its own, and compare store and model at the end of each."""
     for history in histories:
         ctx.step(f"{history.__name__}: {history.__doc__}")
         state = Comparison(ctx)
@@ -30,7 +30,7 @@ def followed(ctx: Context, *histories: Callable[[Comparison], None]) -> None:
 
 
 def taken_over(state: Comparison) -> None:
-    """An upload is resumed while another handle goes on, which changes nothing any more, nor cancels."""
+    """An upload is resumed while another handle is open; the other handle then changes nothing and cancels nothing."""
     state.begin()
     state.write(size=3000)
     state.flush()
@@ -65,7 +65,7 @@ def refused_first(state: Comparison) -> None:
 
 
 def dropped(state: Comparison) -> None:
-    """A process dies with bytes flushed and bytes written; what comes after it has the former."""
+    """A process dies with some bytes flushed and some only written; the next one finds the flushed bytes."""
     state.begin()
     state.write(size=3000)
     state.flush()
@@ -94,7 +94,7 @@ def rewound(state: Comparison) -> None:
 
 
 def saved_and_lost(state: Comparison) -> None:
-    """The saved hash state of an upload is taken away, damaged, that of another, or of other bytes than are there."""
+    """An upload's saved hash state is deleted, damaged, replaced by another upload's, or out of date."""
     for how in ("missing", "garbage", "foreign"):
         state.begin()
         state.write(size=3000, ink=1)
@@ -116,7 +116,7 @@ def saved_and_lost(state: Comparison) -> None:
 
 
 def damaged(state: Comparison) -> None:
-    """A blob is damaged, cut short and taken away; uploading the layer again heals it."""
+    """A blob is damaged, cut short and deleted; a second upload of the layer heals it."""
     for how in ("other", "short", "missing"):
         state.begin()
         state.write(size=3000)
@@ -131,7 +131,7 @@ def damaged(state: Comparison) -> None:
 
 
 def shared_out(state: Comparison) -> None:
-    """A layer is mounted into another repository, and taken out of the first."""
+    """A layer is mounted into another repository, and unlinked from the first."""
     state.begin()
     state.write(size=65)
     state.finish(by="sha512")
@@ -145,7 +145,7 @@ def shared_out(state: Comparison) -> None:
 
 
 def called_off(state: Comparison) -> None:
-    """Uploads are cancelled by a handle, by their id, and while others have them open."""
+    """Uploads are cancelled by a handle, by their id, and while other handles are open on them."""
     for _ in range(3):
         state.begin()
         state.write(size=65)
@@ -163,7 +163,7 @@ def called_off(state: Comparison) -> None:
 
 
 def aged(state: Comparison) -> None:
-    """Uploads of several ages are purged, one of them while it is open; one that is old was written to lately."""
+    """Uploads of several ages are purged: one is open, and one is old but was written to lately."""
     state.begin()
     state.write(size=65)
     state.close()
@@ -194,7 +194,7 @@ def aged(state: Comparison) -> None:
     rows=(120, 159),
 )
 def known_steps_on_an_upload_agree_with_its_model(ctx: Context) -> None:
-    """Handles that take over from each other, restarts, rewinds, gaps and damaged states come to what a model says."""
+    """After take-overs, restarts, rewinds, gaps and damaged states, an upload agrees with its model."""
     followed(ctx, taken_over, dropped, rewound, saved_and_lost)
 
 
@@ -208,7 +208,7 @@ def known_steps_on_an_upload_agree_with_its_model(ctx: Context) -> None:
     rows=(117, 158, 171),
 )
 def known_steps_on_a_store_agree_with_its_model(ctx: Context) -> None:
-    """Refusals, damaged blobs, mounts, cancels and purges come to what a model says."""
+    """After refusals, damaged blobs, mounts, cancels and purges, a store agrees with its model."""
     followed(ctx, refused_first, damaged, shared_out, called_off, aged)
 
 
@@ -219,9 +219,9 @@ def known_steps_on_a_store_agree_with_its_model(ctx: Context) -> None:
     needs=("hypothesis",),
 )
 def no_steps_part_the_store_from_its_model(ctx: Context) -> None:
-    """Whatever is done in whatever order, by several handles on several uploads, comes to what a model says.
+    """After any steps in any order, by several handles on several uploads, the store agrees with its model.
 
-    Restarts, rewinds, gaps, damaged hash states and blobs, foreign data, mounts and purges are among it.
+    The steps include restarts, rewinds, gaps, damaged hash states and blobs, foreign data, mounts and purges.
     """
     from layerstore_conformance.model.statemachine import search
 

@@ -1,6 +1,6 @@
-"""Outages: what is there after the backend was restarted, and what a cut connection may do to a handle.
+"""Outages: the store after a restart of the backend, and a handle after its connection was cut.
 
-The harness does it: :class:`layerstore_conformance.harness.Harness` is told how.
+The harness restarts and cuts: :class:`layerstore_conformance.harness.Harness` says how.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZE = 3 << 20
 
 @scenario("W6", "P2", "M5", kills=("stored-when-the-handle-is-closed",), rows=(167,), needs=("restart",))
 def what_was_stored_outlives_a_restart(ctx: Context) -> None:
-    """What was put, flushed or moved is there after the backend was restarted, and what was not flushed is not."""
+    """After a restart of the backend, put, flushed and moved bytes are there, and bytes not flushed are not."""
     put, flushed, moved = (ctx.payload(name).read(5000) for name in ("put", "flushed", "moved"))
     ctx.driver.put("put", put)
     writer = ctx.driver.open_writer("flushed")
@@ -43,7 +43,7 @@ def what_was_stored_outlives_a_restart(ctx: Context) -> None:
 
 @scenario("W6", "W8", "F1", kills=("cut-writer-loses-its-tail",), rows=(167, 164), needs=("restart",))
 def an_upload_goes_on_after_a_restart(ctx: Context) -> None:
-    """An upload that the backend was restarted under goes on with the same handle, or resumed where it was flushed."""
+    """After a restart of the backend an upload goes on, with the same handle or resumed at its last flush."""
     data = ctx.payload("restarted").read(9000)
     upload = ctx.service().upload("a")
     upload.write(data[:3000])
@@ -62,9 +62,9 @@ def an_upload_goes_on_after_a_restart(ctx: Context) -> None:
 
 @scenario("R4", "R5", kills=("cut-reader-reads-zeros",), rows=(170,), needs=("cut",))
 def a_read_over_a_cut_connection_is_whole_or_refused(ctx: Context) -> None:
-    """A reader whose connection is cut in the middle reads the rest as it is, or says that it cannot.
+    """A reader whose connection is cut in the middle reads the right rest, or raises an error.
 
-    What it must not do is end early: a layer cut short in silence is what the digest is there to find, long after.
+    It must not end early: nobody would notice a layer that was cut short until its digest is checked, long after.
     """
     data = ctx.payload("cut").read(SIZE)
     ctx.driver.put("key", data)
@@ -81,7 +81,7 @@ def a_read_over_a_cut_connection_is_whole_or_refused(ctx: Context) -> None:
 
 @scenario("W2", "W8", "E4", kills=("cut-writer-loses-its-tail",), rows=(164,), needs=("cut",))
 def a_write_over_a_cut_connection_is_whole_or_refused(ctx: Context) -> None:
-    """A writer whose connection is cut publishes all that it accepted, at the first flush or later, or refuses."""
+    """A writer whose connection is cut publishes all accepted bytes, at the first flush or later, or raises."""
     data = ctx.payload("cut").read(SIZE)
     writer = ctx.driver.open_writer("key")
     writer.write(data[:70_000])
@@ -104,7 +104,7 @@ def _write_at(writer: Writer, at: int, data: bytes) -> None:
 
 
 def _once_more(act: Callable[[], object]) -> bool:
-    """Do something, and again if the connection was cut; tell whether it was done."""
+    """Do something, and a second time if the connection was cut; return whether it was done."""
     for _ in range(3):
         try:
             act()

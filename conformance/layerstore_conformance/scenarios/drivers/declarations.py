@@ -1,4 +1,4 @@
-"""What a driver declares, and how it is opened: a declaration holds in both directions."""
+"""Declarations: a driver has what it declares and refuses what it does not declare; and how a driver is opened."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ GROUP = "primitives"
 
 
 class ForeignDriver(PassingDriver):
-    """A driver of a contract that nobody speaks."""
+    """A driver of a contract version that does not exist."""
 
     contract_version = "999.0"
     opened: ClassVar[list[StoreURL]] = []
 
     @classmethod
     def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
-        """Keep that it was opened."""
+        """Note that it was opened."""
         del options
         cls.opened.append(url)
         raise AssertionError("a driver of an unknown contract was opened")
 
 
 class ForeignPlugin:
-    """The plugin that brings it."""
+    """The plugin of that driver."""
 
     @staticmethod
     @hookimpl
@@ -62,7 +62,7 @@ class ForeignPlugin:
 
 
 class ListeningDriver(PassingDriver):
-    """A driver with two options, that keeps what it was opened with."""
+    """A driver with two options, which keeps the options that it was opened with."""
 
     contract_version = CONTRACT_VERSION
     options = MappingProxyType({"region": "where the store is", "retries": "how often to try"})
@@ -76,7 +76,7 @@ class ListeningDriver(PassingDriver):
 
 
 class ListeningPlugin:
-    """The plugin that brings it."""
+    """The plugin of that driver."""
 
     @staticmethod
     @hookimpl
@@ -86,7 +86,7 @@ class ListeningPlugin:
 
 
 def _listening(url: str, **options: object) -> tuple[StoreURL, dict[str, object]]:
-    """Open a URL of the scheme ``listening``, and return what reached the driver."""
+    """Open a URL of the scheme ``listening``, and return the options that reached the driver."""
     ListeningDriver.opened.clear()
     claim = EntryPoint("listening", f"{__name__}:{ListeningPlugin.__name__}", ENTRY_POINTS)
     Registry(lambda: [claim]).open(url, **options).close()
@@ -95,7 +95,7 @@ def _listening(url: str, **options: object) -> tuple[StoreURL, dict[str, object]
 
 @scenario("C1", kills=("contract-not-spelled-out",), rows=(4,))
 def the_contract_is_spelled_out(ctx: Context) -> None:
-    """The driver, and whatever is put in front of it, says in full that it was written for this major version."""
+    """The driver, and every wrapper in front of it, names in full the major version that it was written for."""
     major = CONTRACT_VERSION.partition(".")[0]
     layer: object = ctx.bare()
     while isinstance(layer, Driver):
@@ -106,7 +106,7 @@ def the_contract_is_spelled_out(ctx: Context) -> None:
 
 @scenario("C1", kills=("contract-unchecked",), rows=(4,))
 def another_contract_is_refused(ctx: Context) -> None:
-    """A driver of another major version is refused before it is opened: it could not know what it must keep."""
+    """A driver of another major version is refused before it is opened: it cannot know what it must keep."""
     del ctx
     claim = EntryPoint("foreign", f"{__name__}:{ForeignPlugin.__name__}", ENTRY_POINTS)
     ForeignDriver.opened.clear()
@@ -117,7 +117,7 @@ def another_contract_is_refused(ctx: Context) -> None:
 
 @scenario("C1", "C3", "C4", "C6", kills=("capabilities-not-yes-or-no", "capabilities-change"), rows=(4,))
 def every_handle_declares_the_same(ctx: Context) -> None:
-    """Capabilities are yes or no, memory a number of bytes, and every handle declares the same, used or not."""
+    """Capabilities are booleans, ``memory`` is a number of bytes, and every handle declares the same, used or not."""
     ctx.driver.put("key", ctx.payload("used").read(600))
     declared = [driver.capabilities for driver in (ctx.driver, ctx.open(), ctx.bare())]
     for name in (field.name for field in fields(Capabilities)):
@@ -136,9 +136,9 @@ def every_handle_declares_the_same(ctx: Context) -> None:
     needs=("nested_keys",),
 )
 def a_key_can_lie_below_another(ctx: Context) -> None:
-    """Who declares ``nested_keys`` keeps an object and others below its key, however they came, and lists both.
+    """A driver that declares ``nested_keys`` keeps an object and others below its key, and lists both.
 
-    Between the two, in the order of bytes, may lie others: ``a-`` comes after ``a`` and before ``a/``.
+    Other keys may sort between the two: ``a-`` comes after ``a`` and before ``a/``.
     """
     for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y/x", "z", "a-", "source")):
         ctx.driver.put(key, ctx.payload("nested").read(700, 512 * number))
@@ -164,7 +164,7 @@ def a_key_can_lie_below_another(ctx: Context) -> None:
     needs=("nested_keys",),
 )
 def a_key_that_comes_above_or_below_leaves_the_writer_be(ctx: Context) -> None:
-    """Where keys may be nested, a writer goes on though keys above and below its own have come since it was opened."""
+    """With ``nested_keys``, a writer goes on though keys above and below its own were created since it was opened."""
     data = ctx.payload("nested").read(2100)
     ctx.driver.put("a/old", data[:700])
     for key, begun in (("a/old", 700), ("a/new", 0)):
@@ -199,7 +199,7 @@ ATTEMPTS: dict[str, Callable[[CheckedDriver, str], None]] = {
     without=("nested_keys",),
 )
 def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
-    """Who does not declare ``nested_keys`` refuses a key below or above another, and changes nothing."""
+    """A driver without ``nested_keys`` refuses a key below or above another one, and changes nothing."""
     data = ctx.payload("stays").read(700)
     keys = ["a/b", "source", "x/y/z"]
     for key in keys:
@@ -216,7 +216,7 @@ def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
 
 @scenario("C2", "W6", "E4", kills=("nested-keys-denied-in-vain",), rows=(63,), without=("nested_keys",))
 def without_nested_keys_the_later_flush_is_refused(ctx: Context) -> None:
-    """Where the other key came after a writer was opened, its flush is refused, and changes nothing."""
+    """If the other key was created after a writer was opened, the writer's flush is refused and changes nothing."""
     data = ctx.payload("earlier").read(700)
     for late, early in (("a", "a/b"), ("c/d", "c")):
         writer = ctx.driver.open_writer(late)
@@ -231,7 +231,7 @@ def without_nested_keys_the_later_flush_is_refused(ctx: Context) -> None:
 
 @scenario("C3", kills=("every-process-has-its-own",), rows=(5,), needs=("shared", "url"))
 def another_process_sees_and_changes_the_same_store(ctx: Context) -> None:
-    """Who declares ``shared`` has one store for all processes: each sees at once what the others did."""
+    """With ``shared`` there is one store for all processes: each sees at once what the others did."""
     ctx.driver.put("dir/here", ctx.payload("here").read(700))
     with Elsewhere(ctx) as there:
         ctx.same(there.run(CheckedDriver.get, "dir/here", 1 << 20), ctx.payload("here").read(700), "elsewhere")
@@ -246,9 +246,9 @@ def another_process_sees_and_changes_the_same_store(ctx: Context) -> None:
 
 @scenario("C4", "P2", "W6", kills=("every-process-has-its-own",), rows=(5, 161), needs=("durable", "url"))
 def what_is_durable_outlives_its_process(ctx: Context) -> None:
-    """Who declares ``durable`` still has, when the process that stored it was killed, what was put and flushed there.
+    """With ``durable``, put and flushed bytes are there after the process that stored them was killed.
 
-    Not that it outlives a loss of power, which no program can see; but memory that calls itself durable is found out.
+    No program can see whether they outlive a loss of power, but memory that calls itself durable is found out.
     """
     ctx.driver.close()  # without ``shared`` one process at a time may have the store open
     put, written = ctx.payload("put").read(700), ctx.payload("written").read(700)
@@ -266,7 +266,7 @@ def _listed(driver: CheckedDriver, prefix: str) -> list[str]:
 
 @scenario("C5", "C3", "P1", kills=("every-handle-its-own-store",), rows=(5, 8))
 def within_a_process_every_handle_sees_the_same_store(ctx: Context) -> None:
-    """A second driver opened on the same store sees what the first one did, and the other way, ``shared`` or not."""
+    """Two drivers opened on one store in one process see each other's changes, ``shared`` or not."""
     first, second = ctx.driver, ctx.open()
     first.put("a", ctx.payload("first").read(700))
     second.put("b", ctx.payload("second").read(700))
@@ -278,9 +278,9 @@ def within_a_process_every_handle_sees_the_same_store(ctx: Context) -> None:
 
 @scenario("O1", kills=("unknown-options-ignored",), rows=(12,), needs=("url",))
 def an_unknown_option_is_refused(ctx: Context) -> None:
-    """An option that the driver does not have is refused, in the URL and beside it.
+    """An option that the driver does not have is refused, in the URL and as an argument.
 
-    A misspelt option that is ignored is a setting that somebody believes in.
+    If a misspelt option were ignored, somebody would believe in a setting that is not there.
     """
     assert ctx.harness.url is not None, "needs url"
     between = "&" if "?" in ctx.harness.url else "?"
@@ -292,7 +292,7 @@ def an_unknown_option_is_refused(ctx: Context) -> None:
 
 @scenario("O1", kills=("known-options-not-told",), rows=(12,))
 def a_refused_option_is_told_the_known_ones(ctx: Context) -> None:
-    """Who misspells an option is told which there are."""
+    """The error of a misspelt option lists the options that there are."""
     del ctx
     with refused(UnknownOptionError) as refusal:
         _listening("listening:store?regoin=here")
@@ -303,9 +303,9 @@ def a_refused_option_is_told_the_known_ones(ctx: Context) -> None:
 
 @scenario("O1", kills=("options-beside-the-url-dropped",), rows=(12,))
 def options_reach_the_driver(ctx: Context) -> None:
-    """Options of the URL and those beside it reach the driver; one that is given in both places is refused.
+    """Options of the URL and options given as arguments reach the driver; an option given as both is refused.
 
-    A secret belongs beside the URL, where no log shows it.
+    A secret belongs in an argument, where no log shows it.
     """
     del ctx
     _, options = _listening("listening:store?region=here", retries=5)
@@ -316,7 +316,7 @@ def options_reach_the_driver(ctx: Context) -> None:
 
 @scenario("O1", kills=("host-taken-for-a-path",), rows=(12,))
 def a_url_is_read_by_its_parts(ctx: Context) -> None:
-    """A URL with a host and one without, of a relative path or an absolute one, mean four different things."""
+    """URLs with a host and without one, with a relative path and an absolute one, mean four different things."""
     del ctx
     for text, host, path in (
         ("listening:some/path", None, "some/path"),
@@ -330,7 +330,7 @@ def a_url_is_read_by_its_parts(ctx: Context) -> None:
 
 @scenario("O1", "O2", kills=("fragments-cut-off",), rows=(12,), needs=("url",))
 def a_url_that_means_nothing_is_refused(ctx: Context) -> None:
-    """What cannot be part of a store's URL is refused when it is opened, and not read as something else."""
+    """A URL with a part that no store's URL can have is refused when it is opened, and not read as something else."""
     assert ctx.harness.url is not None, "needs url"
     between = "&" if "?" in ctx.harness.url else "?"
     for rest in ("#fragment", f"{between}=1", f"{between}a=%zz", f"{between}a=%00"):
@@ -340,7 +340,7 @@ def a_url_that_means_nothing_is_refused(ctx: Context) -> None:
 
 @scenario("O2", "W1", kills=("opening-the-store-changes-it", "opening-the-store-creates"), rows=(1, 8))
 def opening_the_store_changes_nothing(ctx: Context) -> None:
-    """Opening and closing drivers on a store creates nothing in it, and touches nothing."""
+    """To open and close drivers on a store creates nothing and changes nothing."""
     assert ctx.stored() == [], "a fresh store is not empty"
     ctx.driver.put("key", ctx.payload("stays").read(700))
     before = ctx.open().stat("key")

@@ -24,7 +24,7 @@ LOOKS = 1000
 
 @scenario("D1", kills=("delete-does-nothing", "deleted-key-still-read", "delete-waits-for-close"), rows=(108, 114))
 def what_was_deleted_is_gone(ctx: Context) -> None:
-    """A deleted object is gone at once from reads, ``stat`` and listings, by every handle."""
+    """A deleted object is gone at once from reads, ``stat`` and listings of every handle."""
     ctx.driver.put("dir/key", ctx.payload("deleted").read(700))
     ctx.driver.put("dir/other", ctx.payload("other").read(700))
     other = ctx.open()
@@ -42,7 +42,7 @@ def what_was_deleted_is_gone(ctx: Context) -> None:
 def a_prefix_is_deleted_with_all_below(ctx: Context) -> None:
     """A delete of a prefix deletes every object below it, however deep.
 
-    A cancelled upload's bytes, states and locks go with one call.
+    One call removes a cancelled upload's bytes, states and locks.
     """
     for key in ("a/1", "a/b/2", "a/b/c/3", "a/b/c/d/e/f/4", "a/z/5", "b/6"):
         ctx.driver.put(key, ctx.payload("below").read(600))
@@ -54,9 +54,9 @@ def a_prefix_is_deleted_with_all_below(ctx: Context) -> None:
 
 @scenario("D1", "K3", kills=("delete-goes-by-letters", "delete-takes-what-is-above"), rows=(80, 111))
 def a_delete_takes_nothing_else(ctx: Context) -> None:
-    """A delete leaves keys that only begin with the same letters, and what lies above.
+    """A delete keeps keys that only begin with the same letters, and keys above.
 
-    One tenant's ``app`` must not take ``app2`` along.
+    A delete of one tenant's ``app`` must not delete ``app2``.
     """
     others = ("key2", "key.x", "key-1", "key-b/x", "key+", "key_", "ke", "keyring/a", "dir/key", "KEY")
     for number, other in enumerate(others):
@@ -73,9 +73,9 @@ def a_delete_takes_nothing_else(ctx: Context) -> None:
     "D1", kills=("grandchildren-left", "children-left", "delete-takes-a-run"), rows=(110, 111), needs=("nested_keys",)
 )
 def a_key_is_deleted_with_the_keys_below(ctx: Context) -> None:
-    """Where a key is object and prefix at once, a delete takes both, and nothing that lies between them in order.
+    """If a key is both object and prefix, a delete removes both, and no key that sorts between them.
 
-    A delete below the object leaves it.
+    A delete below the object keeps the object.
     """
     for key in ("a", "a-", "a/b", "a/b-", "a/b/c"):
         ctx.driver.put(key, ctx.payload("nested").read(600))
@@ -88,7 +88,7 @@ def a_key_is_deleted_with_the_keys_below(ctx: Context) -> None:
 
 @scenario("D2", kills=("delete-of-nothing-raises",), rows=(109,))
 def deleting_what_is_not_there_is_no_error(ctx: Context) -> None:
-    """A delete of nothing passes, and a delete may be repeated: a client that was cut off asks again."""
+    """A delete of a missing key succeeds, and a delete may be repeated: a client that was cut off asks again."""
     ctx.driver.delete("missing")
     ctx.driver.delete("missing/deeper")
     ctx.driver.put("dir/key", ctx.payload("twice").read(600))
@@ -100,9 +100,9 @@ def deleting_what_is_not_there_is_no_error(ctx: Context) -> None:
 
 @scenario("D3", "W7", kills=("closing-brings-it-back", "delete-does-not-fence"), rows=(108, 115))
 def what_was_deleted_stays_deleted(ctx: Context) -> None:
-    """However a handle of a deleted object ends, closed, discarded or collected, the object does not come back.
+    """An open handle of a deleted object never brings it back, whether it is closed, discarded or collected.
 
-    It may have been deleted by its own key, or with a prefix.
+    The object may have been deleted by its own key or with a prefix.
     """
     for end, deleted in product(("close", "discard", "collect"), ("dir/key", "dir")):
         ctx.driver.put("dir/key", ctx.payload("deleted").read(700))
@@ -122,7 +122,7 @@ def what_was_deleted_stays_deleted(ctx: Context) -> None:
 
 @scenario("D1", "K3", kills=("deleted-name-stays-taken", "deleted-bytes-come-back"), rows=(116,))
 def what_was_deleted_can_be_made_anew(ctx: Context) -> None:
-    """An object made under a deleted key begins with nothing of the old one, whether it is put or written."""
+    """An object made under a deleted key has nothing of the old one, whether it is put or written."""
     for key in ("put", "written"):
         ctx.driver.put(key, ctx.payload("old").read(5000))
         ctx.driver.delete(key)
@@ -137,7 +137,7 @@ def what_was_deleted_can_be_made_anew(ctx: Context) -> None:
 
 @scenario("D4", "C3", "C4", kills=("publishes-behind",), rows=(110, 161), needs=("shared", "url"))
 def a_delete_outlives_the_process(ctx: Context) -> None:
-    """What was deleted stays so although the process is killed right afterwards."""
+    """A deleted object stays deleted though the process is killed right after the delete."""
     for key in ("a/1", "a/b/2", "c"):
         ctx.driver.put(key, ctx.payload("deleted").read(600))
     with Elsewhere(ctx) as there:
@@ -148,7 +148,7 @@ def a_delete_outlives_the_process(ctx: Context) -> None:
 
 @scenario("D4", "D2", kills=("delete-stops-at-what-is-gone",), rows=(113, 114))
 def a_delete_may_be_repeated(ctx: Context) -> None:
-    """A delete that had done half of its work already does the rest."""
+    """A delete that was cut off half way can be repeated, and deletes the rest."""
     for key in ("a/1", "a/b/2", "a/b/3", "c"):
         ctx.driver.put(key, ctx.payload("deleted").read(600))
     ctx.driver.delete("a/b/2")
@@ -161,7 +161,7 @@ def a_delete_may_be_repeated(ctx: Context) -> None:
 
 @scenario("D4", "D1", "C3", kills=("delete-does-nothing",), rows=(113, 161), needs=("shared", "url"))
 def a_delete_that_is_cut_off_leaves_whole_objects(ctx: Context) -> None:
-    """When the process that deletes is killed, every object is as it was or gone, and the delete may be repeated."""
+    """When the deleting process is killed, every object is intact or gone, and the delete may be repeated."""
     keys = [f"d/{number:02}" for number in range(ctx.size(40))]
     for number, key in enumerate(keys):
         ctx.driver.put(key, ctx.payload("deleted").read(600, 512 * number))

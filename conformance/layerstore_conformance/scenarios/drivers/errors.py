@@ -1,4 +1,4 @@
-"""Errors: one kind for each thing that goes wrong, with key and driver, and nothing changed."""
+"""Errors: one kind for each cause, with key and driver; and an error changes nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GROUP = "primitives"
 
 
 def _missing(driver: CheckedDriver) -> dict[str, Callable[[], object]]:
-    """Return what asks for a missing key, by its name."""
+    """Return the calls that ask for a missing key, by name."""
     return {
         "stat": lambda: driver.stat("dir/missing"),
         "open_reader": lambda: driver.open_reader("dir/missing"),
@@ -43,9 +43,9 @@ def _missing(driver: CheckedDriver) -> dict[str, Callable[[], object]]:
 
 @scenario("E1", kills=("error-without-key", "error-without-driver"), rows=(10, 11))
 def an_error_names_key_and_driver(ctx: Context) -> None:
-    """An error carries the key that it is about, and the driver, and says both.
+    """An error has the key and the driver as fields, and its message names both.
 
-    In the log of a service with two stores nobody can else tell what is missing where.
+    Otherwise the log of a service with two stores does not show which key is missing from which.
     """
     ctx.driver.put("dir/there", b"there")
     driver = ctx.open()
@@ -61,7 +61,7 @@ def an_error_names_key_and_driver(ctx: Context) -> None:
 
 @scenario("E1", kills=("error-without-key", "fenced-without-key"), rows=(11,))
 def a_refusal_names_its_key(ctx: Context) -> None:
-    """What is refused for its offset, its version or a later writer says which key it was."""
+    """A refusal for an offset, a version or a later writer names the key."""
     ctx.driver.put("dir/key", ctx.payload("key").read(600))
     first = ctx.driver.open_writer("dir/key")
     ctx.driver.open_writer("dir/key").discard()
@@ -78,7 +78,7 @@ def a_refusal_names_its_key(ctx: Context) -> None:
 
 @scenario("E1", kills=("error-does-not-pickle",), rows=(11,))
 def an_error_travels_between_processes(ctx: Context) -> None:
-    """An error of the driver's survives pickling, and says the same afterwards."""
+    """A driver's error survives pickling, and has the same message afterwards."""
     ctx.driver.put("dir/there", b"there")
     for name, ask in _missing(ctx.open()).items():
         with refused(PathNotFoundError) as refusal:
@@ -156,7 +156,7 @@ KINDS = {
     "E1", kills=("system-errors-pass", "system-errors-of-one-kind", "system-errors-without-key"), rows=(2, 168, 181)
 )
 def an_error_of_the_system_is_told_by_its_kind(ctx: Context) -> None:
-    """A full disk, a refusal and an unreachable backend are three errors, of layerstore's, even in mid-listing."""
+    """A full disk, a denied access and an unreachable backend raise three different errors, even during a listing."""
     for number, kind in KINDS.items():
         driver = CheckedDriver(_Failing(ctx.driver, number), "failing")
         with refused(DriverError) as refusal:
@@ -169,7 +169,7 @@ def an_error_of_the_system_is_told_by_its_kind(ctx: Context) -> None:
 
 @scenario("E1", kills=("system-errors-pass", "system-errors-pass-handles"), rows=(2, 168, 181))
 def an_error_of_the_system_is_told_by_its_handle(ctx: Context) -> None:
-    """Readers and writers tell a full disk, a refusal and an unreachable backend apart, as their driver does."""
+    """Readers and writers raise the same three errors for a full disk, a denied access and an unreachable backend."""
     ctx.driver.put("key", ctx.payload("handle").read(600))
     for number, kind in KINDS.items():
         driver = CheckedDriver(_Failing(ctx.driver, number), "failing")
@@ -195,9 +195,9 @@ def _check_translated(error: DriverError, number: int, kind: type[DriverError], 
     "E2", kills=("missing-backend-reads-empty", "missing-backend-is-a-missing-key"), rows=(2,), needs=("missing",)
 )
 def a_missing_backend_is_no_empty_one(ctx: Context) -> None:
-    """Where there is no backend, looking says so: nothing is missing in it, and its listing is not empty.
+    """If there is no backend, a look or a listing raises BackendUnavailableError: the store does not seem empty.
 
-    A purge that takes an unmounted disk for an empty store forgets every upload on it.
+    A purge that took an unmounted disk for an empty store would forget every upload on it.
     """
     driver = ctx.missing()
     looks: dict[str, Callable[[], object]] = {
@@ -214,9 +214,9 @@ def a_missing_backend_is_no_empty_one(ctx: Context) -> None:
 
 @scenario("E2", kills=("delete-makes-the-backend", "move-makes-the-backend"), rows=(2,), needs=("missing",))
 def a_missing_backend_is_not_made_in_passing(ctx: Context) -> None:
-    """Where there is no backend, a move or a delete says so, and makes none.
+    """If there is no backend, a move or a delete raises an error and creates none.
 
-    An empty store that a purge has made on an unmounted disk's place looks as if all were well.
+    An empty store that a purge created in the place of an unmounted disk would look as if all were well.
     """
     changes: dict[str, Callable[[CheckedDriver], object]] = {
         "move": lambda driver: driver.move("key", "target"),
@@ -233,7 +233,7 @@ def a_missing_backend_is_not_made_in_passing(ctx: Context) -> None:
 
 @scenario("E3", kills=("urls-shown-whole", "option-values-shown"), rows=(12,))
 def no_message_holds_a_credential(ctx: Context) -> None:
-    """A password pasted into a URL, as user, option or connection string, is in no message.
+    """No message contains a password that was in a URL, as user, option or connection string.
 
     Messages end up in logs, tickets and screenshots.
     """

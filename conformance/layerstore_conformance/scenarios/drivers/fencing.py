@@ -1,4 +1,4 @@
-"""Fencing: whoever comes later takes the object over, and whoever came earlier is told and changes nothing."""
+"""Fencing: a later writer takes the object over; the earlier writer raises FencedError and changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _begun(ctx: Context, key: str) -> Writer:
 
 
 def _fences(ctx: Context, act: Callable[[], object], writer: Writer) -> None:
-    """Do something, and check that it fenced a writer, whose flush then changes nothing."""
+    """Do something, and check that it fences a writer, whose flush then changes nothing."""
     act()
     before = {key: (ctx.read(key), ctx.open().stat(key)) for key in ctx.stored()}
     for _ in range(2):
@@ -47,9 +47,9 @@ def _fences(ctx: Context, act: Callable[[], object], writer: Writer) -> None:
 
 @scenario("F1", "F3", kills=("fencing-absent", "fenced-writer-publishes"), rows=(120, 123))
 def a_later_writer_fences_an_earlier_one(ctx: Context) -> None:
-    """When a writer is opened, the earlier one of the object can publish nothing any more, and is told.
+    """When a writer is opened, an earlier writer of the object publishes nothing any more and raises FencedError.
 
-    Two clients that resume one upload would else write into each other's bytes.
+    Otherwise two clients that resume one upload would write into each other's bytes.
     """
     first = _begun(ctx, "key")
     second = ctx.driver.open_writer("key")
@@ -61,7 +61,7 @@ def a_later_writer_fences_an_earlier_one(ctx: Context) -> None:
 
 @scenario("F1", kills=("second-writer-refused",), rows=(120, 124))
 def a_writer_never_stands_in_the_way(ctx: Context) -> None:
-    """A writer can be opened whoever else has one: a client that hangs must not lock everybody out of its upload."""
+    """A writer can be opened though another one is open: a client that hangs must not lock others out of its upload."""
     writers = [ctx.open().open_writer("key") for _ in range(5)]
     for writer in writers[:-1]:
         with refused(FencedError):
@@ -73,7 +73,7 @@ def a_writer_never_stands_in_the_way(ctx: Context) -> None:
 
 @scenario("F3", "F1", kills=("fencing-absent", "fenced-only-with-new-data", "fenced-by-version-alone"), rows=(120,))
 def a_fenced_writer_with_nothing_to_publish_is_told(ctx: Context) -> None:
-    """A fenced writer's flush is refused even if it has nothing to publish: whoever asks must learn that it is over."""
+    """The flush of a fenced writer raises FencedError even if it has nothing to publish."""
     ctx.driver.put("key", ctx.payload("first").read(600))
     first = ctx.driver.open_writer("key")
     new = ctx.driver.open_writer("new")
@@ -119,7 +119,7 @@ TAKEOVERS: dict[str, Callable[[CheckedDriver, str], None]] = {
     rows=(120,),
 )
 def whoever_takes_over_fences_whatever_was_written(ctx: Context) -> None:
-    """A writer is fenced by all that takes its key, whether it has written anything, and whether there is an object."""
+    """Every way to take over a key fences its writer, written to or not, object there or not."""
     for name, take_over in TAKEOVERS.items():
         for exists, written in product((True, False), (b"", b"more")):
             if name == "moving it away" and not exists:
@@ -136,7 +136,7 @@ def whoever_takes_over_fences_whatever_was_written(ctx: Context) -> None:
 
 @scenario("F2", "F3", kills=("put-does-not-fence", "fencing-absent"), rows=(120,))
 def a_put_fences(ctx: Context) -> None:
-    """A put over an object, or where one is about to be made, fences the writer there."""
+    """A put fences the writer of its key, whether the object exists or the writer was about to create it."""
     data = ctx.payload("put").read(700)
     _fences(ctx, lambda: ctx.driver.put("key", data), _begun(ctx, "key"))
     unflushed = ctx.driver.open_writer("new")
@@ -148,7 +148,7 @@ def a_put_fences(ctx: Context) -> None:
 
 @scenario("F2", "F3", kills=("delete-does-not-fence", "fencing-absent"), rows=(115,))
 def a_delete_fences(ctx: Context) -> None:
-    """A delete of an object fences its writer, and it stays deleted, even if it had never been flushed."""
+    """A delete fences the object's writer, and the object stays deleted, even if it had never been flushed."""
     _fences(ctx, lambda: ctx.driver.delete("key"), _begun(ctx, "key"))
     unflushed = ctx.driver.open_writer("new")
     unflushed.write(ctx.payload("new").read(600))
@@ -160,7 +160,7 @@ def a_delete_fences(ctx: Context) -> None:
 def a_delete_of_a_prefix_fences_below_it(ctx: Context) -> None:
     """A delete of a prefix fences the writers of all keys below it, flushed or not.
 
-    A cancelled upload must not be brought back by the writer that it was taken from.
+    The writer of a cancelled upload must not bring the upload back.
     """
     flushed, unflushed = _begun(ctx, "a/b/c"), ctx.driver.open_writer("a/new")
     unflushed.write(ctx.payload("new").read(600))
@@ -171,9 +171,9 @@ def a_delete_of_a_prefix_fences_below_it(ctx: Context) -> None:
 
 @scenario("F2", "F3", kills=("move-does-not-fence-the-source", "fencing-absent"), rows=(94,))
 def a_move_fences_the_writer_of_its_source(ctx: Context) -> None:
-    """When an object is moved away, its writer can neither bring it back nor write to it in its new place.
+    """When an object is moved, its writer can neither bring it back nor write to it under its new key.
 
-    The bytes of a finished layer are those that were verified, for good.
+    A finished layer keeps for good the bytes that were verified.
     """
     writer = _begun(ctx, "source")
     _fences(ctx, lambda: ctx.driver.move("source", "target"), writer)
@@ -183,7 +183,7 @@ def a_move_fences_the_writer_of_its_source(ctx: Context) -> None:
 
 @scenario("F2", "F3", kills=("move-does-not-fence-the-target", "fencing-absent"), rows=(95,))
 def a_move_fences_the_writer_of_its_target(ctx: Context) -> None:
-    """When an object is moved over another, or to where one is about to be made, the writer there is fenced."""
+    """A move fences the writer of its target, whether the object exists or the writer was about to create it."""
     ctx.driver.put("source", ctx.payload("source").read(700))
     _fences(ctx, lambda: ctx.driver.move("source", "target"), _begun(ctx, "target"))
     unflushed = ctx.driver.open_writer("elsewhere")
@@ -194,9 +194,9 @@ def a_move_fences_the_writer_of_its_target(ctx: Context) -> None:
 
 @scenario("F2", "F3", "F4", kills=("fenced-by-version-alone",), rows=(120,))
 def what_came_and_went_fences(ctx: Context) -> None:
-    """A writer is fenced by what happened to its key, even if nothing can be seen of that any more.
+    """A change of the key fences its writer, even if the object then looks as it did before.
 
-    To look whether the object is as it was, or still absent, is not enough: it may have been a layer meanwhile.
+    To compare the object with the one at opening is not enough: it may have been a layer meanwhile.
     """
     deleted, moved, back = (ctx.driver.open_writer(key) for key in ("deleted", "moved", "back"))
     back.flush()
@@ -213,7 +213,7 @@ def what_came_and_went_fences(ctx: Context) -> None:
 
 @scenario("F1", "F2", "F4", kills=("fencing-too-eager", "every-change-fences-below-its-prefix"), rows=(118,))
 def only_the_key_itself_is_fenced(ctx: Context) -> None:
-    """What happens to other keys, of like names, above or beside, fences nobody."""
+    """A change of another key, with a similar name, above or beside, fences no writer."""
     writer = _begun(ctx, "dir/key")
     for other in ("dir/key2", "dir/ke", "dir/key.x", "key", "dir2/key"):
         ctx.driver.open_writer(other).close()
@@ -228,7 +228,7 @@ def only_the_key_itself_is_fenced(ctx: Context) -> None:
 
 
 def _change_above(driver: CheckedDriver, data: bytes) -> None:
-    """Change the object ``dir``; a driver that has no object above another refuses, and has then changed nothing."""
+    """Change the object ``dir``; a driver without ``nested_keys`` refuses, and has then changed nothing."""
     with suppress(UnsupportedOperationError):
         driver.open_writer("dir").close()
     with suppress(UnsupportedOperationError):
@@ -239,7 +239,7 @@ def _change_above(driver: CheckedDriver, data: bytes) -> None:
 
 @scenario("F1", "F4", kills=("reading-fences", "closing-a-driver-fences"), rows=(48,))
 def looking_at_an_object_fences_nobody(ctx: Context) -> None:
-    """Reading, ``stat`` and listing leave the writer its object, and so does closing another handle on the store."""
+    """Reads, ``stat``, listings and a close of another handle do not fence a writer."""
     writer = _begun(ctx, "key")
     with ctx.open().open_reader("key") as reader:
         reader.read()
@@ -252,7 +252,7 @@ def looking_at_an_object_fences_nobody(ctx: Context) -> None:
 
 @scenario("F4", "F1", kills=("a-flush-fences-its-writer",), rows=(57,))
 def a_writer_is_not_fenced_by_itself(ctx: Context) -> None:
-    """A writer replaces its own later versions: it may write and flush as often as it likes."""
+    """A writer is not fenced by its own flushes: it may write and flush as often as it likes."""
     data = ctx.payload("often").read(6000)
     with ctx.driver.open_writer("key") as writer:
         for end in range(600, 6001, 600):
@@ -265,7 +265,7 @@ def a_writer_is_not_fenced_by_itself(ctx: Context) -> None:
 
 @scenario("F3", "F4", kills=("fenced-flush-fences", "fenced-discard-fences", "fenced-writer-publishes"), rows=(120,))
 def a_fenced_writer_does_no_harm_to_the_later_one(ctx: Context) -> None:
-    """What a fenced writer does, or does not do any more, changes nothing for the one that fenced it."""
+    """Nothing that a fenced writer does, or leaves undone, affects the later writer."""
     first = _begun(ctx, "key")
     second = ctx.open().open_writer("key")
     second.write(ctx.payload("second").read(500))
@@ -287,7 +287,7 @@ def a_fenced_writer_does_no_harm_to_the_later_one(ctx: Context) -> None:
 
 @scenario("F4", "W7", kills=("discarded-bytes-in-the-next-writer",), rows=(120,))
 def a_later_writer_begins_with_what_was_flushed(ctx: Context) -> None:
-    """A writer begins with what is visible, not with what an earlier one has written and not flushed."""
+    """A writer begins with the visible bytes, not with bytes that an earlier one has written and not flushed."""
     first = _begun(ctx, "key")
     with ctx.open().open_writer("key") as second:
         with suppress(FencedError):
@@ -309,7 +309,7 @@ def a_later_writer_begins_with_what_was_flushed(ctx: Context) -> None:
     needs=("shared", "url"),
 )
 def another_process_fences(ctx: Context) -> None:
-    """A writer is fenced by another process as by another thread: by opening, putting, moving and deleting."""
+    """An open, put, move or delete in another process fences a writer, as one in another thread does."""
     keys = ("opened", "put", "moved", "target", "deleted/key", "left")
     writers = {key: _begun(ctx, key) for key in keys}
     with Elsewhere(ctx) as there:
@@ -330,7 +330,7 @@ def another_process_fences(ctx: Context) -> None:
 
 @scenario("C3", "F1", "F3", kills=("fencing-ends-with-the-process",), rows=(120, 123), needs=("shared", "url"))
 def a_process_is_told_that_it_was_fenced(ctx: Context) -> None:
-    """Another process is fenced from here, and told when it flushes."""
+    """A writer in another process is fenced from this one, and its flush raises FencedError."""
     with Elsewhere(ctx) as there:
         there.run(_open_for, "key", ctx.payload("there").read(600))
         with ctx.driver.open_writer("key") as writer:

@@ -1,4 +1,4 @@
-"""Things in the backend that are no objects: a scan tells of them, a listing does not, and a delete leaves them."""
+"""Foreign things, which are no objects: a scan yields them, a listing does not, and a delete leaves them in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROUP = "primitives"
 
 
 def scanned(ctx: Context, prefix: str) -> tuple[list[str], list[str]]:
-    """Return what a fresh handle's scan of a prefix yields: objects and prefixes, and the names of foreign things."""
+    """Return the objects and prefixes of a fresh handle's scan, and the names of the foreign things."""
     found = list(ctx.open().scan(prefix))
     things = [each for each in found if isinstance(each, Foreign)]
     assert all(each.what for each in things), f"it is not told what they are: {things}"
@@ -29,9 +29,9 @@ def scanned(ctx: Context, prefix: str) -> tuple[list[str], list[str]]:
     needs=("foreign",),
 )
 def a_scan_tells_what_a_listing_passes_over(ctx: Context) -> None:
-    """A scan yields what a listing does, and each thing there that is no object; a listing yields objects alone.
+    """A scan yields objects, prefixes and every foreign thing; a listing yields objects and prefixes only.
 
-    Whoever deletes what nothing refers to has to know of everything that may refer to it.
+    A tool that deletes unreferenced objects has to know of everything that may refer to one.
     """
     for key in ("dir/b", "dir/c/d", "dir/z"):
         ctx.driver.put(key, ctx.payload("object").read(600))
@@ -47,9 +47,9 @@ def a_scan_tells_what_a_listing_passes_over(ctx: Context) -> None:
 
 @scenario("L6", kills=("foreign-directory-passed-over",), needs=("foreign",))
 def a_directory_of_nothing_else_is_told_of(ctx: Context) -> None:
-    """A scan tells of a directory that holds no object but something foreign, however deep; a listing does not.
+    """A scan reports a directory that holds foreign things and no object, however deep; a listing does not.
 
-    It yields the directory, or what it has found in there.
+    It yields the directory, or the things in it.
     """
     ctx.driver.put("top/object", ctx.payload("object").read(600))
     for place in ("top/dir", "top/dir/deeper"):
@@ -63,9 +63,9 @@ def a_directory_of_nothing_else_is_told_of(ctx: Context) -> None:
 
 @scenario("L6", kills=("foreign-place-passed-over",), needs=("foreign",))
 def a_thing_in_the_place_of_a_prefix_is_told_of(ctx: Context) -> None:
-    """Where a thing that is no object has a key's name, a scan of that name, or below it, yields it.
+    """If a foreign thing has the name of a key, a scan of that name, or below it, yields the thing.
 
-    Else a link to another disk looks like a repository without layers.
+    Otherwise a link to another disk would look like a repository without layers.
     """
     with ctx.foreign("dir") as names:
         for name in filter(is_key, names):
@@ -75,9 +75,9 @@ def a_thing_in_the_place_of_a_prefix_is_told_of(ctx: Context) -> None:
 
 @scenario("D5", "D1", kills=("foreign-things-deleted",), needs=("foreign",))
 def a_delete_leaves_what_is_no_object(ctx: Context) -> None:
-    """A delete of a prefix deletes the objects below it, and leaves in place whatever else lies there.
+    """A delete of a prefix deletes the objects below it and leaves every foreign thing in place.
 
-    It may be the only copy of something, or lead to a disk that is not ours.
+    A foreign thing may be the only copy of something, or lead to a disk that is not ours.
     """
     for deleted in ("up/dir", "up"):
         for key in ("up/dir/b", "up/dir/c/d", "up/e"):

@@ -1,4 +1,4 @@
-"""Forking: what a parent has open stays the parent's, and the driver is the child's too."""
+"""Forking: a parent's open handles stay the parent's; the driver itself works in the child too."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ Step = Callable[[CheckedDriver, Handles], object]
 
 @scenario("T5", "T3", kills=("forked-children-use-handles",), needs=("url", "fork"))
 def what_a_parent_has_open_refuses_its_child(ctx: Context) -> None:
-    """A forked child can neither read, write nor publish by a handle that its parent opened, nor finish its upload.
+    """A forked child can neither read, write nor publish by a handle of its parent's, nor finish its upload.
 
-    A server that forks a worker in the middle of an upload must not find two of them writing one layer.
+    A server may fork a worker in the middle of an upload: two processes must not write one layer.
     """
     with Elsewhere(ctx) as there:
         there.run(_refuse_a_child)
@@ -113,9 +113,9 @@ ENDS: dict[str, tuple[Step, Callable[[], NoReturn]]] = {
     needs=("url", "fork"),
 )
 def a_child_that_ends_takes_nothing_along(ctx: Context) -> None:
-    """However a forked child ends, its parent reads on, writes on and publishes with what it had open.
+    """However a forked child ends, its parent reads, writes and publishes with its open handles.
 
-    Libraries fork behind a server's back, and what a child inherits is collected when it ends.
+    Libraries fork without the server's knowledge, and the child's inherited handles are collected when it ends.
     """
     for way in ENDS:
         ctx.step(f"the child {way}")
@@ -146,7 +146,7 @@ def _outlive_a_child(driver: CheckedDriver, way: str) -> None:
 
 
 def _opened(driver: CheckedDriver) -> Handles:
-    """Open a reader, a writer of an object and one of a new one; all have begun. Nobody else holds them."""
+    """Open a reader, a writer of an object and a writer of a new one; each has begun. Only the caller holds them."""
     reader, writer, new = driver.open_reader("read"), driver.open_writer("key"), driver.open_writer("new")
     reader.read(100)
     writer.write(SHORT[1000:2000])
@@ -157,9 +157,9 @@ def _opened(driver: CheckedDriver) -> Handles:
 
 @scenario("T5", "F1", "F2", kills=("a-forked-child-keeps-the-lock",), needs=("url", "fork"))
 def a_child_that_lives_on_holds_nothing_back(ctx: Context) -> None:
-    """While a forked child lives, with all that its parent had open, the parent closes, opens anew, moves and deletes.
+    """While a forked child lives with its inherited handles, the parent can close, reopen, move and delete.
 
-    Whatever a child has inherited is open until it ends, and it may be a server that never does.
+    A child's inherited handles stay open until it ends, and it may be a server that never ends.
     """
     with Elsewhere(ctx) as there:
         there.run(_go_on_beside_a_child)
@@ -187,7 +187,7 @@ def _go_on_beside_a_child(driver: CheckedDriver) -> None:
 
 @scenario("T5", "C3", kills=("driver-is-bound-to-its-process",), needs=("shared", "url", "fork"))
 def parent_and_child_use_one_driver(ctx: Context) -> None:
-    """A forked child puts, writes, reads, lists, moves and deletes by its parent's driver, while its parent does too.
+    """A forked child and its parent can put, write, read, list, move and delete by one driver at the same time.
 
     A server opens its store, and then forks the workers that serve it.
     """
@@ -229,9 +229,9 @@ def _work(driver: CheckedDriver, who: str, count: int) -> None:
     needs=("shared", "url", "fork"),
 )
 def parent_and_child_fence_each_other(ctx: Context) -> None:
-    """Of writers that a parent and its forked child open of one object, the one opened last publishes.
+    """If a parent and its forked child each open a writer of one object, the one opened last publishes.
 
-    Whatever a writer is known by, a count or a number drawn by chance, a fork has it go on alike on both sides.
+    After a fork, counters and random generators go on alike in both processes: they cannot tell writers apart.
     """
     with Elsewhere(ctx) as there:
         there.run(_take_over_from_a_child)

@@ -1,4 +1,4 @@
-"""Histories: whatever several handles do to two keys, in turns or at once, one order explains what each of them saw."""
+"""Histories: several handles use two keys, in turns or at once, and one order explains what each of them saw."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = 4
 
 
 class Actor:
-    """One that does what a seed decides to two keys, through a handle, and keeps what it saw."""
+    """Does what its random generator decides to two keys, through a handle, and keeps what it saw."""
 
     def __init__(self, ctx: Context, history: History, driver: CheckedDriver, number: int, seed: int) -> None:
         """Be number ``number`` of the history's actors."""
@@ -41,14 +41,14 @@ class Actor:
         self.random.choice(acts)(self.random.choice(KEYS))
 
     def put(self, key: str) -> None:
-        """Put a value of the actor's own; a value is as many bytes."""
+        """Put a value of the actor's own: a value is the number of bytes."""
         value = next(self._values)
         data = self.ctx.payload(str(value)).read(value)
         _, *times = self.history.timed(lambda: self.driver.put(key, data))
         self.history.add(self.number, "write", key, value, *times)
 
     def write(self, key: str) -> None:
-        """Write a value over whatever shorter one there is, and flush it; that somebody took over is no finding."""
+        """Write a value over a shorter one, and flush; a take-over by another actor is no failure."""
         value = 10_000 * (self.number + 1) + next(self._values)
         writer = self.driver.open_writer(key)
         try:
@@ -78,7 +78,7 @@ class Actor:
         self.history.add(self.number, "see", key, None if data is None else len(data), *times)
 
     def move(self, key: str) -> None:
-        """Move what was seen under a key to the other key; that somebody was quicker is no finding."""
+        """Move the value seen under a key to the other key; it is no failure if another actor was quicker."""
         (target,) = set(KEYS) - {key}
         seen = self.driver.find(key)
         if seen is None:
@@ -96,7 +96,7 @@ class Actor:
         self.history.add(self.number, "remove", key, None, *times)
 
     def list_keys(self, key: str) -> None:
-        """List what there is; for each key by itself: of what comes and goes a listing is no snapshot (clause L4)."""
+        """List the keys, each for itself: while keys come and go, a listing is no snapshot (clause L4)."""
         found, *times = self.history.timed(lambda: list(self.driver.list(key.rpartition("/")[0])))
         for each in KEYS:
             self.history.add(self.number, "list", each, 1 if each in found else None, *times)
@@ -115,9 +115,9 @@ class Actor:
     rows=(50, 68),
 )
 def handles_in_turns_see_what_was_done_last(ctx: Context) -> None:
-    """Whatever two to eight handles do to two keys in turns, each sees what the others did before.
+    """Two to eight handles use two keys in turns, and each sees what the others did before.
 
-    Nodes of a cluster see each other's uploads through nothing but the backend.
+    Nodes of a cluster see each other's uploads only through the backend.
     """
     for seed in range(ctx.size(24)):
         history = History()
@@ -134,7 +134,7 @@ def handles_in_turns_see_what_was_done_last(ctx: Context) -> None:
     "T1", "S1", "L4", "P1", "M2", "D1", "W6", kills=("stat-cached", "put-ignored-the-second-time"), rows=(119, 126)
 )
 def handles_at_once_see_one_order(ctx: Context) -> None:
-    """Whatever two to eight threads do to two keys at once, one order of it explains what each of them saw."""
+    """Two to eight threads use two keys at once, and one order explains what each of them saw."""
     for seed in range(ctx.size({"quick": 10, "default": 40, "full": 1000}[ctx.profile])):
         history = History()
         ctx.driver.put("d/stays", b"")

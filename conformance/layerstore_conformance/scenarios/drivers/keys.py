@@ -1,4 +1,4 @@
-"""Keys: which there are, that no two are confused, and that there are no directories."""
+"""Keys: the grammar, that no two keys are confused, and that there are no directories."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ LONGEST_REST = 1000 - 33
 
 @scenario("K1", "K3", kills=("special-characters-confused", "plus-means-space"), rows=(19, 21, 23))
 def every_key_names_its_own_object(ctx: Context) -> None:
-    """Whatever the grammar allows is stored under its own name, put or written.
+    """Every key that the grammar allows is stored under its own name, put or written.
 
-    Repository names and digests hold dots, dashes and plus signs, which URLs and filesystems treat in their own ways.
+    Repository names and digests contain dots, dashes and plus signs, which URLs and filesystems treat in their own
+    ways.
     """
     for key in ODD:
         ctx.driver.put(key, ctx.payload("odd").read(600, 512 * ODD.index(key)))
@@ -63,7 +64,7 @@ def keys_that_look_alike_are_different_objects(ctx: Context) -> None:
 def upper_and_lower_case_are_different(ctx: Context) -> None:
     """Keys that differ in case are different objects.
 
-    On a filesystem that ignores case one repository's layers would replace another's.
+    On a filesystem that ignores case, one repository's layers would replace another's.
     """
     for key in ("case/key", "case/KEY", "case/Key", "CASE/key"):
         ctx.driver.put(key, key.encode())
@@ -75,7 +76,7 @@ def upper_and_lower_case_are_different(ctx: Context) -> None:
 
 @scenario("K1", "K3", kills=("segments-cut-short", "no-room-for-a-suffix"), rows=(28,))
 def a_segment_may_have_255_bytes(ctx: Context) -> None:
-    """A segment may be as long as common filesystems allow, put or written, and its last byte counts."""
+    """A segment may have 255 bytes, as on common filesystems, put or written, and its last byte counts."""
     keys = ["s" * 254 + last for last in "ab"] + [f"{'p' * 254}{last}/{'q' * 255}" for last in "ab"]
     for number, key in enumerate(keys):
         ctx.driver.put(key, ctx.payload("long").read(600, 512 * number))
@@ -87,9 +88,9 @@ def a_segment_may_have_255_bytes(ctx: Context) -> None:
 
 @scenario("K1", "K3", kills=("keys-cut-short", "segments-cut-short", "no-room-for-a-suffix"), rows=(28,))
 def a_key_may_have_1000_bytes(ctx: Context) -> None:
-    """The longest keys are stored whole, and differ by their last byte.
+    """The longest keys are stored whole, and their last byte tells them apart.
 
-    A driver that puts something of its own into the name, a root or a suffix, runs out of room first.
+    A driver that adds something to the name, a root or a suffix, runs out of room first.
     """
     driver, top = ctx.bare(), uuid.uuid4().hex
     longest = "/".join(["k" * 255] * 3 + ["k" * (LONGEST_REST - 3 * 256)])
@@ -109,7 +110,7 @@ def a_key_may_have_1000_bytes(ctx: Context) -> None:
 
 @scenario("K1", kills=("deep-keys-refused",), rows=(27, 28, 101), profile="default")
 def a_key_may_have_hundreds_of_segments(ctx: Context) -> None:
-    """However deep a key lies, and it may have 200 segments, it is found again.
+    """A key may have 200 segments, and is found again.
 
     Some backends count segments, not bytes.
     """
@@ -121,7 +122,7 @@ def a_key_may_have_hundreds_of_segments(ctx: Context) -> None:
 
 @scenario("K1", kills=("grammar-unchecked", "key-checked-too-late"), rows=(20, 22, 25, 29, 177, 178))
 def what_is_no_key_is_refused(ctx: Context) -> None:
-    """What the grammar does not have is refused before anything is looked for or stored under it."""
+    """A text that the grammar does not allow is refused before anything is read or stored."""
     ctx.driver.put("there", b"there")
     ctx.trace.clear()
     for key in (*NO_KEYS, "k/" * 500 + "k"):
@@ -157,9 +158,9 @@ def _refused_changes(driver: CheckedDriver, no_key: str) -> None:
 
 @scenario("K1", "K2", kills=("grammar-unchecked", "dotted-names-accepted"), rows=(25, 176, 179))
 def no_key_leads_out_of_the_store(ctx: Context) -> None:
-    """No segment begins with a dot, so that no key leads out of a prefix or to what is the driver's own.
+    """No segment begins with a dot: no key leads out of a prefix or to the driver's own files.
 
-    ``../`` in a name would let one tenant read and replace another's layers.
+    With ``../`` in a name, one tenant could read and replace another's layers.
     """
     ctx.driver.put("a/inside", ctx.payload("inside").read(600))
     for key in DOTTED:
@@ -170,15 +171,15 @@ def no_key_leads_out_of_the_store(ctx: Context) -> None:
 
 
 def _scanned(ctx: Context) -> list[str | Foreign]:
-    """Return what a scan yields but for keys that are taken, and under which nothing is published."""
+    """Return what a scan yields, without keys that have a writer but no published object."""
     return [child for child in ctx.open().scan("dir") if not isinstance(child, Unpublished)]
 
 
 @scenario("K2", "L5", "L6", kills=("own-files-listed", "unpublished-listed"), rows=(163,))
 def nothing_of_the_drivers_own_is_listed(ctx: Context) -> None:
-    """While an object is written, nothing appears in a listing or a scan but objects.
+    """While an object is written, a listing or a scan shows nothing but objects.
 
-    Temporary files and locks that are listed would be served, counted and purged as if they were layers.
+    If temporary files and locks were listed, they would be served, counted and purged like layers.
     """
     ctx.driver.put("dir/done", ctx.payload("done").read(600))
     writer = ctx.driver.open_writer("dir/half")
@@ -192,7 +193,7 @@ def nothing_of_the_drivers_own_is_listed(ctx: Context) -> None:
 
 @scenario("K2", "D1", kills=("own-files-outlive-the-prefix",), rows=(163,))
 def nothing_is_left_of_a_prefix_that_was_deleted(ctx: Context) -> None:
-    """When a prefix was deleted, its name is free for an object: nothing of the driver's own keeps it."""
+    """After a delete of a prefix, its name is free for an object: the driver leaves nothing of its own there."""
     for number in range(3):
         with ctx.driver.open_writer(f"dir/sub/{number}") as writer:
             writer.write(ctx.payload("gone").read(600))
@@ -204,7 +205,7 @@ def nothing_is_left_of_a_prefix_that_was_deleted(ctx: Context) -> None:
 
 @scenario("K3", "L3", kills=("empty-prefix-stays",), rows=(78, 90))
 def a_prefix_is_gone_with_its_last_key(ctx: Context) -> None:
-    """There are no directories: with the last key below it a prefix is gone, whether that was deleted or moved."""
+    """There are no directories: a prefix is gone with its last key, whether that was deleted or moved."""
     for go in (partial(ctx.driver.delete, "a/b/d"), partial(ctx.driver.move, "a/b/d", "d")):
         ctx.driver.put("a/b/c", ctx.payload("c").read(600))
         ctx.driver.put("a/b/d", ctx.payload("d").read(600))
