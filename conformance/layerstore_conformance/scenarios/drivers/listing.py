@@ -1,4 +1,4 @@
-"""Listing: what lies directly below a prefix, in order, each once, and however much it is."""
+"""Listing: the direct children of a prefix, in order, each once, however many there are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANY = 1003
 
 
 def _put(ctx: Context, keys: Iterable[str]) -> None:
-    """Put small objects, eight at a time: there may be a thousand of them, and a sync for each."""
+    """Put small objects, eight at a time: there may be a thousand, and a driver may sync each."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: ctx.driver.put(key, key.encode()), keys))
 
@@ -38,7 +38,7 @@ def _expect(ctx: Context, prefix: str, *wanted: str) -> None:
 
 @scenario("L1", kills=("grandchildren-listed", "names-without-their-prefix", "prefixes-without-a-slash"), rows=(75, 86))
 def a_listing_shows_direct_children(ctx: Context) -> None:
-    """A listing yields whole keys, and with a slash the prefixes of what lies deeper; nothing from further down."""
+    """A listing yields whole keys, and prefixes with a slash at the end; nothing from further down."""
     _put(ctx, ("top", "a/one", "a/two", "a/deep/one", "a/deep/er/two", "b/c/d/e"))
     _expect(ctx, "", "a/", "b/", "top")
     _expect(ctx, "a", "a/deep/", "a/one", "a/two")
@@ -48,7 +48,7 @@ def a_listing_shows_direct_children(ctx: Context) -> None:
 
 @scenario("L1", kills=("top-not-listed",), rows=(1, 72))
 def the_top_is_listed_like_any_prefix(ctx: Context) -> None:
-    """The listing of ``""`` is that of the whole store: it shows, in order, what lies at its top."""
+    """The listing of ``""`` is that of the whole store: it yields the direct children of the top, in order."""
     ctx.driver.put("key", ctx.payload("top").read(600))
     top = list(ctx.bare().list(""))
     assert f"{ROOT}/" in top, f"{ROOT}/ is not among {top[:5]}"
@@ -58,9 +58,9 @@ def the_top_is_listed_like_any_prefix(ctx: Context) -> None:
 
 @scenario("L1", kills=("listed-by-the-letters",), rows=(80, 179))
 def a_prefix_ends_at_a_slash(ctx: Context) -> None:
-    """What only begins with the same letters does not lie below: not ``foo.bar`` nor ``foobar/x`` below ``foo``.
+    """A prefix ends at a slash: neither ``foo.bar`` nor ``foobar/x`` lies below ``foo``.
 
-    A repository would else list, and purge, the uploads of its neighbours.
+    Otherwise a repository would list, and purge, the uploads of its neighbours.
     """
     _put(ctx, ("foo/in", "foo.bar", "foo-bar/out", "foobar/out", "fo/out", "foo2", "dir/foo/out"))
     _expect(ctx, "foo", "foo/in")
@@ -74,7 +74,7 @@ def a_prefix_ends_at_a_slash(ctx: Context) -> None:
     rows=(81,),
 )
 def a_listing_is_in_order(ctx: Context) -> None:
-    """A listing is in the order of the bytes it yields, and the slash of a prefix is one of them."""
+    """A listing is in the order of its bytes, and the slash of a prefix is one of them."""
     names = ("b/x", "b-", "b.", "b0", "B", "b+", "_", "a", "10", "9", "bb", "Z/x", "b-x/y")
     _put(ctx, [f"d/{name}" for name in (*names, "b/c+/d", "b/c.d", "b/c/d/e")])
     found = _below(ctx, "d")
@@ -92,7 +92,7 @@ def a_prefix_is_listed_once(ctx: Context) -> None:
 
 @scenario("L3", kills=("missing-prefix-raises",), rows=(3, 77, 78))
 def a_missing_prefix_lists_nothing(ctx: Context) -> None:
-    """Where nothing lies, nothing is yielded, and that is no error; a fresh store is empty."""
+    """The listing of a missing prefix yields nothing and is no error; a fresh store is empty."""
     _expect(ctx, "")
     _expect(ctx, "a")
     ctx.driver.put("a/b", ctx.payload("b").read(600))
@@ -102,7 +102,7 @@ def a_missing_prefix_lists_nothing(ctx: Context) -> None:
 
 @scenario("L3", kills=("key-lists-itself",), rows=(79,))
 def a_key_does_not_list_itself(ctx: Context) -> None:
-    """Below an object lies nothing, not even itself: who walks a store by listing must come to an end."""
+    """The listing of an object's key does not yield the key: a walk by listings must come to an end."""
     ctx.driver.put("a/b", ctx.payload("b").read(600))
     ctx.driver.put("top", ctx.payload("top").read(600))
     _expect(ctx, "a/b")
@@ -113,7 +113,7 @@ def a_key_does_not_list_itself(ctx: Context) -> None:
 def more_than_a_page_is_listed_and_deleted(ctx: Context) -> None:
     """More children than one page of any backend holds are all listed, in order and once, and all deleted.
 
-    A listing that ends at the first page hides layers; a delete that does, leaves them.
+    A listing that ends at the first page hides layers, and a delete that ends there leaves them.
     """
     keys = [f"many/{number:04}" for number in range(MANY)]
     _put(ctx, keys)
@@ -127,9 +127,9 @@ def more_than_a_page_is_listed_and_deleted(ctx: Context) -> None:
 
 @scenario("L4", kills=("list-pages-by-number", "listing-ends-where-its-place-is-gone"), rows=(85, 87))
 def what_stays_is_listed_while_others_come_and_go(ctx: Context) -> None:
-    """While a listing is read, objects are deleted and put; what was there all the time is yielded, and once.
+    """While objects are deleted and put, a listing yields each object that stays exactly once.
 
-    The purge deletes what it lists, while it lists.
+    A purge deletes keys while it lists them.
     """
     stays = [f"d/{number:02}-stays" for number in range(0, 24, 2)]
     _put(ctx, [*stays, *(f"d/{number:02}-goes" for number in range(1, 24, 2))])
@@ -147,7 +147,7 @@ def what_stays_is_listed_while_others_come_and_go(ctx: Context) -> None:
 
 @scenario("L4", "T2", kills=("one-listing-at-a-time",), rows=(82, 87))
 def listings_are_read_side_by_side(ctx: Context) -> None:
-    """Two listings are read in turns, one is given up, and another begun: each has its own place."""
+    """Two listings are read in turns, one is abandoned and another begun: each has its own position."""
     keys = [f"d/{number:02}" for number in range(10)]
     _put(ctx, keys)
     driver = ctx.open()
@@ -160,7 +160,7 @@ def listings_are_read_side_by_side(ctx: Context) -> None:
 
 @scenario("L5", "W6", kills=("unpublished-listed",), rows=(88,))
 def only_published_objects_are_listed(ctx: Context) -> None:
-    """An object that is being written shows in a listing when it is first flushed, and so does its prefix."""
+    """An object that is being written is listed from its first flush on, and so is its prefix."""
     writer = ctx.driver.open_writer("d/new")
     writer.write(ctx.payload("new").read(700))
     _expect(ctx, "")
@@ -173,7 +173,7 @@ def only_published_objects_are_listed(ctx: Context) -> None:
 
 @scenario("L1", "L5", kills=("listing-cached",), rows=(90, 93, 114))
 def a_listing_shows_what_another_handle_did(ctx: Context) -> None:
-    """A handle that has listed before is not answered from memory: what another one did shows at once."""
+    """A handle that has listed before lists again what is there: another handle's changes show at once."""
     here, there = ctx.driver, ctx.open()
     _put(ctx, ("d/a", "d/b"))
     assert list(here.list("d")) == ["d/a", "d/b"]
@@ -185,7 +185,7 @@ def a_listing_shows_what_another_handle_did(ctx: Context) -> None:
 
 @scenario("L1", kills=("grandchildren-listed", "prefixes-without-a-slash", "listing-ends-at-a-prefix"), rows=(76,))
 def a_walk_finds_every_key(ctx: Context) -> None:
-    """Walked from the top by its listings, a store shows every key that was put, once."""
+    """A walk from the top by listings finds every key, once."""
     keys = [f"{a}/{b}/{c}" for a in "ab" for b in ("x", "x-", "y") for c in range(3)] + ["a/x0", "b/key", "top"]
     _put(ctx, keys)
     assert sorted(ctx.stored()) == sorted(keys)

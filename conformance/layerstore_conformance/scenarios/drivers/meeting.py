@@ -1,4 +1,4 @@
-"""Meeting: of two that come to one key at one moment, which has its way, and that the other is told."""
+"""Meeting: two calls on one key at the same moment; one is done, and the other raises an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANGES: dict[str, tuple[Callable[[CheckedDriver], None], bytes | None]] = {
 
 
 def _done(act: Callable[[], object], refusal: type[DriverError]) -> bool:
-    """Do something, and tell whether it was done; if somebody else had its way, there is one way to be told so."""
+    """Do something, and return whether it was done; if the other call came first, it raises this error."""
     try:
         act()
     except refusal:
@@ -39,9 +39,9 @@ def _done(act: Callable[[], object], refusal: type[DriverError]) -> bool:
 
 @scenario("F1", "F3", "F4", "T1", kills=("fencing-absent",), rows=(119, 120, 121))
 def of_writers_flushed_at_once_the_last_opened_publishes(ctx: Context) -> None:
-    """However writers of one object meet in flushing, the one that was opened last is done, and the others are told.
+    """If writers of one object flush at once, the one opened last publishes, and the others raise FencedError.
 
-    If they fenced each other off, a client and its own retry would get nowhere.
+    If they fenced each other, a client and its own retry would get nowhere.
     """
     other = ctx.open()
     for number in range(ctx.size(8)):
@@ -56,9 +56,9 @@ def of_writers_flushed_at_once_the_last_opened_publishes(ctx: Context) -> None:
 
 @scenario("F2", "F3", "F4", "D3", "T1", kills=("flush-overtakes-a-change",), rows=(115, 119, 120))
 def a_flush_that_meets_a_change_comes_before_it_or_never(ctx: Context) -> None:
-    """Of a flush and a put, a move or a delete, at one moment, the change stands: the writer was opened before it.
+    """If a flush meets a put, a move or a delete, the change stands: the writer was opened before it.
 
-    A flush on its way must not bring back an upload that was cancelled, nor spoil a layer that was healed.
+    A flush on its way must not bring back a cancelled upload, nor spoil a layer that was healed.
     """
     other = ctx.open()
     for name, (change, left) in CHANGES.items():
@@ -81,9 +81,9 @@ def a_flush_that_meets_a_change_comes_before_it_or_never(ctx: Context) -> None:
 
 @scenario("M1", "M3", "T1", kills=("move-copies-first", "move-in-two-steps"), rows=(94, 96, 119))
 def of_two_moves_of_one_object_one_finds_it(ctx: Context) -> None:
-    """An object that is moved to two names at one moment arrives under one of them, and the other move is told.
+    """If an object is moved to two names at once, it arrives under one, and the other move raises an error.
 
-    Whoever was told that a move is done counts on the object being there, and nowhere else.
+    When a move has returned, its caller relies on the object being there and nowhere else.
     """
     drivers = (ctx.driver, ctx.open())
     targets = ("d/one", "d/two")

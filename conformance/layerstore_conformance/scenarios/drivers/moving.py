@@ -1,4 +1,4 @@
-"""Moving: the bytes are under the source or the target, whole, and at a version if one is asked for."""
+"""Moving: the bytes are whole under the source or the target, and a move may ask for a version."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def a_move_takes_the_bytes_to_the_target(ctx: Context) -> None:
 
 @scenario("M1", kills=("move-keeps-the-old-target", "move-keeps-the-source"), rows=(53, 95))
 def a_move_replaces_its_target(ctx: Context) -> None:
-    """A move over an object, longer or shorter, leaves nothing of that.
+    """A move over a longer or a shorter object leaves nothing of that object.
 
-    A damaged layer is healed by moving the right bytes over it.
+    A damaged layer is healed by a move of the right bytes over it.
     """
     for old, new in ((5000, 700), (700, 5000), (0, 700), (700, 0)):
         ctx.driver.put("target", ctx.payload("old").read(old))
@@ -48,7 +48,7 @@ def a_move_replaces_its_target(ctx: Context) -> None:
 
 @scenario("M1", "W7", kills=("move-takes-what-was-not-flushed",), rows=(88, 94))
 def a_move_takes_what_was_published(ctx: Context) -> None:
-    """What a writer has not flushed is not moved along, and never appears."""
+    """A move takes only published bytes: bytes that a writer has not flushed never appear."""
     data = ctx.payload("flushed").read(3000)
     writer = ctx.open().open_writer("source")
     writer.write(data)
@@ -73,7 +73,7 @@ def a_large_object_is_moved_whole(ctx: Context) -> None:
 
 @scenario("M1", kills=("moved-object-cannot-be-written", "writer-begins-at-the-start"), rows=(56, 94))
 def a_moved_object_can_be_written_to(ctx: Context) -> None:
-    """A moved object is an object like any other, and its old name is free."""
+    """A moved object is an object like any other, and its old key is free."""
     ctx.driver.put("source", ctx.payload("moved").read(700))
     ctx.driver.move("source", "target")
     for key, size in (("target", 700), ("source", 0)):
@@ -86,7 +86,7 @@ def a_moved_object_can_be_written_to(ctx: Context) -> None:
 
 @scenario("M1", "K3", kills=("move-takes-its-neighbours",), rows=(80, 94))
 def a_move_touches_no_other_key(ctx: Context) -> None:
-    """A move leaves keys of like names, beside and below other prefixes, where they are."""
+    """A move leaves keys with similar names, beside and below other prefixes, where they are."""
     others = ("source2", "sourc", "source.x", "target2", "dir/source")
     for number, other in enumerate(others):
         ctx.driver.put(other, ctx.payload("others").read(600, 512 * number))
@@ -99,7 +99,7 @@ def a_move_touches_no_other_key(ctx: Context) -> None:
 
 @scenario("M3", "E1", kills=("move-of-nothing-empties-the-target", "move-of-nothing-passes"), rows=(96, 104))
 def a_missing_source_cannot_be_moved(ctx: Context) -> None:
-    """Where nothing is under the source, the target is as it was, and the caller is told."""
+    """A move of a missing source raises PathNotFoundError and leaves the target as it was."""
     data = ctx.payload("target").read(700)
     ctx.driver.put("target", data)
     before = ctx.open().stat("target")
@@ -115,7 +115,7 @@ def a_missing_source_cannot_be_moved(ctx: Context) -> None:
 
 @scenario("M3", kills=("move-of-a-prefix-passes",), rows=(99,))
 def a_prefix_cannot_be_moved(ctx: Context) -> None:
-    """A prefix is no object: what lies below it stays where it is, and the target as it was."""
+    """A prefix is no object: a move of it leaves the keys below it and the target as they were."""
     ctx.driver.put("a/b", ctx.payload("b").read(700))
     ctx.driver.put("target", ctx.payload("target").read(700))
     before = ctx.open().stat("target")
@@ -130,9 +130,9 @@ def a_prefix_cannot_be_moved(ctx: Context) -> None:
 
 @scenario("M4", kills=("version-not-compared", "failed-move-loses-its-source"), rows=(48, 62))
 def a_move_at_a_version_takes_no_other(ctx: Context) -> None:
-    """A move of a version that the source is not at any more is refused, and changes nothing.
+    """A move of a version that the source no longer has is refused, and changes nothing.
 
-    So it is the bytes that were verified that become a layer, and no others.
+    So a layer is made of the bytes that were verified, and of no others.
     """
     ctx.driver.put("source", ctx.payload("verified").read(700))
     ctx.driver.put("target", ctx.payload("target").read(700))
@@ -149,7 +149,7 @@ def a_move_at_a_version_takes_no_other(ctx: Context) -> None:
 
 @scenario("M4", kills=("every-version-refused", "move-keeps-the-source"), rows=(62, 94))
 def a_move_at_the_right_version_takes_place(ctx: Context) -> None:
-    """A move of the version that the source is at takes place, whether a put made it, a flush or a move."""
+    """A move of the source's current version is done, whether a put, a flush or a move made that version."""
     ctx.driver.put("put", ctx.payload("put").read(700))
     ctx.driver.move("put", "a", version=ctx.open().stat("put").version)
     with ctx.driver.open_writer("written") as writer:
@@ -165,7 +165,7 @@ def a_move_at_the_right_version_takes_place(ctx: Context) -> None:
 
 @scenario("M4", "F2", kills=("refused-move-fences",), rows=(48, 62))
 def a_refused_move_fences_nobody(ctx: Context) -> None:
-    """A move that is refused for its version has changed nothing: the writers of source and target go on."""
+    """A move that is refused for its version fences no writer, of source or target."""
     for key in ("source", "target"):
         ctx.driver.put(key, ctx.payload(key).read(700))
     writers = [ctx.open().open_writer(key) for key in ("source", "target")]
@@ -180,7 +180,7 @@ def a_refused_move_fences_nobody(ctx: Context) -> None:
 
 @scenario("M5", "C3", "C4", kills=("publishes-behind",), rows=(94,), needs=("shared", "url"))
 def a_move_outlives_the_process(ctx: Context) -> None:
-    """What was moved is under its target, although the process is killed right afterwards."""
+    """A moved object is under its target though the process is killed right after the move."""
     ctx.driver.put("source", ctx.payload("moved").read(70_000))
     ctx.driver.put("target", ctx.payload("old").read(700))
     with Elsewhere(ctx) as there:
@@ -192,7 +192,7 @@ def a_move_outlives_the_process(ctx: Context) -> None:
 
 @scenario("M2", "C3", kills=("move-copies-nothing",), rows=(94, 161), needs=("shared", "url"))
 def a_move_that_is_cut_off_loses_nothing(ctx: Context) -> None:
-    """When the process that moves is killed, the bytes are under the source, the target, or both, and whole.
+    """When the moving process is killed, the bytes are under the source, the target or both, and whole.
 
     A crash while an upload becomes a layer must not cost the client all that it has sent.
     """
@@ -212,7 +212,7 @@ def a_move_that_is_cut_off_loses_nothing(ctx: Context) -> None:
 
 
 def _to_and_fro(driver: CheckedDriver, here: str, there: str) -> None:
-    """Move once, and then to and fro in a thread, so that the process can be killed meanwhile."""
+    """Move once, and then to and fro in a thread, until the process is killed."""
     driver.move(here, there)
     Thread(target=_move_for_ever, args=(driver, there, here), daemon=True).start()
 
@@ -226,7 +226,7 @@ def _move_for_ever(driver: CheckedDriver, here: str, there: str) -> None:
 
 @scenario("M5", "M1", kills=("move-waits-for-close",), rows=(94, 114))
 def a_move_is_seen_at_once(ctx: Context) -> None:
-    """What was moved is seen under its target by a second handle as soon as ``move`` returns."""
+    """A second handle sees a moved object under its target as soon as ``move`` returns."""
     ctx.driver.put("a", ctx.payload("moved").read(700))
     for source, target in ("ab", "bc", "ca"):
         ctx.driver.move(source, target)
@@ -236,7 +236,7 @@ def a_move_is_seen_at_once(ctx: Context) -> None:
 
 @scenario("M6", kills=("move-onto-itself-accepted",), rows=(98,))
 def a_key_cannot_be_moved_onto_itself(ctx: Context) -> None:
-    """A move of a key onto itself is refused, and leaves the object: it is a mistake, and would delete on some."""
+    """A move of a key onto itself is refused, and leaves the object: on some backends it would delete it."""
     ctx.driver.put("key", ctx.payload("itself").read(700))
     before = ctx.open().stat("key")
     with refused(InvalidPathError):

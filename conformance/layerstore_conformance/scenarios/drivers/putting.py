@@ -1,4 +1,4 @@
-"""Putting: small objects stored whole, replacing whatever was there."""
+"""Putting: small objects are stored whole, and replace the one before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUP = "primitives"
 
 @scenario("P1", kills=("put-drops-its-last-byte", "newlines-translated"), rows=(30, 32, 63))
 def what_was_put_is_there(ctx: Context) -> None:
-    """Objects of every size, however deep their keys, come back byte for byte through another handle."""
+    """A put object, of any size and however deep its key, comes back byte for byte through another handle."""
     for size in (1, 2, 511, 512, 513, 4096, 65_537, 1_048_577):
         ctx.driver.put(f"deep/er/{size}", ctx.payload("put").read(size))
     for size in (1, 2, 511, 512, 513, 4096, 65_537, 1_048_577):
@@ -25,9 +25,9 @@ def what_was_put_is_there(ctx: Context) -> None:
 
 @scenario("P1", kills=("put-ignored-the-second-time",), rows=(53,))
 def a_put_replaces(ctx: Context) -> None:
-    """Every put replaces what was there, by the same handle and by others.
+    """Every put replaces the object before it, put by the same handle or another one.
 
-    A link that goes on naming the old blob serves the old layer for ever.
+    A link that still names the old blob serves the old layer for ever.
     """
     for number in range(5):
         driver = ctx.driver if number % 2 else ctx.open()
@@ -39,7 +39,7 @@ def a_put_replaces(ctx: Context) -> None:
 def a_shorter_object_replaces_a_longer_one(ctx: Context) -> None:
     """A shorter put over a longer object leaves nothing of the old one.
 
-    A link that keeps its old tail names no blob any more.
+    A link with the tail of an old one names no blob any more.
     """
     ctx.driver.put("key", ctx.payload("long").read(1_048_577))
     ctx.driver.put("key", ctx.payload("short").read(700))
@@ -75,7 +75,7 @@ def a_put_changes_no_other_object(ctx: Context) -> None:
 
 @scenario("P2", "C3", "C4", kills=("publishes-behind",), rows=(161,), needs=("shared", "url"))
 def a_put_outlives_the_process(ctx: Context) -> None:
-    """What was put is there although the process is killed right afterwards."""
+    """A put object is there though the process is killed right after the put."""
     with Elsewhere(ctx) as there:
         there.run(CheckedDriver.put, "old", ctx.payload("old").read(5000))
         there.run(CheckedDriver.put, "old", ctx.payload("put").read(700))
@@ -87,7 +87,7 @@ def a_put_outlives_the_process(ctx: Context) -> None:
 
 @scenario("P2", "P1", kills=("put-waits-for-close",), rows=(5, 18))
 def a_put_is_there_at_once(ctx: Context) -> None:
-    """What was put is seen by a second handle as soon as ``put`` returns, while the first one stays open."""
+    """A second handle sees a put object as soon as ``put`` returns, while the first handle stays open."""
     for number in range(3):
         ctx.driver.put(f"key-{number}", ctx.payload("at-once").read(700, 512 * number))
         ctx.expect(f"key-{number}", ctx.payload("at-once").read(700, 512 * number))
@@ -96,7 +96,7 @@ def a_put_is_there_at_once(ctx: Context) -> None:
 
 @scenario("P3", kills=("put-of-nothing-ignored",), rows=(52,))
 def a_put_of_nothing_makes_an_empty_object(ctx: Context) -> None:
-    """An object of no bytes is an object: it is listed, has a size of 0, and replaces what was there."""
+    """A put of no bytes makes an object: it is listed, its size is 0, and it replaces the one before."""
     ctx.driver.put("full", ctx.payload("full").read(700))
     for key in ("full", "new"):
         ctx.driver.put(key, b"")
@@ -107,7 +107,7 @@ def a_put_of_nothing_makes_an_empty_object(ctx: Context) -> None:
 
 @scenario("P1", "W9", kills=("put-keeps-the-buffer",), rows=(67,))
 def a_buffer_is_the_callers_again_after_the_put(ctx: Context) -> None:
-    """A buffer may be filled anew as soon as ``put`` has returned; it is put byte for byte, whatever its kind."""
+    """A buffer of any kind is put byte for byte, and the caller may fill it anew as soon as ``put`` returns."""
     data = ctx.payload("buffer").read(1400)
     buffer = bytearray(data[:700])
     ctx.driver.put("bytearray", buffer)

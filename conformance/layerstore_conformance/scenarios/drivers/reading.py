@@ -1,4 +1,4 @@
-"""Reading: from any offset, in pieces of any size, one version of the object and all of it."""
+"""Reading: from any offset, in pieces of any size, all of one version of the object."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PIECE = 1_000_003
 
 @scenario("R1", kills=("reader-ignores-its-offset",), rows=(34, 43, 49))
 def a_reader_begins_at_its_offset(ctx: Context) -> None:
-    """A reader opened at an offset reads from there to the end, and knows the size and version of the whole."""
+    """A reader opened at an offset reads from there to the end, and knows the object's size and version."""
     data = ctx.payload("offset").read(3000)
     ctx.driver.put("key", data)
     for offset in (0, 1, 511, 512, 513, 2048, 2999):
@@ -42,7 +42,7 @@ def a_reader_begins_at_its_offset(ctx: Context) -> None:
 
 @scenario("R1", "R5", kills=("newlines-translated",), rows=(30, 31))
 def every_byte_value_is_read_as_it_was_stored(ctx: Context) -> None:
-    """All pairs of byte values come back: no line ends, no encodings, no end-of-file character."""
+    """All pairs of byte values come back: no line end, encoding or end-of-file character changes them."""
     data = b"".join(bytes((high, low)) for high in range(256) for low in range(256))
     ctx.driver.put("put", data)
     with ctx.driver.open_writer("written") as writer:
@@ -53,9 +53,9 @@ def every_byte_value_is_read_as_it_was_stored(ctx: Context) -> None:
 
 @scenario("R2", kills=("reads-past-the-end", "end-refused"), rows=(38, 40, 52))
 def the_end_reads_nothing(ctx: Context) -> None:
-    """At the offset that is the size there is nothing to read, and that is no error.
+    """A reader opened at the offset of the end reads no bytes, and that is no error.
 
-    A client that has everything asks once more, to be sure.
+    A client that has every byte asks once more, to be sure.
     """
     for size in (0, 1, 3000):
         ctx.driver.put("key", ctx.payload("end").read(size))
@@ -68,7 +68,7 @@ def the_end_reads_nothing(ctx: Context) -> None:
 
 @scenario("R2", kills=("offset-beyond-the-end-accepted",), rows=(12, 41))
 def an_offset_beyond_the_end_is_refused(ctx: Context) -> None:
-    """A reader cannot be opened beyond the end: whoever asks for that believes in bytes that are not there."""
+    """A reader cannot be opened beyond the end: such a caller believes in bytes that are not there."""
     for size in (0, 1, 3000):
         ctx.driver.put("key", ctx.payload("beyond").read(size))
         for offset in (size + 1, size + 5000):
@@ -78,7 +78,7 @@ def an_offset_beyond_the_end_is_refused(ctx: Context) -> None:
 
 @scenario("R2", kills=("negative-offset-accepted",), rows=(12, 42))
 def a_negative_offset_is_refused(ctx: Context) -> None:
-    """There is nothing before the first byte; a negative offset does not count from the end."""
+    """A negative offset is refused; it does not count from the end."""
     ctx.driver.put("key", ctx.payload("negative").read(3000))
     for offset in (-1, -3000):
         with refused(InvalidOffsetError):
@@ -87,9 +87,9 @@ def a_negative_offset_is_refused(ctx: Context) -> None:
 
 @scenario("R3", "E1", kills=("missing-key-reads-empty", "missing-key-is-a-key-error"), rows=(10,))
 def a_missing_key_cannot_be_read(ctx: Context) -> None:
-    """What is not there is PathNotFoundError, never an empty object.
+    """A read of a missing key raises PathNotFoundError; it never returns an empty object.
 
-    An empty manifest in the place of a missing one would be served as if it were right.
+    If an empty manifest were read in the place of a missing one, it would be served as if it were right.
     """
     ctx.driver.put("there", ctx.payload("there").read(600))
     for key in ("missing", "missing/deeper", "ther", "there2"):
@@ -99,7 +99,7 @@ def a_missing_key_cannot_be_read(ctx: Context) -> None:
 
 @scenario("R3", kills=("prefix-reads-empty", "prefix-reads-its-first-key"), rows=(47,))
 def a_prefix_cannot_be_read(ctx: Context) -> None:
-    """A prefix is no object, whatever lies below it."""
+    """A prefix is no object, and cannot be read."""
     ctx.driver.put("a/b/c", ctx.payload("c").read(600))
     for prefix in ("a", "a/b"):
         with refused(PathNotFoundError):
@@ -108,7 +108,7 @@ def a_prefix_cannot_be_read(ctx: Context) -> None:
 
 @scenario("R3", "S3", kills=("below-an-object-is-the-object",), rows=(97,))
 def below_an_object_is_nothing(ctx: Context) -> None:
-    """A key below an object's key is another key, and missing."""
+    """A key below an object's key is another key, and is missing."""
     ctx.driver.put("a/b", ctx.payload("b").read(600))
     for key in ("a/b/c", "a/b/c/d"):
         with refused(PathNotFoundError):
@@ -129,7 +129,7 @@ def _move_over(ctx: Context, data: bytes) -> None:
 
 
 def _reads_one_version(ctx: Context, change: Callable[[], object]) -> None:
-    """Begin to read, let the object change, and check that the rest is of the same version, or refused."""
+    """Begin to read, change the object, and check that the rest is of the same version, or refused."""
     old = ctx.payload("old").read(300_000)
     ctx.driver.put("key", old)
     with ctx.open().open_reader("key") as reader:
@@ -144,28 +144,28 @@ def _reads_one_version(ctx: Context, change: Callable[[], object]) -> None:
 
 @scenario("R4", kills=("reader-mixes-versions",), rows=(48,))
 def a_reader_keeps_its_version_when_the_object_is_put(ctx: Context) -> None:
-    """While an object is replaced, a reader reads on in the old bytes, or is refused: it never mixes two versions.
+    """If an object is replaced, its reader reads the old bytes or raises: it never mixes two versions.
 
-    A mixture passes for a layer until somebody unpacks it.
+    A mixture looks like a layer until somebody unpacks it.
     """
     _reads_one_version(ctx, lambda: ctx.driver.put("key", ctx.payload("new").read(400_000)))
 
 
 @scenario("R4", "W5", kills=("reader-mixes-versions",), rows=(48,))
 def a_reader_keeps_its_version_when_the_object_is_rewritten(ctx: Context) -> None:
-    """While an object is written to in place and flushed, a reader reads on in the old bytes, or is refused."""
+    """If an object is written over and flushed, its reader reads the old bytes or raises."""
     _reads_one_version(ctx, lambda: _overwrite(ctx, ctx.payload("new").read(300_000)))
 
 
 @scenario("R4", kills=("reader-mixes-versions",), rows=(48,))
 def a_reader_keeps_its_version_when_the_object_is_moved_over(ctx: Context) -> None:
-    """While another object is moved over the one that is read, its reader reads on, or is refused."""
+    """If another object is moved over an object, its reader reads the old bytes or raises."""
     _reads_one_version(ctx, lambda: _move_over(ctx, ctx.payload("new").read(300_000)))
 
 
 @scenario("R4", kills=("reader-mixes-versions", "reader-ends-with-its-object"), rows=(48,))
 def a_reader_keeps_its_version_when_the_object_is_made_anew(ctx: Context) -> None:
-    """While an object is deleted and made anew, a reader reads on in the old bytes, or is refused."""
+    """If an object is deleted and made anew, its reader reads the old bytes or raises."""
 
     def change() -> None:
         ctx.driver.delete("key")
@@ -176,16 +176,16 @@ def a_reader_keeps_its_version_when_the_object_is_made_anew(ctx: Context) -> Non
 
 @scenario("R4", kills=("reader-ends-with-its-object",), rows=(48,))
 def a_reader_of_what_was_deleted_is_not_cut_short(ctx: Context) -> None:
-    """When an object is deleted or moved away, its reader reads on, or is refused; it does not just end."""
+    """If an object is deleted or moved away, its reader reads on or raises; it does not end early."""
     _reads_one_version(ctx, lambda: ctx.driver.delete("key"))
     _reads_one_version(ctx, lambda: ctx.driver.move("key", "elsewhere"))
 
 
 @scenario("R4", "W6", kills=("reader-mixes-versions", "reader-shows-unflushed"), rows=(145,))
 def a_reader_does_not_grow_with_its_object(ctx: Context) -> None:
-    """A reader ends where the object ended when it was opened, and shows nothing written since, flushed or not.
+    """A reader ends where the object ended at opening, and shows no byte written since, flushed or not.
 
-    Who reads a layer's size first and then its bytes must get as many.
+    A client that is sent a layer's size first must then get as many bytes.
     """
     old = ctx.payload("old").read(5000)
     ctx.driver.put("key", old)
@@ -206,7 +206,7 @@ def a_reader_does_not_grow_with_its_object(ctx: Context) -> None:
     "R5", kills=("buffer-half-filled", "reads-past-the-end", "reader-ignores-its-offset"), rows=(35, 36, 37, 39, 50)
 )
 def reads_of_any_size_at_any_offset_agree(ctx: Context) -> None:
-    """Whatever range is asked for, at an end, over it or between, it is what a slice of the bytes would be."""
+    """A read of any range, at the end, over it or before it, returns the same as a slice of the bytes."""
     data = ctx.payload("ranges").read(20_000)
     ctx.driver.put("key", data)
     with ctx.open().open_reader("key") as reader:
@@ -220,7 +220,7 @@ def reads_of_any_size_at_any_offset_agree(ctx: Context) -> None:
 
 @scenario("R5", kills=("buffer-half-filled", "newlines-translated"), rows=(34, 58))
 def reads_of_any_size_join_into_the_object(ctx: Context) -> None:
-    """Read piece by piece, whatever the size of a piece, no byte is left out, doubled or cut off."""
+    """Pieces of any size, read one after the other, join into the object: no byte is missing or doubled."""
     data = ctx.payload("pieces").read(8990) + b"\r\none\ntwo\r\n"
     ctx.driver.put("key", data)
     for size in (1, 3, 511, 512, 513, 4096, 9000, 9001, 9002):
@@ -231,9 +231,9 @@ def reads_of_any_size_join_into_the_object(ctx: Context) -> None:
 
 @scenario("R5", "P1", kills=("tail-dropped", "short-read-in-silence", "ring-read-over-its-end"), rows=(32, 33))
 def a_large_object_is_read_whole(ctx: Context) -> None:
-    """An object beyond the sizes at which backends begin to cut comes back to its last byte, at once and in pieces.
+    """An object larger than a backend's blocks comes back to its last byte, at once and in pieces.
 
-    A layer that lacks its end unpacks almost as it should.
+    A layer without its end unpacks almost as it should.
     """
     data = ctx.payload("large").read(LARGE)
     ctx.driver.put("key", data)
@@ -248,7 +248,7 @@ def a_large_object_is_read_whole(ctx: Context) -> None:
 
 @scenario("R5", kills=("short-read-in-silence",), rows=(170,))
 def a_readers_size_is_the_objects_size(ctx: Context) -> None:
-    """A reader promises as many bytes as ``stat`` does, and delivers them: none is cut short in silence."""
+    """A reader's size is that of ``stat``, and it delivers as many bytes: it never ends early in silence."""
     for size in (0, 1, 70_000, 200_000):
         data = ctx.payload("whole").read(size)
         ctx.driver.put("key", data)
@@ -259,7 +259,7 @@ def a_readers_size_is_the_objects_size(ctx: Context) -> None:
 
 
 class _MeagreDriver(PassingDriver):
-    """A connection that gives 700 bytes at a time, and from some byte on nothing."""
+    """A driver whose connection gives 700 bytes at a time, and from some byte on none."""
 
     def __init__(self, inner: Driver, ends_at: int) -> None:
         super().__init__(inner)
@@ -290,9 +290,9 @@ READS: dict[str, Callable[[Reader], object]] = {
 
 @scenario("R5", "R6", kills=("drips-passed-on",), rows=(50,))
 def a_connection_that_drips_fills_the_buffer(ctx: Context) -> None:
-    """However few bytes a backend gives at a time, one read returns all that was asked for.
+    """One read returns all bytes that were asked for, however few a backend gives at a time.
 
-    Who calls a file's ``read`` once takes a short answer for the end.
+    A caller that uses ``read`` of a file once takes a short answer for the end.
     """
     data = ctx.payload("drips").read(5000)
     ctx.driver.put("key", data)
@@ -305,7 +305,7 @@ def a_connection_that_drips_fills_the_buffer(ctx: Context) -> None:
 
 @scenario("R5", kills=("broken-connection-is-the-end",), rows=(50, 170))
 def a_connection_that_breaks_is_no_end(ctx: Context) -> None:
-    """Where a backend gives nothing more before the end, a read says so, and what it got does not pass for all."""
+    """If a backend gives no more bytes before the end, a read raises an error, and a part does not pass for all."""
     ctx.driver.put("key", ctx.payload("breaks").read(5000))
     for ends_at in (0, 2100, 4999):
         driver = CheckedDriver(_MeagreDriver(ctx.driver, ends_at), "meagre")
@@ -319,7 +319,7 @@ def a_connection_that_breaks_is_no_end(ctx: Context) -> None:
 
 @scenario("R6", kills=("seeks-from-the-wrong-end",), rows=(45, 46))
 def a_reader_is_a_file_object(ctx: Context) -> None:
-    """A reader works where a file opened for reading does: in buffers, line iteration, tarfile and copyfileobj."""
+    """A reader works like a file opened for reading: in buffers, line iteration, tarfile and copyfileobj."""
     data = ctx.payload("file").read(3000) + b"\nlast"
     ctx.driver.put("key", data)
     reader = ctx.open().open_reader("key")
@@ -334,7 +334,7 @@ def a_reader_is_a_file_object(ctx: Context) -> None:
 
 @scenario("R6", kills=("reads-fill-one-item",), rows=(46, 59))
 def a_reader_fills_buffers_of_any_kind(ctx: Context) -> None:
-    """``readinto`` fills whatever holds bytes, and counts in bytes, not in items."""
+    """``readinto`` fills a buffer of any kind, and counts bytes, not items."""
     data = ctx.payload("into").read(4000)
     ctx.driver.put("key", data)
     for buffer in (bytearray(4000), array.array("I", bytes(4000)), memoryview(bytearray(4000))):
@@ -346,7 +346,7 @@ def a_reader_fills_buffers_of_any_kind(ctx: Context) -> None:
 
 @scenario("R6", kills=("seek-reads",), rows=(45, 188))
 def a_seek_costs_no_read(ctx: Context) -> None:
-    """Only reading reads: a seek through a layer of a gigabyte costs nothing."""
+    """A seek reads nothing: to seek through a layer of a gigabyte is free."""
     data = ctx.payload("seek").read(5000)
     ctx.driver.put("key", data)
     with ctx.driver.open_reader("key") as reader:
@@ -360,7 +360,7 @@ def a_seek_costs_no_read(ctx: Context) -> None:
 
 @scenario("R6", "R2", kills=("seek-before-the-start-clamped", "seeks-from-the-wrong-end"), rows=(45,))
 def a_seek_outside_the_object_is_defined(ctx: Context) -> None:
-    """A seek beyond the end reads nothing; one before the start is refused, and leaves the position."""
+    """After a seek beyond the end a read returns nothing; a seek before the start is refused and moves nothing."""
     data = ctx.payload("outside").read(3000)
     ctx.driver.put("key", data)
     with ctx.open().open_reader("key", 100) as reader:

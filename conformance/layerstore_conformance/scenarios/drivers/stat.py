@@ -1,4 +1,4 @@
-"""Stat: what a reader opened at the same moment would read, and a version that tells every change."""
+"""Stat: the same size, time and version as those of a reader opened at that moment; every change has a new version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUP = "primitives"
 
 @scenario("S1", kills=("stat-size-lags",), rows=(57, 69))
 def stat_tells_the_size(ctx: Context) -> None:
-    """``stat`` tells the size of what would be read, after every put and every flush."""
+    """``stat`` returns the size in bytes that a reader would read, after every put and every flush."""
     for size in (0, 1, 5000, 70_000, 600):
         ctx.driver.put("dir/put", ctx.payload("put").read(size))
         found = ctx.open().stat("dir/put").size
@@ -41,9 +41,9 @@ def stat_tells_when_in_utc(ctx: Context) -> None:
 
 @scenario("S1", kills=("local-time-called-utc", "modified-unknown"), rows=(69, 73))
 def modified_is_by_the_clock(ctx: Context) -> None:
-    """What was stored just now is as old as the clock says, give or take a quarter of an hour.
+    """``modified`` of a fresh object is the present time, within a quarter of an hour.
 
-    Clocks differ by seconds, zones by half an hour at least. The purge of abandoned uploads compares the two.
+    Clocks differ by seconds, and time zones by half an hour at least. The purge of abandoned uploads compares the two.
     """
     ctx.driver.put("key", ctx.payload("clock").read(700))
     found, now = ctx.open().stat("key").modified, datetime.now(UTC)
@@ -52,9 +52,9 @@ def modified_is_by_the_clock(ctx: Context) -> None:
 
 @scenario("S1", kills=("modified-is-now",), rows=(73,))
 def modified_is_when_the_bytes_changed(ctx: Context) -> None:
-    """``modified`` stays while the bytes do, whoever reads them, and does not go back when they change.
+    """``modified`` stays while the bytes do, also when they are read, and does not go back when they change.
 
-    The purge of abandoned uploads goes by it.
+    The purge of abandoned uploads relies on it.
     """
     ctx.driver.put("key", ctx.payload("first").read(700))
     before = ctx.open().stat("key")
@@ -68,7 +68,7 @@ def modified_is_when_the_bytes_changed(ctx: Context) -> None:
 
 @scenario("S1", kills=("stat-cached",), rows=(5, 69, 93))
 def stat_sees_what_another_handle_did(ctx: Context) -> None:
-    """A handle that has asked before is not answered from memory: what another one did shows at once."""
+    """A handle that has asked before asks the backend again: another handle's changes show at once."""
     here, there = ctx.driver, ctx.open()
     for size in (700, 1400, 0):
         there.put("key", ctx.payload("there").read(size))
@@ -83,9 +83,9 @@ def stat_sees_what_another_handle_did(ctx: Context) -> None:
     "S2", kills=("version-never-changes", "version-is-the-size", "version-is-the-second", "stat-cached"), rows=(74, 91)
 )
 def every_put_makes_a_version(ctx: Context) -> None:
-    """However fast puts of one size follow each other, each makes another version.
+    """However fast puts of one size follow each other, each makes a new version.
 
-    Fencing, conditional moves and saved hashes go by the version: one that repeats lets changed bytes pass.
+    Fencing, conditional moves and saved hashes compare versions: if one repeats, changed bytes pass.
     """
     versions = []
     for number in range(12):
@@ -96,7 +96,7 @@ def every_put_makes_a_version(ctx: Context) -> None:
 
 @scenario("S2", kills=("version-never-changes", "version-is-the-size", "version-is-the-second"), rows=(62, 74))
 def every_flush_of_something_makes_a_version(ctx: Context) -> None:
-    """However fast flushes follow each other, and though they only write over, each makes another version."""
+    """However fast flushes follow each other, each makes a new version, even if it only writes over bytes."""
     versions = []
     with ctx.driver.open_writer("key") as writer:
         writer.write(ctx.payload("begin").read(5000))
@@ -110,7 +110,7 @@ def every_flush_of_something_makes_a_version(ctx: Context) -> None:
 
 @scenario("S2", kills=("version-is-a-hash", "version-never-changes", "version-is-the-size"), rows=(74, 116))
 def an_object_made_anew_has_a_version_of_its_own(ctx: Context) -> None:
-    """An object that is deleted and made anew, of the same bytes, is at another version."""
+    """An object that is deleted and made anew, of the same bytes, has a new version."""
     versions = []
     for _ in range(8):
         ctx.driver.put("key", ctx.payload("anew").read(700))
@@ -121,9 +121,9 @@ def an_object_made_anew_has_a_version_of_its_own(ctx: Context) -> None:
 
 @scenario("S2", "W5", "M1", kills=("puts-and-flushes-counted-apart", "version-is-a-hash"), rows=(74, 91, 116))
 def no_kind_of_change_brings_a_version_back(ctx: Context) -> None:
-    """Whether an object is put, written over, moved over or made anew, in turns, it is at a version it never had.
+    """Puts, writes, moves and re-creations, in turns, never bring back a version that the object had before.
 
-    A version that comes back lets a move take bytes that nobody has verified.
+    If a version came back, a move could take bytes that nobody has verified.
     """
     data, versions = ctx.payload("turns").read(700), []
     for _ in range(4):
@@ -142,7 +142,7 @@ def no_kind_of_change_brings_a_version_back(ctx: Context) -> None:
 
 @scenario("S2", "M1", kills=("version-never-changes", "version-is-the-size", "stat-cached"), rows=(74, 95))
 def an_object_moved_over_has_another_version(ctx: Context) -> None:
-    """When an object is moved over another, what is there then is at another version than what was there."""
+    """When an object is moved over another one, the version under the target changes."""
     ctx.driver.put("target", ctx.payload("target").read(700))
     before = ctx.driver.stat("target").version
     ctx.driver.put("source", ctx.payload("source").read(700))
@@ -152,7 +152,7 @@ def an_object_moved_over_has_another_version(ctx: Context) -> None:
 
 @scenario("S2", kills=("version-changes-on-reading", "opening-makes-a-version"), rows=(74,))
 def the_version_stays_while_nothing_happens(ctx: Context) -> None:
-    """Looking at an object, listing it, opening a writer of it, and changing others, leave its version."""
+    """Reads, listings, an opened writer and changes of other objects leave the version as it is."""
     ctx.driver.put("dir/key", ctx.payload("stays").read(5000))
     before = ctx.open().stat("dir/key").version
     ctx.read("dir/key")
@@ -166,7 +166,7 @@ def the_version_stays_while_nothing_happens(ctx: Context) -> None:
 
 @scenario("S2", "R1", "W1", kills=("version-of-a-reader-differs", "flush-returns-another-version"), rows=(48, 49, 74))
 def reader_writer_and_stat_agree_on_the_version(ctx: Context) -> None:
-    """Reader, writer and ``stat``, of one handle or of several, name the version alike."""
+    """Readers, writers and ``stat``, of one handle or of several, return the same version."""
     with ctx.driver.open_writer("key") as writer:
         for number in range(3):
             writer.write(ctx.payload("agree").read(700, 700 * number))
@@ -180,7 +180,7 @@ def reader_writer_and_stat_agree_on_the_version(ctx: Context) -> None:
 
 @scenario("S3", "E1", kills=("missing-key-has-a-stat", "missing-key-is-a-key-error"), rows=(10, 70))
 def a_missing_key_has_no_stat(ctx: Context) -> None:
-    """What is not there is PathNotFoundError, never a size of 0."""
+    """``stat`` of a missing key raises PathNotFoundError; it never returns a size of 0."""
     ctx.driver.put("there", ctx.payload("there").read(600))
     for key in ("missing", "missing/deeper", "ther", "there2"):
         with refused(PathNotFoundError):
@@ -189,7 +189,7 @@ def a_missing_key_has_no_stat(ctx: Context) -> None:
 
 @scenario("S3", kills=("prefix-has-a-stat",), rows=(71, 72))
 def a_prefix_has_no_stat(ctx: Context) -> None:
-    """A prefix is no object, whatever lies below it, and has neither size nor version."""
+    """A prefix is no object, and has neither size nor version."""
     ctx.driver.put("a/b/c", ctx.payload("c").read(600))
     for prefix in ("a", "a/b"):
         with refused(PathNotFoundError):

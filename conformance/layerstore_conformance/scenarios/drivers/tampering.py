@@ -1,4 +1,4 @@
-"""Other programs: what they do to an object behind the driver is noticed, and nothing is published over it."""
+"""Other programs: the driver notices a change behind its back, and publishes nothing over it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ VISIBLE: tuple[How, ...] = tuple(how for how in HOWS if how != "delete")
 
 
 def hows(size: int) -> tuple[How, ...]:
-    """Return what can be done to an object of so many bytes and leaves one: to none, only that which adds some."""
+    """Return the ways to change an object of this size that leave one; an empty one can only grow or be made anew."""
     return VISIBLE if size else ("append", "remake", "remake-otherwise")
 
 
 def expect_left(ctx: Context, key: str, data: bytes | None, versions: set[str]) -> None:
-    """Check that fresh handles find what another program has left, at one version, which is none of these."""
+    """Check that fresh handles find the bytes that another program left, at one version that is none of these."""
     if data is None:
         with refused(PathNotFoundError):
             ctx.open().stat(key)
@@ -56,9 +56,9 @@ def expect_left(ctx: Context, key: str, data: bytes | None, versions: set[str]) 
     needs=("tamper",),
 )
 def another_programs_change_makes_a_version(ctx: Context) -> None:
-    """Whatever another program does to an object, its version changes, and what is read is what is there.
+    """When another program changes an object, its version changes, and a read returns the new bytes.
 
-    A saved hash, a verified digest and a fence all go by the version: one that stays lets changed bytes become a layer.
+    Saved hashes, verified digests and fences compare versions: if one stays, changed bytes become a layer.
     """
     for size in (0, 1, 700, ctx.size(LARGE)):
         for how in hows(size):
@@ -120,7 +120,7 @@ def after_a_take_over(ctx: Context, key: str) -> Writer:
 
 
 def after_a_put(ctx: Context, key: str) -> Writer:
-    """Open what was put."""
+    """Open an object that was put."""
     ctx.open().put(key, ctx.payload("put").read(5000))
     return ctx.driver.open_writer(key)
 
@@ -133,7 +133,7 @@ PENDING = (with_more_behind, with_the_middle_written_over)
 
 
 def without_the_append(ctx: Context, key: str, left: bytes | None) -> bytes | None:
-    """Return what is left, or without what was appended to it if the driver has taken that for unflushed bytes."""
+    """Return the bytes that are left, or without the appended ones if the driver took those for unflushed bytes."""
     flushed = ctx.payload("flushed").read(5000)
     if left is None or not left.startswith(flushed):
         return left
@@ -148,9 +148,9 @@ def without_the_append(ctx: Context, key: str, left: bytes | None) -> bytes | No
     needs=("tamper",),
 )
 def a_writer_publishes_nothing_over_another_programs_change(ctx: Context) -> None:
-    """A writer that was open when another program changed the object is fenced, and what that program left stays.
+    """If another program changes an object, its open writer is fenced, and the program's bytes stay.
 
-    It is so whatever the writer had flushed or not, and though it has nothing to publish.
+    This holds whether the writer had flushed anything or not, and though it has nothing to publish.
     """
     for number, moment in enumerate((*SETTLED, *PENDING)):
         for how in HOWS:
@@ -170,7 +170,7 @@ def a_writer_publishes_nothing_over_another_programs_change(ctx: Context) -> Non
 
 @scenario("X2", "F4", kills=("another-programs-change-is-published-over",), needs=("tamper",))
 def a_fenced_writer_is_fenced_for_good(ctx: Context) -> None:
-    """A writer that another program's change has fenced publishes nothing later either, whatever it writes first."""
+    """A writer that was fenced by another program's change publishes nothing later, whatever it writes first."""
     for how in HOWS:
         writer = with_more_behind(ctx, how)
         left = ctx.tamper(how, how)
@@ -188,9 +188,9 @@ def a_fenced_writer_is_fenced_for_good(ctx: Context) -> None:
 
 @scenario("X1", "X2", kills=("version-is-noted", "version-is-size-and-time"), needs=("tamper",))
 def a_new_writer_goes_on_behind_another_programs_change(ctx: Context) -> None:
-    """A writer opened after another program's change begins with what that has left, and publishes behind it.
+    """A writer opened after another program's change begins with that program's bytes, and publishes after them.
 
-    What that program has made in a form of its own the driver may refuse to go on with, before anything is changed.
+    If the program has made the object in a form of its own, the driver may refuse to go on, before anything is changed.
     """
     more = ctx.payload("on").read(600)
     for how in HOWS:
@@ -216,7 +216,7 @@ def a_new_writer_goes_on_behind_another_programs_change(ctx: Context) -> None:
     "X2", "M4", "M3", kills=("version-is-noted", "version-is-size-and-time", "version-is-a-hash"), needs=("tamper",)
 )
 def a_move_by_the_version_before_another_programs_change_is_refused(ctx: Context) -> None:
-    """A move with the version from before another program's change is refused, and source and target stay as they are.
+    """A move with the version before another program's change is refused, and changes nothing.
 
     So bytes that nobody has verified do not get under a digest.
     """
@@ -237,9 +237,10 @@ def a_move_by_the_version_before_another_programs_change_is_refused(ctx: Context
 
 @scenario("X3", "R4", kills=("reader-takes-the-new-version",), needs=("tamper",))
 def a_reader_keeps_its_version_through_another_programs_change(ctx: Context) -> None:
-    """A reader that was open when another program changed the object stays at its version, and mixes nothing in.
+    """If another program changes an object, its open reader stays at its version, and mixes nothing in.
 
-    Each byte it returns is an old or a new one, or it raises; and who compares its version with ``stat`` notices.
+    Each byte that it returns is an old or a new one, or it raises; a caller that compares its version with ``stat``
+    notices.
     """
     for size in (5000, ctx.size(LARGE)):
         data = ctx.payload("read").read(size)

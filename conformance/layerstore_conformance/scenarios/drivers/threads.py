@@ -1,4 +1,4 @@
-"""Threads and handles: a driver is shared, handles live on their own, and nobody sees half of anything."""
+"""Threads and handles: threads share a driver, handles are independent, and nobody sees half of anything."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECORD = 512
 
 
 def _look_during(work: Callable[[], object], look: Callable[[], object], times: int = 0) -> None:
-    """Look at what another thread does until it has done it: once, or over and over until it was seen so often."""
+    """Look at a thread's work until it has ended: once, or until it was seen this many times."""
     enough = threading.Event()
     if not times:
         enough.set()
@@ -56,7 +56,7 @@ def _look_during(work: Callable[[], object], look: Callable[[], object], times: 
 
 
 def _whole(ctx: Context, work: Callable[[], object], allowed: set[bytes]) -> None:
-    """Check that an object is one of a few whole ones, whenever it is looked at while something is done."""
+    """Check that an object is one of these whole ones, whenever it is read while something is done."""
     driver = ctx.open()
 
     def look() -> None:
@@ -73,7 +73,7 @@ def _whole(ctx: Context, work: Callable[[], object], allowed: set[bytes]) -> Non
 
 @scenario("T1", "P1", kills=("puts-lost-between-threads",), rows=(118,))
 def threads_share_a_driver(ctx: Context) -> None:
-    """Threads that put different keys by one driver lose nothing to each other."""
+    """Threads that put different keys by one driver lose nothing."""
 
     def work(thread: int) -> None:
         for number in range(ctx.size(6)):
@@ -90,7 +90,7 @@ def threads_share_a_driver(ctx: Context) -> None:
 
 @scenario("T1", "T2", "R5", kills=("readers-share-a-position",), rows=(117,))
 def threads_read_one_object_side_by_side(ctx: Context) -> None:
-    """Threads, each with a reader of its own, read anywhere in one object and get what lies there."""
+    """Threads that each have a reader of one object read anywhere in it, and get the right bytes."""
     data = ctx.payload("side").read(100_000)
     ctx.driver.put("key", data)
 
@@ -107,7 +107,7 @@ def threads_read_one_object_side_by_side(ctx: Context) -> None:
 
 @scenario("T1", kills=("handles-bound-to-a-thread",), rows=(118,))
 def a_handle_moves_from_thread_to_thread(ctx: Context) -> None:
-    """A writer or reader is used by one thread after the other: a pool's threads take turns at an upload."""
+    """Threads may use a writer or reader one after the other, as a pool's threads take turns at an upload."""
     data = ctx.payload("turns").read(3000)
     writer = ctx.driver.open_writer("key")
     for start in range(0, 3000, 1000):
@@ -128,7 +128,7 @@ def _exactly(read: Callable[[int], bytes | None], size: int) -> bytes:
 
 @scenario("T2", kills=("closing-closes-others", "handles-limited"), rows=(127,))
 def handles_live_on_their_own(ctx: Context) -> None:
-    """Dozens of readers and writers are open at once, and what becomes of some is nothing to the others."""
+    """Dozens of readers and writers are open at once, and the end of one has no effect on the others."""
     count = ctx.size(24)
     data = ctx.payload("handles").read(700)
     ctx.driver.put("key", data)
@@ -149,7 +149,7 @@ def handles_live_on_their_own(ctx: Context) -> None:
 
 @scenario("T2", "T3", kills=("closing-a-driver-closes-others", "closing-a-driver-twice-fails"), rows=(9,))
 def a_closed_driver_takes_no_other_along(ctx: Context) -> None:
-    """Closing a driver, and closing it again, does nothing to other drivers of the store and their handles."""
+    """A driver that is closed, once or twice, has no effect on other drivers of the store and their handles."""
     data = ctx.payload("open").read(700)
     first, second = ctx.open(), ctx.open()
     first.put("key", data)
@@ -164,7 +164,7 @@ def a_closed_driver_takes_no_other_along(ctx: Context) -> None:
 
 @scenario("T3", kills=("closed-handles-work", "closing-twice-fails"), rows=(9,))
 def a_closed_handle_refuses(ctx: Context) -> None:
-    """A closed reader or writer raises LayerClosedError whatever is asked of it, and closes again in silence."""
+    """Every method of a closed reader or writer raises LayerClosedError, but for ``close``, which does nothing."""
     ctx.driver.put("key", ctx.payload("closed").read(700))
     reader, writer, discarded = (
         ctx.driver.open_reader("key"),
@@ -196,7 +196,7 @@ def a_closed_handle_refuses(ctx: Context) -> None:
 
 @scenario("T4", kills=("handles-leak",), rows=(163,))
 def handles_give_back_what_they_hold(ctx: Context) -> None:
-    """Readers and writers leave no descriptor and no thread, whether closed, discarded or collected.
+    """Readers and writers leave no descriptor and no thread, whether they are closed, discarded or collected.
 
     A service that leaks one for each upload stops after a day.
     """
@@ -233,9 +233,9 @@ def _held() -> int:
 
 @scenario("T1", "W7", kills=("collected-writers-flush",), rows=(161, 163))
 def a_collection_calls_no_driver(ctx: Context) -> None:
-    """When a reader, a writer or an upload is let go of and collected, no method of the driver is called for it.
+    """When a reader, a writer or an upload is garbage-collected, no method of the driver is called.
 
-    The interpreter collects in the middle of anything, even of a driver's method that holds a lock.
+    The interpreter collects at any moment, also in a driver's method that holds a lock.
     """
     ctx.driver.put("key", ctx.payload("kept").read(600))
     upload = ctx.service().upload("a")
@@ -253,7 +253,7 @@ def a_collection_calls_no_driver(ctx: Context) -> None:
 def nobody_sees_half_a_put(ctx: Context) -> None:
     """While an object is put over and over, another handle sees one whole object or another.
 
-    A link read half way names a blob that there never was.
+    Half of a link names a blob that never existed.
     """
     versions = [ctx.payload("put").read(size, 512 * size) for size in (9_000, 700, 300_000)]
     ctx.driver.put("key", versions[0])
@@ -267,7 +267,7 @@ def nobody_sees_half_a_put(ctx: Context) -> None:
 
 @scenario("W6", "T1", kills=("flush-in-two-steps",), rows=(119, 145))
 def nobody_sees_half_a_flush(ctx: Context) -> None:
-    """While a writer writes and flushes, another handle sees one flushed object or another, none in between."""
+    """While a writer writes and flushes, another handle sees one flushed object or another, and none in between."""
     flushed = [ctx.payload("flush").read(70_000)]
     for number in range(ctx.size(10)):
         flushed.append(flushed[-1][:100] + ctx.payload(f"over-{number}").read(len(flushed[-1]) + 2900))
@@ -288,7 +288,7 @@ def nobody_sees_half_a_flush(ctx: Context) -> None:
 
 @scenario("M2", "T1", kills=("move-in-two-steps", "move-drops-the-target-first"), rows=(119,))
 def nobody_sees_half_a_move(ctx: Context) -> None:
-    """While objects are moved over another, another handle sees the old one or the new one, at every moment one."""
+    """While objects are moved over another one, another handle sees the old one or the new one at every moment."""
     versions = [ctx.payload("move").read(size, 512 * size) for size in (9_000, 700, 300_000)]
     ctx.driver.put("key", versions[0])
 
@@ -302,9 +302,9 @@ def nobody_sees_half_a_move(ctx: Context) -> None:
 
 @scenario("M2", "T1", kills=("move-drops-the-source-first",), rows=(94, 119))
 def the_bytes_are_somewhere_while_they_move(ctx: Context) -> None:
-    """While an object is moved, it is under its source, its target or both, whole, whenever one looks.
+    """While an object is moved, it is whole under its source, its target or both at every moment.
 
-    Looked at under its source and then under its target, so that it cannot slip by.
+    The scenario looks under the source first and then under the target, so that the object cannot slip by.
     """
     data = ctx.payload("there").read(9000)
     driver = ctx.open()
@@ -329,9 +329,9 @@ def _first_of(driver: CheckedDriver, keys: tuple[str, ...]) -> bytes:
 
 @scenario("F4", "F3", "T1", kills=("fencing-checked-too-early", "fencing-absent"), rows=(120, 121))
 def no_flush_is_lost_between_writers(ctx: Context) -> None:
-    """Threads that append to one object by writers of their own lose nothing: what a flush returned from is there.
+    """Threads that append to one object, each by its own writers, lose nothing that a flush has returned for.
 
-    Two have written and flush, while a third opens a writer, writes and flushes; whoever is fenced is told.
+    Two have written and flush, while a third opens a writer, writes and flushes; each fenced writer raises FencedError.
     """
     ctx.driver.put("key", b"")
     done: list[bytes] = []
@@ -357,7 +357,7 @@ def _appended(driver: CheckedDriver, data: bytes) -> bool:
 
 
 def _flushed(writer: Writer) -> bool:
-    """Close a writer, and tell whether it was not fenced."""
+    """Close a writer, and return whether that published, or raised FencedError."""
     try:
         writer.close()
     except FencedError:
@@ -367,7 +367,7 @@ def _flushed(writer: Writer) -> bool:
 
 @scenario("F1", "F3", "T1", kills=("fencing-absent",), rows=(119, 121))
 def of_writers_opened_at_once_one_is_left(ctx: Context) -> None:
-    """When writers of one object are opened at one moment, one of them can flush, and the others are told."""
+    """If writers of one object are opened at once, one of them can flush, and the others raise FencedError."""
     for number in range(ctx.size(10)):
         writers = together([partial(ctx.driver.open_writer, f"d/{number}") for _ in range(3)])
         told = 0
@@ -383,9 +383,9 @@ def of_writers_opened_at_once_one_is_left(ctx: Context) -> None:
 
 @scenario("M4", "F4", "T1", kills=("version-compared-too-early",), rows=(48, 62))
 def no_flush_comes_between_check_and_move(ctx: Context) -> None:
-    """Of a move at a version and a flush of another one, at one moment, one is done, and the other is fenced off.
+    """If a move at a version meets a flush of another version, one is done and the other is refused.
 
-    What came in between would become a layer that nobody has verified.
+    Bytes that came in between would become a layer that nobody has verified.
     """
     for number in range(ctx.size(16)):
         source = f"source-{number}"
@@ -413,9 +413,9 @@ def _moved(driver: CheckedDriver, source: str, version: str | None) -> bool:
 
 @scenario("D1", "M1", "T1", kills=("empty-parents-taken-away",), rows=(126,))
 def siblings_are_put_and_deleted_side_by_side(ctx: Context) -> None:
-    """While one thread deletes or moves the last key below a prefix, others put and write there, and that stays.
+    """While one thread deletes or moves the last key below a prefix, others put and write there, and lose nothing.
 
-    A driver that clears up directories must not take away one that has just been filled.
+    A driver that removes empty directories must not remove one that has just been filled.
     """
     data = ctx.payload("stays").read(600)
     for number in range(ctx.size(8)):
@@ -435,7 +435,7 @@ def _create(driver: CheckedDriver, key: str, data: bytes) -> None:
 
 @scenario("L4", "T1", kills=("list-fails-while-things-change",), rows=(85, 126))
 def a_listing_goes_on_while_threads_change_the_store(ctx: Context) -> None:
-    """While threads put and delete keys and prefixes, listings fail nowhere, and show what is there all the time."""
+    """While threads put and delete keys and prefixes, no listing fails, and each yields all keys that stay."""
     stays = [f"d/{number:02}-stays" for number in range(0, 10, 2)]
     goes = [f"d/{number:02}-goes" for number in range(10)]
     deep = [f"d/{number:02}-deep/er/key" for number in range(10)]

@@ -1,4 +1,4 @@
-"""Writing: at any offset of a new or existing object, visible when it is flushed and not before."""
+"""Writing: at any offset of a new or existing object; a flush makes it visible, and nothing else does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHUNKS = (0, 1, 511, 512, 513, 4095, 4096, 4097, 65535, 1, 0, 7)
 
 @scenario("W1", "E4", kills=("opening-creates", "new-object-has-a-version"), rows=(61,))
 def opening_creates_nothing(ctx: Context) -> None:
-    """A writer of a new object begins at nothing, without a version, and leaves no trace if nothing is flushed."""
+    """A writer of a new object begins with no bytes and no version, and leaves no trace if it is never flushed."""
     writer = ctx.driver.open_writer("new/key")
     assert (writer.size, writer.tell()) == (0, 0), f"size {writer.size}, at {writer.tell()}, instead of 0"
     assert writer.version is None, f"version {writer.version!r} of what is not there"
@@ -46,7 +46,7 @@ def opening_creates_nothing(ctx: Context) -> None:
     "W1", "S2", kills=("writer-begins-at-the-start", "opening-makes-a-version", "reopened-size-lags"), rows=(56, 57)
 )
 def opening_changes_nothing(ctx: Context) -> None:
-    """A writer of an object stands at its end, knows its size and version, and has changed nothing by being opened."""
+    """A writer of an object begins at its end, knows its size and version, and its opening changes nothing."""
     data = ctx.payload("before").read(5001)
     ctx.driver.put("key", data)
     before = ctx.open().stat("key")
@@ -67,9 +67,9 @@ def opening_changes_nothing(ctx: Context) -> None:
     rows=(55, 56, 57),
 )
 def appending_goes_on_where_it_ended(ctx: Context) -> None:
-    """Writers that follow each other, each with its own handle, append whatever their pieces' sizes are.
+    """Writers that follow each other, each by its own handle, append pieces of any size.
 
-    This is how an upload is resumed: a chunk that lands anywhere else destroys the layer.
+    An upload is resumed like this: a chunk that lands anywhere else destroys the layer.
     """
     data, at = ctx.payload("append").read(sum(CHUNKS)), 0
     for size in CHUNKS:
@@ -107,7 +107,7 @@ def size_grows_with_every_write(ctx: Context) -> None:
 
 @scenario("W2", "W3", kills=("size-grown-by-a-refused-write",), rows=(59,))
 def a_refused_write_changes_nothing(ctx: Context) -> None:
-    """A write that is refused, here for its buffer, leaves size, position and bytes as they were."""
+    """A write that is refused for its buffer leaves size, position and bytes as they were."""
     data = ctx.payload("refused").read(1200)
     with ctx.driver.open_writer("key") as writer:
         writer.write(data[:600])
@@ -120,7 +120,7 @@ def a_refused_write_changes_nothing(ctx: Context) -> None:
 
 @scenario("W4", kills=("gap-holds-garbage", "gap-closed"), rows=(64,))
 def a_gap_is_filled_with_zeros(ctx: Context) -> None:
-    """Between the old end and a write beyond it zeros appear, few or many, in a new object and in one with bytes."""
+    """The gap between the old end and a write beyond it is filled with zeros, in a new object or an old one."""
     data = ctx.payload("gap").read(6000)
     for begin, start in ((0, 700), (600, 601), (600, 5000), (513, 70_000), (5, LARGE)):
         ctx.driver.put("key", data[:begin])
@@ -133,9 +133,9 @@ def a_gap_is_filled_with_zeros(ctx: Context) -> None:
 
 @scenario("W4", "W7", kills=("discarded-bytes-fill-the-gap",), rows=(161,))
 def a_gap_holds_nothing_of_what_was_discarded(ctx: Context) -> None:
-    """Zeros appear in a gap even where a writer, discarded or fenced since, had written other bytes.
+    """A gap is zeros even where a writer that was discarded or fenced had written other bytes.
 
-    What shines through may be of somebody else's layer.
+    Bytes that show there may be of somebody else's layer.
     """
     data = ctx.payload("flushed").read(600)
     ctx.driver.put("key", data)
@@ -162,9 +162,9 @@ def a_gap_holds_nothing_of_what_was_discarded(ctx: Context) -> None:
     "W2", "W4", kills=("size-grown-by-a-refused-write", "failed-bytes-fill-the-gap"), rows=(64, 162), needs=("cut",)
 )
 def a_write_that_was_cut_off_leaves_nothing(ctx: Context) -> None:
-    """A write whose connection broke is accepted whole, or raises and leaves size and position; a gap there is zeros.
+    """A write over a broken connection is accepted whole, or raises and leaves size and position; a gap there is zeros.
 
-    What arrived of it before the break must not come up later as part of a layer.
+    Bytes that arrived before the break must not appear later as part of a layer.
     """
     data, cut = ctx.payload("kept").read(600), ctx.payload("cut").read(5000)
     writer = ctx.driver.open_writer("key")
@@ -182,7 +182,7 @@ def a_write_that_was_cut_off_leaves_nothing(ctx: Context) -> None:
 
 
 def _done(action: Callable[[], object]) -> bool:
-    """Do something over a connection that was cut, and return whether it was done: a writer may be lost with it."""
+    """Do something, and return whether it was done; if the other call came first, it raises this error."""
     try:
         action()
     except BackendUnavailableError:
@@ -192,7 +192,7 @@ def _done(action: Callable[[], object]) -> bool:
 
 @scenario("W3", "W4", kills=("empty-write-grows",), rows=(52,))
 def a_write_of_nothing_changes_nothing(ctx: Context) -> None:
-    """A write of no bytes fills no gap and grows nothing, wherever the position is."""
+    """A write of no bytes fills no gap and adds no byte, at any position."""
     data = ctx.payload("nothing").read(600)
     with ctx.driver.open_writer("key") as writer:
         writer.write(data)
@@ -203,7 +203,7 @@ def a_write_of_nothing_changes_nothing(ctx: Context) -> None:
 
 @scenario("W5", kills=("writes-always-append", "rewriting-cuts-the-rest", "offset-rounded-down"), rows=(64, 68))
 def a_write_before_the_end_replaces_in_place(ctx: Context) -> None:
-    """A write in the middle replaces as many bytes as it has, where it is, and leaves the rest."""
+    """A write in the middle replaces as many bytes as it has, in place, and leaves the rest."""
     data, new = ctx.payload("old").read(20_000), ctx.payload("new")
     for start, size in ((0, 1), (511, 2), (4096, 4096), (9999, 513), (0, 20_000), (19_999, 1)):
         ctx.driver.put("key", data)
@@ -216,7 +216,7 @@ def a_write_before_the_end_replaces_in_place(ctx: Context) -> None:
 
 @scenario("W5", "W6", kills=("rewriting-cuts-the-rest", "offset-rounded-down"), rows=(33, 68))
 def a_write_into_a_large_object_replaces_in_place(ctx: Context) -> None:
-    """Of an object of several parts, what is written over the border of two of them is replaced, and all else stays."""
+    """A write across two parts of a large object replaces those bytes and leaves all others."""
     model, new = bytearray(ctx.payload("old").read(LARGE)), ctx.payload("new")
     ctx.driver.put("key", bytes(model))
     for start, size in ((1, 1), ((1 << 20) - 2, 4), ((4 << 20) - 5, (1 << 20) + 11), ((8 << 20) + 700, 1 << 20)):
@@ -244,7 +244,7 @@ def a_write_over_the_end_replaces_and_grows(ctx: Context) -> None:
     "W6", "L5", "S1", kills=("writes-visible-at-once", "unpublished-listed", "stat-counts-unflushed"), rows=(88, 145)
 )
 def nothing_is_visible_before_the_flush(ctx: Context) -> None:
-    """Until it is flushed, what was written is in no read, no ``stat`` and no listing, appended or written over."""
+    """Before a flush no read, ``stat`` or listing shows the written bytes, appended or written over."""
     data = ctx.payload("old").read(5000)
     ctx.driver.put("old", data)
     before = ctx.open().stat("old")
@@ -261,7 +261,7 @@ def nothing_is_visible_before_the_flush(ctx: Context) -> None:
 
 @scenario("W6", kills=("flush-does-nothing", "flush-returns-another-version", "writes-applied-twice"), rows=(57, 105))
 def a_flush_publishes_everything_written(ctx: Context) -> None:
-    """After a flush another handle sees every byte written so far, under the version that the writer has then."""
+    """After a flush another handle reads every byte written so far, under the version that the writer then has."""
     data = ctx.payload("flush").read(6000)
     writer = ctx.driver.open_writer("key")
     for end in (1, 600, 5999, 6000):
@@ -283,7 +283,7 @@ def a_flush_publishes_everything_written(ctx: Context) -> None:
 
 @scenario("W6", "P3", kills=("empty-object-not-created",), rows=(52, 55, 65))
 def the_first_flush_creates_an_empty_object(ctx: Context) -> None:
-    """A writer that is flushed without a byte makes an object of no bytes, which can be written to later."""
+    """A flush of a writer without a byte makes an object of no bytes, which can be written to later."""
     ctx.driver.open_writer("empty").close()
     assert ctx.stored() == ["empty"], "a flush of no bytes created nothing"
     ctx.expect("empty", b"")
@@ -294,7 +294,7 @@ def the_first_flush_creates_an_empty_object(ctx: Context) -> None:
 
 @scenario("W6", "S2", kills=("every-flush-makes-a-version", "empty-flush-empties"), rows=(74,))
 def a_flush_of_nothing_new_keeps_the_version(ctx: Context) -> None:
-    """A flush with nothing to publish changes neither bytes nor version, on opening, and after another flush."""
+    """A flush with nothing to publish changes neither bytes nor version, right after opening or after a flush."""
     data = ctx.payload("same").read(3000)
     ctx.driver.put("key", data)
     before = ctx.open().stat("key").version
@@ -312,7 +312,7 @@ def a_flush_of_nothing_new_keeps_the_version(ctx: Context) -> None:
 
 @scenario("W7", kills=("discard-publishes", "discarded-bytes-in-the-next-writer"), rows=(149, 161))
 def what_was_discarded_never_appears(ctx: Context) -> None:
-    """After a discard nothing written since the last flush is there: not in a read, a ``stat``, the next writer."""
+    """After a discard no byte written since the last flush appears: in a read, a ``stat`` or the next writer."""
     data = ctx.payload("flushed").read(3000)
     writer = ctx.driver.open_writer("key")
     writer.write(data)
@@ -332,7 +332,7 @@ def what_was_discarded_never_appears(ctx: Context) -> None:
 
 @scenario("W7", "L5", kills=("discard-publishes",), rows=(149, 161))
 def a_discarded_new_object_never_appears(ctx: Context) -> None:
-    """An object that was written and discarded before its first flush was never there."""
+    """An object that was written and discarded before its first flush never appears."""
     writer = ctx.driver.open_writer("dir/key")
     writer.write(ctx.payload("discarded").read(5000))
     writer.discard()
@@ -345,7 +345,7 @@ def a_discarded_new_object_never_appears(ctx: Context) -> None:
 
 @scenario("W7", "T4", kills=("dropped-writer-publishes",), rows=(161,))
 def a_writer_let_go_of_publishes_nothing(ctx: Context) -> None:
-    """A writer that is collected, after an error say, is a discarded one: half a chunk is not published by accident."""
+    """A writer that is garbage-collected, after an error say, publishes nothing: half a chunk stays invisible."""
     data = ctx.payload("flushed").read(3000)
     for key in ("old", "over", "new"):
         writer = ctx.driver.open_writer(key)
@@ -364,7 +364,7 @@ def a_writer_let_go_of_publishes_nothing(ctx: Context) -> None:
 
 @scenario("W7", kills=("error-in-a-block-publishes",), rows=(161, 162))
 def an_error_in_a_with_block_discards(ctx: Context) -> None:
-    """A ``with`` block that ends in an error publishes nothing of it."""
+    """A ``with`` block that ends in an error publishes nothing that was written in it."""
     data = ctx.payload("flushed").read(3000)
     ctx.driver.put("key", data)
     with refused(LookupError), ctx.driver.open_writer("key") as writer:
@@ -375,9 +375,9 @@ def an_error_in_a_with_block_discards(ctx: Context) -> None:
 
 @scenario("W7", "C3", kills=("writes-visible-at-once",), rows=(161,), needs=("shared", "url"))
 def a_killed_writer_leaves_what_it_flushed(ctx: Context) -> None:
-    """What a process wrote since its last flush is gone with it when it is killed, and in nobody's way.
+    """When a process is killed, the bytes that it wrote since its last flush are gone, and in nobody's way.
 
-    The next process appends where the last flush ended; anything else in between ends up in the layer.
+    The next process appends where the last flush ended; any other bytes there would end up in the layer.
     """
     data, lost = ctx.payload("flushed").read(3000), ctx.payload("lost").read(5000)
     with Elsewhere(ctx) as there:
@@ -396,7 +396,7 @@ def a_killed_writer_leaves_what_it_flushed(ctx: Context) -> None:
 
 @scenario("W6", "C3", "C4", kills=("publishes-behind",), rows=(161,), needs=("shared", "url"))
 def a_flush_outlives_the_process(ctx: Context) -> None:
-    """What was flushed is there although the process is killed right afterwards, with its writer open."""
+    """Flushed bytes are there though the process is killed right after the flush, with its writer open."""
     data = ctx.payload("flushed").read(70_000)
     with Elsewhere(ctx) as there:
         there.hold(write, "new", [(0, data)], flush=True)
@@ -409,7 +409,7 @@ def a_flush_outlives_the_process(ctx: Context) -> None:
 
 @scenario("W8", kills=("failed-flush-loses-what-was-written",), rows=(162,), without=("nested_keys",))
 def a_failed_flush_may_be_tried_again(ctx: Context) -> None:
-    """When what made a flush fail is gone, the next one publishes everything that was accepted."""
+    """When the cause of a failed flush is gone, the next flush publishes every accepted byte."""
     data = ctx.payload("kept").read(3000)
     writer = ctx.driver.open_writer("a")
     writer.write(data[:2000])
@@ -424,7 +424,7 @@ def a_failed_flush_may_be_tried_again(ctx: Context) -> None:
 
 @scenario("W8", "W2", kills=("failed-flush-loses-what-was-written",), rows=(162,), needs=("cut",))
 def a_flush_that_was_cut_off_may_be_tried_again(ctx: Context) -> None:
-    """When a flush fails for a broken connection, the next one publishes everything accepted, or fails as well."""
+    """After a flush that failed for a broken connection, the next one publishes every accepted byte, or raises."""
     data = ctx.payload("kept").read(3000)
     writer = ctx.driver.open_writer("key")
     writer.write(data[:1000])
@@ -442,7 +442,7 @@ def a_flush_that_was_cut_off_may_be_tried_again(ctx: Context) -> None:
 
 @scenario("W9", kills=("buffer-kept",), rows=(67,))
 def a_buffer_is_the_callers_again_after_the_write(ctx: Context) -> None:
-    """A buffer may be filled anew as soon as ``write`` has returned, as every copying loop does."""
+    """The caller may fill a buffer anew as soon as ``write`` has returned, as every copying loop does."""
     data = ctx.payload("buffer").read(8000)
     buffer = bytearray(1000)
     with ctx.driver.open_writer("key") as writer:
@@ -505,7 +505,7 @@ def many_small_writes_are_one_large_one(ctx: Context) -> None:
     rows=(50, 68),
 )
 def random_writes_agree_with_a_model(ctx: Context) -> None:
-    """Writes anywhere, as the seed decides, flushes, reopenings and discards leave what they leave in a bytearray."""
+    """Random writes, flushes, reopenings and discards leave the same bytes in an object as in a bytearray."""
     flushed, payload, choose = bytearray(), ctx.payload("model"), ctx.random
     for round_ in range(10 + ctx.size(15)):
         model = bytearray(flushed)

@@ -1,4 +1,4 @@
-"""The tools of whoever runs a store, where things lie in it that nobody understands."""
+"""Purge, scrub, collect and listings in a store with foreign things, which no tool understands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GROUP = "leaks"
 
 
 def used_store(ctx: Context) -> tuple[str, str, str]:
-    """Store a layer that is linked, a blob that is not and an upload; return the digests of the two, and the id."""
+    """Store a linked layer, a blob without a link and an upload; return the two digests and the upload's id."""
     data, unused = ctx.payload("used").read(SMALL), ctx.payload("unused").read(SMALL)
     store(ctx.service(), "a/b", data)
     ctx.open().put(blob(unused), unused)
@@ -41,20 +41,20 @@ def places(linked: str, uuid: str) -> list[str]:
 
 
 def empty(ctx: Context, place: str) -> list[str]:
-    """Return a prefix and those it lies below, as far as they hold no object, and so count as foreign themselves."""
+    """Return a prefix and the prefixes above it, as far as they hold no object, and so count as foreign themselves."""
     prefixes = [place.rsplit("/", depth)[0] for depth in range(place.count("/"))]
     return [prefix for prefix in prefixes if not ctx.stored(prefix)]
 
 
 def expect_there(ctx: Context, place: str, names: list[str]) -> None:
-    """Check that what is foreign below a prefix is still there."""
+    """Check that the foreign things below a prefix are still there."""
     found = [each.name.rstrip("/") for each in ctx.open().scan(place) if isinstance(each, Foreign)]
     assert sorted(found) == names, f"of {names} there are {sorted(found)}"
 
 
 @scenario("L6", "D5", kills=("gc-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
 def a_collection_that_does_not_understand_everything_deletes_nothing(ctx: Context) -> None:
-    """Where anything lies that is no object, and may refer to a blob, a collection is refused and names one of them.
+    """If a foreign thing may refer to a blob, a collection is refused, and its error names one such thing.
 
     A repository that is a link to another disk is in use all the same.
     """
@@ -73,7 +73,7 @@ def a_collection_that_does_not_understand_everything_deletes_nothing(ctx: Contex
 
 @scenario("L6", "D5", kills=("gc-never-ignores-what-is-foreign",), needs=("foreign",))
 def a_collection_may_be_made_to_go_on(ctx: Context) -> None:
-    """Whoever says so has a collection go on without what it does not understand, and that is left in place."""
+    """With ``ignore_foreign`` a collection passes over foreign things, and leaves them in place."""
     data = ctx.payload("used").read(SMALL)
     linked, unused, uuid = used_store(ctx)
     place = f"{layout.REPOSITORIES}/a"
@@ -88,7 +88,7 @@ def a_collection_may_be_made_to_go_on(ctx: Context) -> None:
 
 @scenario("L6", kills=("scrub-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
 def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
-    """A scrub reports each thing in a repository that is no object, as harm, and goes on with the rest."""
+    """A scrub reports each foreign thing in a repository as harm, and goes on."""
     linked, _, uuid = used_store(ctx)
     for place in places(linked, uuid):
         with ctx.foreign(place) as names:
@@ -104,7 +104,7 @@ def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
 
 @scenario("L6", "D5", kills=("purge-stops-at-what-is-foreign",), needs=("foreign",))
 def a_purge_leaves_what_it_does_not_understand(ctx: Context) -> None:
-    """A purge removes the uploads that are old, and leaves whatever lies beside them and is no object."""
+    """A purge removes the old uploads, and leaves the foreign things beside them."""
     linked, _, uuid = used_store(ctx)
     for place in [*places(linked, uuid)[:3], layout.uploads("a/b")]:
         gone = begin(ctx.service(), "a/b", b"old")
@@ -117,9 +117,9 @@ def a_purge_leaves_what_it_does_not_understand(ctx: Context) -> None:
 
 @scenario("D5", "L6", kills=("foreign-things-deleted", "purge-passes-over-what-is-foreign"), needs=("foreign",))
 def an_upload_ends_beside_what_it_does_not_understand(ctx: Context) -> None:
-    """An upload below which something lies that is no object is finished, or cancelled; that thing stays.
+    """An upload with a foreign thing below it can be finished or cancelled, and the thing stays.
 
-    A purge leaves such an upload alone: whoever stored the thing may want all of it.
+    A purge leaves such an upload alone: the owner of the thing may want all of it.
     """
     data = ctx.payload("beside").read(SMALL)
 
@@ -145,7 +145,7 @@ def an_upload_ends_beside_what_it_does_not_understand(ctx: Context) -> None:
 
 @scenario("L6", "L1", kills=("names-that-are-no-keys-are-listed",), needs=("foreign",))
 def listings_pass_over_what_they_do_not_understand(ctx: Context) -> None:
-    """Repositories, layers and uploads are listed as if nothing else lay there: one foreign name stops no listing."""
+    """Repositories, layers and uploads are listed as if no foreign thing were there."""
     linked, _, uuid = used_store(ctx)
 
     def listed() -> list[object]:

@@ -1,4 +1,4 @@
-"""The tools of whoever runs a store: purge, scrub and collect."""
+"""The operator's tools: purge, scrub and collect."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ GROUP = "leaks"
 
 @scenario("D1", "S1", "L4", kills=("purge-removes-nothing", "dry-run-deletes"), rows=(152,))
 def a_purge_removes_what_is_old_and_nothing_else(ctx: Context) -> None:
-    """Uploads of at least the age go, and leftovers; younger ones, layers, and whatever is no upload stay.
+    """A purge removes old uploads and leftovers, and leaves younger ones, layers and keys that are no uploads.
 
-    A dry run at the same moment has listed just those, and changed nothing.
+    A dry run at the same moment lists the same uploads, and changes nothing.
     """
     service, driver, data = ctx.service(), ctx.open(), ctx.payload("purge").read(SMALL)
     gone = [begin(service, "a", data), begin(service, "b/c", b""), "0" * 8 + "-0000-0000-0000-" + "0" * 12]
@@ -59,9 +59,9 @@ def a_purge_removes_what_is_old_and_nothing_else(ctx: Context) -> None:
 
 @scenario("S1", "W6", kills=("purge-by-start-time",), rows=(152,))
 def a_purge_goes_by_the_last_write(ctx: Context) -> None:
-    """An upload begun long ago and written to just now is not purged; by the time of its last write, it is.
+    """The age of an upload is the time since its last write, however long ago it was begun.
 
-    A registry that goes by the start alone deletes what a slow client is sending.
+    A registry that goes by the start alone deletes the upload of a slow client.
     """
     uuid = old(ctx, "a", ctx.payload("slow").read(SMALL))
     moment = newest(ctx, uuid)
@@ -73,7 +73,7 @@ def a_purge_goes_by_the_last_write(ctx: Context) -> None:
 
 @scenario("S1", kills=("purge-needs-a-start",), rows=(152,))
 def an_upload_with_an_unreadable_start_is_purged_by_its_last_write(ctx: Context) -> None:
-    """What an upload says of its start may be damaged: its age is then that of its newest key."""
+    """If an upload's start time is unreadable, its age is that of its newest key."""
     for text in (b"", b"garbage", b"\xff\xfe", b"0001-01-01T00:00:00+23:59"):
         uuid = begin(ctx.service(), "a", b"damaged")
         ctx.open().put(UploadKeys("a", uuid).started_at, text)
@@ -85,7 +85,7 @@ def an_upload_with_an_unreadable_start_is_purged_by_its_last_write(ctx: Context)
 
 @scenario("E1", "E4", kills=("purge-stops-at-the-first-error",), rows=(152,))
 def a_purge_that_fails_at_one_upload_removes_the_others(ctx: Context) -> None:
-    """Whatever call it is that fails for one upload, that is reported, the others go, and the next purge removes it."""
+    """If any call fails for one upload, a purge reports it and removes the others; the next purge removes it."""
     for when in (of("list", "_uploads/"), of("stat", "_uploads/"), of("open_writer"), of("move"), of("delete")):
         trap = Trap()
         uuids = {begin(ctx.service(), name, b"failing") for name in ("a", "b")}
@@ -101,7 +101,7 @@ def a_purge_that_fails_at_one_upload_removes_the_others(ctx: Context) -> None:
 
 @scenario("F1", "F3", kills=("purge-does-not-fence",), rows=(152,))
 def who_has_a_purged_upload_open_is_told(ctx: Context) -> None:
-    """Whoever has an upload open that is purged is told that it is gone, whatever it does next, and leaves nothing."""
+    """After a purge, the flush, close and finish of an open handle raise LayerUploadUnknownError, and leave nothing."""
     acts: tuple[Callable[[LayerUpload], object], ...] = (
         lambda upload: upload.flush(),
         lambda upload: upload.close(),
@@ -120,14 +120,14 @@ def who_has_a_purged_upload_open_is_told(ctx: Context) -> None:
 
 
 def fenced(upload: LayerUpload) -> None:
-    """Check that somebody else has taken an upload over already."""
+    """Check that another handle has already taken an upload over."""
     with refused(FencedError):
         upload.flush()
 
 
 @scenario("R1", "S1", kills=("scrub-believes-the-size", "scrub-reads-nothing"))
 def a_scrub_tells_of_every_damaged_blob(ctx: Context) -> None:
-    """Blobs that are cut, empty, longer, or of their size with other bytes are told of, and no other; all are read."""
+    """A scrub reads every blob, and reports those that are cut, empty, longer or of other bytes, and no others."""
     data = [ctx.payload(f"scrub-{index}").read(SMALL + index) for index in range(5)]
     for each in data:
         store(ctx.service(), "a", each)
@@ -143,7 +143,7 @@ def a_scrub_tells_of_every_damaged_blob(ctx: Context) -> None:
 
 @scenario("M1", "M4", kills=("quarantine-keeps-serving", "scrub-reads-nothing"))
 def a_damaged_layer_in_quarantine_is_unknown_until_it_is_uploaded_again(ctx: Context) -> None:
-    """Moved into quarantine, a damaged layer is refused instead of read; its bytes are kept, and an upload heals it."""
+    """A damaged layer in quarantine is unknown, its bytes are kept, and an upload heals it."""
     data = ctx.payload("damaged").read(SMALL)
     store(ctx.service(), "a", data)
     ctx.open().put(blob(data), bytes(SMALL))
@@ -157,7 +157,7 @@ def a_damaged_layer_in_quarantine_is_unknown_until_it_is_uploaded_again(ctx: Con
 
 @scenario("L1", "L4", kills=("scrub-misses-dangling-links",))
 def a_scrub_tells_of_what_does_not_belong_together(ctx: Context) -> None:
-    """Links without a blob, damaged links, blobs without a link, foreign keys and leftovers are told of, and left."""
+    """A scrub reports and leaves links without a blob, damaged links, unlinked blobs, foreign keys and leftovers."""
     service, driver = ctx.service(), ctx.open()
     data = {name: ctx.payload(name).read(SMALL) for name in ("whole", "dangling", "broken", "alone")}
     for each in data.values():
@@ -181,7 +181,7 @@ def a_scrub_tells_of_what_does_not_belong_together(ctx: Context) -> None:
 
 @scenario("L2", kills=("scrub-begins-anew",))
 def a_scrub_that_was_cut_off_is_gone_on_with(ctx: Context) -> None:
-    """After any blob, those behind it are read, each once."""
+    """A scrub that begins after any blob reads the ones behind it, each once."""
     for index in range(4):
         store(ctx.service(), "a", ctx.payload(f"resumed-{index}").read(SMALL))
     whole: list[Finding] = list(ctx.service().scrub())
@@ -192,9 +192,9 @@ def a_scrub_that_was_cut_off_is_gone_on_with(ctx: Context) -> None:
 
 @scenario("D1", "S1", kills=("gc-sweeps-what-is-young", "dry-run-deletes"))
 def a_collection_deletes_what_nothing_uses(ctx: Context) -> None:
-    """A blob that nothing links goes if it was stored before the mark began, and not if it was stored since.
+    """A collection deletes an unlinked blob if it was stored before the mark began, and not if it was stored later.
 
-    A dry run at the same moment has listed just that, and changed nothing.
+    A dry run at the same moment lists the same blobs, and changes nothing.
     """
     service, data = ctx.service(), [ctx.payload(name).read(SMALL) for name in ("used", "idle")]
     for each in data:
@@ -214,9 +214,9 @@ def a_collection_deletes_what_nothing_uses(ctx: Context) -> None:
 
 @scenario("L3", "E1", kills=("gc-goes-on-after-incomplete-marking",))
 def a_collection_that_cannot_see_everything_deletes_nothing(ctx: Context) -> None:
-    """A link that cannot be understood, or a listing or reading that fails, ends it, and everything is as it was.
+    """A link that it cannot read, or a listing or read that fails, ends a collection; nothing is deleted.
 
-    What cannot be seen may be the one link that keeps a layer.
+    The link that cannot be read may be the only one that keeps a layer.
     """
     data, driver = ctx.payload("doubtful").read(SMALL), ctx.open()
     driver.put(blob(data), data)
@@ -239,7 +239,7 @@ def a_collection_that_cannot_see_everything_deletes_nothing(ctx: Context) -> Non
 
 @scenario("L1", kills=("gc-knows-no-manifests",))
 def a_collection_keeps_what_a_registry_uses(ctx: Context) -> None:
-    """In a store shared with a registry, a blob that only a manifest's revision or a tag links is kept."""
+    """In a store shared with a registry, a collection keeps a blob that only a manifest's revision or a tag links."""
     data = [ctx.payload(name).read(SMALL) for name in ("revision", "tag")]
     manifests = f"{layout.REPOSITORIES}/a/_manifests"
     keys = [f"{manifests}/revisions/sha256/{digest(data[0])[7:]}/link", f"{manifests}/tags/latest/current/link"]
@@ -253,7 +253,7 @@ def a_collection_keeps_what_a_registry_uses(ctx: Context) -> None:
 
 @scenario("M1", kills=("gc-ignores-intents",))
 def a_collection_keeps_what_a_finish_has_claimed(ctx: Context) -> None:
-    """A finish that was cut off when its data had become a blob, and was not linked yet, is gone on with afterwards."""
+    """A collection keeps the blob of a finish that was cut off before its link was made; the finish can go on."""
     data, trap = ctx.payload("claimed").read(SMALL), Trap()
     upload = watched(ctx, trap).upload("a")
     upload.write(data)

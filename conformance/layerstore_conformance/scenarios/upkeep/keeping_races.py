@@ -1,4 +1,4 @@
-"""Purge, scrub and collect with a rival before each of their calls in turn; and they before each call of a finish."""
+"""Purge, scrub and collect with a rival before each of their calls; and each of them before each call of a finish."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUP = "concurrency"
 
 
 class Writer:
-    """Resumes an upload, and writes to it until it is dated later than before: clocks of backends may be coarse."""
+    """Resumes an upload, and writes to it until its date is later than before: backends' clocks may be coarse."""
 
     def __init__(self, ctx: Context, uuid: str, data: bytes, before: datetime) -> None:
         """Be ready to append."""
@@ -36,7 +36,7 @@ class Writer:
         """Whether the upload was still there to be resumed."""
 
     def write(self) -> None:
-        """Write, if it is not too late."""
+        """Write, unless the upload is gone."""
         with suppress(LayerUploadUnknownError), self.ctx.service().resume("a", self.uuid) as upload:
             self.came = True
             while newest(self.ctx, self.uuid) <= self.before:
@@ -47,9 +47,9 @@ class Writer:
 
 @scenario("F1", "F3", "M4", kills=("purge-does-not-look-again", "purge-removes-unconditionally"), rows=(120, 152))
 def an_upload_that_comes_alive_is_not_purged(ctx: Context) -> None:
-    """When an upload is resumed and written to before any call of a purge, it is removed before, or not at all.
+    """If an upload is resumed and written to before any call of a purge, it was removed already, or stays.
 
-    Whoever was told that bytes are stored finds them: an upload that is alive again has its last write just now.
+    If a write has returned, its bytes are there: the last write of that upload is a moment ago.
     """
     for index, trap, service in turns(ctx):
         data = ctx.payload(f"alive-{index}").read(SMALL)
@@ -69,9 +69,9 @@ def an_upload_that_comes_alive_is_not_purged(ctx: Context) -> None:
 
 @scenario("F1", "F3", "M1", kills=("purge-lets-an-upload-begin-anew",), rows=(120, 152))
 def an_upload_resumed_during_a_purge_never_begins_anew(ctx: Context) -> None:
-    """When an upload is resumed before any call of a purge, it is at its offset, or unknown; and is told its end.
+    """An upload resumed before any call of a purge is at its offset, or unknown; its handle learns if it is purged.
 
-    An offset goes back only with the upload: a client that is at 0 all of a sudden sends everything once more.
+    An offset never goes back while the upload is there: a client that finds itself at 0 sends everything once more.
     """
     for index, trap, service in turns(ctx):
         data = ctx.payload(f"resumed-{index}").read(SMALL)
@@ -97,7 +97,7 @@ def an_upload_resumed_during_a_purge_never_begins_anew(ctx: Context) -> None:
 
 @scenario("F2", "M3", "M4", kills=("purge-takes-the-layer",), rows=(120, 152))
 def a_finish_during_a_purge_is_a_layer_or_is_told(ctx: Context) -> None:
-    """When an upload is finished before any call of a purge, and the finish returns, its layer is there."""
+    """If a finish before any call of a purge returns, its layer is there."""
     done = 0
     for index, trap, service in turns(ctx):
         data = ctx.payload(f"finished-{index}").read(SMALL)
@@ -123,7 +123,7 @@ def a_finish_during_a_purge_is_a_layer_or_is_told(ctx: Context) -> None:
 
 @scenario("F2", "M3", "M4", kills=("purge-takes-the-layer",), rows=(120, 152))
 def a_purge_during_a_finish_leaves_a_layer_or_nothing(ctx: Context) -> None:
-    """When an upload is purged between any two calls of its finish, its layer is there whole, or it is told so."""
+    """If an upload is purged between two calls of its finish, its layer is there and whole, or the finish raises."""
     met = disturbed(ctx, lambda uuid: ctx.service().purge(WEEK, now=later()), finish)
     theorem.check_store(ctx.open())
     ctx.count("moments", len(met))
@@ -138,7 +138,7 @@ def a_purge_during_a_finish_leaves_a_layer_or_nothing(ctx: Context) -> None:
 
 @scenario("D3", "F3", kills=("gone-upload-is-merely-fenced", "cancelled-flush-leaves-its-state"), rows=(149, 152))
 def a_purge_during_a_close_leaves_nothing(ctx: Context) -> None:
-    """When an upload is purged between any two calls of its close, nothing of it is left, and that is told."""
+    """If an upload is purged between two calls of its close, nothing of it is left, and the close raises."""
 
     def work(upload: LayerUpload, data: bytes) -> None:
         with suppress(FencedError):  # clause F3: a write may tell earlier, the close tells why
@@ -157,9 +157,9 @@ def a_purge_during_a_close_leaves_nothing(ctx: Context) -> None:
     "M2", "M4", "S2", kills=("scrub-quarantines-what-was-healed", "scrub-reports-what-was-healed"), rows=(119, 157)
 )
 def a_layer_healed_during_a_scrub_stays(ctx: Context) -> None:
-    """When a damaged layer is uploaded again before any call of a scrub, it is whole afterwards, and not in quarantine.
+    """If a damaged layer is uploaded again before any call of a scrub, it is whole, and not in quarantine.
 
-    An upload that returned has stored what it says: no tool may take it away for what was there before.
+    When an upload has returned, no tool may remove its bytes because of the bytes that were there before.
     """
     data = ctx.payload("healed").read(SMALL)
     for quarantine in (True, False):
@@ -175,7 +175,7 @@ def a_layer_healed_during_a_scrub_stays(ctx: Context) -> None:
 
 @scenario("M2", "M4", kills=("gc-deletes-by-name", "gc-puts-back-over-what-is-there"), rows=(119, 157))
 def a_layer_finished_during_a_collection_stays(ctx: Context) -> None:
-    """When a blob that nothing links, damaged, is uploaded before any call of a collection, its layer is whole."""
+    """If an unlinked, damaged blob is uploaded before any call of a collection, its layer is whole."""
     data = ctx.payload("collected").read(SMALL)
     for index, trap, service in turns(ctx):
         ctx.open().delete("docker")
@@ -188,7 +188,7 @@ def a_layer_finished_during_a_collection_stays(ctx: Context) -> None:
 
 @scenario("M1", "M2", kills=("gc-ignores-intents",), rows=(119, 157))
 def a_collection_during_a_finish_takes_nothing(ctx: Context) -> None:
-    """When garbage is collected between any two calls of a finish, however old the bytes are, the finish succeeds."""
+    """If a collection runs between two calls of a finish, however old the bytes are, the finish succeeds."""
     met = disturbed(ctx, lambda uuid: ctx.service().collect(now=later()), finish)
     ctx.count("moments", len(met))
     assert {outcome for *_, outcome in met} == {"done"}, f"met: {met}"
@@ -198,7 +198,7 @@ def a_collection_during_a_finish_takes_nothing(ctx: Context) -> None:
 
 @scenario("L4", "M2", kills=("gc-marks-once",), rows=(119, 157))
 def a_layer_mounted_during_a_collection_stays(ctx: Context) -> None:
-    """When a layer is mounted elsewhere, and unlinked where it was, before any call of a collection, it is there.
+    """If a layer is mounted elsewhere and unlinked before any call of a collection, it is there.
 
     A mark looks at one repository after the other, and may see the layer in neither.
     """
@@ -223,9 +223,9 @@ def a_layer_mounted_during_a_collection_stays(ctx: Context) -> None:
 
 @scenario("L4", "M3", kills=("gc-lets-go-of-what-another-took",), rows=(119, 157))
 def a_collection_ends_what_another_one_took_and_left(ctx: Context) -> None:
-    """A layer mounted during a collection is there though another one, which has died, had moved its blob to the trash.
+    """A layer mounted during a collection is there though a collection that died had moved its blob to the trash.
 
-    That one had looked for links before; only who looks now can know.
+    The dead collection had looked for links earlier; only a present look can find the new one.
     """
     data = ctx.payload("taken").read(SMALL)
     trap, wanted = Trap(), Digest.parse(digest(data))

@@ -1,4 +1,4 @@
-"""Leaks: descriptors, threads, handles, keys and memory are given back, and nothing outside is touched."""
+"""Leaks: descriptors, threads, handles, keys and memory are given back, and nothing outside the store is touched."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ LAYER_SIZE: dict[Profile, int] = {"quick": 48 * MIB, "default": 64 * MIB, "full"
 
 
 def larger(ctx: Context, size: int) -> int:
-    """Return the size in bytes of a layer that is larger than what may be in memory of it, and at least this one."""
+    """Return the size in bytes of a layer larger than the memory it may use, and at least this size."""
     return ctx.size(max(size, 3 * ctx.capabilities.memory // 2))
 
 
 def descriptors() -> int:
-    """Return how many descriptors this process has open; 0 where nobody can tell."""
+    """Return how many descriptors this process has open; 0 if the system does not say."""
     for directory in ("/proc/self/fd", "/dev/fd"):
         with suppress(OSError):
             return len(os.listdir(directory))
@@ -97,7 +97,7 @@ class _LedgerWriter(PassingWriter):
 
 
 class Stream(io.RawIOBase):
-    """Bytes that say where they belong, made as they are read: as many as are asked for, and never all in memory."""
+    """A payload as a stream, made as it is read, of any size, and never all in memory."""
 
     def __init__(self, label: str, size: int) -> None:
         """Be ``size`` bytes long."""
@@ -122,10 +122,10 @@ class Stream(io.RawIOBase):
 
 
 class Sink(io.RawIOBase):
-    """Takes bytes, and keeps their hash alone."""
+    """Takes bytes, and keeps only their hash."""
 
     def __init__(self) -> None:
-        """Have taken nothing."""
+        """Begin with no bytes."""
         super().__init__()
         self.hash = hashlib.sha256()
 
@@ -201,9 +201,9 @@ LIVES: tuple[Callable[[LayerService, bytes], object], ...] = (straight, resumed,
 
 @scenario("T4", kills=("writer-is-not-released", "layer-does-not-close-its-reader"), rows=(163,))
 def every_handle_is_released(ctx: Context) -> None:
-    """However an upload ends, every reader and writer that was opened of the driver is released with it.
+    """However an upload ends, every reader and writer of the driver that was opened is released with it.
 
-    The handles of the service are kept here: they must let go when they are closed, not when they are collected.
+    The scenario keeps the service's handles: they must release when they are closed, not when they are collected.
     """
     for life in LIVES:
         ledger = LedgerDriver(ctx.open())
@@ -214,7 +214,7 @@ def every_handle_is_released(ctx: Context) -> None:
 
 @scenario("T4", "E4", kills=("writer-is-not-released",), rows=(163, 174))
 def every_handle_is_released_when_the_backend_fails(ctx: Context) -> None:
-    """Whatever call of an upload the backend fails at, every handle is released when the upload is closed."""
+    """Though the backend fails at any call of an upload, every handle is released when the upload is closed."""
     for index in range(8):
         ledger = LedgerDriver(ctx.open())
         trap = Trap()
@@ -238,7 +238,7 @@ def every_handle_is_released_when_the_backend_fails(ctx: Context) -> None:
 
 
 def watched_over(driver: Driver, trap: Trap) -> LayerService:
-    """Serve a driver with a trap beside it."""
+    """Open a service with a trap beside its driver."""
     from layerstore.observed import ObservedDriver
 
     return LayerService(CheckedDriver(ObservedDriver(driver, trap)))
@@ -246,7 +246,7 @@ def watched_over(driver: Driver, trap: Trap) -> LayerService:
 
 @scenario("T4", kills=("descriptor-for-every-writer",), rows=(163,))
 def descriptors_are_given_back(ctx: Context) -> None:
-    """However often uploads are straight, resumed, refused, cancelled and dropped, no more descriptors are open."""
+    """Straight, resumed, refused, cancelled and dropped uploads, however many, leave no descriptor open."""
     service = ctx.service()
     data = ctx.payload("descriptors").read(3000)
 
@@ -263,7 +263,7 @@ def descriptors_are_given_back(ctx: Context) -> None:
 
 @scenario("T4", kills=("worker-is-not-ended", "thread-for-every-writer"), rows=(163,))
 def threads_are_ended(ctx: Context) -> None:
-    """However uploads come to an end, no thread that was started for one of them is left when that is closed."""
+    """However an upload ends, no thread that was started for it is left when it is closed."""
     service = ctx.service()
     data = ctx.payload("threads").read(1_700_000)  # more than is gathered, and hashed in a thread
     LIVES[0](service, data)
@@ -277,7 +277,7 @@ def threads_are_ended(ctx: Context) -> None:
 
 @scenario("D1", "W7", kills=("cancel-keeps-the-data", "finish-removes-nothing"), rows=(147, 163))
 def no_keys_are_left(ctx: Context) -> None:
-    """Whatever way uploads come to an end, the layers' blobs and links are left of them, and no other key."""
+    """However uploads end, only the blobs and links of layers are left of them, and no other key."""
     service = ctx.service()
     data = ctx.payload("keys").read(5000)
     for life in LIVES:
@@ -287,7 +287,7 @@ def no_keys_are_left(ctx: Context) -> None:
 
 @scenario("D1", "K3", kills=("cancel-takes-the-neighbours", "writes-beside-the-prefix"), rows=(179, 111))
 def what_lies_outside_is_untouched(ctx: Context) -> None:
-    """Keys beside the store, and in it beside its layout, are as they were, and none was added, whatever was done.
+    """Keys beside the store, and keys in it beside its layout, stay as they were, and none is added.
 
     A backend is shared, with a registry or with something else entirely.
     """
@@ -316,7 +316,7 @@ def what_lies_outside_is_untouched(ctx: Context) -> None:
 
 @contextmanager
 def bounded(limit: int) -> Iterator[None]:
-    """Check that no more than ``limit`` bytes are in use at any moment of the block than at its beginning."""
+    """Check that the block never uses more than ``limit`` bytes above the memory in use at its beginning."""
     tracing = tracemalloc.is_tracing()
     gc.collect()
     tracemalloc.start()
@@ -338,10 +338,10 @@ def bounded(limit: int) -> Iterator[None]:
     profile="default",
 )
 def a_layer_is_streamed_in_bounded_memory(ctx: Context) -> None:
-    """A layer much larger than what may be in memory of it is uploaded from a stream, and read, in bounded memory.
+    """A layer larger than its share of memory is uploaded from a stream, and read, in bounded memory.
 
-    Many layers arrive at a registry at once; a driver that holds each of them whole brings it down. Of a driver that is
-    not durable this is not asked: memory may be what it stores in.
+    Many layers arrive at a registry at once; a driver that holds each of them whole brings it down. A driver that does
+    not declare ``durable`` is exempt: it may store objects in memory.
     """
     size = larger(ctx, LAYER_SIZE[ctx.profile])
     source, sink = Stream(f"bounded-{ctx.seed}", size), Sink()
@@ -376,7 +376,7 @@ def a_layer_is_read_back_in_bounded_memory(ctx: Context) -> None:
 
 @scenario("D3", "W7", kills=("dropped-upload-is-flushed",), rows=(161, 163))
 def a_dropped_upload_is_what_it_was_when_flushed(ctx: Context) -> None:
-    """Handles dropped in every state leave their uploads as last flushed, and no temporary key beside them."""
+    """A dropped handle, in any state, leaves its upload as it was last flushed, and no temporary key."""
     data = ctx.payload("dropped").read(3000)
     service = ctx.service()
     uuids = []
@@ -397,7 +397,7 @@ def a_dropped_upload_is_what_it_was_when_flushed(ctx: Context) -> None:
 
 @scenario("E4", "M1", kills=("failed-cancel-counts",), rows=(163, 171))
 def a_failed_upload_leaves_nothing_once_cancelled(ctx: Context) -> None:
-    """An upload whose backend failed while it was written, flushed or finished leaves nothing when it is cancelled."""
+    """An upload whose write, flush or finish failed leaves nothing when it is cancelled."""
     data = ctx.payload("failed").read(3000)
     for when in (of("write_at"), of("publish"), of("put", "intent"), of("move"), of("delete")):
         trap = Trap()

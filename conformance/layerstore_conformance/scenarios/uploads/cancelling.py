@@ -1,4 +1,4 @@
-"""Cancelling: at every point, once or twice, and it stays away whatever is closed later."""
+"""Cancelling: at every point, once or twice, and the upload stays away, whatever is closed later."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POINTS = ("begun", "written", "flushed", "closed", "resumed", "written after res
 
 
 def upload_at(ctx: Context, point: str) -> str:
-    """Bring an upload of the repository ``a`` to a moment of its life, cancel it by its handle, and return its id."""
+    """Bring an upload of repository ``a`` to a point of its lifecycle, cancel it by its handle, and return its id."""
     data = ctx.payload("cancelled").read(9000)
     upload = ctx.service().upload("a")
     reached = POINTS.index(point)
@@ -41,7 +41,7 @@ def upload_at(ctx: Context, point: str) -> str:
 
 @scenario("D1", "D3", kills=("cancel-keeps-the-data", "cancel-forgets-startedat"), rows=(148, 149))
 def an_upload_cancelled_at_any_point_is_gone(ctx: Context) -> None:
-    """An upload cancelled by its handle, at any point of its life, is unknown, and no key of it is left."""
+    """An upload cancelled by its handle, at any point, is unknown afterwards, and no key of it is left."""
     for point in POINTS:
         ctx.step(point)
         expect_gone(ctx, "a", upload_at(ctx, point))
@@ -61,7 +61,7 @@ def an_upload_cancelled_by_its_id_is_gone(ctx: Context) -> None:
 
 @scenario("D2", "T3", kills=("second-cancel-is-an-error", "cancel-of-nothing-is-accepted"), rows=(148,))
 def cancelling_twice_is_cancelling_once(ctx: Context) -> None:
-    """A handle may be cancelled again, and closed, which does nothing; by its id the upload is then unknown."""
+    """A cancelled handle can be cancelled again, and closed, without effect; its id is then unknown."""
     upload = ctx.service().upload("a")
     upload.write(ctx.payload("twice").read(3000))
     upload.cancel()
@@ -91,7 +91,7 @@ def a_cancelled_handle_takes_nothing(ctx: Context) -> None:
 
 @scenario("D1", kills=("cancel-takes-the-layer",), rows=(150,))
 def cancelling_after_finishing_does_nothing(ctx: Context) -> None:
-    """Cancelling a handle after it was finished does nothing: the layer stays."""
+    """A cancel of a handle that was finished has no effect: the layer stays."""
     data = ctx.payload("finished").read(3000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -104,7 +104,7 @@ def cancelling_after_finishing_does_nothing(ctx: Context) -> None:
 
 @scenario("D1", "M2", kills=("cancel-takes-the-layer",), rows=(150, 149))
 def cancelling_keeps_the_layer_of_the_same_bytes(ctx: Context) -> None:
-    """Cancelling an upload of bytes that are a layer already keeps that, and everything beside it."""
+    """A cancel of an upload keeps the layer that has the same bytes already, and everything beside it."""
     data = ctx.payload("same").read(4000)
     store(ctx.service(), "a", data)
     before = ctx.stored()
@@ -119,7 +119,7 @@ def cancelling_keeps_the_layer_of_the_same_bytes(ctx: Context) -> None:
 
 @scenario("D1", "L1", kills=("cancel-takes-the-neighbours",), rows=(111, 148))
 def cancelling_keeps_the_neighbours(ctx: Context) -> None:
-    """Cancelling one upload keeps every other one, of its repository and of those whose names begin alike."""
+    """A cancel keeps every other upload, of its repository and of those with similar names."""
     data = ctx.payload("neighbours").read(2000)
     uuids = {name: begin(ctx.service(), name, data) for name in ("a", "a/b", "ab")}
     cancelled = begin(ctx.service(), "a", data)
@@ -131,9 +131,9 @@ def cancelling_keeps_the_neighbours(ctx: Context) -> None:
 
 @scenario("D3", "F2", "F3", kills=("gone-upload-is-merely-fenced",), rows=(148, 153))
 def what_is_cancelled_stays_away(ctx: Context) -> None:
-    """Whatever handle of a cancelled upload is flushed, closed or collected later, nothing of it comes back.
+    """A handle of a cancelled upload that is flushed, closed or collected later brings nothing back.
 
-    Each is told that the upload is gone, not that somebody took it over.
+    Each such call raises LayerUploadUnknownError: the upload is gone, and was not taken over.
     """
     first = ctx.service().upload("a")
     first.write(ctx.payload("first").read(3000))
@@ -170,7 +170,7 @@ def a_cancelled_upload_is_not_finished(ctx: Context) -> None:
 
 @scenario("D4", "E4", kills=("failed-cancel-counts",), rows=(171, 174))
 def a_failed_cancel_is_repeated(ctx: Context) -> None:
-    """A cancel whose backend failed at any of its calls, before or after it took effect, removes all when repeated."""
+    """A cancel that failed at any call, before or after it took effect, can be repeated, and removes all."""
     for side, index in itertools.product(("before", "after"), range(2)):
         trap = Trap("before" if side == "before" else "after")
         upload = watched(ctx, trap).upload("a")
@@ -188,7 +188,7 @@ def a_failed_cancel_is_repeated(ctx: Context) -> None:
 
 @scenario("M1", "D1", kills=("no-intent", "cancel-forgets-startedat"), rows=(148, 173))
 def a_finish_that_was_cut_off_can_be_cancelled(ctx: Context) -> None:
-    """An upload whose data became a blob, but no layer, can be cancelled: it is gone, and no layer appears."""
+    """An upload whose data has become a blob, but no layer, can be cancelled: it is gone, and no layer appears."""
     data = ctx.payload("cut").read(3000)
     trap = Trap("after")
     upload = watched(ctx, trap).upload("a")

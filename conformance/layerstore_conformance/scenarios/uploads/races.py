@@ -1,4 +1,4 @@
-"""Concurrency: two at one upload, or at one layer, interleaved call by call, and in threads."""
+"""Concurrency: two users of one upload, or of one layer, interleaved call by call, and in threads."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ GROUP = "concurrency"
 
 @scenario("F1", "F4", "M4", kills=("moved-without-its-version",), rows=(120,))
 def an_upload_written_to_during_its_finish_is_not_mistaken(ctx: Context) -> None:
-    """When an upload is resumed and written to between any two calls of its finish, either that or the writing is lost.
+    """If a rival resumes and writes to an upload between two calls of its finish, one of the two is refused.
 
-    A registry answers 201 for a blob that does not match its digest, if both count.
+    If both succeeded, a registry would answer 201 for a blob that does not match its digest.
     """
     other = ctx.payload("rival").read(5000)
 
@@ -69,9 +69,9 @@ def an_upload_written_to_during_its_finish_is_not_mistaken(ctx: Context) -> None
 
 @scenario("F1", "F3", "M4", kills=("gone-upload-is-merely-fenced",), rows=(120, 123))
 def an_upload_resumed_during_its_finish_has_one_owner(ctx: Context) -> None:
-    """When an upload is resumed between any two calls of its finish, one of the two can finish it, and does.
+    """If an upload is resumed between two calls of its finish, exactly one of the two handles can finish it.
 
-    The other one is told that the upload is gone, or that it was taken over, as it is.
+    The other handle's error says whether the upload is gone or was taken over.
     """
     taken: dict[str, LayerUpload] = {}
 
@@ -97,7 +97,7 @@ def an_upload_resumed_during_its_finish_has_one_owner(ctx: Context) -> None:
 
 @scenario("D3", "F2", "M3", kills=("cancelled-finish-leaves-its-intent",), rows=(149, 153))
 def cancelling_during_a_finish_leaves_a_layer_or_nothing(ctx: Context) -> None:
-    """When an upload is cancelled between any two calls of its finish, its layer is there whole, or it is told so."""
+    """If an upload is cancelled between two calls of its finish, its layer is there and whole, or the finish raises."""
 
     def cancel(uuid: str) -> None:
         with suppress(LayerUploadUnknownError):  # too late: it is finished
@@ -116,7 +116,7 @@ def cancelling_during_a_finish_leaves_a_layer_or_nothing(ctx: Context) -> None:
 
 @scenario("D3", "F2", kills=("cancelled-flush-leaves-its-state",), rows=(149, 153))
 def cancelling_during_a_close_leaves_nothing(ctx: Context) -> None:
-    """When an upload is cancelled between any two calls of its close, nothing of it is left, and that is told."""
+    """If an upload is cancelled between two calls of its close, nothing of it is left, and the close raises."""
 
     def write_and_close(upload: LayerUpload, data: bytes) -> None:
         with suppress(FencedError):  # clause F3: a write may tell earlier, the close tells why
@@ -132,7 +132,7 @@ def cancelling_during_a_close_leaves_nothing(ctx: Context) -> None:
 
 @scenario("F2", "M2", "M3", kills=("finish-lost-to-another",), rows=(119, 157))
 def two_finishing_with_one_digest_make_one_layer(ctx: Context) -> None:
-    """When an upload is finished between any two calls of its finish, the layer is there, and the upload is gone."""
+    """If a rival finishes an upload between two calls of its finish, the layer is there, and the upload is gone."""
 
     def finish_too(uuid: str) -> None:
         data = next(data for data in payloads if digest(data) not in done)
@@ -150,9 +150,9 @@ def two_finishing_with_one_digest_make_one_layer(ctx: Context) -> None:
 
 @scenario("F4", "M2", "M4", kills=("linked-before-moved",), rows=(119, 120))
 def two_finishing_with_two_digests_make_no_wrong_layer(ctx: Context) -> None:
-    """When an upload is rewritten and finished with its new digest between any two calls of its finish, both are right.
+    """If a rival rewrites and finishes an upload between two calls of its finish, exactly one of them succeeds.
 
-    One is a layer, or each is; a digest that a finish returned for has its own bytes.
+    Whichever finish has returned, the layer under its digest has its bytes.
     """
     other = ctx.payload("rival").read(3000)
     done = []
@@ -177,7 +177,7 @@ def two_finishing_with_two_digests_make_no_wrong_layer(ctx: Context) -> None:
 
 @scenario("F1", "F4", kills=("tarsum-is-pointed-elsewhere",), rows=(61, 121))
 def a_tarsum_claimed_by_two_goes_to_one(ctx: Context) -> None:
-    """Of two archives with one tarsum, finished between each other's calls, one gets the name, and keeps it."""
+    """If two archives with one tarsum are finished between each other's calls, one gets the name and keeps it."""
     first, second = archive("first", "second"), archive("second", "first")
     for index in itertools.count():
         name = f"turn-{index}"
@@ -199,9 +199,9 @@ def a_tarsum_claimed_by_two_goes_to_one(ctx: Context) -> None:
 
 @scenario("T1", "F1", "F3", kills=("fenced-flush-is-silent", "writers-share-a-draft"), rows=(119, 120))
 def writers_at_once_never_mix(ctx: Context) -> None:
-    """Of threads that have one upload open, and write it anew chunk by chunk, the last to open it stores its bytes.
+    """If threads open one upload and rewrite it chunk by chunk, the last one to open it stores its bytes.
 
-    Every other one is refused, and nothing of theirs is stored.
+    Every other thread is refused, and nothing of its bytes is stored.
     """
     count = 4
     uuid = begin(ctx.service(), "a", b"")
@@ -233,7 +233,7 @@ def writers_at_once_never_mix(ctx: Context) -> None:
 
 @contextmanager
 def unbroken(step: threading.Barrier) -> Iterator[None]:
-    """Let nobody wait for a thread that has failed."""
+    """Ignore a barrier that a failed thread has broken."""
     try:
         yield
     except FencedError:
@@ -264,7 +264,7 @@ def uploads_at_once_are_kept_apart(ctx: Context) -> None:
 
 @scenario("T2", "W7", kills=("handles-share-a-position",), rows=(122,))
 def uploads_in_turns_are_kept_apart(ctx: Context) -> None:
-    """Uploads of one service, written to in turns, never see each other's bytes, and one's end leaves the others be."""
+    """Uploads of one service, written to in turns, never see each other's bytes, and end independently."""
     service = ctx.service()
     payloads = [ctx.payload(f"turn-{index}").read(6000) for index in range(3)]
     uploads = [service.upload("a") for _ in payloads]
@@ -279,7 +279,7 @@ def uploads_in_turns_are_kept_apart(ctx: Context) -> None:
 
 @scenario("F1", "F3", "F4", "M4", kills=("finish-does-not-verify", "wrong-digest-is-visible"), rows=(120, 50))
 def writers_in_random_turns_keep_the_theorem(ctx: Context) -> None:
-    """Two that resume, write, flush and finish one upload in random turns get only layers that are what they say."""
+    """Two writers resume, write, flush and finish one upload in random turns, and every layer matches its digest."""
     outcomes: list[Outcome] = []
     for seed in range(ctx.seed * 1000, ctx.seed * 1000 + ctx.size(8)):
         name = f"turns-{seed}"
@@ -297,7 +297,7 @@ def writers_in_random_turns_keep_the_theorem(ctx: Context) -> None:
 
 
 def in_turns(ctx: Context, name: str, uuid: str, seed: int) -> list[Outcome]:
-    """Let two threads write on an upload, taking turns at every driver call as a seed decides."""
+    """Let two threads write to an upload, and let a random generator give them turns at every driver call."""
     pipes = [Pipe() for _ in range(2)]
 
     def write(index: int) -> None:
@@ -320,7 +320,7 @@ def in_turns(ctx: Context, name: str, uuid: str, seed: int) -> list[Outcome]:
 
 @scenario("R4", "M2", kills=("existing-blob-is-an-error",), rows=(117, 119))
 def a_layer_read_while_it_is_uploaded_again_is_whole(ctx: Context) -> None:
-    """A layer being read while others upload it again, or take it out, is read whole, or the reading is refused."""
+    """A layer that is uploaded again, or unlinked, while it is read is read whole, or the read raises."""
     data = ctx.payload("read").read(200_000)
     store(ctx.service(), "a", data)
     layer = ctx.service().fetch("a", digest(data))
@@ -344,7 +344,7 @@ def take_over_there(driver: CheckedDriver, uuid: str, offset: int, data: bytes) 
 
 @scenario("C3", "F1", "F3", kills=("every-process-has-its-own",), rows=(120, 123), needs=("shared", "url"))
 def an_upload_resumed_by_another_process_fences_this_one(ctx: Context) -> None:
-    """An upload resumed by another process refuses whoever has it open here, and holds what was written there."""
+    """If another process resumes an upload, the handle here is refused, and the upload has that process's bytes."""
     data = ctx.payload("processes").read(6000)
     upload = ctx.service().upload("a")
     upload.write(data[:2000])
@@ -361,7 +361,7 @@ def an_upload_resumed_by_another_process_fences_this_one(ctx: Context) -> None:
 
 @scenario("T1", "W6", "M4", kills=("uploads-take-no-turns",), rows=(118, 142))
 def what_is_written_in_the_middle_of_a_finish_is_not_hashed(ctx: Context) -> None:
-    """A handle written to in the middle of its own finish, as by a signal's handler, stores what the digest says."""
+    """A write to a handle in the middle of its own finish, by a signal handler say, never makes a wrong layer."""
     data, more = ctx.payload("finished").read(3000), ctx.payload("in-the-middle").read(1000)
     trap = Trap("after")
     upload = watched(ctx, trap).upload("a")

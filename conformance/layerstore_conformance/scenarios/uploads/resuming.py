@@ -1,4 +1,4 @@
-"""Uploads taken up again: where they were left, whatever became of the saved state, and wherever they were cut off."""
+"""Resumed uploads: they go on where they were left, whatever the saved state is, and wherever they were cut off."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def finish_resumed(ctx: Context, uuid: str, data: bytes, rest: bytes) -> None:
 
 @scenario("W1", "W6", "R1", kills=("resumed-at-zero", "close-does-not-flush", "saved-offset-off-by-one"), rows=(131,))
 def a_closed_upload_is_resumed_where_it_was_left(ctx: Context) -> None:
-    """A closed upload is resumed by a fresh service at the offset where it was left, and its layer is whole.
+    """A fresh service resumes a closed upload at its offset, and the layer is whole.
 
-    Nodes of a cluster share the backend and nothing else: the next request comes to another one.
+    Nodes of a cluster share only the backend, and the next request reaches another node.
     """
     data = ctx.payload("left").read(9000)
     uuid = begin(ctx.service(), "a", data[:4001])
@@ -108,7 +108,7 @@ def an_upload_begun_here_is_finished_by_another_process(ctx: Context) -> None:
 
 @scenario("W6", kills=("started-anew-when-resumed",), rows=(129,))
 def an_upload_keeps_the_time_it_was_begun(ctx: Context) -> None:
-    """A resumed upload says that it was begun when it was begun: clean-up goes by that."""
+    """A resumed upload keeps its start time, which clean-up relies on."""
     upload = ctx.service().upload("a")
     upload.close()
     assert ctx.service().resume("a", upload.uuid).started_at == upload.started_at
@@ -117,7 +117,7 @@ def an_upload_keeps_the_time_it_was_begun(ctx: Context) -> None:
 
 @scenario("W1", "W6", "M1", kills=("resumed-at-zero",), rows=(131, 173))
 def an_upload_resumed_at_every_border_is_whole(ctx: Context) -> None:
-    """An upload closed and resumed after every chunk, of sizes that fit no block, ends as the right layer."""
+    """An upload closed and resumed after every chunk, of sizes that fit no block, becomes the right layer."""
     sizes = (1, 511, 512, 513, 0, 4096, 65_536, 65_537, 300_000)
     data = ctx.payload("borders").read(sum(sizes))
     at = 0
@@ -132,7 +132,7 @@ def an_upload_resumed_at_every_border_is_whole(ctx: Context) -> None:
 
 @scenario("W1", "W6", "M1", kills=("resumed-at-zero",), rows=(159,), profile="default")
 def an_upload_resumed_after_every_byte_is_whole(ctx: Context) -> None:
-    """An upload closed and resumed after every byte, over the border of a hash block, ends as the right layer."""
+    """An upload closed and resumed after every byte, across a hash block, becomes the right layer."""
     data = ctx.payload("bytes").read(68)
     service = ctx.service()
     first = 58  # bytes: a block of the hash is 64
@@ -145,7 +145,7 @@ def an_upload_resumed_after_every_byte_is_whole(ctx: Context) -> None:
 
 @scenario("S3", "R3", kills=("unknown-upload-is-begun",), rows=(130,))
 def an_unknown_upload_is_not_resumed(ctx: Context) -> None:
-    """An upload that never was, or is another repository's, is unknown; asking for it makes nothing."""
+    """An upload that never existed, or is another repository's, is unknown; a resume of it creates nothing."""
     uuid = begin(ctx.service(), "a", b"of another repository")
     before = ctx.stored()
     for name, each in (("a", UNKNOWN), ("b", uuid), ("a/b", uuid)):
@@ -158,9 +158,9 @@ def an_unknown_upload_is_not_resumed(ctx: Context) -> None:
 
 @scenario("S1", "W1", kills=("offset-is-not-compared", "mismatch-without-the-offset"), rows=(132, 133))
 def a_wrong_offset_is_told_the_right_one(ctx: Context) -> None:
-    """Resuming at another offset than the upload's is refused with that, and the upload can still be gone on with.
+    """A resume at a wrong offset raises an error that has the right one, and the upload can still go on.
 
-    A client that lost an answer believes in another offset: it must learn which, not write in the wrong place.
+    A client that lost an answer expects another offset: it must learn the right one, not write in the wrong place.
     """
     data = ctx.payload("offset").read(6000)
     uuid = begin(ctx.service(), "a", data[:2500])
@@ -174,9 +174,9 @@ def a_wrong_offset_is_told_the_right_one(ctx: Context) -> None:
 
 @scenario("F1", "S1", kills=("resume-fences-before-it-checks",), rows=(132, 120))
 def a_refused_resume_fences_nobody(ctx: Context) -> None:
-    """An upload that is not resumed, for it is at another offset, stays the earlier handle's, which finishes it.
+    """A resume that is refused for its offset fences no handle: the earlier handle finishes the upload.
 
-    A client that believes in a wrong offset must not take the upload from one that is writing to it.
+    A client with a wrong offset must not take the upload from a client that is writing to it.
     """
     data = ctx.payload("offset").read(6000)
     earlier = ctx.service().upload("a")
@@ -198,9 +198,9 @@ def a_refused_resume_fences_nobody(ctx: Context) -> None:
 
 @scenario("W6", "W7", "D3", kills=("dropped-upload-is-flushed",), rows=(161, 164))
 def a_dropped_upload_is_as_last_flushed(ctx: Context) -> None:
-    """An upload dropped without being closed holds what was flushed last, and nothing after that.
+    """An upload dropped without a close has the bytes of its last flush, and none after that.
 
-    Half of a request's bytes would else appear after the client was told that they were lost.
+    Otherwise half of a request's bytes would appear after the client had learnt that they were lost.
     """
     data = ctx.payload("dropped").read(8000)
     upload = ctx.service().upload("a")
@@ -216,9 +216,9 @@ def a_dropped_upload_is_as_last_flushed(ctx: Context) -> None:
 
 @scenario("F1", "F3", kills=("fenced-flush-is-silent",), rows=(120,))
 def a_resumed_upload_fences_its_earlier_handle(ctx: Context) -> None:
-    """An upload can be resumed while a handle is still open on it; that handle is refused from then on, and told why.
+    """An upload can be resumed while a handle is open on it; that handle then raises FencedError.
 
-    The node still holds the half-open connection of the client that has come back through another one.
+    The node still holds the half-open connection of a client that has come back through another one.
     """
     data = ctx.payload("later").read(5000)
     for name, more in (("idle", b""), ("writing", b"of the earlier handle")):
@@ -238,7 +238,7 @@ def a_resumed_upload_fences_its_earlier_handle(ctx: Context) -> None:
 
 
 def _ask_anew(upload: LayerUpload) -> None:
-    """Ask for the digest of what has to be read back."""
+    """Ask for the digest of bytes that have to be read back."""
     upload.seek(0)
     upload.write(b"over what is stored")
     upload.digest()
@@ -246,7 +246,7 @@ def _ask_anew(upload: LayerUpload) -> None:
 
 @scenario("F3", "W1", kills=("fenced-handle-takes-over-again",), rows=(131,))
 def an_offset_never_goes_back(ctx: Context) -> None:
-    """However handles are opened, closed and left on one upload, its offset never becomes smaller."""
+    """However handles are opened, closed and dropped on one upload, its offset never becomes smaller."""
     data = ctx.payload("onward").read(8 * 500)
     uuid = begin(ctx.service(), "a", b"")
     handles = []
@@ -265,7 +265,7 @@ def an_offset_never_goes_back(ctx: Context) -> None:
 
 @scenario("W5", "S2", kills=("cursor-not-cut-on-rewrite",), rows=(58,))
 def a_rewound_upload_has_the_later_bytes(ctx: Context) -> None:
-    """An upload that goes back and writes other bytes, in the same handle or in a resumed one, has those."""
+    """An upload that goes back and writes other bytes, in the same handle or a resumed one, has the later bytes."""
     first, again = ctx.payload("first").read(6000), ctx.payload("again").read(6000)
     upload = ctx.service().upload("a")
     upload.write(first)
@@ -283,7 +283,7 @@ def a_rewound_upload_has_the_later_bytes(ctx: Context) -> None:
 
 @scenario("W5", "W6", "S2", kills=("cursor-not-cut-on-rewrite",), rows=(58,))
 def a_middle_written_again_is_stored_and_hashed_anew(ctx: Context) -> None:
-    """Other bytes in the middle of a resumed upload, across the border of two chunks, are stored and hashed."""
+    """Other bytes in the middle of a resumed upload, across two chunks, are stored and hashed."""
     data, other = ctx.payload("middle").read(9000), ctx.payload("other").read(9000)
     uuid = begin(ctx.service(), "a", data[:3000])
     with ctx.service().resume("a", uuid) as upload:
@@ -300,7 +300,7 @@ def a_middle_written_again_is_stored_and_hashed_anew(ctx: Context) -> None:
 
 @scenario("W4", kills=("gap-is-not-hashed",), rows=(64,))
 def a_gap_reads_as_zeros(ctx: Context) -> None:
-    """What was never written, between the end and a write beyond it, is zeros; filled later, it is what was written."""
+    """A gap between the end and a write beyond it is zeros, and has the written bytes if it is filled later."""
     data = ctx.payload("sparse").read(9000)
     upload = ctx.service().upload("a")
     upload.write(data[:1000])
@@ -321,7 +321,7 @@ def a_gap_reads_as_zeros(ctx: Context) -> None:
 
 @scenario("D1", "P1", kills=("state-is-demanded",), rows=(159,))
 def a_missing_state_is_no_error(ctx: Context) -> None:
-    """An upload whose saved hash state is gone goes on all the same, and its layer is right."""
+    """An upload whose saved hash state is missing goes on all the same, and its layer is right."""
     data = ctx.payload("missing").read(7000)
     uuid = begin(ctx.service(), "a", data[:5000])
     ctx.open().delete(keys_of("a", uuid).state)
@@ -345,15 +345,15 @@ def a_damaged_state_is_not_trusted(ctx: Context) -> None:
 
 
 def sha256_is_saved(ctx: Context, uuid: str) -> bool:
-    """Tell whether a hash state was saved with an upload; without libcrypto none is."""
+    """Return whether a hash state was saved with an upload; without libcrypto none is."""
     return ctx.open().find(keys_of("a", uuid).state) is not None
 
 
 @scenario("S2", "P1", kills=("state-of-another-version-trusted",), rows=(159,))
 def a_stale_state_is_not_trusted(ctx: Context) -> None:
-    """A saved hash state from before the bytes were changed is not trusted: the layer is right.
+    """A saved hash state from before the bytes changed is not trusted: the layer is right.
 
-    A node dies between storing bytes and saving the state that describes them.
+    A node may die between storing bytes and saving the state that describes them.
     """
     data, other = ctx.payload("before").read(5000), ctx.payload("after").read(5000)
     uuid = begin(ctx.service(), "a", data)
@@ -367,7 +367,7 @@ def a_stale_state_is_not_trusted(ctx: Context) -> None:
 
 @scenario("S2", "P1", kills=("state-of-another-version-trusted",), rows=(159,))
 def a_foreign_state_is_not_trusted(ctx: Context) -> None:
-    """The saved hash state of another upload, as long and as well-formed, is not trusted."""
+    """The saved hash state of another upload, of the same size and well formed, is not trusted."""
     mine, foreign = ctx.payload("mine").read(5000), ctx.payload("foreign").read(5000)
     uuid, other = (begin(ctx.service(), "a", data) for data in (mine, foreign))
     if sha256_is_saved(ctx, other):
@@ -377,7 +377,7 @@ def a_foreign_state_is_not_trusted(ctx: Context) -> None:
 
 @scenario("W2", "E4", kills=("refused-bytes-are-hashed",), rows=(161, 174))
 def a_refused_write_changes_nothing(ctx: Context) -> None:
-    """An upload whose backend refused a write is as it was before that, and is finished with what it took."""
+    """After a refused write an upload is as it was before, and can be finished with the bytes that it accepted."""
     data = ctx.payload("refused").read(3000 + FRONT)
     trap = Trap()
     upload = watched(ctx, trap).upload("a")
@@ -396,7 +396,7 @@ def a_refused_write_changes_nothing(ctx: Context) -> None:
 
 @scenario("W8", "E4", kills=("failed-close-is-forgotten",), rows=(174,))
 def a_failed_flush_may_be_repeated(ctx: Context) -> None:
-    """A flush that failed tells so, and one that is tried again stores everything."""
+    """A flush that fails raises an error, and a second one stores every byte."""
     data = ctx.payload("flush").read(6000)
     trap = Trap()
     upload = watched(ctx, trap).upload("a")
@@ -426,7 +426,7 @@ def a_state_that_cannot_be_saved_is_no_error(ctx: Context) -> None:
 
 
 def live(ctx: Context, lifecycle: Callable[[Life], None], observer: CutObserver, place: str) -> Life:
-    """Live a life in a place of its own as far as the observer lets it, and drop every handle as a dying process."""
+    """Run a lifecycle in a place of its own as far as the observer lets it, and drop every handle unclosed."""
     driver = CheckedDriver(PiecemealDriver(PrefixedDriver(ctx.driver, place), observer))
     life = Life(LayerService(driver), "cut/off", seed=ctx.seed)
     with suppress(Cut):
@@ -436,9 +436,9 @@ def live(ctx: Context, lifecycle: Callable[[Life], None], observer: CutObserver,
 
 
 def cut_off_everywhere(ctx: Context, lifecycle: Callable[[Life], None]) -> None:
-    """Cut a life off at every driver call that changes something; what is left, finish or cancel, in turns.
+    """Cut a lifecycle off at every driver call that changes something; finish or cancel, in turns, what is left.
 
-    But in the full profile, of a long life at every second or third one, beginning where the seed says.
+    Except in the full profile, a long lifecycle is cut off at every second or third call, from a random one on.
     """
     whole = CutObserver(1 << 30, "before")
     life = live(ctx, lifecycle, whole, "whole")
@@ -457,41 +457,41 @@ def cut_off_everywhere(ctx: Context, lifecycle: Callable[[Life], None]) -> None:
 
 @scenario("W6", "W7", "M2", "P1", kills=("linked-before-moved", "no-intent"), rows=(161, 173), profile="default")
 def a_straight_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """A straight upload cut off at any driver call is as promised, nothing partial is visible, and it can be ended."""
+    """A straight upload cut off at any call keeps its promise, shows nothing partial, and can be ended."""
     cut_off_everywhere(ctx, lifecycles.straight)
 
 
 @scenario("W1", "W6", "W7", kills=("linked-before-moved",), rows=(161, 173), profile="default")
 def a_resumed_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload resumed four times and cut off at any driver call is as promised, and can be ended."""
+    """An upload resumed four times and cut off at any driver call keeps its promise, and can be ended."""
     cut_off_everywhere(ctx, lifecycles.resumed)
 
 
 @scenario("W5", "W7", kills=("cursor-not-cut-on-rewrite",), rows=(161, 173), profile="default")
 def a_rewound_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload that wrote its end again and was cut off at any driver call is as promised, and can be ended."""
+    """An upload that rewrote its end and was cut off at any driver call keeps its promise, and can be ended."""
     cut_off_everywhere(ctx, lifecycles.last_rewritten)
 
 
 @scenario("W5", "S2", kills=("cursor-not-cut-on-rewrite",), rows=(161, 173), profile="default")
 def a_rewritten_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload that wrote its middle again and was cut off at any driver call is as promised, and can be ended."""
+    """An upload that rewrote its middle and was cut off at any driver call keeps its promise, and can be ended."""
     cut_off_everywhere(ctx, lifecycles.middle_rewritten)
 
 
 @scenario("W4", "W7", kills=("gap-is-not-hashed",), rows=(161, 173), profile="default")
 def a_sparse_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload with a gap and cut off at any driver call is as promised, and can be ended."""
+    """An upload with a gap that was cut off at any driver call keeps its promise, and can be ended."""
     cut_off_everywhere(ctx, lifecycles.sparse)
 
 
 @scenario("M2", "M4", kills=("wrong-digest-ends-the-upload",), rows=(161, 173), profile="default")
 def a_refused_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload finished with a wrong digest, then with the right one, and cut off at any driver call can be ended."""
+    """An upload finished with a wrong digest, then the right one, and cut off at any driver call can be ended."""
     cut_off_everywhere(ctx, lifecycles.wrong_then_right)
 
 
 @scenario("D1", "D3", "D4", kills=("cancel-forgets-startedat",), rows=(161, 171, 173), profile="default")
 def a_cancelled_upload_cut_off_anywhere_goes_away(ctx: Context) -> None:
-    """An upload cut off at any driver call until it was cancelled is as promised, or gone."""
+    """An upload that ends in a cancel, and is cut off at any driver call, keeps its promise or is gone."""
     cut_off_everywhere(ctx, lifecycles.cancelled)

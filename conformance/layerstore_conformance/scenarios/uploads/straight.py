@@ -1,4 +1,4 @@
-"""Straight uploads: what nobody else knows of is stored at once, whoever comes between its few steps."""
+"""Straight uploads: no other handle knows of them, and they are stored in a few steps, whatever comes between these."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ SIDES: tuple[Side, ...] = ("before", "after")
 
 
 def far() -> datetime:
-    """Return a moment at which everything is old."""
+    """Return a moment at which every upload is old."""
     return datetime.now(UTC) + timedelta(days=2)
 
 
 def collect(ctx: Context) -> None:
-    """Collect all that nothing keeps, however young."""
+    """Collect every unused blob, however young."""
     ctx.service().collect(now=far())
 
 
@@ -68,13 +68,13 @@ def purge(ctx: Context) -> None:
 
 
 def scrub(ctx: Context) -> None:
-    """Scrub, and set aside what is damaged."""
+    """Scrub, and move damaged blobs to quarantine."""
     damaged = [finding.key for finding in ctx.service().scrub(quarantine=True) if finding.kind == "damaged"]
     assert not damaged, f"said to be damaged: {damaged}"
 
 
 def moments(ctx: Context, side: Side) -> Iterator[tuple[int, Trap, LayerService]]:
-    """Yield a number, a trap to be set at that call, and a service with it, until one was not sprung."""
+    """Yield a number, a trap to set at that call and a service with the trap, until a trap was not sprung."""
     if side == "before":
         yield from turns(ctx)
         return
@@ -87,7 +87,7 @@ def moments(ctx: Context, side: Side) -> Iterator[tuple[int, Trap, LayerService]
 
 
 def written(service: LayerService, name: str, data: bytes) -> LayerUpload:
-    """Write an upload whole, and flush nothing."""
+    """Write an upload whole, without a flush."""
     upload = service.upload(name)
     upload.write(data)
     return upload
@@ -95,7 +95,7 @@ def written(service: LayerService, name: str, data: bytes) -> LayerUpload:
 
 @scenario("L1", "D1", kills=("upload-is-known-at-once",))
 def an_upload_that_was_not_flushed_is_nobodys_business(ctx: Context) -> None:
-    """What was never flushed is not listed, resumed or cancelled by its id, and finishes all the same."""
+    """An upload that was never flushed is not listed, cannot be resumed or cancelled by its id, and can be finished."""
     for size in SIZES:
         data = ctx.payload(f"own-{size}").read(size)
         upload = written(ctx.service(), f"a/{size}", data)
@@ -109,9 +109,9 @@ def an_upload_that_was_not_flushed_is_nobodys_business(ctx: Context) -> None:
 
 @scenario("P1", "M1", kills=("linked-blob-is-not-looked-for", "lost-blob-is-no-matter"))
 def a_collection_during_a_straight_upload_takes_no_layer(ctx: Context) -> None:
-    """Whenever all is collected without any grace, a finish returns for a layer that is there, or says that it is gone.
+    """Whenever a collection without grace runs, a finish returns with its layer there, or raises an error.
 
-    Blobs that nothing links yet are what a collection takes; a finish without an intent has one for a moment.
+    A collection takes unlinked blobs, and a finish without an intent has one for a moment.
     """
     for size, old, side in (
         (SMALL, False, "before"),
@@ -138,7 +138,7 @@ def a_collection_during_a_straight_upload_takes_no_layer(ctx: Context) -> None:
 
 @scenario("P1", "M1", kills=("small-blob-is-put-if-missing", "existing-blob-is-taken-for-good"))
 def a_straight_upload_mends_a_damaged_blob(ctx: Context) -> None:
-    """What lies under the digest already is not believed: a small layer and a large one replace it by their bytes."""
+    """A finish does not trust the blob that is there already: a small layer and a large one replace it."""
     for size in SIZES:
         data = ctx.payload(f"mended-{size}").read(size)
         for damage in (b"", data[:-1], bytes(size), data + b"x"):
@@ -149,7 +149,7 @@ def a_straight_upload_mends_a_damaged_blob(ctx: Context) -> None:
 
 @scenario("P1", "M4", kills=("small-layer-is-linked-first",))
 def a_scrub_or_purge_during_a_straight_upload_disturbs_none(ctx: Context) -> None:
-    """Before any call of a straight upload a scrub finds nothing damaged, and sets nothing aside; nor does a purge."""
+    """A scrub before any call of a straight upload finds no damage and moves nothing away; a purge removes nothing."""
     for size, rival in ((SMALL, scrub), (SMALL, purge), (LARGE, scrub)):
         for index, trap, service in turns(ctx):
             data = ctx.payload(f"beside-{size}-{index}").read(size)
@@ -169,7 +169,7 @@ def a_scrub_or_purge_during_a_straight_upload_disturbs_none(ctx: Context) -> Non
     kills=("first-flush-is-not-made-sure-of",),
 )
 def an_upload_purged_at_its_first_flush_is_known_or_gone(ctx: Context) -> None:
-    """When all is purged before any call of a first flush, what the flush returned for is there, or nothing is."""
+    """If all is purged before any call of a first flush, the flush is kept, or it raises and nothing is left."""
     for index, trap, service in turns(ctx):
         data = ctx.payload(f"flushed-{index}").read(SMALL)
         upload = written(service, "a", data)
@@ -187,9 +187,9 @@ def an_upload_purged_at_its_first_flush_is_known_or_gone(ctx: Context) -> None:
 
 @scenario("F1", "F3", "D3", kills=("leftovers-are-purged-where-they-are",))
 def an_upload_that_becomes_known_during_a_purge_is_known_or_gone(ctx: Context) -> None:
-    """When an upload is first flushed before any call of a purge of what it has published, the purge lets it go.
+    """If an upload is first flushed before any call of a purge of its leftover, the purge lets it go.
 
-    A finish that failed has published bytes of which nobody else knows. A purge takes those for a leftover.
+    A finish that failed has published bytes that no other handle knows of, and a purge takes those for a leftover.
     """
     for index, trap, service in turns(ctx):
         data = ctx.payload(f"becoming-{index}").read(LARGE)
@@ -222,7 +222,7 @@ def an_upload_that_becomes_known_during_a_purge_is_known_or_gone(ctx: Context) -
 
 @scenario("P1", "E4", kills=("half-finished-is-finished", "finish-forgets-what-it-did"))
 def a_straight_finish_that_failed_at_any_call_is_repeated(ctx: Context) -> None:
-    """Refused once, before or after any call, a finish is done by asking again, by the same handle."""
+    """A finish that failed once, before or after any call, succeeds when the same handle repeats it."""
     for size in SIZES:
         for side in SIDES:
             for index, trap, service in moments(ctx, side):
@@ -239,9 +239,9 @@ def a_straight_finish_that_failed_at_any_call_is_repeated(ctx: Context) -> None:
 
 @scenario("M1", "W6", kills=("begun-without-what-it-became",))
 def a_straight_finish_that_failed_is_closed_and_resumed(ctx: Context) -> None:
-    """Refused once at any call, an upload that is closed is found again by another, with all of its bytes.
+    """A finish failed once at any call; after a close, another handle resumes the upload with all of its bytes.
 
-    Its data may have become a blob already; an upload that was closed in order is not lost.
+    Its data may have become a blob already, and yet an upload that was closed in order is not lost.
     """
     for size in SIZES:
         for side in SIDES:
@@ -260,7 +260,7 @@ def a_straight_finish_that_failed_is_closed_and_resumed(ctx: Context) -> None:
 
 @scenario("P1", "T1", kills=("small-blob-is-put-if-missing",))
 def two_that_finish_the_same_bytes_have_one_layer(ctx: Context) -> None:
-    """Uploads of the same bytes, finished at once, each return for a layer that is there; also over a damaged blob."""
+    """Uploads of the same bytes, finished at once, all return with the layer there, also over a damaged blob."""
     for size in SIZES:
         data = ctx.payload(f"same-{size}").read(size)
         ctx.open().put(blob(data), b"damaged")
@@ -272,7 +272,7 @@ def two_that_finish_the_same_bytes_have_one_layer(ctx: Context) -> None:
 
 @scenario("R5", kills=("small-layers-are-not-reread", "reread-does-not-read"))
 def a_small_layer_is_read_back_if_that_was_asked_for(ctx: Context) -> None:
-    """With ``verify="reread"`` the backend is asked what it holds of a small layer before anything of it is visible."""
+    """With ``verify="reread"`` a small layer is read back from the backend before any of it is visible."""
     data = ctx.payload("reread").read(SMALL)
     trap = Trap()
     upload = written(watched(ctx, trap, "reread"), "a", data)
@@ -292,7 +292,10 @@ def a_small_layer_is_read_back_if_that_was_asked_for(ctx: Context) -> None:
     kills=("gathered-bytes-are-never-replaced", "gap-in-front-is-closed", "gathered-bytes-are-their-writers"),
 )
 def what_is_gathered_is_what_a_file_would_hold(ctx: Context) -> None:
-    """Rewound, written over, with gaps, by buffers that their owner changes at once: small layers are those bytes."""
+    """Small layers that are rewound, overwritten and sparse have the bytes that a file would have.
+
+    Their callers reuse each buffer at once.
+    """
     one, two = ctx.payload("one").read(SMALL), ctx.payload("two").read(SMALL)
     for kind in (bytes, bytearray, lambda data: memoryview(bytearray(data))):
         for offset in (0, 1, SMALL - 1, SMALL, SMALL + 700, FRONT - SMALL, FRONT):
@@ -311,7 +314,7 @@ def what_is_gathered_is_what_a_file_would_hold(ctx: Context) -> None:
 
 @scenario("P1", "E4", kills=("wrong-digest-is-visible",))
 def a_straight_upload_refused_leaves_nothing_and_goes_on(ctx: Context) -> None:
-    """A wrong digest or size stores nothing of an upload that was not flushed; by the right ones it is finished."""
+    """A finish by a wrong digest or size stores nothing of an upload that was not flushed; then the right ones work."""
     for size in SIZES:
         data = ctx.payload(f"refused-{size}").read(size)
         upload = written(ctx.service(), "a", data)
@@ -332,7 +335,7 @@ def a_straight_upload_refused_leaves_nothing_and_goes_on(ctx: Context) -> None:
 
 @scenario("T5", kills=("forked-child-has-what-was-gathered",), needs=("url", "fork"))
 def what_a_parent_has_gathered_refuses_its_child(ctx: Context) -> None:
-    """A forked child can neither finish, flush, close nor cancel what its parent has gathered; the parent goes on."""
+    """A forked child can neither finish, flush, close nor cancel its parent's gathered bytes; the parent goes on."""
     with Elsewhere(ctx) as there:
         there.run(_refuse_a_child)
 
@@ -358,7 +361,7 @@ def _refuse_a_child(driver: CheckedDriver) -> None:
 
 @scenario("D1", "L1", kills=("leftovers-are-not-purged", "leftovers-are-no-finding"))
 def what_is_left_of_an_upload_nobody_knew_is_told_and_purged(ctx: Context) -> None:
-    """Bytes that were published before others knew of their upload are a scrub's leftover, a purge's, and no upload."""
+    """Data without a start time is no upload: a scrub reports it as a leftover, and a purge removes it."""
     uuid = begin(ctx.service(), "a", ctx.payload("left").read(SMALL))
     keys = layout.UploadKeys("a", uuid)
     ctx.open().delete(keys.started_at)

@@ -1,4 +1,4 @@
-"""Uploads that another program, or another handle, changes behind the upload's own: no other bytes become a layer."""
+"""Uploads whose data another program or another handle changes: no other bytes become a layer."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ def by_another_handle(ctx: Context, key: str, how: How) -> bytes | None:
 
 
 def settle(ctx: Context, upload: LayerUpload, data: bytes) -> Outcome:
-    """Finish a changed upload by the digest of what was written, and check that the layer is just that, or is none.
+    """Finish a changed upload by the digest of the written bytes: the layer has just those bytes, or there is none.
 
-    Refused, the upload can be resumed, and finished by the digest of what it has become, unless its data is gone.
+    If the finish is refused, the upload can be resumed and finished by the digest of its present bytes, unless they are
+    gone.
     """
     try:
         upload.finish(digest(data)).close()
@@ -82,9 +83,9 @@ def settle(ctx: Context, upload: LayerUpload, data: bytes) -> Outcome:
 
 
 def is_never_believed(ctx: Context, change: Change) -> None:
-    """Close an upload, change it, resume it, and finish it by the old digest, and then by the digest of what is there.
+    """Close an upload, change it, resume it, and finish it by the old digest, then by the digest of its present bytes.
 
-    Its saved hash state is of the bytes from before.
+    Its saved hash state is of the bytes before the change.
     """
     for how, verify in itertools.product(VISIBLE, POLICIES):
         data = ctx.payload(f"{how}-{verify}").read(SIZE)
@@ -102,16 +103,16 @@ def is_never_believed(ctx: Context, change: Change) -> None:
 
 @scenario("X1", "S2", kills=("version-is-noted", "state-of-another-version-trusted"), needs=("tamper",), rows=(159,))
 def a_state_from_before_another_programs_change_is_not_believed(ctx: Context) -> None:
-    """The hash state of an upload that another program has changed since is not believed, however little changed.
+    """If another program changes an upload, however little, its saved hash state is not trusted.
 
-    Clients time out and their appends still take effect, a backup is restored: then a layer would not be what it says.
+    A client times out and its append still takes effect, or a backup is restored: the layer would not match its digest.
     """
     is_never_believed(ctx, by_another_program)
 
 
 @scenario("S2", "F2", kills=("state-of-another-version-trusted",), rows=(159,))
 def a_state_from_before_another_handles_change_is_not_believed(ctx: Context) -> None:
-    """The hash state of an upload whose data was put or made anew since, past the upload, is not believed."""
+    """If an upload's data is put or made anew by another handle, its saved hash state is not trusted."""
     is_never_believed(ctx, by_another_handle)
 
 
@@ -158,7 +159,7 @@ MOMENTS = (flushed, written_on, hashed, resumed, resumed_to_be_reread, resumed_a
 
 
 def is_not_finished(ctx: Context, change: Change) -> None:
-    """Change an upload that is open, at every moment and in every way, and finish it."""
+    """Change an open upload, at every moment and in every way, and finish it."""
     for moment, how in itertools.product(MOMENTS, HOWS):
         data = ctx.payload(f"{moment.__name__.replace('_', '-')}-{how}").read(SIZE)
         upload = moment(ctx, data)
@@ -169,21 +170,21 @@ def is_not_finished(ctx: Context, change: Change) -> None:
 
 @scenario("X2", "M4", kills=("another-programs-change-is-published-over", "version-is-noted"), needs=("tamper",))
 def an_upload_that_another_program_changed_is_not_finished(ctx: Context) -> None:
-    """An upload that another program changed while a handle was open on it is not finished by that handle.
+    """If another program changes an open upload, its handle does not finish it.
 
-    It can be resumed, and is then what that program has made of it.
+    The upload can be resumed, and then has the bytes that the program has left.
     """
     is_not_finished(ctx, by_another_program)
 
 
 @scenario("F2", "F3", "M4", kills=("fencing-absent",), rows=(120,))
 def an_upload_that_another_handle_put_over_is_not_finished(ctx: Context) -> None:
-    """An upload whose data was put or made anew past it is not finished by the handle that was open."""
+    """If another handle puts or makes anew an open upload's data, the upload's handle does not finish it."""
     is_not_finished(ctx, by_another_handle)
 
 
 def meets_a_change(ctx: Context, change: Change, hows: Iterable[How], verify: Verify) -> None:
-    """Change an upload before each driver call of its finish in turn: it is what was verified, or is refused."""
+    """Change an upload before each call of its finish: the layer has the verified bytes, or the finish raises."""
     for how in hows:
         outcomes = set()
         for index in itertools.count():
@@ -209,9 +210,9 @@ FEW: tuple[How, ...] = ("append", "replace-quietly")
 
 @scenario("M4", "X1", "X2", kills=("moved-without-its-version", "version-is-noted"), needs=("tamper",), rows=(120,))
 def a_finish_that_another_program_comes_into_makes_no_other_layer(ctx: Context) -> None:
-    """When another program changes an upload between any two calls of its finish, the layer is what was verified.
+    """If another program changes an upload between two calls of its finish, the layer has the verified bytes.
 
-    Or the finish is refused. An append that arrives between hashing and moving must not become part of the layer.
+    Or the finish is refused. An append that arrives between the hash and the move must not become part of the layer.
     """
     meets_a_change(ctx, by_another_program, FEW, "resume")
 
@@ -220,16 +221,16 @@ def a_finish_that_another_program_comes_into_makes_no_other_layer(ctx: Context) 
     "M4", "X1", "X2", kills=("moved-without-its-version", "version-is-noted"), needs=("tamper",), profile="default"
 )
 def no_finish_that_another_program_comes_into_makes_another_layer(ctx: Context) -> None:
-    """The same holds for every change, and where the finish reads back what is stored."""
+    """The same holds for every kind of change, and for a finish that reads the stored bytes back."""
     meets_a_change(ctx, by_another_program, [how for how in HOWS if how not in FEW], "resume")
     meets_a_change(ctx, by_another_program, HOWS, "reread")
 
 
 @scenario("M4", "X1", "X2", kills=("moved-without-its-version", "version-is-noted"), needs=("tamper",), rows=(120, 131))
 def a_finish_of_what_another_program_began_takes_no_more_of_it(ctx: Context) -> None:
-    """An upload that another program made what it is, resumed here, takes nothing more of that program as it ends.
+    """A finish of an upload that another program wrote takes no further byte of that program.
 
-    A registry's client that has timed out here and gone on there still appends.
+    A client that timed out here and went on with another registry may still append.
     """
     for index in itertools.count():
         trap, uuid = Trap(), begin(ctx.service(), "a", ctx.payload(f"began-{index}").read(SIZE))
@@ -250,5 +251,5 @@ def a_finish_of_what_another_program_began_takes_no_more_of_it(ctx: Context) -> 
 
 @scenario("M4", "F2", kills=("moved-without-its-version",), rows=(120,))
 def a_finish_that_another_handle_comes_into_makes_no_other_layer(ctx: Context) -> None:
-    """When an upload's data is put or made anew between any two calls of its finish, the layer is what was verified."""
+    """If another handle puts the data anew between two calls of a finish, the layer has the verified bytes."""
     meets_a_change(ctx, by_another_handle, FEW, "resume")

@@ -1,4 +1,4 @@
-"""Uploads on their way to becoming layers: every shape of chunk, every route, and what is visible when."""
+"""Uploads that become layers: every shape of chunk, every route, and when what is visible."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EDGES = (0, 1, 511, 512, 513, 0, 4095, 65_535, 65_536, 65_537, 262_143, 262_145,
 
 @scenario("W3", "W6", "M1", "P1", kills=("finished-without-a-link", "moves-and-reports-a-failure"), rows=(141,))
 def a_layer_uploaded_straight_is_there(ctx: Context) -> None:
-    """A layer that was uploaded in three chunks and finished is there, byte for byte, whether it is small or large."""
+    """A layer uploaded in three chunks and finished is there, byte for byte, whether it is small or large."""
     for size in (10_000, FRONT + 10_000):
         data = ctx.payload("straight").read(size)
         upload = ctx.service().upload("library/straight")
@@ -44,7 +44,7 @@ def a_layer_uploaded_straight_is_there(ctx: Context) -> None:
 
 @scenario("T3", kills=("closed-upload-cannot-be-printed",), rows=(6,))
 def an_upload_and_its_layer_can_be_printed_in_every_state(ctx: Context) -> None:
-    """An upload, open and finished, and its layer, open and closed, say in a log line what they are."""
+    """The ``repr`` of an upload and of a layer names it in every state: open, finished and closed."""
     data = ctx.payload("printed").read(2000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -60,9 +60,9 @@ def an_upload_and_its_layer_can_be_printed_in_every_state(ctx: Context) -> None:
 
 @scenario("W1", kills=("upload-ids-repeated",), rows=(128,))
 def an_upload_begins_empty_with_an_id_of_its_own(ctx: Context) -> None:
-    """Every upload begins at offset 0, under an id that no other has.
+    """Every upload begins at offset 0, under an id that no other upload has.
 
-    Two clients that were given one id would write into each other's layer.
+    Two clients with one id would write into each other's layer.
     """
     service = ctx.service()
     uploads = [service.upload("a") for _ in range(3)]
@@ -76,9 +76,9 @@ def an_upload_begins_empty_with_an_id_of_its_own(ctx: Context) -> None:
 
 @scenario("W2", "W3", "W6", kills=("one-byte-writes-lost",), rows=(58,))
 def chunks_of_every_shape_make_the_same_layer(ctx: Context) -> None:
-    """Chunks of no byte, of one, and of a border's size, one less and one more, make the layer that they are cut from.
+    """Chunks of no byte, one byte, and a block's size and one more or less join into the right layer.
 
-    A border between blocks is where an upload loses a byte, or stores one twice.
+    At the border between blocks an upload may lose a byte, or store one twice.
     """
     data = ctx.payload("shapes").read(sum(EDGES))
     upload = ctx.service().upload("shapes")
@@ -113,7 +113,7 @@ def the_digest_does_not_depend_on_the_chunks(ctx: Context) -> None:
 def a_layer_of_many_blocks_is_whole(ctx: Context) -> None:
     """A layer larger than eight blocks of a MiB, in chunks that fit no block, is whole.
 
-    Where a backend has parts, pages or a buffer, a small layer never gets to the second one.
+    A small layer never reaches the second of a backend's parts, pages or buffers.
     """
     data = ctx.payload("blocks").read(ctx.size(9 << 20))
     upload = ctx.service().upload("blocks")
@@ -125,7 +125,7 @@ def a_layer_of_many_blocks_is_whole(ctx: Context) -> None:
 
 @scenario("W6", kills=("short-blocks-of-a-stream-lost",), rows=(60, 140))
 def a_stream_is_stored_to_its_last_byte(ctx: Context) -> None:
-    """A layer read from a stream is whole, where its last block is a short one and where the stream can only read."""
+    """A layer read from a stream is whole, with a short last block, and from a stream that has only ``read``."""
 
     class OnlyRead:
         def __init__(self, data: bytes) -> None:
@@ -141,9 +141,9 @@ def a_stream_is_stored_to_its_last_byte(ctx: Context) -> None:
 
 @scenario("W6", kills=("failed-stream-is-forgotten",), rows=(166, 164))
 def a_stream_that_breaks_leaves_what_it_gave(ctx: Context) -> None:
-    """When a stream breaks, what it gave before is stored, its error is the caller's, and the upload goes on.
+    """If a stream breaks, the bytes before are stored, the caller gets its error, and the upload can go on.
 
-    A client's connection breaks in the middle of a layer; it comes back and sends the rest.
+    A client's connection breaks in the middle of a layer; the client comes back and sends the rest.
     """
 
     class Breaking(io.BytesIO):
@@ -166,7 +166,7 @@ def a_stream_that_breaks_leaves_what_it_gave(ctx: Context) -> None:
 
 @scenario("W6", "L5", kills=("uploads-visible-as-layers",), rows=(145, 129))
 def an_upload_is_no_layer_before_it_is_finished(ctx: Context) -> None:
-    """Until it is finished an upload is visible as an upload, at its offset, and nowhere as a layer."""
+    """Before its finish an upload is listed as an upload, at its offset, and nowhere as a layer."""
     data = ctx.payload("invisible").read(7000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -180,7 +180,7 @@ def an_upload_is_no_layer_before_it_is_finished(ctx: Context) -> None:
 
 @scenario("M1", "D1", kills=("finish-removes-nothing", "cancel-forgets-startedat"), rows=(147, 163))
 def a_finished_upload_leaves_a_blob_and_a_link(ctx: Context) -> None:
-    """What is left of a finished upload are two keys, where a registry looks for them: the blob, and a link to it."""
+    """A finished upload leaves two keys, where a registry looks for them: the blob, and a link to it."""
     data = ctx.payload("layout").read(5000)
     upload = ctx.service().upload("some/repository")
     upload.write(data)
@@ -196,7 +196,7 @@ def a_finished_upload_leaves_a_blob_and_a_link(ctx: Context) -> None:
 
 @scenario("D1", "D3", kills=("finish-removes-nothing",), rows=(146,))
 def a_finished_upload_is_gone(ctx: Context) -> None:
-    """A finished upload is unknown to everybody, its handle takes no more bytes, and closing that changes nothing."""
+    """A finished upload is unknown, its handle accepts no more bytes, and a close of the handle changes nothing."""
     data = ctx.payload("gone").read(4000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -211,9 +211,9 @@ def a_finished_upload_is_gone(ctx: Context) -> None:
 
 @scenario("M1", "P1", kills=("finish-cannot-be-repeated",), rows=(157, 156))
 def finish_again_returns_the_layer_again(ctx: Context) -> None:
-    """Finishing a finished upload again returns its layer again, by each of its digests.
+    """A second finish of a handle returns its layer again, by each of its digests.
 
-    Whoever did not hear the answer asks again; that is no error.
+    A client that did not get the answer asks again; that is no error.
     """
     data = ctx.payload("again").read(4000)
     upload = ctx.service().upload("a")
@@ -226,7 +226,7 @@ def finish_again_returns_the_layer_again(ctx: Context) -> None:
 
 @scenario("R6", "S1", kills=("layer-without-its-size",), rows=(141,))
 def a_layer_is_a_seekable_file(ctx: Context) -> None:
-    """A layer knows its repository, digest, size and time, and is read from any offset as a file is."""
+    """A layer has its repository, digest, size and time, and is read from any offset like a file."""
     data = ctx.payload("file").read(9000)
     store(ctx.service(), "a", data)
     with ctx.service().fetch("a", digest(data)) as layer:
@@ -240,9 +240,9 @@ def a_layer_is_a_seekable_file(ctx: Context) -> None:
 
 @scenario("W6", "P3", "R2", kills=("empty-objects-are-not-made",), rows=(138,))
 def a_layer_of_no_bytes_is_a_layer_by_every_route(ctx: Context) -> None:
-    """A layer of no bytes: never written to, written nothing to, flushed, streamed, resumed; each time the same layer.
+    """An empty upload, never written to, flushed, streamed or resumed, becomes the same layer of no bytes each time.
 
-    Container tools make such layers, and backends refuse an empty part.
+    Container tools make such layers, and some backends refuse an empty part.
     """
     service = ctx.service()
     for name in ("flushed", "resumed", "untouched", "written", "streamed"):
@@ -272,7 +272,7 @@ def the_same_layer_twice_is_one_layer(ctx: Context) -> None:
 
 @scenario("T1", "M2", kills=("existing-blob-is-an-error",), rows=(118, 157))
 def the_same_layer_at_once_is_one_layer(ctx: Context) -> None:
-    """The same layer uploaded in several threads at once, and again, succeeds in all of them, and is one layer.
+    """The same layer uploaded in several threads at once succeeds in all of them, and is one layer.
 
     Every node of a cluster pulls the same base image at the same moment.
     """
@@ -290,7 +290,7 @@ def the_same_layer_at_once_is_one_layer(ctx: Context) -> None:
 
 @scenario("M2", "K3", kills=("unlink-deletes-the-blob",), rows=(155,))
 def one_layer_in_two_repositories_is_stored_once(ctx: Context) -> None:
-    """A layer uploaded into two repositories is stored once, and stays in the second when the first lets go of it."""
+    """A layer uploaded into two repositories is stored once, and stays in the second when the first unlinks it."""
     data = ctx.payload("shared").read(5000)
     store(ctx.service(), "first", data)
     store(ctx.service(), "second", data)
@@ -302,7 +302,7 @@ def one_layer_in_two_repositories_is_stored_once(ctx: Context) -> None:
 
 @scenario("P1", kills=("mount-links-nothing",), rows=(155,))
 def a_mounted_layer_is_in_both_repositories(ctx: Context) -> None:
-    """A layer mounted from another repository is in both, and was not copied."""
+    """A layer mounted from another repository is in both, and is not copied."""
     data = ctx.payload("mounted").read(5000)
     store(ctx.service(), "source", data)
     with ctx.service().mount("target", digest(data), source="source") as layer:
@@ -315,9 +315,9 @@ def a_mounted_layer_is_in_both_repositories(ctx: Context) -> None:
 
 @scenario("S3", kills=("mount-does-not-ask-the-source",), rows=(155,))
 def what_the_source_lacks_is_not_mounted(ctx: Context) -> None:
-    """Mounting a layer that the source repository does not have is refused, though another one has it.
+    """A mount is refused if the source repository does not have the layer, though another one has it.
 
-    Else whoever knows a digest could fetch a private layer through a repository of their own.
+    Otherwise a client that knows a digest could fetch a private layer through a repository of its own.
     """
     data = ctx.payload("private").read(3000)
     store(ctx.service(), "private", data)
@@ -330,7 +330,7 @@ def what_the_source_lacks_is_not_mounted(ctx: Context) -> None:
 
 @scenario("D1", "D2", kills=("unlink-of-nothing-is-accepted", "unlink-deletes-the-blob"), rows=(148,))
 def an_unlinked_layer_is_gone_from_its_repository(ctx: Context) -> None:
-    """A layer taken out of a repository is unknown there, may be uploaded again, and cannot be taken out twice."""
+    """An unlinked layer is unknown in its repository, can be uploaded again, and cannot be unlinked twice."""
     data, other = ctx.payload("out").read(3000), ctx.payload("in").read(3000)
     for each in (data, other):
         store(ctx.service(), "a", each)
@@ -364,7 +364,7 @@ def an_upload_of_a_layer_that_is_there_is_refused_at_once(ctx: Context) -> None:
 def more_than_a_thousand_layers_are_listed(ctx: Context) -> None:
     """A repository of more than 1,000 layers is listed whole, in order, each once.
 
-    Backends answer in pages of 1,000: a garbage collection that sees the first page alone deletes what is in use.
+    Backends answer in pages of 1,000: a garbage collection that reads only the first page deletes blobs in use.
     """
     data = ctx.payload("many").read(100)
     store(ctx.service(), "many", data)
@@ -385,7 +385,7 @@ def more_than_a_thousand_layers_are_listed(ctx: Context) -> None:
 
 @scenario("L1", "L3", kills=("repositories-below-others-hidden",), rows=(80,))
 def repositories_are_listed_by_what_they_hold(ctx: Context) -> None:
-    """Every repository with a layer or an upload is listed, those below others too, and no other."""
+    """Every repository with a layer or an upload is listed, also one below another, and no others."""
     service = ctx.service()
     for name in ("a", "a/b", "a/b/c-d", "ab", "z/deep/er"):
         store(service, name, ctx.payload("listed").read(300))
@@ -398,7 +398,7 @@ def repositories_are_listed_by_what_they_hold(ctx: Context) -> None:
 
 @scenario("K1", "K3", kills=("long-keys-collide",), rows=(28,))
 def names_at_the_length_limit_are_kept_apart(ctx: Context) -> None:
-    """Repositories whose names are as long as names may be, and differ in the last character, have their own layers."""
+    """Repositories whose names have the full length, and differ in the last character, have their own layers."""
     names = ["n" * 254 + last for last in "ab"] + ["/".join(["deep"] * 50) + "/" + last * 5 for last in "xy"]
     assert {len(name) for name in names} == {layout.MAX_NAME}
     for name in names:
@@ -412,7 +412,7 @@ def names_at_the_length_limit_are_kept_apart(ctx: Context) -> None:
 
 @scenario("K3", "L1", "L3", kills=("layers-of-a-sibling-listed",), rows=(80, 179))
 def repositories_whose_names_begin_alike_share_nothing(ctx: Context) -> None:
-    """Of repositories named a, a/b and ab each lists its own layers and uploads, and only those."""
+    """Of repositories named a, a/b and ab, each lists its own layers and uploads, and only those."""
     names = ("a", "a/b", "ab", "a-b")
     uuids = {name: begin(ctx.service(), name, b"begun") for name in names}
     for name in names:
@@ -426,7 +426,7 @@ def repositories_whose_names_begin_alike_share_nothing(ctx: Context) -> None:
 
 @scenario("L1", "S1", kills=("uploads-listed-at-offset-zero",), rows=(129,))
 def uploads_are_listed_with_their_offsets(ctx: Context) -> None:
-    """Every upload of every repository is listed with the offset where it goes on, and when it was begun."""
+    """Every upload of every repository is listed with its offset and its start time."""
     begun = {}
     for name, size in (("a", 0), ("a", 700), ("b/c", 3000)):
         upload = ctx.service().upload(name)

@@ -1,4 +1,4 @@
-"""Verification: a layer is what its digest says, and whatever is not becomes none."""
+"""Verification: a layer matches its digest, and bytes that do not match become no layer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GROUP = "verify"
 
 
 class FlippingDriver(PassingDriver):
-    """A backend that stores another byte than it was given, in the middle of every upload's data."""
+    """A backend that stores one wrong byte in the middle of every upload's data."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that flips a bit."""
@@ -57,9 +57,9 @@ class _FlippingWriter(PassingWriter):
 
 @scenario("W6", "M4", kills=("finish-does-not-verify", "wrong-digest-ends-the-upload"), rows=(142,))
 def a_wrong_digest_is_refused_and_the_right_one_accepted(ctx: Context) -> None:
-    """Finishing with a digest that the bytes do not have is refused; then the right one is accepted, here or resumed.
+    """A finish with a wrong digest is refused; the right one is then accepted, by the same handle or a resumed one.
 
-    A layer that is not what its digest says breaks every image that is built on it, and nobody can see why.
+    A layer that does not match its digest breaks every image built on it, and nobody can see why.
     """
     data = ctx.payload("wrong").read(6000)
     for name in ("here", "resumed"):
@@ -79,7 +79,7 @@ def a_wrong_digest_is_refused_and_the_right_one_accepted(ctx: Context) -> None:
 
 @scenario("M1", "P1", kills=("wrong-digest-is-visible", "finish-does-not-verify"), rows=(143,))
 def a_wrong_digest_makes_nothing_visible(ctx: Context) -> None:
-    """Nothing can be seen of an upload whose digest was refused: no blob, no link, under neither digest."""
+    """After a refused digest nothing of the upload is visible: no blob and no link, under either digest."""
     data = ctx.payload("invisible").read(6000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -93,7 +93,7 @@ def a_wrong_digest_makes_nothing_visible(ctx: Context) -> None:
 
 @scenario("E4", kills=("mismatch-without-the-digest",), rows=(142,))
 def a_refused_digest_is_told_with_the_actual_one(ctx: Context) -> None:
-    """The error of a refused finish tells both digests, the one asked for and that of the bytes, of each algorithm."""
+    """The error of a refused finish has both digests, the given one and the actual one, for each algorithm."""
     data = ctx.payload("told").read(3000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -107,7 +107,7 @@ def a_refused_digest_is_told_with_the_actual_one(ctx: Context) -> None:
 
 @scenario("M2", "E4", kills=("wrong-digest-is-visible", "finish-does-not-verify"), rows=(144, 162))
 def a_refused_digest_keeps_the_layer_that_has_it(ctx: Context) -> None:
-    """Other bytes, finished with the digest of a layer that is there, are refused, and the layer keeps its own."""
+    """A finish with the digest of another layer is refused, and that layer keeps its own bytes."""
     data, other = ctx.payload("kept").read(5000), ctx.payload("refused").read(5000)
     store(ctx.service(), "a", data)
     upload = ctx.service().upload("a")
@@ -120,7 +120,7 @@ def a_refused_digest_keeps_the_layer_that_has_it(ctx: Context) -> None:
 
 @scenario("W3", "S1", kills=("size-is-not-compared",), rows=(136, 135))
 def a_wrong_size_is_refused_and_the_right_one_accepted(ctx: Context) -> None:
-    """Finishing with another size than the upload's is refused with the actual one; then the right one is accepted."""
+    """A finish with a wrong size raises an error that has the actual one; the right size is then accepted."""
     data = ctx.payload("size").read(5000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -137,7 +137,7 @@ def a_wrong_size_is_refused_and_the_right_one_accepted(ctx: Context) -> None:
 
 @scenario("P1", "M1", kills=("alias-is-not-linked",), rows=(158,))
 def a_layer_is_found_by_each_digest_it_was_given(ctx: Context) -> None:
-    """A layer finished by its sha384 or sha512 is found by that and by its sha256, and lies under the latter alone."""
+    """A layer finished by its sha384 or sha512 is found by that and by its sha256; its blob lies under the latter."""
     for algorithm in ("sha256", "sha384", "sha512"):
         data = ctx.payload(algorithm).read(4000)
         wanted = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
@@ -169,9 +169,9 @@ def every_algorithm_is_verified(ctx: Context) -> None:
 
 @scenario("P1", "M1", kills=("alias-is-not-linked",), rows=(158,))
 def a_tarsum_names_a_layer_and_no_blob(ctx: Context) -> None:
-    """A layer finished by its tarsum is found by it in its repository, and lies under its sha256.
+    """A layer finished by its tarsum is found by it in its repository, and its blob lies under its sha256.
 
-    A tarsum is no digest of the bytes: were it a blob's key, other bytes could take its place.
+    A tarsum is no digest of the bytes: if it were a blob's key, other bytes could take its place.
     """
     data = archive("first", "second")
     upload = ctx.service().upload("a")
@@ -186,7 +186,7 @@ def a_tarsum_names_a_layer_and_no_blob(ctx: Context) -> None:
 
 @scenario("F4", "P1", kills=("tarsum-is-pointed-elsewhere",), rows=(144,))
 def a_tarsum_is_never_pointed_elsewhere(ctx: Context) -> None:
-    """An archive with the tarsum of another one is refused in its repository, and the first keeps the name."""
+    """A second archive with a layer's tarsum is refused in that repository, and the first layer keeps the name."""
     first, second = archive("first", "second"), archive("second", "first")
     assert tarsum_of(first) == tarsum_of(second)
     for name, data in (("a", first), ("b", second)):
@@ -207,7 +207,7 @@ def a_tarsum_is_never_pointed_elsewhere(ctx: Context) -> None:
 
 @scenario("E4", kills=("tarsum-is-not-verified",), rows=(182,))
 def what_is_no_archive_has_no_tarsum(ctx: Context) -> None:
-    """Bytes that are no archive are refused by a tarsum, leave nothing, and may be finished by their digest."""
+    """A finish of bytes that are no archive by a tarsum is refused and leaves nothing; their digest works."""
     data = ctx.payload("archive").read(3000)
     upload = ctx.service().upload("a")
     upload.write(data)
@@ -220,9 +220,9 @@ def what_is_no_archive_has_no_tarsum(ctx: Context) -> None:
 
 @scenario("M2", "P1", "S1", kills=("existing-blob-is-taken-for-good",), rows=(160,))
 def a_damaged_blob_is_healed_by_the_next_upload(ctx: Context) -> None:
-    """A blob that holds other bytes than its digest says, more, fewer or none, is healed by uploading the layer again.
+    """A blob with other bytes than its digest says, more, fewer or none, is healed by an upload of the layer.
 
-    Registries that skip what is there already keep a damaged layer for ever.
+    A registry that skips blobs which are there already keeps a damaged layer for ever.
     """
     data = ctx.payload("healed").read(5000)
     store(ctx.service(), "a", data)
@@ -235,7 +235,7 @@ def a_damaged_blob_is_healed_by_the_next_upload(ctx: Context) -> None:
 
 @scenario("R3", "S3", kills=("exists-without-a-blob",), rows=(144,))
 def a_link_without_its_blob_is_no_layer(ctx: Context) -> None:
-    """A layer whose blob is missing does not exist, is unknown, and comes back when it is uploaded again."""
+    """A layer whose blob is missing is unknown, and comes back when it is uploaded again."""
     data = ctx.payload("blobless").read(3000)
     store(ctx.service(), "a", data)
     ctx.open().delete(blob(data))
@@ -249,7 +249,7 @@ def a_link_without_its_blob_is_no_layer(ctx: Context) -> None:
 
 @scenario("P1", "R1", kills=("damaged-link-is-an-error",), rows=(160,))
 def a_damaged_link_is_no_layer(ctx: Context) -> None:
-    """A layer whose link is damaged is unknown, which is no error of storage, and comes back when uploaded again."""
+    """A layer whose link is damaged is unknown, not an error of storage, and comes back when it is uploaded again."""
     data = ctx.payload("linked").read(3000)
     store(ctx.service(), "a", data)
     for damaged in (b"", b"\xff\xfe", b"sha256:short", digest(data).encode() + b" x", digest(data).encode()[:-1]):
@@ -263,9 +263,9 @@ def a_damaged_link_is_no_layer(ctx: Context) -> None:
 
 @scenario("W6", "R5", kills=("reread-does-not-read", "wrong-bytes-after-a-flush"), rows=(141,))
 def what_is_read_back_is_what_was_written(ctx: Context) -> None:
-    """With ``verify="reread"`` a backend that keeps what it was given passes; one that changes a byte is found out.
+    """With ``verify="reread"`` a finish accepts a backend that keeps its bytes, and refuses one that changes a byte.
 
-    A disk, a proxy or a driver loses a bit; nobody would know before the layer is unpacked, on another machine.
+    A disk, a proxy or a driver may lose a bit; otherwise nobody knows before the layer is unpacked, on another machine.
     """
     data = ctx.payload("reread").read(300_000)
     store(ctx.service("reread"), "kept", data)
@@ -280,7 +280,7 @@ def what_is_read_back_is_what_was_written(ctx: Context) -> None:
 
 @scenario("W6", "R5", kills=("reread-does-not-read",), rows=(141,))
 def a_resumed_upload_is_read_back_whole(ctx: Context) -> None:
-    """With ``verify="reread"`` what an earlier handle wrote is read back too, however good the saved state is."""
+    """With ``verify="reread"`` the bytes of an earlier handle are read back too, even if a saved state is there."""
     data = ctx.payload("resumed").read(9000)
     flipping = LayerService(CheckedDriver(FlippingDriver(ctx.open())))
     uuid = begin(flipping, "a", data[:5000])
@@ -294,9 +294,9 @@ def a_resumed_upload_is_read_back_whole(ctx: Context) -> None:
 
 @scenario("M1", "P1", kills=("moved-blob-is-not-read",), rows=(144, 162))
 def a_finish_gone_on_with_reads_the_blob_back(ctx: Context) -> None:
-    """A finish that was cut off after its data became a blob, which was damaged since, is refused, and links nothing.
+    """A finish that was cut off after its data became a blob, damaged since, is refused and links nothing.
 
-    Between the two another writer may have put anything in the blob's place.
+    Between the two another writer may have put any bytes under the blob's key.
     """
     data = ctx.payload("cut").read(4000)
     trap = Trap("after")
@@ -316,7 +316,7 @@ def a_finish_gone_on_with_reads_the_blob_back(ctx: Context) -> None:
 
 
 def failed_finishes(ctx: Context, side: Side) -> Iterator[tuple[LayerUpload, bytes]]:
-    """Yield uploads and what they hold, each failed in its finish, before or after another call that changes a key."""
+    """Yield uploads, each with its bytes, whose finish failed before or after another call that changes a key."""
     for index in itertools.count():
         data = ctx.payload(f"failed-{index}").read(3000)
         trap = Trap(side)
@@ -334,7 +334,7 @@ def failed_finishes(ctx: Context, side: Side) -> Iterator[tuple[LayerUpload, byt
 
 @scenario("E4", "M1", "P1", kills=("no-intent", "finish-forgets-what-it-did"), rows=(174, 161))
 def a_failed_finish_is_repeated(ctx: Context) -> None:
-    """A finish whose backend failed, at any of its calls, succeeds when it is repeated, and leaves nothing."""
+    """A finish that failed at any of its calls succeeds when it is repeated, and leaves nothing."""
     for upload, data in failed_finishes(ctx, "before"):
         upload.finish(digest(data), len(data)).close()
         expect_layer(ctx, "a", data)
@@ -345,7 +345,7 @@ def a_failed_finish_is_repeated(ctx: Context) -> None:
 def a_finish_whose_answer_was_lost_is_repeated(ctx: Context) -> None:
     """A finish of which any call took effect but was reported as failed succeeds when it is repeated.
 
-    The backend's answer is lost on the way; what it did is done.
+    The backend has done the work, and its answer is lost on the way.
     """
     for upload, data in failed_finishes(ctx, "after"):
         upload.finish(digest(data), len(data)).close()
@@ -355,7 +355,7 @@ def a_finish_whose_answer_was_lost_is_repeated(ctx: Context) -> None:
 
 @scenario("M1", "M2", "P1", kills=("no-intent", "moved-blob-is-unknown"), rows=(174, 173))
 def a_failed_finish_is_taken_over(ctx: Context) -> None:
-    """A finish that failed after any call is finished by another service, unless its layer is already there."""
+    """After a finish that failed at any call, another service finishes the upload, unless its layer is there."""
     for upload, data in failed_finishes(ctx, "after"):
         try:
             again = ctx.service().resume("a", upload.uuid)
