@@ -1,4 +1,4 @@
-"""Defects of the core that only a process killed between two driver calls brings to light: steps in the wrong order."""
+"""Defects of the core that show only when a process is killed between two driver calls: steps in the wrong order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from layerstore_conformance.engine.defect import planted_in_core
 
 @planted_in_core("W6", "P1")
 def startedat_comes_with_the_second_flush() -> Iterator[None]:
-    """The first flush of an upload stores its bytes, and nobody knows of it: killed after that, it is lost."""
+    """The first flush of an upload stores its bytes without its start: killed after that, the upload is lost."""
     real = LayerUpload._flush
     flushed: set[str] = set()
 
@@ -67,7 +67,7 @@ def flush_is_put_off() -> Iterator[None]:
 
 @planted_in_core("W6", "S2")
 def state_is_saved_before_the_data() -> Iterator[None]:
-    """The hash state of what is about to be flushed is saved first, as that of what was flushed before."""
+    """The hash state of a flush is saved before its bytes, under the version of the flush before it."""
     real = Spool.publish
 
     def publish(self: Spool) -> None:
@@ -82,7 +82,7 @@ def state_is_saved_before_the_data() -> Iterator[None]:
 
 @planted_in_core("P1", "D1")
 def finish_removes_before_it_links() -> Iterator[None]:
-    """A finish removes the upload, and then links its blob: killed in between, the layer belongs to no one."""
+    """A finish removes the upload, and then links its blob: killed in between, no repository has the layer."""
     real, remove, link = LayerUpload.finish, LayerUpload._remove, links.write
 
     def late(self: LayerUpload, digest: Digest | str, size: int | None = None) -> Layer:
@@ -105,7 +105,7 @@ def finish_removes_before_it_links() -> Iterator[None]:
 
 @planted_in_core("F1")
 def resumed_upload_stays_taken() -> Iterator[None]:
-    """Who resumes an upload locks others out until it is closed: killed before that, it locks them out for good."""
+    """A resume locks the upload until its handle is closed: killed before that, it stays locked for good."""
     resume, release = LayerService.resume, LayerUpload._release
 
     def take(self: LayerService, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
@@ -127,7 +127,7 @@ def resumed_upload_stays_taken() -> Iterator[None]:
 
 @planted_in_core("W5", "W7")
 def rewinding_truncates_first() -> Iterator[None]:
-    """Writing before the end cuts the stored bytes off there at once, and brings the rest back with the next flush."""
+    """A write before the end cuts the stored bytes off there at once, and restores the rest with the next flush."""
     real = Spool.store
 
     def store(self: Spool, offset: int, data: bytes | memoryview) -> None:
@@ -144,7 +144,7 @@ def rewinding_truncates_first() -> Iterator[None]:
 
 @planted_in_core("W4", "W7")
 def gap_is_published_first() -> Iterator[None]:
-    """Writing beyond the end first stores the zeros up to there, and flushes them."""
+    """A write beyond the end first stores the zeros up to there, and flushes them."""
     real = Spool.store
 
     def store(self: Spool, offset: int, data: bytes | memoryview) -> None:
@@ -159,7 +159,7 @@ def gap_is_published_first() -> Iterator[None]:
 
 @planted_in_core("M1", "M2")
 def seen_until_it_is_refused() -> Iterator[None]:
-    """What is uploaded is put under the digest that is asked for, verified, and taken away if it is another's."""
+    """An upload is put under the given digest, then verified, and removed if it does not match."""
 
     def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         if wanted.algorithm == "sha256" and isinstance(self._content, Front):
@@ -176,7 +176,7 @@ def seen_until_it_is_refused() -> Iterator[None]:
 
 @planted_in_core("D4", "D1")
 def cancel_removes_the_beginning_last() -> Iterator[None]:
-    """An upload is removed bytes first: killed in between, it is there still, and has lost them."""
+    """A cancel removes the bytes first: killed in between, the upload is still there without its bytes."""
 
     def remove(driver: CheckedDriver, keys: UploadKeys) -> None:
         for key in (keys.data, keys.state, keys.intents, keys.started_at):
@@ -189,7 +189,7 @@ def cancel_removes_the_beginning_last() -> Iterator[None]:
 
 @planted_in_core("D4")
 def purge_removes_the_data_first() -> Iterator[None]:
-    """A purge removes bytes first: killed in between, the upload can be resumed, and has lost them."""
+    """A purge removes the bytes first: killed in between, the upload can be resumed without its bytes."""
 
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: object) -> None:
         del seen
@@ -202,7 +202,7 @@ def purge_removes_the_data_first() -> Iterator[None]:
 
 @planted_in_core("M1", "M2")
 def existing_blob_is_deleted_first() -> Iterator[None]:
-    """A layer that is uploaded again is deleted, and then the new bytes are moved to where it was."""
+    """When a layer is uploaded again, its blob is deleted before the new bytes are moved there."""
 
     def delete(self: LayerUpload, front: Front, wanted: Digest) -> None:
         if Digest.of(written(self, front)) == wanted:

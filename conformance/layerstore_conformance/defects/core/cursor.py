@@ -1,4 +1,4 @@
-"""Defects of the core: bytes on their way in, their hash, and the saved state of it."""
+"""Defects of the core: an upload's bytes, their hash, and the saved state of the hash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Marks = list[tuple[int, Hasher]]
 
 @planted_in_core("W5")
 def cursor_not_cut_on_rewrite() -> Iterator[None]:
-    """The hash goes on from where it was when bytes before that are written again."""
+    """The hash goes on from its position when bytes before it are written again."""
     with patch.object(HashCursor, "cut", lambda self, offset: None):
         yield
 
@@ -43,7 +43,7 @@ def cursor_counts_a_chunk_twice() -> Iterator[None]:
 
 @planted_in_core("W5")
 def cursor_forgets_its_marks() -> Iterator[None]:
-    """Going back forgets every saved state, and hashes from the start."""
+    """To go back forgets every saved state, and hashes from the start."""
     real = HashCursor.cut
     with patch.object(HashCursor, "cut", lambda self, offset: real(self, 0)):
         yield
@@ -64,7 +64,7 @@ def gap_is_not_hashed() -> Iterator[None]:
 
 @planted_in_core("W2", "E4")
 def refused_bytes_are_hashed() -> Iterator[None]:
-    """Bytes that the driver refused stay hashed."""
+    """Bytes that the driver refused remain in the hash."""
 
     def store(self: Spool, offset: int, data: bytes | memoryview) -> None:
         self._writer.seek(offset)
@@ -91,7 +91,7 @@ def one_byte_writes_lost() -> Iterator[None]:
 
 @planted_in_core("W6")
 def short_blocks_of_a_stream_lost() -> Iterator[None]:
-    """Of a stream only whole blocks are stored."""
+    """Only whole blocks of a stream are stored."""
     real = LayerUpload._store
 
     def read_from(self: LayerUpload, stream: Any) -> int:  # noqa: ANN401  (as the one it replaces)
@@ -108,7 +108,7 @@ def short_blocks_of_a_stream_lost() -> Iterator[None]:
 
 @planted_in_core("W6")
 def failed_stream_is_forgotten() -> Iterator[None]:
-    """A stream is stored when it has ended: if it breaks, nothing is."""
+    """A stream is stored when it has ended: if it breaks, nothing of it is stored."""
 
     def read_from(self: LayerUpload, stream: Any) -> int:  # noqa: ANN401  (as the one it replaces)
         blocks = []
@@ -129,7 +129,7 @@ def stream_is_read_into_memory() -> Iterator[None]:
 
 @planted_in_core("W2")
 def writes_are_not_gathered() -> Iterator[None]:
-    """Every write is given to the driver as it is, however small."""
+    """Every write goes to the driver as it is, however small."""
     with patch.object(Front, "gather", lambda self, offset, data: False), patch.object(front, "FRONT", 0):
         yield
 
@@ -222,7 +222,7 @@ def saved_offset_off_by_one() -> Iterator[None]:
 
 @planted_in_core("W6")
 def close_does_not_flush() -> Iterator[None]:
-    """Closing an upload forgets what was not flushed."""
+    """A close forgets the bytes that were not flushed."""
     with patch.object(LayerUpload, "close", LayerUpload._release):
         yield
 
@@ -245,7 +245,7 @@ def failed_close_is_forgotten() -> Iterator[None]:
 
 @planted_in_core("W7")
 def dropped_upload_is_flushed() -> Iterator[None]:
-    """An upload that is collected is flushed, as a file object is."""
+    """An upload that is garbage-collected is flushed, as a file object is."""
 
     def collect(self: LayerUpload) -> None:
         if not self._closed:

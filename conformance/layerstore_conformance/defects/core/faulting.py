@@ -1,4 +1,4 @@
-"""Defects of the core that only a backend that fails brings to light: what is done, or not, after an error."""
+"""Defects of the core that show only when the backend fails: wrong steps after an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @planted_in_core("W8")
 def failed_flush_is_not_tried_again() -> Iterator[None]:
-    """A flush that failed is taken for done when it is tried again."""
+    """A flush that failed counts as done when it is repeated."""
     real = Spool.publish
     failed: dict[int, int] = {}
 
@@ -43,7 +43,7 @@ def failed_flush_is_not_tried_again() -> Iterator[None]:
 
 @planted_in_core("W2")
 def torn_bytes_stay_hashed() -> Iterator[None]:
-    """Bytes that the driver refused are taken for stored, if they would have lain where hashing goes on."""
+    """Bytes that the driver refused count as stored, if they lie at the position of the hash."""
     real = Spool.store
 
     def store(self: Spool, offset: int, data: bytes | memoryview) -> None:
@@ -61,7 +61,7 @@ def torn_bytes_stay_hashed() -> Iterator[None]:
 
 @planted_in_core("E1", "E4")
 def full_disk_ends_the_upload() -> Iterator[None]:
-    """An upload that there is no room for is cancelled."""
+    """An upload that meets a full backend is cancelled."""
     real = LayerUpload.write
 
     def write(self: LayerUpload, data: Buffer) -> int:
@@ -77,7 +77,7 @@ def full_disk_ends_the_upload() -> Iterator[None]:
 
 @planted_in_core("P1")
 def failed_link_is_forgotten() -> Iterator[None]:
-    """A finish goes on as if a link that could not be put had been."""
+    """A finish goes on after a link that could not be put."""
     real = links.write
 
     def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
@@ -90,7 +90,7 @@ def failed_link_is_forgotten() -> Iterator[None]:
 
 @planted_in_core("R5")
 def failed_read_skips() -> Iterator[None]:
-    """A layer of which a piece could not be read goes on behind it."""
+    """After a failed read a layer goes on behind the piece that could not be read."""
     real = Layer.readinto
 
     def readinto(self: Layer, buffer: Buffer) -> int:
@@ -106,7 +106,7 @@ def failed_read_skips() -> Iterator[None]:
 
 @planted_in_core("L4")
 def stale_listing_is_an_error() -> Iterator[None]:
-    """An upload that has gone since it was listed is an error of whoever lists uploads."""
+    """If an upload goes while uploads are listed, the listing raises an error."""
     real = LayerService._upload
 
     def upload(self: LayerService, name: str, uuid: str) -> Iterator[UploadInfo]:

@@ -1,4 +1,4 @@
-"""Defects of the core: finishing and cancelling."""
+"""Defects of the core: finish and cancel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHOLE = 1 << 40
 
 
 def written(upload: LayerUpload, front: Front) -> bytes:
-    """Return what was written; what is not gathered from the backend, where it is flushed to."""
+    """Return the bytes of an upload; bytes that are not gathered are flushed, and read from the backend."""
     if front.spool is None:
         return bytes(front.gathered)
     upload._publish(front.spill())
@@ -33,7 +33,7 @@ def written(upload: LayerUpload, front: Front) -> bytes:
 
 
 def become(upload: LayerUpload, front: Front, canonical: Digest, wanted: Digest) -> tuple[Digest, bytes | None]:
-    """Do what a finish does after it has verified."""
+    """Do the steps of a finish that come after its verification."""
     spool = front.spill()
     upload._publish(spool)
     finish.intend(upload._driver, upload._keys, wanted, canonical)
@@ -43,7 +43,7 @@ def become(upload: LayerUpload, front: Front, canonical: Digest, wanted: Digest)
 
 @contextmanager
 def first(step: Callable[[LayerUpload, Front, Digest], Digest | None]) -> Iterator[None]:
-    """Have a finish do something with what was written, first; with a digest that this returns it takes that for it."""
+    """Have a finish do something with the bytes first; if this returns a digest, the finish takes it for theirs."""
 
     def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         taken = step(self, self._content, wanted) if isinstance(self._content, Front) else None
@@ -55,7 +55,7 @@ def first(step: Callable[[LayerUpload, Front, Digest], Digest | None]) -> Iterat
 
 @planted_in_core("M1")
 def finish_does_not_verify() -> Iterator[None]:
-    """Whatever was uploaded becomes the layer that is asked for."""
+    """A finish does not compare the digest: any bytes become the layer."""
 
     def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         if not isinstance(self._content, Front):
@@ -69,7 +69,7 @@ def finish_does_not_verify() -> Iterator[None]:
 
 @planted_in_core("R5")
 def only_sha256_is_verified() -> Iterator[None]:
-    """A digest of another algorithm than sha256 is believed."""
+    """A digest of another algorithm than sha256 is not verified."""
     real, measure = Spool.measure, spool.measure
     with (
         patch.object(Spool, "measure", lambda self, wanted: real(self, wanted) if wanted.is_tarsum else wanted),
@@ -80,7 +80,7 @@ def only_sha256_is_verified() -> Iterator[None]:
 
 @planted_in_core("R5")
 def tarsum_is_not_verified() -> Iterator[None]:
-    """A tarsum is believed."""
+    """A tarsum is not verified."""
     real, measure = Spool.measure, spool.measure
     with (
         patch.object(Spool, "measure", lambda self, wanted: wanted if wanted.is_tarsum else real(self, wanted)),
@@ -91,7 +91,7 @@ def tarsum_is_not_verified() -> Iterator[None]:
 
 @planted_in_core("M4")
 def moved_without_its_version() -> Iterator[None]:
-    """What was verified is moved, or whatever is there by now."""
+    """A finish moves any version of the data, not only the verified one."""
     real = finish.move
     with patch.object(finish, "move", lambda driver, keys, canonical, version: real(driver, keys, canonical, None)):
         yield
@@ -99,7 +99,7 @@ def moved_without_its_version() -> Iterator[None]:
 
 @planted_in_core("M2")
 def linked_before_moved() -> Iterator[None]:
-    """The repository is given its link before the blob is there."""
+    """A finish puts the link before the blob is there."""
 
     def link(self: LayerUpload, front: Front, wanted: Digest) -> None:
         if Digest.of(written(self, front)) == wanted:
@@ -111,7 +111,7 @@ def linked_before_moved() -> Iterator[None]:
 
 @planted_in_core("M1")
 def wrong_digest_is_visible() -> Iterator[None]:
-    """What is uploaded is put under the digest that is asked for, and then verified."""
+    """An upload is put under the given digest, and then verified."""
 
     def put(self: LayerUpload, front: Front, wanted: Digest) -> None:
         if wanted.algorithm == "sha256":
@@ -123,7 +123,7 @@ def wrong_digest_is_visible() -> Iterator[None]:
 
 @planted_in_core("E4")
 def wrong_digest_ends_the_upload() -> Iterator[None]:
-    """An upload whose digest was refused is removed."""
+    """An upload is removed when its digest is refused."""
 
     def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         try:
@@ -138,7 +138,7 @@ def wrong_digest_ends_the_upload() -> Iterator[None]:
 
 @planted_in_core("E4")
 def mismatch_without_the_digest() -> Iterator[None]:
-    """The error of a refused digest tells the one asked for twice."""
+    """The error of a refused digest has the given one twice."""
     real = LayerInvalidDigestError.__init__
     with patch.object(LayerInvalidDigestError, "__init__", lambda self, wanted, actual: real(self, wanted, wanted)):
         yield
@@ -146,14 +146,14 @@ def mismatch_without_the_digest() -> Iterator[None]:
 
 @planted_in_core("S1")
 def size_is_not_compared() -> Iterator[None]:
-    """The size that a layer should have is ignored."""
+    """The given size of a layer is ignored."""
     with patch.object(finish, "check_size", lambda size, actual: None):
         yield
 
 
 @planted_in_core("M2")
 def existing_blob_is_taken_for_good() -> Iterator[None]:
-    """Where there is a blob already, what was uploaded is thrown away, without a look at what is there."""
+    """If a blob is there already, the uploaded bytes are thrown away, and the blob is not checked."""
 
     def take(self: LayerUpload, front: Front, wanted: Digest) -> Digest | None:
         there = Digest.of(written(self, front)) == wanted and self._driver.find(layout.blob(wanted)) is not None
@@ -165,7 +165,7 @@ def existing_blob_is_taken_for_good() -> Iterator[None]:
 
 @planted_in_core("M2")
 def existing_blob_is_an_error() -> Iterator[None]:
-    """A layer that is there already cannot be uploaded again."""
+    """A layer that is there cannot be uploaded again."""
 
     def refuse(self: LayerUpload, front: Front, wanted: Digest) -> None:
         if Digest.of(written(self, front)) == wanted and self._driver.find(layout.blob(wanted)) is not None:
@@ -177,21 +177,21 @@ def existing_blob_is_an_error() -> Iterator[None]:
 
 @planted_in_core("M1")
 def no_intent() -> Iterator[None]:
-    """It is not noted which blob the data is about to become: a finish that is cut off loses it."""
+    """A finish does not note the blob that its data is about to become: cut off, it loses the data."""
     with patch.object(finish, "intend", lambda driver, keys, wanted, canonical: None):
         yield
 
 
 @planted_in_core("M1")
 def moved_blob_is_not_read() -> Iterator[None]:
-    """A finish that goes on after it was cut off believes that the blob is still what it was."""
+    """A finish that goes on after it was cut off does not read its blob again."""
     with patch.object(Moved, "_read_back", lambda self, canonical, wanted: wanted):
         yield
 
 
 @planted_in_core("M1")
 def moved_blob_is_unknown() -> Iterator[None]:
-    """An upload whose data has become a blob is unknown to whoever resumes it, layer or not."""
+    """An upload whose data has become a blob cannot be resumed."""
     real = LayerService._content
 
     def content(self: LayerService, keys: UploadKeys, spool: Spool) -> object:
@@ -204,7 +204,7 @@ def moved_blob_is_unknown() -> Iterator[None]:
 
 @planted_in_core("E4", "M1")
 def finish_forgets_what_it_did() -> Iterator[None]:
-    """A finish that failed after its data was moved is not gone on with by the same handle."""
+    """A finish that failed after its data was moved cannot be repeated by the same handle."""
 
     def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         with patch.object(finish, "find_moved", lambda driver, keys, becoming: None):
@@ -216,7 +216,7 @@ def finish_forgets_what_it_did() -> Iterator[None]:
 
 @planted_in_core("M1")
 def finish_cannot_be_repeated() -> Iterator[None]:
-    """Finishing a finished upload again is an error."""
+    """A second finish of a finished upload is an error."""
     real = LayerUpload.finish
 
     def finish_once(self: LayerUpload, digest: Digest | str, size: int | None = None) -> object:
@@ -230,7 +230,7 @@ def finish_cannot_be_repeated() -> Iterator[None]:
 
 @planted_in_core("F2")
 def finish_lost_to_another() -> Iterator[None]:
-    """A finish that finds its data gone takes the upload's blob away."""
+    """A finish that finds its data gone deletes the upload's blob."""
 
     def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         try:
@@ -246,7 +246,7 @@ def finish_lost_to_another() -> Iterator[None]:
 
 @planted_in_core("P1")
 def finished_without_a_link() -> Iterator[None]:
-    """The blob is there, and the layer returned, but the repository has no link to it."""
+    """A finish returns the layer and stores its blob, but puts no link."""
     real = links.write
 
     def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
@@ -258,7 +258,7 @@ def finished_without_a_link() -> Iterator[None]:
 
 @planted_in_core("D1")
 def finish_removes_nothing() -> Iterator[None]:
-    """A finished upload is still there."""
+    """A finish does not remove the upload."""
     real = finish.remove
 
     def remove(driver: CheckedDriver, keys: UploadKeys) -> None:
@@ -279,7 +279,7 @@ def reread_does_not_read() -> Iterator[None]:
 
 @planted_in_core("R5")
 def every_finish_reads_back() -> Iterator[None]:
-    """``verify="resume"`` reads everything back."""
+    """``verify="resume"`` reads all bytes back."""
     real = LayerUpload.finish
 
     def reread(self: LayerUpload, digest: Digest | str, size: int | None = None) -> object:
@@ -292,7 +292,7 @@ def every_finish_reads_back() -> Iterator[None]:
 
 @planted_in_core("R5")
 def every_finish_reads_back_twice() -> Iterator[None]:
-    """What has to be read back is read twice."""
+    """A finish that reads bytes back reads them twice."""
     real = spool.Spool._open_reader
 
     def open_reader(self: Spool, offset: int) -> Any:  # noqa: ANN401  (a reader)
@@ -306,7 +306,7 @@ def every_finish_reads_back_twice() -> Iterator[None]:
 
 @planted_in_core("C6", "R5")
 def layer_is_read_whole_to_verify() -> Iterator[None]:
-    """What has to be read back is read into memory at once."""
+    """A finish that reads bytes back reads them into memory at once."""
     real = spool.measure
 
     def measure(reader: Any, wanted: Digest) -> Digest:  # noqa: ANN401  (a reader)
@@ -322,7 +322,7 @@ def layer_is_read_whole_to_verify() -> Iterator[None]:
 
 @planted_in_core("M1")
 def finish_copies() -> Iterator[None]:
-    """The data is copied to its blob, byte by byte, and then deleted."""
+    """A finish copies the data to its blob, byte by byte, and then deletes it."""
 
     def copy(driver: CheckedDriver, keys: UploadKeys, canonical: Digest, version: str | None) -> None:
         del version
@@ -349,14 +349,14 @@ def finish_looks_at_everything() -> Iterator[None]:
 
 @planted_in_core("D1")
 def cancel_keeps_the_data() -> Iterator[None]:
-    """Cancelling removes the upload's beginning, and leaves its bytes."""
+    """A cancel removes the upload's start time, and leaves its bytes."""
     with patch.object(finish, "remove", lambda driver, keys: driver.delete(keys.started_at)):
         yield
 
 
 @planted_in_core("D1")
 def cancel_forgets_startedat() -> Iterator[None]:
-    """Cancelling removes the upload's bytes, and leaves its beginning."""
+    """A cancel removes the upload's bytes, and leaves its start time."""
 
     def remove(driver: CheckedDriver, keys: UploadKeys) -> None:
         for key in (keys.data, keys.state, keys.intents):
@@ -368,7 +368,7 @@ def cancel_forgets_startedat() -> Iterator[None]:
 
 @planted_in_core("D1")
 def cancel_takes_the_neighbours() -> Iterator[None]:
-    """Cancelling one upload removes every upload of the repository."""
+    """A cancel removes every upload of the repository."""
 
     def remove(driver: CheckedDriver, keys: UploadKeys) -> None:
         driver.delete(keys.started_at)
@@ -380,7 +380,7 @@ def cancel_takes_the_neighbours() -> Iterator[None]:
 
 @planted_in_core("D1")
 def cancel_takes_the_layer() -> Iterator[None]:
-    """Cancelling removes the blob of the bytes so far, whoever has it, and after a finish the layer."""
+    """A cancel deletes the blob of the bytes so far, in use or not, and after a finish the layer's blob."""
     real = LayerUpload.cancel
 
     def cancel(self: LayerUpload) -> None:
@@ -398,7 +398,7 @@ def cancel_takes_the_layer() -> Iterator[None]:
 
 @planted_in_core("T3")
 def second_cancel_is_an_error() -> Iterator[None]:
-    """Cancelling a handle again is an error."""
+    """A second cancel of a handle is an error."""
     real = LayerUpload.cancel
 
     def cancel(self: LayerUpload) -> None:
@@ -412,7 +412,7 @@ def second_cancel_is_an_error() -> Iterator[None]:
 
 @planted_in_core("D2")
 def cancel_of_nothing_is_accepted() -> Iterator[None]:
-    """Cancelling an upload that there is not is accepted in silence."""
+    """A cancel of an unknown upload raises no error."""
 
     def cancel(self: LayerService, name: str, uuid: str) -> None:
         finish.remove(self.driver, UploadKeys(name, uuid))
@@ -423,7 +423,7 @@ def cancel_of_nothing_is_accepted() -> Iterator[None]:
 
 @planted_in_core("T3")
 def cancelled_handle_stays_open() -> Iterator[None]:
-    """A handle that was cancelled takes more bytes."""
+    """A cancelled handle accepts bytes."""
 
     def cancel(self: LayerUpload) -> None:
         finish.remove(self._driver, self._keys)
@@ -435,7 +435,7 @@ def cancelled_handle_stays_open() -> Iterator[None]:
 
 @planted_in_core("D4", "E4")
 def failed_cancel_counts() -> Iterator[None]:
-    """A cancel that failed is taken for done: repeated, it does nothing."""
+    """A cancel that failed counts as done: repeated, it does nothing."""
 
     def remove(self: LayerUpload) -> None:
         self._release()
@@ -449,7 +449,7 @@ def failed_cancel_counts() -> Iterator[None]:
 
 @planted_in_core("D3", "F3")
 def gone_upload_is_merely_fenced() -> Iterator[None]:
-    """Who has an upload open that is gone is told that it was taken over."""
+    """A handle of an upload that is gone raises FencedError, as if it had been taken over."""
     with patch.object(LayerUpload, "_owning", lambda self: nullcontext()):
         yield
 
@@ -470,7 +470,7 @@ def cancelled_flush_leaves_its_state() -> Iterator[None]:
 
 @planted_in_core("D3")
 def cancelled_finish_leaves_its_intent() -> Iterator[None]:
-    """A finish that finds its upload cancelled leaves behind what it had noted."""
+    """A finish that finds its upload cancelled leaves its intent behind."""
     real = LayerUpload._remove
 
     def remove(self: LayerUpload) -> None:
@@ -485,7 +485,7 @@ def cancelled_finish_leaves_its_intent() -> Iterator[None]:
 
 @planted_in_core("T1")
 def uploads_take_no_turns() -> Iterator[None]:
-    """A handle that is called in the middle of one of its own calls goes on as if it were not."""
+    """A handle that is called in the middle of one of its own calls does not refuse."""
     with ExitStack() as stack:
         for name in ("write", "seek", "flush", "digest", "finish", "cancel", "close"):
             stack.enter_context(patch.object(LayerUpload, name, getattr(LayerUpload, name).__wrapped__))

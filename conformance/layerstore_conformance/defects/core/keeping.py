@@ -1,4 +1,4 @@
-"""Defects of the core: purging, scrubbing, collecting garbage."""
+"""Defects of the core: purge, scrub and collection."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TAKE_AWAY = purge._take_away
 
 @planted_in_core("D1")
 def purge_removes_nothing() -> Iterator[None]:
-    """A purge tells what it has removed, and has not."""
+    """A purge reports uploads as removed, and removes none."""
     with patch.object(purge, "_take_away", lambda driver, keys, seen: None):
         yield
 
 
 @planted_in_core("D1")
 def dry_run_deletes() -> Iterator[None]:
-    """A dry run is none."""
+    """A dry run deletes."""
     real, real_collect = purge.purge, collect.collect
 
     def purge_wet(*args: Any, dry_run: bool = False, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
@@ -49,7 +49,7 @@ def dry_run_deletes() -> Iterator[None]:
 
 @planted_in_core("S1")
 def purge_by_start_time() -> Iterator[None]:
-    """An upload is as old as its beginning, whenever it was written to."""
+    """An upload's age is the time since its start, whenever it was last written to."""
 
     def look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> purge._Sight:
         seen = LOOK(driver, keys, taken)
@@ -62,7 +62,7 @@ def purge_by_start_time() -> Iterator[None]:
 
 @planted_in_core("S1")
 def purge_needs_a_start() -> Iterator[None]:
-    """An upload whose beginning cannot be read is never purged."""
+    """An upload whose start time cannot be read is never purged."""
 
     def look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> purge._Sight:
         seen = LOOK(driver, keys, taken)
@@ -75,7 +75,7 @@ def purge_needs_a_start() -> Iterator[None]:
 
 @planted_in_core("E4")
 def purge_stops_at_the_first_error() -> Iterator[None]:
-    """What fails for one upload ends the purge."""
+    """An error at one upload ends the purge."""
     real = purge._Purge._entry
 
     def entry(self: purge._Purge, name: str, child: str) -> None:
@@ -88,14 +88,14 @@ def purge_stops_at_the_first_error() -> Iterator[None]:
 
 @planted_in_core("F1")
 def purge_does_not_fence() -> Iterator[None]:
-    """An upload is removed without its being taken over first."""
+    """A purge removes an upload without taking it over first."""
     with patch.object(purge, "_take_away", lambda driver, keys, seen: finish.remove(driver, keys)):
         yield
 
 
 @planted_in_core("F1", "F3")
 def purge_does_not_look_again() -> Iterator[None]:
-    """An upload is taken over, and removed for what it was before."""
+    """A purge takes an upload over, and does not look at its age again."""
 
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
         with patch.object(purge, "_look", lambda driver, keys, taken: seen):
@@ -107,7 +107,7 @@ def purge_does_not_look_again() -> Iterator[None]:
 
 @planted_in_core("F3", "M4")
 def purge_removes_unconditionally() -> Iterator[None]:
-    """An upload that was taken over and looked at again is removed, whoever has it by now."""
+    """A purge takes an upload over, looks again, and then removes it though a handle has taken it over since."""
 
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
         if seen.started:
@@ -122,14 +122,14 @@ def purge_removes_unconditionally() -> Iterator[None]:
 
 @planted_in_core("M1")
 def purge_lets_an_upload_begin_anew() -> Iterator[None]:
-    """Between its data's going and its end, an upload that is purged can be resumed, at offset 0."""
+    """While a purge removes an upload without data, the upload can be resumed at offset 0."""
     with patch.object(UploadKeys, "purged", property(lambda self: f"{self.prefix}/purged")):
         yield
 
 
 @planted_in_core("M1")
 def purge_takes_the_layer() -> Iterator[None]:
-    """With an upload goes the blob of its bytes, and each that a finish of it has claimed."""
+    """A purge of an upload deletes the blob of its bytes, and each blob that its finish has claimed."""
 
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
         found = {key.rpartition("/")[2] for key in driver.list(keys.intents)}
@@ -147,7 +147,7 @@ def purge_takes_the_layer() -> Iterator[None]:
 
 @planted_in_core("R1")
 def scrub_believes_the_size() -> Iterator[None]:
-    """A blob is sound if it has the size it had when it was finished."""
+    """A scrub compares a blob's size only."""
     sizes: dict[Digest, int] = {}
     real, checked = LayerUpload.finish, Scrub._checked
 
@@ -166,14 +166,14 @@ def scrub_believes_the_size() -> Iterator[None]:
 
 @planted_in_core("R1")
 def scrub_reads_nothing() -> Iterator[None]:
-    """A blob is sound if it is there."""
+    """A scrub takes every blob that is there for sound."""
     with patch.object(Scrub, "_checked", lambda self, key, digest: [Finding("ok", key, digest)]):
         yield
 
 
 @planted_in_core("M1")
 def quarantine_keeps_serving() -> Iterator[None]:
-    """A damaged blob is copied into quarantine, and stays where it was."""
+    """A damaged blob is copied into quarantine, and stays in its place."""
 
     def set_aside(self: Scrub, key: str, digest: Digest, version: str) -> str:
         target = layout.quarantined(digest, datetime.now(UTC))
@@ -186,7 +186,7 @@ def quarantine_keeps_serving() -> Iterator[None]:
 
 @planted_in_core("M4")
 def scrub_quarantines_what_was_healed() -> Iterator[None]:
-    """What was read was damaged, and whatever is there by now goes into quarantine."""
+    """A scrub moves a blob into quarantine though it was healed after the read."""
 
     def set_aside(self: Scrub, key: str, digest: Digest, version: str) -> str:
         target = layout.quarantined(digest, datetime.now(UTC))
@@ -200,21 +200,21 @@ def scrub_quarantines_what_was_healed() -> Iterator[None]:
 
 @planted_in_core("S2")
 def scrub_reports_what_was_healed() -> Iterator[None]:
-    """What was read is told of, whatever is there by now."""
+    """A scrub reports a blob though it was healed after the read."""
     with patch.object(Scrub, "_check_current", lambda self, key, version: None):
         yield
 
 
 @planted_in_core("L1")
 def scrub_misses_dangling_links() -> Iterator[None]:
-    """Links that lead to no blob are not told of."""
+    """A scrub does not report links without a blob."""
     with patch.object(Scrub, "_missing", lambda self, key, digest: []):
         yield
 
 
 @planted_in_core("L2")
 def scrub_begins_anew() -> Iterator[None]:
-    """A scrub that is to go on after a blob begins with the first."""
+    """A scrub that should go on after a blob begins with the first one."""
     real = scrub.scrub
 
     def begin(driver: CheckedDriver, *, after: str | None = None, **options: Any) -> Iterator[Finding]:  # noqa: ANN401  (passed on)
@@ -226,7 +226,7 @@ def scrub_begins_anew() -> Iterator[None]:
 
 @planted_in_core("S1")
 def gc_sweeps_what_is_young() -> Iterator[None]:
-    """A blob is collected however lately it was stored."""
+    """A collection deletes an unused blob however young it is."""
     real = collect._unused
 
     def unused(driver: CheckedDriver, before: datetime, *args: Any) -> Iterator[collect._Picked]:  # noqa: ANN401  (passed on)
@@ -238,14 +238,14 @@ def gc_sweeps_what_is_young() -> Iterator[None]:
 
 @planted_in_core("M1")
 def gc_ignores_intents() -> Iterator[None]:
-    """What a finish under way has claimed, and not linked yet, is garbage."""
+    """A collection deletes a blob that a finish has claimed and not yet linked."""
     with patch.object(marks, "claimed", lambda driver, area, odd: iter(())):
         yield
 
 
 @planted_in_core("E1", "L3")
 def gc_goes_on_after_incomplete_marking() -> Iterator[None]:
-    """What cannot be listed, read or understood is passed over."""
+    """A collection passes over what it cannot list, read or understand."""
 
     def mark(driver: CheckedDriver, odd: walk.Odd) -> set[str]:
         del odd
@@ -262,7 +262,7 @@ def gc_goes_on_after_incomplete_marking() -> Iterator[None]:
 
 @planted_in_core("L1")
 def gc_knows_no_manifests() -> Iterator[None]:
-    """Only the links to layers count."""
+    """A collection counts only the links of layers."""
     real = marks.links
 
     def links(driver: CheckedDriver, area: str, odd: walk.Odd) -> Iterator[marks.Link]:
@@ -274,7 +274,7 @@ def gc_knows_no_manifests() -> Iterator[None]:
 
 @planted_in_core("L4")
 def gc_marks_once() -> Iterator[None]:
-    """What is linked, mounted or finished after the mark is not looked for."""
+    """A collection does not look for links made after its mark."""
     real, mark = collect.collect, collect._mark
 
     def run(driver: CheckedDriver, **options: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
@@ -293,14 +293,14 @@ def gc_marks_once() -> Iterator[None]:
 
 @planted_in_core("M2")
 def gc_deletes_by_name() -> Iterator[None]:
-    """What was picked is deleted under its name, whatever is there by then."""
+    """A collection deletes a key though another blob was stored there since its mark."""
     with patch.object(collect, "_trashed", lambda driver, picked, report, before: picked):
         yield
 
 
 @planted_in_core("M2")
 def gc_puts_back_over_what_is_there() -> Iterator[None]:
-    """What is in use after all is put back unread, over what was stored anew."""
+    """A collection puts a blob that is in use back unread, over one that was stored since."""
 
     def put_back(driver: CheckedDriver, each: collect._Picked) -> None:
         driver.move(each.key, layout.blob(each.blob.digest))
@@ -311,7 +311,7 @@ def gc_puts_back_over_what_is_there() -> Iterator[None]:
 
 @planted_in_core("M3")
 def gc_lets_go_of_what_another_took() -> Iterator[None]:
-    """What was picked and is gone when it is to be moved is nobody's affair any more."""
+    """A collection ignores a chosen blob that another one has moved to the trash first."""
     real = collect._left
 
     def left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[collect._Picked]:

@@ -19,7 +19,7 @@ from layerstore_conformance.engine.defect import planted_in_core
 
 @planted_in_core("P1")
 def alias_is_not_linked() -> Iterator[None]:
-    """A layer is linked by its sha256 alone, whatever it was finished by."""
+    """A layer is linked by its sha256 alone, whatever digest it was finished by."""
     real = links.write
 
     def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
@@ -32,7 +32,7 @@ def alias_is_not_linked() -> Iterator[None]:
 
 @planted_in_core("P1")
 def tarsum_is_pointed_elsewhere() -> Iterator[None]:
-    """A tarsum leads to whatever was finished by it last."""
+    """A tarsum names the layer that was finished by it last."""
 
     def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
         driver.put(layout.link(name, digest), str(target).encode("ascii"))
@@ -43,7 +43,7 @@ def tarsum_is_pointed_elsewhere() -> Iterator[None]:
 
 @planted_in_core("R3")
 def exists_without_a_blob() -> Iterator[None]:
-    """A layer exists where there is a link, to a blob or to nothing; and it is listed, without a size."""
+    """A layer exists if its link does, with a blob or without; and it is listed, without a size."""
 
     def exists(self: LayerService, name: str, digest: Digest | str) -> bool:
         return self.driver.find(layout.link(name, Digest.parse(digest))) is not None
@@ -54,7 +54,7 @@ def exists_without_a_blob() -> Iterator[None]:
 
 @planted_in_core("P1")
 def damaged_link_is_an_error() -> Iterator[None]:
-    """A link that cannot be read is an error, of whoever asks for the layer."""
+    """A link that cannot be read raises an error of storage when the layer is asked for."""
 
     def read(driver: CheckedDriver, name: str, digest: Digest) -> Digest | None:
         try:
@@ -68,7 +68,7 @@ def damaged_link_is_an_error() -> Iterator[None]:
 
 @planted_in_core("K3")
 def link_is_followed_anywhere() -> Iterator[None]:
-    """A link leads wherever its text says, to another layer too."""
+    """A link leads to any layer that its text names."""
 
     def read(driver: CheckedDriver, name: str, digest: Digest) -> Digest | None:
         try:
@@ -83,7 +83,7 @@ def link_is_followed_anywhere() -> Iterator[None]:
 
 @planted_in_core("K3")
 def repository_is_ignored_by_fetch() -> Iterator[None]:
-    """Whoever knows a layer's digest can fetch it from any repository."""
+    """A layer can be fetched from any repository by its digest."""
 
     def fetch(self: LayerService, name: str, digest: Digest | str) -> Layer:
         wanted = Digest.parse(digest)
@@ -130,7 +130,7 @@ def mount_links_nothing() -> Iterator[None]:
 
 @planted_in_core("S3")
 def mount_does_not_ask_the_source() -> Iterator[None]:
-    """A mount links any layer that there is, whether the source has it or not."""
+    """A mount links any layer of the store, even if the source does not have it."""
 
     def mount(self: LayerService, name: str, digest: Digest | str, *, source: str) -> Layer:
         wanted = Digest.parse(digest)
@@ -158,7 +158,7 @@ def mount_copies() -> Iterator[None]:
 
 @planted_in_core("D1")
 def unlink_deletes_the_blob() -> Iterator[None]:
-    """Taking a layer out of one repository takes its bytes from all."""
+    """An unlink in one repository deletes the blob for all."""
     real = LayerService.unlink
 
     def unlink(self: LayerService, name: str, digest: Digest | str) -> None:
@@ -173,7 +173,7 @@ def unlink_deletes_the_blob() -> Iterator[None]:
 
 @planted_in_core("D2")
 def unlink_of_nothing_is_accepted() -> Iterator[None]:
-    """Taking out a layer that is not there is accepted in silence."""
+    """An unlink of a layer that is not there raises no error."""
 
     def unlink(self: LayerService, name: str, digest: Digest | str) -> None:
         self.driver.delete(layout.link(name, Digest.parse(digest)))
@@ -184,7 +184,7 @@ def unlink_of_nothing_is_accepted() -> Iterator[None]:
 
 @planted_in_core("L1", "L3")
 def layers_of_a_sibling_listed() -> Iterator[None]:
-    """A repository's listing shows the layers of all whose names begin with its own."""
+    """A listing of a repository's layers includes those of repositories with similar names."""
     real = LayerService.layers
 
     def layers(self: LayerService, name: str | None = None) -> Iterator[LayerInfo]:
@@ -198,7 +198,7 @@ def layers_of_a_sibling_listed() -> Iterator[None]:
 
 @planted_in_core("L4")
 def layers_listed_up_to_a_thousand() -> Iterator[None]:
-    """Of a repository's layers a thousand are listed."""
+    """A listing of a repository's layers ends at a thousand."""
     real = LayerService.layers
     with patch.object(LayerService, "layers", lambda self, name=None: islice(real(self, name), 1000)):
         yield
@@ -206,7 +206,7 @@ def layers_listed_up_to_a_thousand() -> Iterator[None]:
 
 @planted_in_core("L1")
 def foreign_keys_are_an_error() -> Iterator[None]:
-    """What others left among layers and uploads is an error, and so is a time that cannot be read."""
+    """Keys of other programs among layers and uploads are an error, and so is a start time that cannot be read."""
 
     def layer(self: LayerService, name: str, text: str) -> Iterator[LayerInfo]:
         with self.fetch(name, text) as found:
@@ -221,7 +221,7 @@ def foreign_keys_are_an_error() -> Iterator[None]:
 
 @planted_in_core("L3")
 def listing_takes_away() -> Iterator[None]:
-    """Listing uploads removes whatever is no upload any more."""
+    """A listing of uploads removes keys that are no uploads."""
     real = LayerService._upload
 
     def upload_or_nothing(self: LayerService, name: str, uuid: str) -> Iterator[UploadInfo]:
@@ -251,7 +251,7 @@ def layer_is_read_when_opened() -> Iterator[None]:
 
 @planted_in_core("S1")
 def layer_without_its_size() -> Iterator[None]:
-    """A layer says that it is of no size."""
+    """A layer's size is 0."""
     real = Layer.__init__
 
     def init(self: Layer, *args: object) -> None:

@@ -1,4 +1,4 @@
-"""Defects of the core: beginning, finding and resuming uploads; what is let through to storage; what is held on to."""
+"""Defects of the core: to begin, find and resume uploads; names that reach storage; handles that are not released."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOMEWHEN = datetime(2015, 1, 27, tzinfo=UTC)
 
 @planted_in_core("K3")
 def upload_ids_repeated() -> Iterator[None]:
-    """Every second upload of a repository gets an id that was given before."""
+    """Every second upload of a repository gets an id that was used before."""
     given: list[uuid.UUID] = []
 
     def uuid4() -> uuid.UUID:
@@ -44,7 +44,7 @@ def upload_ids_repeated() -> Iterator[None]:
 
 @planted_in_core("W1")
 def resumed_at_zero() -> Iterator[None]:
-    """An upload is resumed at its beginning."""
+    """An upload is resumed at offset 0."""
     real = LayerService.resume
 
     def resume(self: LayerService, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
@@ -58,7 +58,7 @@ def resumed_at_zero() -> Iterator[None]:
 
 @planted_in_core("S1")
 def offset_is_not_compared() -> Iterator[None]:
-    """The offset that a client believes in is ignored."""
+    """The offset that a client gives is ignored."""
     real = LayerService.resume
 
     def resume(self: LayerService, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
@@ -71,7 +71,7 @@ def offset_is_not_compared() -> Iterator[None]:
 
 @planted_in_core("F1")
 def resume_fences_before_it_checks() -> Iterator[None]:
-    """Whoever asks for an upload has fenced its earlier handles, whether the offset turns out to be right or not."""
+    """A resume fences the earlier handles before it compares the offset."""
     real = LayerService.resume
 
     def resume(self: LayerService, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
@@ -86,7 +86,7 @@ def resume_fences_before_it_checks() -> Iterator[None]:
 
 @planted_in_core("S1")
 def mismatch_without_the_offset() -> Iterator[None]:
-    """The error of a wrong offset tells it twice."""
+    """The error of a wrong offset has the wrong one twice."""
     real = OffsetMismatchError.__init__
     with patch.object(OffsetMismatchError, "__init__", lambda self, wrong, actual: real(self, wrong, wrong)):
         yield
@@ -94,7 +94,7 @@ def mismatch_without_the_offset() -> Iterator[None]:
 
 @planted_in_core("S3")
 def unknown_upload_is_begun() -> Iterator[None]:
-    """An upload that there is not is begun by resuming it."""
+    """A resume of an unknown upload begins it."""
     real = LayerService.resume
 
     def resume(self: LayerService, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
@@ -109,7 +109,7 @@ def unknown_upload_is_begun() -> Iterator[None]:
 
 @planted_in_core("W6")
 def started_anew_when_resumed() -> Iterator[None]:
-    """A resumed upload says that it was begun at another time."""
+    """A resumed upload has another start time."""
     with patch.object(LayerService, "_started_at", lambda self, keys: self.driver.stat(keys.started_at) and SOMEWHEN):
         yield
 
@@ -131,7 +131,7 @@ def repository_is_ignored_by_resume() -> Iterator[None]:
 
 @planted_in_core("F1", "F3")
 def fenced_flush_is_silent() -> Iterator[None]:
-    """A handle that was fenced is not told so."""
+    """A flush of a fenced handle raises no error."""
     real = Spool.publish
 
     def publish(self: Spool) -> None:
@@ -144,7 +144,7 @@ def fenced_flush_is_silent() -> Iterator[None]:
 
 @planted_in_core("F1", "F3")
 def fenced_handle_takes_over_again() -> Iterator[None]:
-    """A handle that was fenced puts its own bytes back in the place of the later ones."""
+    """A fenced handle puts its own bytes back over the later ones."""
     publish, store = Spool.publish, Spool.store
     written: dict[int, bytearray] = {}
 
@@ -182,7 +182,7 @@ def expected_layer_is_not_looked_for() -> Iterator[None]:
 
 @planted_in_core("L5")
 def uploads_visible_as_layers() -> Iterator[None]:
-    """What was flushed of an upload is a layer already."""
+    """The flushed bytes of an upload are a layer already."""
     real = Spool.publish
 
     def publish(self: Spool) -> None:
@@ -196,7 +196,7 @@ def uploads_visible_as_layers() -> Iterator[None]:
 
 @planted_in_core("S1")
 def uploads_listed_at_offset_zero() -> Iterator[None]:
-    """Uploads are listed as if nothing were stored of them."""
+    """Every upload is listed at offset 0."""
     real = LayerService.uploads
 
     def uploads(self: LayerService, name: str | None = None) -> Iterator[UploadInfo]:
@@ -250,7 +250,7 @@ def digest_is_not_checked() -> Iterator[None]:
 
 @planted_in_core("T3")
 def closed_upload_cannot_be_printed() -> Iterator[None]:
-    """Printing an upload asks its position, which one that is closed refuses."""
+    """The ``repr`` of an upload asks its position, which a closed upload refuses."""
     with patch.object(
         LayerUpload, "__repr__", lambda self: f"<LayerUpload {self.name} {self.uuid} {self.tell()} bytes>"
     ):
@@ -273,7 +273,7 @@ def writer_is_not_released() -> Iterator[None]:
 
 @planted_in_core("T4")
 def worker_is_not_ended() -> Iterator[None]:
-    """An upload is hashed by a thread of its own, which lives on when that is closed."""
+    """An upload is hashed by a thread of its own, which does not end when the upload is closed."""
     workers: list[ThreadPoolExecutor] = []
 
     def start(self: HashCursor, data: bytes | memoryview) -> None:
@@ -289,7 +289,7 @@ def worker_is_not_ended() -> Iterator[None]:
 
 @planted_in_core("T2")
 def handles_share_a_position() -> Iterator[None]:
-    """A repository's uploads share one position, that of whichever was written to last."""
+    """A repository's uploads share one position, that of the last write."""
     last: dict[str, int] = {}
     real: Callable[..., None] = LayerUpload._store
 

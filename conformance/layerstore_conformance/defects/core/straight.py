@@ -1,4 +1,4 @@
-"""Defects of the core: uploads that nobody else knows of, and what is gathered in front of the backend."""
+"""Defects of the core: uploads that no other handle knows of, and bytes gathered in front of the backend."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def small_layers_are_spooled() -> Iterator[None]:
 
 @planted_in_core("W6")
 def straight_uploads_are_registered() -> Iterator[None]:
-    """Every upload whose bytes reach the backend is one that others know of."""
+    """Every upload whose bytes reach the backend gets a start time, so that others know of it."""
 
     def register(self: LayerUpload, front: Front, wanted: Digest) -> None:
         del wanted
@@ -49,7 +49,7 @@ def straight_uploads_are_registered() -> Iterator[None]:
 
 @planted_in_core("R1")
 def finish_opens_the_layer() -> Iterator[None]:
-    """The layer that a finish returns is opened before anybody reads it."""
+    """A finish opens the layer that it returns, before anybody reads it."""
     real = LayerUpload.finish
 
     def finish(self: LayerUpload, digest: Digest | str, size: int | None = None) -> Layer:
@@ -63,14 +63,14 @@ def finish_opens_the_layer() -> Iterator[None]:
 
 @planted_in_core("P1")
 def linked_blob_is_not_looked_for() -> Iterator[None]:
-    """Whether a blob is there still when it has been linked is not looked for."""
+    """A finish does not check that its blob is still there once it is linked."""
     with patch.object(finish, "look", lambda driver, canonical, data: None):
         yield
 
 
 @planted_in_core("P1")
 def lost_blob_is_no_matter() -> Iterator[None]:
-    """A blob that is gone when it has been linked is not put once more."""
+    """A finish does not put a small blob again that is gone once it is linked."""
 
     def look(driver: CheckedDriver, canonical: Digest, data: bytes | None) -> None:
         del data
@@ -82,7 +82,7 @@ def lost_blob_is_no_matter() -> Iterator[None]:
 
 @planted_in_core("P1")
 def small_blob_is_put_if_missing() -> Iterator[None]:
-    """A small layer's blob is put only where there is none."""
+    """A small layer's blob is put only if there is none."""
     real = finish.verify_and_put
 
     def put(driver: CheckedDriver, name: str, data: bytes, wanted: Digest) -> Digest:
@@ -110,7 +110,7 @@ def small_layer_is_linked_first() -> Iterator[None]:
 
 @planted_in_core("R5")
 def small_layers_are_not_reread() -> Iterator[None]:
-    """``verify="reread"`` puts what is gathered without reading it back."""
+    """``verify="reread"`` puts gathered bytes without reading them back."""
 
     def become_blob(self: LayerUpload, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
         if isinstance(self._content, Front) and self._content.spool is None:
@@ -123,7 +123,7 @@ def small_layers_are_not_reread() -> Iterator[None]:
 
 @planted_in_core("W9")
 def gathered_bytes_are_their_writers() -> Iterator[None]:
-    """A small layer is made of what its writers' buffers hold when it is finished."""
+    """A small layer is made of the bytes that its callers' buffers hold at the finish."""
     real = LayerUpload.write
     lent: dict[str, list[tuple[int, Buffer]]] = {}
 
@@ -142,7 +142,7 @@ def gathered_bytes_are_their_writers() -> Iterator[None]:
 
 @planted_in_core("W5")
 def gathered_bytes_are_never_replaced() -> Iterator[None]:
-    """What is written before the end of what is gathered is appended to it."""
+    """A write before the end of gathered bytes is appended to them."""
     real = Front.gather
     with patch.object(Front, "gather", lambda self, offset, data: real(self, max(offset, self.size), data)):
         yield
@@ -150,7 +150,7 @@ def gathered_bytes_are_never_replaced() -> Iterator[None]:
 
 @planted_in_core("W4")
 def gap_in_front_is_closed() -> Iterator[None]:
-    """What is written beyond the end of what is gathered follows it without a gap."""
+    """A write beyond the end of gathered bytes is appended without a gap."""
     real = Front.gather
     with patch.object(Front, "gather", lambda self, offset, data: real(self, min(offset, self.size), data)):
         yield
@@ -158,7 +158,7 @@ def gap_in_front_is_closed() -> Iterator[None]:
 
 @planted_in_core("T5")
 def forked_child_has_what_was_gathered() -> Iterator[None]:
-    """A forked child can finish, close and cancel what its parent has gathered."""
+    """A forked child can finish, close and cancel its parent's gathered bytes."""
     with patch.object(LayerUpload, "_check_opened_here", lambda self: None):
         yield
 
@@ -179,7 +179,7 @@ def upload_is_known_at_once() -> Iterator[None]:
 
 @planted_in_core("F3", "D3")
 def first_flush_is_not_made_sure_of() -> Iterator[None]:
-    """Whether an upload's data is still its own, when others have come to know of it, is not looked for."""
+    """The first flush does not check that the data is still its own once others know of the upload."""
 
     def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: Spool, becoming: object) -> None:
         del spool, becoming
@@ -191,7 +191,7 @@ def first_flush_is_not_made_sure_of() -> Iterator[None]:
 
 @planted_in_core("M1")
 def begun_without_what_it_became() -> Iterator[None]:
-    """Others who come to know of an upload after its data was moved are not told where to."""
+    """The first flush of an upload whose data was moved does not say where to."""
     real = finish.begin
 
     def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: Spool, becoming: object) -> None:
@@ -204,7 +204,7 @@ def begun_without_what_it_became() -> Iterator[None]:
 
 @planted_in_core("F1")
 def leftovers_are_purged_where_they_are() -> Iterator[None]:
-    """A purge does not take over what has no start: who begins to have others know of it is not fenced."""
+    """A purge removes data without a start time without taking it over: a handle about to add one is not fenced."""
     real = purge._take_away
 
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
@@ -219,7 +219,7 @@ def leftovers_are_purged_where_they_are() -> Iterator[None]:
 
 @planted_in_core("D1")
 def leftovers_are_not_purged() -> Iterator[None]:
-    """A purge removes nothing that has no start."""
+    """A purge removes no data without a start time."""
     real = purge._take_away
 
     def take_away(driver: CheckedDriver, keys: UploadKeys, seen: purge._Sight) -> None:
@@ -232,7 +232,7 @@ def leftovers_are_not_purged() -> Iterator[None]:
 
 @planted_in_core("L1")
 def leftovers_are_no_finding() -> Iterator[None]:
-    """A scrub says nothing of what is left of an upload."""
+    """A scrub does not report data without a start time."""
     real = survey._Surveyor._odd
 
     def odd(self: survey._Surveyor, kind: survey.Kind, key: str, detail: str = "") -> None:
@@ -245,7 +245,7 @@ def leftovers_are_no_finding() -> Iterator[None]:
 
 @planted_in_core("E4", "P1")
 def half_finished_is_finished() -> Iterator[None]:
-    """A finish that failed when its blob was stored is taken for done when it is tried again."""
+    """A finish that failed after its blob was stored counts as done when it is repeated."""
     real = finish.verify_and_put
     put: set[tuple[str, Digest]] = set()
 

@@ -1,4 +1,4 @@
-"""Defects of declarations: what a driver says of itself and is not so, and what is done merely by opening it."""
+"""Defects of declarations: a driver does not have what it declares, or is changed merely by being opened."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted, plant
 
 @planted("C1")
 class ContractNotSpelledOut(DefectiveDriver):
-    """The driver names the contract it was written for by its major version alone."""
+    """The driver names its contract by the major version alone."""
 
     contract_version: ClassVar[str] = "1"
 
 
 @planted_in_core("C1")
 def contract_unchecked() -> Iterator[None]:
-    """A driver is opened whatever contract it was written for."""
+    """A driver is opened though it was written for another contract."""
     with patch.object(registry, "_check_contract", lambda claim, driver: None):
         yield
 
 
 @planted("C1")
 class CapabilitiesNotYesOrNo(DefectiveDriver):
-    """Whether the store is durable is told as the text of a setting, of which "no" counts as a yes."""
+    """``durable`` is declared as the text of a setting, whose "no" counts as true."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         """Declare a text."""
@@ -42,7 +42,7 @@ class CapabilitiesNotYesOrNo(DefectiveDriver):
 
 @planted("C1")
 class CapabilitiesChange(DefectiveDriver):
-    """A driver opened once something was stored declares otherwise than one opened on an empty store."""
+    """A driver opened on a store with objects declares other capabilities than one opened on an empty store."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         """Declare what the state of the store suggests."""
@@ -86,7 +86,7 @@ class NestedKeysDeclaredInVain(DefectiveDriver):
 
 
 def _object_above(driver: Driver, key: str) -> str:
-    """Return the longest key that this one lies below and that an object is under; empty if there is none."""
+    """Return the longest key of an object that this key lies below; empty if there is none."""
     while key := key.rpartition("/")[0]:
         if _exists(driver, key):
             return key
@@ -165,7 +165,7 @@ class NestedKeysDeniedInVain(DefectiveDriver):
 
 @planted("E4", "M2", "M4")
 class FailedMoveLosesItsSource(DefectiveDriver):
-    """A move that is refused has taken the source away all the same."""
+    """A move that is refused has removed its source all the same."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move, and if refused have deleted the source."""
@@ -191,7 +191,7 @@ class FailedPutLeavesATrace(DefectiveDriver):
 
 @planted("C5")
 class EveryHandleItsOwnStore(DefectiveDriver):
-    """Whatever opens the store gets one of its own, that nobody else sees."""
+    """Every handle has a store of its own, which no other handle sees."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         """Number the store."""
@@ -234,7 +234,7 @@ class EveryHandleItsOwnStore(DefectiveDriver):
 
 @planted_in_core("O1")
 def unknown_options_ignored() -> Iterator[None]:
-    """An option that the driver does not have is passed over."""
+    """An option that the driver does not have is ignored."""
     real = registry._merged
 
     def merged(url: StoreURL, options: Mapping[str, object], known: Mapping[str, str]) -> dict[str, object]:
@@ -247,7 +247,7 @@ def unknown_options_ignored() -> Iterator[None]:
 
 @planted_in_core("O1")
 def known_options_not_told() -> Iterator[None]:
-    """The error of an unknown option does not tell which there are."""
+    """The error of an unknown option does not list the known ones."""
     real = UnknownOptionError.__init__
 
     def init(self: UnknownOptionError, scheme: str, option: str, known: tuple[str, ...]) -> None:
@@ -260,7 +260,7 @@ def known_options_not_told() -> Iterator[None]:
 
 @planted_in_core("O1")
 def options_beside_the_url_dropped() -> Iterator[None]:
-    """An option given as a keyword argument does not reach the driver."""
+    """An option given as an argument does not reach the driver."""
     real = registry._merged
 
     def merged(url: StoreURL, options: Mapping[str, object], known: Mapping[str, str]) -> dict[str, object]:
@@ -293,7 +293,7 @@ def fragments_cut_off() -> Iterator[None]:
 
 @planted("O2", "S2")
 class OpeningTheStoreChangesIt(DefectiveDriver):
-    """Opening the store does the last put once more, as if it had been cut off: the object gets another version."""
+    """A driver that is opened repeats the last put, as if it had been cut off: the object gets a new version."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         """Do the last put again, if it was the last thing that happened to the object."""
@@ -310,7 +310,7 @@ class OpeningTheStoreChangesIt(DefectiveDriver):
 
 @planted("O2")
 class OpeningTheStoreCreates(DefectiveDriver):
-    """Opening the store puts an object at its top, which is there until the driver is closed."""
+    """A driver that is opened puts an object at the top of the store, which stays until the driver is closed."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         """Put a sign that the store is in use."""

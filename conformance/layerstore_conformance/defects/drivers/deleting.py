@@ -1,4 +1,4 @@
-"""Defects of deletes: what is left, what goes along, and what comes back."""
+"""Defects of deletes: too little or too much is deleted, or comes back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from layerstore_conformance.kit.keys import keys_below
 
 
 def delete_alone(driver: Driver, key: str) -> None:
-    """Delete an object, and nothing of what lies below its key."""
+    """Delete an object, and none of the keys below its own."""
     if next(driver.list(key), None) is None:
         driver.delete(key)
         return
@@ -28,14 +28,14 @@ def delete_alone(driver: Driver, key: str) -> None:
 
 
 def taken_by_a_delete(driver: Driver, key: str) -> dict[str, bytes]:
-    """Return the keys that a delete of a key takes, and their bytes."""
+    """Return the keys that a delete of this key removes, and their bytes."""
     found = {each: content(driver, each) for each in (key, *keys_below(driver, key))}
     return {each: data for each, data in found.items() if data is not None}
 
 
 @planted("D1")
 class DeleteDoesNothing(DefectiveDriver):
-    """A delete returns, and has deleted nothing."""
+    """A delete returns, and deletes nothing."""
 
     def delete(self, key: str) -> None:
         """Do nothing."""
@@ -43,7 +43,7 @@ class DeleteDoesNothing(DefectiveDriver):
 
 @planted("D1")
 class ChildrenLeft(DefectiveDriver):
-    """A delete takes the object itself, and leaves what lies below its key."""
+    """A delete removes the object itself, and leaves the keys below."""
 
     def delete(self, key: str) -> None:
         """Delete the object alone."""
@@ -52,7 +52,7 @@ class ChildrenLeft(DefectiveDriver):
 
 @planted("D1")
 class GrandchildrenLeft(DefectiveDriver):
-    """A delete takes the object and the keys directly below it, and leaves what lies deeper."""
+    """A delete removes the object and the keys directly below it, and leaves the deeper ones."""
 
     def delete(self, key: str) -> None:
         """Delete to a depth of one."""
@@ -64,7 +64,7 @@ class GrandchildrenLeft(DefectiveDriver):
 
 @planted("D1", "K3")
 class DeleteGoesByLetters(DefectiveDriver):
-    """A delete takes along whatever lies beside the key and begins with the same letters: ``app2`` with ``app``."""
+    """A delete removes every key that begins with the same letters: ``app2`` with ``app``."""
 
     def delete(self, key: str) -> None:
         """Delete all that begin with the key's letters."""
@@ -75,7 +75,7 @@ class DeleteGoesByLetters(DefectiveDriver):
 
 @planted("D1")
 class DeleteTakesARun(DefectiveDriver):
-    """A delete of an object takes all keys up to the last one below it: between ``a`` and ``a/b`` lies ``a-``."""
+    """A delete of an object removes all keys up to the last one below it: also ``a-``, between ``a`` and ``a/b``."""
 
     def delete(self, key: str) -> None:
         """Delete from the object to what is below it."""
@@ -88,7 +88,7 @@ class DeleteTakesARun(DefectiveDriver):
 
 @planted("D1")
 class DeleteTakesWhatIsAbove(DefectiveDriver):
-    """A delete takes along the objects that the key lies below, as if they were directories that became empty."""
+    """A delete also removes the objects above the key, as if they were directories that became empty."""
 
     def delete(self, key: str) -> None:
         """Delete upwards, too."""
@@ -103,7 +103,7 @@ class DeleteTakesWhatIsAbove(DefectiveDriver):
 
 @planted("D2")
 class DeleteOfNothingRaises(DefectiveDriver):
-    """A delete of a key at which, and below which, there is nothing raises."""
+    """A delete of a missing key raises."""
 
     def delete(self, key: str) -> None:
         """Delete what is there."""
@@ -135,7 +135,7 @@ class DeleteStopsAtWhatIsGone(DefectiveDriver):
 
 @planted("D4", "D1")
 class DeleteWaitsForClose(WaitingDriver):
-    """A delete takes place only when the handle is closed; until then the object is still seen."""
+    """A delete is done only when the handle is closed; until then the object can be seen."""
 
     def delete(self, key: str) -> None:
         """Put it off."""
@@ -202,7 +202,7 @@ class DeletedNameStaysTaken(DefectiveDriver):
 
 @planted("D1", "W4")
 class DeletedBytesComeBack(DefectiveDriver):
-    """A gap in an object that is made anew under a deleted key shows the deleted bytes, not zeros."""
+    """A gap in an object made anew under a deleted key shows the deleted bytes, not zeros."""
 
     def open_writer(self, key: str) -> Writer:
         """Open upon the deleted bytes."""
@@ -227,7 +227,7 @@ class _UponDeleted(PassingWriter):
 
 @planted("D3", "F3")
 class ClosingBringsItBack(DefectiveDriver):
-    """A writer that finds its object deleted when it is closed says so, and puts back what it was opened on."""
+    """A writer that finds its object deleted when it is closed raises, and puts the old bytes back."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that puts back."""

@@ -1,4 +1,4 @@
-"""The defect of storing later than is told: it shows when a process is killed, and then in every change there is."""
+"""The defect of storing later than a call returns: it shows when the process is killed, and in every kind of change."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 @planted("C4", "W6", "P2", "M5", "D4")
 class PublishesBehind(DefectiveDriver):
-    """What was flushed, put, moved or deleted is stored with the process's next call; if that is killed before, never.
+    """A flush, put, move or delete is stored with the process's next call; if the process is killed before, never.
 
-    Within the process only versions and fencing give it away.
+    Within the process only versions and fencing show it.
     """
 
     def catch_up(self) -> None:
-        """Do what was told as done."""
+        """Store what has returned already."""
         waiting = self._waiting()
         while waiting:
             with suppress(DriverError, IndexError):  # it was told as done; another thread may be quicker

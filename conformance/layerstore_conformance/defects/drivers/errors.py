@@ -1,4 +1,4 @@
-"""Defects of errors: that say too little or too much, are of the wrong kind, or have changed something."""
+"""Defects of errors: they say too little or too much, are of the wrong kind, or have changed something."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 class _Retelling(DefectiveDriver):
-    """Tells the errors of whatever takes a key in other words."""
+    """Raises the errors of every method that takes a key in other words."""
 
     @contextmanager
     def retold(self) -> Iterator[None]:
@@ -65,7 +65,7 @@ class ErrorWithoutKey(_Retelling):
 
 @planted("E1")
 class ErrorDoesNotPickle(_Retelling):
-    """The error of a missing key is made of the backend's answer, and cannot be made again from its own fields."""
+    """The error of a missing key has other arguments than its fields, and cannot be unpickled."""
 
     @contextmanager
     def retold(self) -> Iterator[None]:
@@ -83,7 +83,7 @@ class _NoSuchKeyError(PathNotFoundError):
 
 @planted("E1", "F3", "M4")
 class FencedWithoutKey(DefectiveDriver):
-    """A writer or move that is fenced off is not told of what key."""
+    """The FencedError of a writer or a move names no key."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that does not tell."""
@@ -143,7 +143,7 @@ def _call_untranslated(scheme: str, key: str, method: Callable[P, R], *args: P.a
 
 @planted_in_core("E1")
 def system_errors_of_one_kind() -> Iterator[None]:
-    """A full disk and a refusal are told as an unreachable backend."""
+    """A full disk and a denied access are raised as an unreachable backend."""
     with patch.object(errors, "_BY_ERRNO", {}):
         yield
 
@@ -158,7 +158,7 @@ def system_errors_without_key() -> Iterator[None]:
 
 @planted("E2")
 class MissingBackendIsAMissingKey(DefectiveDriver):
-    """Where the whole backend is missing, the key is said to be."""
+    """If the whole backend is missing, the error says that the key is."""
 
     def stat(self, key: str) -> Stat:
         """Look, and blame the key."""
@@ -190,7 +190,7 @@ class MissingBackendReadsEmpty(DefectiveDriver):
 
 
 class _Making(DefectiveDriver):
-    """Has a missing backend made, and finds it there and empty afterwards."""
+    """Creates a missing backend, which is then there and empty."""
 
     @contextmanager
     def making(self) -> Iterator[None]:
@@ -213,7 +213,7 @@ class _Making(DefectiveDriver):
 
 @planted("E2")
 class MoveMakesTheBackend(_Making):
-    """A move in a missing backend fails, but has made the backend for its target."""
+    """A move in a missing backend fails, and has created the backend for its target."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Make room for the target, and move."""
@@ -223,7 +223,7 @@ class MoveMakesTheBackend(_Making):
 
 @planted("E2")
 class DeleteMakesTheBackend(_Making):
-    """A delete in a missing backend makes it, and has nothing to delete."""
+    """A delete in a missing backend creates it, and has nothing to delete."""
 
     def delete(self, key: str) -> None:
         """Make the backend, and delete."""
@@ -233,14 +233,14 @@ class DeleteMakesTheBackend(_Making):
 
 @planted_in_core("E3")
 def urls_shown_whole() -> Iterator[None]:
-    """The error of a URL that is out of order shows all of it, with the password."""
+    """The error of a malformed URL shows all of it, with the password."""
     with patch.object(url, "_redacted", lambda text: text):
         yield
 
 
 @planted_in_core("E3", "O1")
 def option_values_shown() -> Iterator[None]:
-    """The error of an unknown option shows the value that was given for it."""
+    """The error of an unknown option shows its value."""
     real = registry._merged
 
     def merged(url: url.StoreURL, options: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, object]:
@@ -256,7 +256,7 @@ def option_values_shown() -> Iterator[None]:
 
 @planted("E4", "R3")
 class LookingCreates(DefectiveDriver):
-    """To open a missing object for reading creates it, and fails all the same."""
+    """An open of a missing object for reading creates it, and fails all the same."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open, and create what is missing."""

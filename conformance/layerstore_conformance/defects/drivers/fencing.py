@@ -1,4 +1,4 @@
-"""Defects of fencing: who is not fenced, and what a fenced writer still does."""
+"""Defects of fencing: a writer is not fenced, or does harm though it is."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _UnfencedWriter(ReplayingWriter):
 
 @planted("F1", "F2", "F3")
 class FencingAbsent(WriterDefect):
-    """No writer is ever fenced: whoever flushes publishes over what is there."""
+    """No writer is ever fenced: every flush publishes over the object."""
 
     writer = _UnfencedWriter
 
@@ -77,7 +77,7 @@ class _ComparingWriter(ReplayingWriter):
 
 @planted("F1", "F2", "F4")
 class FencedByVersionAlone(WriterDefect):
-    """A writer is fenced if the object is at another version than its own, whatever has happened in between."""
+    """A writer is fenced only if the object has another version than its own, whatever happened in between."""
 
     writer = _ComparingWriter
 
@@ -105,7 +105,7 @@ class _ComplacentWriter(ReplayingWriter):
 
 @planted("F3")
 class FencedOnlyWithNewData(WriterDefect):
-    """A fenced writer is told only when it has something to publish."""
+    """A fenced writer's flush raises only if it has something to publish."""
 
     writer = _ComplacentWriter
 
@@ -121,7 +121,7 @@ class _VengefulWriter(DefectiveWriter):
 
 @planted("F3")
 class FencedFlushFences(WriterDefect):
-    """A fenced writer's flush is refused, and fences the writer that came later."""
+    """A fenced writer's flush is refused, and fences the later writer."""
 
     writer = _VengefulWriter
 
@@ -144,7 +144,7 @@ class _SpitefulWriter(DefectiveWriter):
 
 @planted("F1", "F3")
 class FencedDiscardFences(WriterDefect):
-    """A fenced writer that is closed gives the key away, though it belongs to the writer that came later."""
+    """A fenced writer that is closed releases the key, though it belongs to the later writer."""
 
     writer = _SpitefulWriter
 
@@ -158,7 +158,7 @@ class _SelfFencingWriter(DefectiveWriter):
 
 @planted("F4")
 class AFlushFencesItsWriter(WriterDefect):
-    """A flush fences the writer that flushed: the version is not any more the one that was opened."""
+    """A flush fences its own writer: the object no longer has the version that was opened."""
 
     writer = _SelfFencingWriter
 
@@ -179,7 +179,7 @@ def _owners(driver: DefectiveDriver) -> MutableMapping[str, _OwningWriter]:
 
 
 class _KnowsOwners(DefectiveDriver):
-    """Knows whom every key belongs to, as far as this process has to do with it."""
+    """Knows the owner of every key, as far as this process is concerned."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that owns the key."""
@@ -220,7 +220,7 @@ class _KnowsOwners(DefectiveDriver):
 
 @planted("C3", "F1", "F2")
 class FencingEndsWithTheProcess(_KnowsOwners):
-    """Who owns a key is kept in the process, so that a writer is fenced by its own process alone."""
+    """The owner of a key is kept in the process, so that a writer is fenced by its own process alone."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that no other process fences."""
@@ -231,7 +231,7 @@ class FencingEndsWithTheProcess(_KnowsOwners):
 
 @planted("F2")
 class PutDoesNotFence(_KnowsOwners):
-    """A put leaves the object to its writer, who writes into what was put there."""
+    """A put does not fence the object's writer, who writes into the new object."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put, and fence nobody."""
@@ -241,7 +241,7 @@ class PutDoesNotFence(_KnowsOwners):
 
 @planted("F2", "D1")
 class DeleteFencesOnlyTheKey(_KnowsOwners):
-    """A delete of a prefix leaves the writers of the keys below it unfenced."""
+    """A delete of a prefix does not fence the writers of the keys below it."""
 
     def delete(self, key: str) -> None:
         """Fence the key alone, and delete."""
@@ -252,7 +252,7 @@ class DeleteFencesOnlyTheKey(_KnowsOwners):
 
 @planted("F2")
 class MoveDoesNotFenceTheSource(_KnowsOwners):
-    """A move leaves the source to its writer, who brings it back."""
+    """A move does not fence the source's writer, who brings the source back."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Fence the target alone, and move."""
@@ -263,7 +263,7 @@ class MoveDoesNotFenceTheSource(_KnowsOwners):
 
 @planted("F2")
 class MoveDoesNotFenceTheTarget(_KnowsOwners):
-    """A move leaves the target to its writer, who writes into what was moved there."""
+    """A move does not fence the target's writer, who writes into the moved object."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Fence the source alone, and move."""

@@ -1,4 +1,4 @@
-"""Defects of fencing: who is fenced, or refused, though nobody has taken the key."""
+"""Defects of fencing: a writer is fenced, or refused, though nobody has taken its key."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SecondWriterRefused(_KnowsItsWriters):
 
 @planted("F1")
 class ReadingFences(DefectiveDriver):
-    """Opening a reader fences the object's writer."""
+    """An open of a reader fences the object's writer."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader, and a writer for a moment."""
@@ -55,7 +55,7 @@ class ReadingFences(DefectiveDriver):
 
 @planted("F1", "T2")
 class ClosingADriverFences(_KnowsItsWriters):
-    """Closing a driver fences every writer of the store, those of other handles too."""
+    """A close of a driver fences every writer of the store, those of other handles too."""
 
     def close(self) -> None:
         """Fence, and close."""
@@ -66,7 +66,7 @@ class ClosingADriverFences(_KnowsItsWriters):
 
 
 class _FencesOthers(_KnowsItsWriters):
-    """Whatever changes a key fences writers of other keys, too."""
+    """Fences writers of other keys at every change of a key."""
 
     def begins(self, key: str) -> str:
         """Return how the keys begin whose writers are fenced."""
@@ -101,7 +101,7 @@ class _FencesOthers(_KnowsItsWriters):
 
 @planted("F1", "F2")
 class FencingTooEager(_FencesOthers):
-    """Whatever changes a key fences the writers of all keys that begin with the same letters."""
+    """Every change of a key fences the writers of all keys that begin with the same letters."""
 
     def begins(self, key: str) -> str:
         """Fence ``keys`` with ``key``."""
@@ -110,7 +110,7 @@ class FencingTooEager(_FencesOthers):
 
 @planted("F1", "F2")
 class EveryChangeFencesBelowItsPrefix(_FencesOthers):
-    """Whatever changes a key fences the writers of all keys below it, which only a delete should."""
+    """Every change of a key fences the writers of all keys below it, as only a delete should."""
 
     def begins(self, key: str) -> str:
         """Fence ``key/below`` with ``key``."""

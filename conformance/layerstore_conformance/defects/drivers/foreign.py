@@ -1,4 +1,4 @@
-"""Defects of what a backend holds that is no object: of drivers that pass it over or take it, and of tools that do."""
+"""Defects about foreign things: drivers and tools that overlook them or delete them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted, plant
 
 @planted("L6")
 class ForeignThingsPassedOver(DefectiveDriver):
-    """A scan yields what a listing does, and nothing else."""
+    """A scan yields the same as a listing."""
 
     def scan(self, prefix: str) -> Iterator[Scanned]:
         """List."""
@@ -25,7 +25,7 @@ class ForeignThingsPassedOver(DefectiveDriver):
 
 @planted("L6")
 class ObjectsAreNotScanned(DefectiveDriver):
-    """A scan yields what is foreign, and no object."""
+    """A scan yields foreign things, and no object."""
 
     def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan for what is foreign."""
@@ -34,7 +34,7 @@ class ObjectsAreNotScanned(DefectiveDriver):
 
 @planted("L6", "L5")
 class ForeignThingsListed(DefectiveDriver):
-    """A listing yields what is foreign, too, as if it were objects."""
+    """A listing yields foreign things, as if they were objects."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """Scan, and tell names."""
@@ -43,7 +43,7 @@ class ForeignThingsListed(DefectiveDriver):
 
 @planted("L6")
 class ForeignDirectoryPassedOver(DefectiveDriver):
-    """A scan passes over a directory that holds no object, whatever it holds."""
+    """A scan does not yield a directory that holds foreign things and no object."""
 
     def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan, and look into what is found."""
@@ -56,7 +56,7 @@ class ForeignDirectoryPassedOver(DefectiveDriver):
 
 @planted("L6")
 class ForeignPlacePassedOver(DefectiveDriver):
-    """A scan of a prefix in whose place something foreign stands yields nothing."""
+    """A scan of a prefix yields nothing if a foreign thing has its name."""
 
     def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan for what is below."""
@@ -67,7 +67,7 @@ class ForeignPlacePassedOver(DefectiveDriver):
 
 @planted("D5")
 class ForeignThingsDeleted(DefectiveDriver):
-    """A delete of a prefix takes whatever lies below it."""
+    """A delete of a prefix deletes the foreign things below it."""
 
     def delete(self, key: str) -> None:
         """Delete, and remember what went."""
@@ -86,7 +86,7 @@ class ForeignThingsDeleted(DefectiveDriver):
 
 @planted_in_core("L6")
 def gc_passes_over_what_is_foreign() -> Iterator[None]:
-    """A collection lists, and what is no object is nothing to it."""
+    """A collection overlooks foreign things."""
     real = collect.collect
 
     def blind(driver: CheckedDriver, **kwargs: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
@@ -99,7 +99,7 @@ def gc_passes_over_what_is_foreign() -> Iterator[None]:
 
 @planted_in_core("L6")
 def gc_never_ignores_what_is_foreign() -> Iterator[None]:
-    """A collection is refused for what it does not understand, whatever it was asked."""
+    """A collection is refused for foreign things though it was asked to ignore them."""
     real = collect.collect
 
     def strict(driver: CheckedDriver, **kwargs: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
@@ -111,7 +111,7 @@ def gc_never_ignores_what_is_foreign() -> Iterator[None]:
 
 @planted_in_core("L6")
 def scrub_passes_over_what_is_foreign() -> Iterator[None]:
-    """A scrub lists, and what is no object is nothing to it."""
+    """A scrub overlooks foreign things."""
     real = scrub.scrub
 
     def blind(driver: CheckedDriver, **kwargs: Any) -> Iterator[Finding]:  # noqa: ANN401  (passed on)
@@ -124,7 +124,7 @@ def scrub_passes_over_what_is_foreign() -> Iterator[None]:
 
 @planted_in_core("L6")
 def purge_stops_at_what_is_foreign() -> Iterator[None]:
-    """A purge is refused where uploads lie beside something that is no object."""
+    """A purge is refused if a foreign thing lies beside uploads."""
     real = purge.purge
 
     def strict(driver: CheckedDriver, *args: Any, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
@@ -144,7 +144,7 @@ def purge_stops_at_what_is_foreign() -> Iterator[None]:
 
 @planted_in_core("D5")
 def purge_passes_over_what_is_foreign() -> Iterator[None]:
-    """A purge removes an upload whatever else lies below it."""
+    """A purge removes an upload though a foreign thing lies below it."""
     real = purge.purge
 
     def blind(driver: CheckedDriver, *args: Any, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
@@ -157,7 +157,7 @@ def purge_passes_over_what_is_foreign() -> Iterator[None]:
 
 @planted_in_core("L6", "L1")
 def names_that_are_no_keys_are_listed() -> Iterator[None]:
-    """A listing yields every name there is, whether anything can be done with it or not."""
+    """A listing yields names that are no keys."""
     real = CheckedDriver.scan
 
     def names(self: CheckedDriver, prefix: str) -> Iterator[str]:

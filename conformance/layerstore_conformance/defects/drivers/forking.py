@@ -1,4 +1,4 @@
-"""Defects that show in a forked child, or in what its parent has open when it forks."""
+"""Defects that show in a forked child, or in its parent's open handles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def forked_children_use_handles() -> Iterator[None]:
 
 
 class _Held:
-    """Something outside the process that is held by name, and goes with whoever holds it: in whatever process."""
+    """A resource outside the process, held by name, and released when its holder is collected, in any process."""
 
     def __init__(self) -> None:
         descriptor, self._path = tempfile.mkstemp(prefix="layerstore-defect-")
@@ -76,7 +76,7 @@ class _DraftingWriter(PassingWriter):
 
 @planted("T5", "T4")
 class ReadersEndWithAForkedChild(DefectiveDriver):
-    """A reader says goodbye to its server when it is collected, in a forked child too."""
+    """A reader ends its session with the server when it is collected, in a forked child too."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader with a session of its own."""
@@ -99,7 +99,7 @@ class _SessionReader(PassingReader):
 
 @planted("T5", "T2")
 class AForkedChildClosesForItsParent(DefectiveDriver):
-    """A driver that is closed says goodbye to its server, in a forked child too, and for its parent."""
+    """A driver that is closed in a forked child ends its parent's session with the server."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         super().__init__(inner, memory)
@@ -118,7 +118,7 @@ class AForkedChildClosesForItsParent(DefectiveDriver):
 
 @planted("T5", "F1")
 class AForkedChildKeepsTheLock(DefectiveDriver):
-    """A writer holds a lock that it gives back by closing a file, of which a forked child has a copy."""
+    """A writer releases its lock by closing a file, of which a forked child has a copy."""
 
     def open_writer(self, key: str) -> Writer:
         """Take the lock, of this process's earlier writer too."""
@@ -171,7 +171,7 @@ class DriverIsBoundToItsProcess(DefectiveDriver):
 
 @planted("T5", "F1", "F3")
 class FencingTokensRepeatAfterAFork(DefectiveDriver):
-    """A writer is known by a number drawn by chance, and a forked child draws the same ones as its parent."""
+    """A writer's token is a random number, and a forked child draws the same numbers as its parent."""
 
     def open_writer(self, key: str) -> Writer:
         """Draw a number, and note it as the owner's."""

@@ -1,4 +1,4 @@
-"""Defects of keys: names confused, cut short, let out of the store, and left behind."""
+"""Defects of keys: two names are confused, a name is cut short, leads out of the store, or is left behind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SUFFIX = ".part"
 
 
 class _Indexed(DefectiveDriver):
-    """Finds objects by an index in which several keys have one name: what was stored last under it is found."""
+    """Finds objects by an index in which several keys have one name: it finds the one stored last."""
 
     def name(self, key: str) -> str:
         """Return the name of a key in the index."""
@@ -73,7 +73,7 @@ class _Indexed(DefectiveDriver):
 
 @planted("K3")
 class SpecialCharactersConfused(_Indexed):
-    """Dots, underscores, plus signs and dashes are taken for one another."""
+    """Dots, underscores, plus signs and dashes are confused."""
 
     def name(self, key: str) -> str:
         """Make one of the four of all of them."""
@@ -82,7 +82,7 @@ class SpecialCharactersConfused(_Indexed):
 
 @planted("K3")
 class SegmentsJoined(_Indexed):
-    """Keys that differ only in where a slash stands are taken for one another."""
+    """Keys that differ only in the place of a slash are confused."""
 
     def name(self, key: str) -> str:
         """Leave the slashes out."""
@@ -91,7 +91,7 @@ class SegmentsJoined(_Indexed):
 
 @planted("K3")
 class CaseIgnored(_Indexed):
-    """Upper and lower case are taken for one another."""
+    """Upper and lower case are confused."""
 
     def name(self, key: str) -> str:
         """Fold the case."""
@@ -100,7 +100,7 @@ class CaseIgnored(_Indexed):
 
 @planted("K1", "K3")
 class SegmentsCutShort(_Indexed):
-    """Of a segment only the first 143 bytes count."""
+    """Only the first 143 bytes of a segment count."""
 
     def name(self, key: str) -> str:
         """Cut every segment short."""
@@ -109,7 +109,7 @@ class SegmentsCutShort(_Indexed):
 
 @planted("K1", "K3")
 class KeysCutShort(_Indexed):
-    """Of a key only the first 767 bytes count."""
+    """Only the first 767 bytes of a key count."""
 
     def name(self, key: str) -> str:
         """Cut the key short."""
@@ -118,7 +118,7 @@ class KeysCutShort(_Indexed):
 
 @planted("K1", "L1")
 class PlusMeansSpace(DefectiveDriver):
-    """A listing decodes names as a form does, and tells a plus as a space."""
+    """A listing decodes names as a form does, and yields a space for a plus."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List, and decode once too often."""
@@ -146,7 +146,7 @@ def _counted(key: str) -> str:
 
 @planted("K1")
 class NoRoomForASuffix(DefectiveDriver):
-    """A writer's draft lies beside the object, under its name and a suffix, for which a long key leaves no room."""
+    """A writer's draft has the object's name and a suffix, for which a long key leaves no room."""
 
     def open_writer(self, key: str) -> Writer:
         """Open, if the draft can have its name."""
@@ -165,14 +165,14 @@ def grammar_unchecked() -> Iterator[None]:
 
 @planted_in_core("K2")
 def dotted_names_accepted() -> Iterator[None]:
-    """A segment may begin with a dot, and be two of them."""
+    """A segment may begin with a dot, or be ``..``."""
     with patch.object(keys, "_KEY", re.compile(r"[A-Za-z0-9._+-]+(?:/[A-Za-z0-9._+-]+)*\Z")):
         yield
 
 
 @planted_in_core("K1")
 def key_checked_too_late() -> Iterator[None]:
-    """A key is looked for in the backend first, and checked if nothing is found under it."""
+    """A key is looked for in the backend first, and checked only if nothing is found under it."""
     real = CheckedDriver._check
 
     def check(self: CheckedDriver, key: str) -> None:
@@ -216,7 +216,7 @@ class OwnFilesListed(_Opening):
 
 @planted("L5", "W6")
 class UnpublishedListed(_Opening):
-    """An object is listed from when a writer is opened for it on."""
+    """An object is listed as soon as a writer is opened for it."""
 
     def mark(self, key: str) -> str:
         """Return the key itself."""
@@ -224,7 +224,7 @@ class UnpublishedListed(_Opening):
 
 
 def _with(names: Iterable[str], prefix: str, listed: Iterator[str]) -> Iterator[str]:
-    """Yield what lies directly below a prefix of some more names, too; in order, and each once."""
+    """Yield the direct children of a prefix and some more names, in order, each once."""
     below = f"{prefix}/" if prefix else ""
     found = [name.removeprefix(below) for name in names if name.startswith(below)]
     more = sorted(below + "".join(name.partition("/")[:2]) for name in found if name)
@@ -232,7 +232,7 @@ def _with(names: Iterable[str], prefix: str, listed: Iterator[str]) -> Iterator[
 
 
 class _Directories(DefectiveDriver):
-    """Knows in what directories something was stored."""
+    """Knows the directories in which something was stored."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put, in directories."""
@@ -262,7 +262,7 @@ class _Directories(DefectiveDriver):
 
 @planted("K2", "D1")
 class OwnFilesOutliveThePrefix(_Directories):
-    """A prefix that was deleted keeps a lock of the driver's own in each directory, and no object can have its name."""
+    """A deleted prefix keeps a lock file in each directory, and no object can have its name."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put, where no lock is in the way."""
@@ -286,7 +286,7 @@ class OwnFilesOutliveThePrefix(_Directories):
 
 @planted("K3", "L3")
 class EmptyPrefixStays(_Directories):
-    """A prefix is listed still when its last key was deleted or moved."""
+    """A prefix is still listed after its last key was deleted or moved."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List directories, empty or not."""

@@ -1,4 +1,4 @@
-"""Defects of listings: what is yielded, in which order, how much of it, and what a listing remembers."""
+"""Defects of listings: what they yield, in which order and how much, and what they remember."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FEW = 2
 
 
 def beside(driver: Driver, key: str) -> tuple[str, ...]:
-    """Return what lies beside a key, keys and prefixes, and begins with the same letters."""
+    """Return the keys and prefixes beside a key that begin with the same letters."""
     above, _, _ = key.rpartition("/")
     return tuple(child for child in driver.list(above) if child.startswith(key) and child.rstrip("/") != key)
 
 
 @planted("L1")
 class GrandchildrenListed(DefectiveDriver):
-    """A listing yields each prefix and also what lies directly below it, one level too deep."""
+    """A listing yields each prefix and its children, one level too deep."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List two levels."""
@@ -47,7 +47,7 @@ class NamesWithoutTheirPrefix(DefectiveDriver):
 
 @planted("L1")
 class PrefixesWithoutASlash(DefectiveDriver):
-    """A listing yields prefixes without the slash at their end, as if they were keys."""
+    """A listing yields prefixes without the slash at their end, like keys."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List without slashes."""
@@ -65,7 +65,7 @@ class TopNotListed(DefectiveDriver):
 
 @planted("L1")
 class ListedByTheLetters(DefectiveDriver):
-    """A listing also yields what lies beside the prefix and begins with the same letters: ``foobar`` for ``foo``."""
+    """A listing also yields siblings of the prefix that begin with the same letters: ``foobar`` for ``foo``."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List what begins with the prefix."""
@@ -75,7 +75,7 @@ class ListedByTheLetters(DefectiveDriver):
 
 @planted("L1")
 class ListingEndsAtAPrefix(DefectiveDriver):
-    """A listing ends after the first prefix that it yields, whatever comes behind that."""
+    """A listing ends after the first prefix that it yields."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List to the first prefix."""
@@ -87,7 +87,7 @@ class ListingEndsAtAPrefix(DefectiveDriver):
 
 @planted("L2")
 class ListedOutOfOrder(DefectiveDriver):
-    """A listing yields all keys first and the prefixes after them, as the pages of an object store tell them."""
+    """A listing yields all keys first and then the prefixes, as the pages of an object store do."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List keys, then prefixes."""
@@ -96,7 +96,7 @@ class ListedOutOfOrder(DefectiveDriver):
 
 @planted("L2")
 class OrderedWithoutTheSlash(DefectiveDriver):
-    """A listing is ordered by the names, to which the slashes of prefixes are added afterwards."""
+    """A listing is sorted by names without the slashes of prefixes."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List by names alone."""
@@ -105,7 +105,7 @@ class OrderedWithoutTheSlash(DefectiveDriver):
 
 @planted("L2")
 class PrefixesMergedByName(DefectiveDriver):
-    """A listing merges keys and prefixes, and these are in the order of their names without the slash."""
+    """A listing merges keys with prefixes that are sorted by their names without the slash."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List prefixes by name, among the keys."""
@@ -116,7 +116,7 @@ class PrefixesMergedByName(DefectiveDriver):
 
 @planted("L2")
 class OrderedWithoutCase(DefectiveDriver):
-    """A listing is in alphabetical order, in which upper and lower case are alike."""
+    """A listing is sorted alphabetically, without regard to case."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List as a dictionary does."""
@@ -138,7 +138,7 @@ class PrefixListedForEveryKey(DefectiveDriver):
 
 @planted("L3")
 class MissingPrefixRaises(DefectiveDriver):
-    """The listing of a prefix below which nothing lies raises, as that of a missing directory does."""
+    """The listing of a missing prefix raises, as that of a missing directory does."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List something, or raise."""
@@ -177,7 +177,7 @@ class ListCapped(DefectiveDriver):
 
 @planted("D1")
 class DeleteStopsAtAThousand(DefectiveDriver):
-    """A delete deletes at most 1,000 objects, the first page of what is to go."""
+    """A delete deletes at most 1,000 objects, the first page."""
 
     def delete(self, key: str) -> None:
         """Delete one page."""
@@ -188,7 +188,7 @@ class DeleteStopsAtAThousand(DefectiveDriver):
 
 @planted("L4")
 class ListPagesByNumber(DefectiveDriver):
-    """The next page of a listing begins at a number: what came or went meanwhile makes it repeat or skip children."""
+    """The next page of a listing begins at a number: changes meanwhile make it repeat or skip children."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List by pages."""
@@ -200,7 +200,7 @@ class ListPagesByNumber(DefectiveDriver):
 
 @planted("L4")
 class ListingEndsWhereItsPlaceIsGone(DefectiveDriver):
-    """A listing looks for the child it yielded last to go on behind it, and ends where that was deleted meanwhile."""
+    """A listing looks for the child it yielded last to go on, and ends if that was deleted meanwhile."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List on from the child yielded last."""
@@ -211,7 +211,7 @@ class ListingEndsWhereItsPlaceIsGone(DefectiveDriver):
 
 
 def _after(children: Iterator[str], place: str) -> str | None:
-    """Return the child that comes after a place; None where the place is gone."""
+    """Return the child that comes after a place; None if the place is gone."""
     rest = dropwhile(lambda child: child != place, children)
     next(rest, None)
     return next(rest, None)
@@ -219,7 +219,7 @@ def _after(children: Iterator[str], place: str) -> str | None:
 
 @planted("L4", "T2")
 class OneListingAtATime(DefectiveDriver):
-    """A handle keeps one place in one listing, which the listing begun last takes away from the one before."""
+    """A handle has one position, which a new listing takes from the listing before."""
 
     _place: Iterator[str] = iter(())
 
@@ -232,7 +232,7 @@ class OneListingAtATime(DefectiveDriver):
 
 @planted("L1", "L5")
 class ListingCached(DefectiveDriver):
-    """A handle lists a prefix once, and repeats what it found whenever it is asked again."""
+    """A handle lists a prefix once, and yields the same whenever it is asked again."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """List from memory."""

@@ -1,4 +1,4 @@
-"""Defects that show where a flush meets a change: it goes on as if nobody had come in between."""
+"""Defects that show when a flush meets a change: the flush goes on as if nothing had come in between."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
 class Crossing:
-    """Where a change waits for a flush to have asked whether it may, and that flush for the change."""
+    """Makes a change wait until a flush has checked its fence, and the flush until the change is made."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
         self._changed = threading.Event()
 
     def asked(self) -> None:
-        """Say that a flush has asked, and wait for a change, a moment at most."""
+        """Say that a flush has checked its fence, and wait a moment for a change."""
         self._changed.clear()
         self._asked.set()
         self._changed.wait(MOMENT)
         self._asked.clear()
 
     def before_change(self) -> None:
-        """Wait until a flush has asked, a moment at most."""
+        """Wait a moment until a flush has checked its fence."""
         self._asked.wait(MOMENT)
 
     def changed(self) -> None:
@@ -35,11 +35,11 @@ class Crossing:
 
 @planted("F2", "F4", "D3")
 class FlushOvertakesAChange(DefectiveDriver):
-    """A flush asks whether it is fenced, and then publishes over whatever was put, moved or deleted meanwhile."""
+    """A flush checks its fence, and then publishes over a put, move or delete that came since."""
 
     @property
     def crossing(self) -> Crossing:
-        """Where a flush and a change meet."""
+        """The place where a flush and a change meet."""
         found: Crossing = self.memory.setdefault("crossing", Crossing())
         return found
 

@@ -1,4 +1,4 @@
-"""Defects of moves: what arrives, what is left, what else goes along, and which version is asked for."""
+"""Defects of moves: wrong bytes arrive, the source stays, other keys go along, or the version is not compared."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEBIBYTE = 1 << 20
 
 @planted("M1")
 class MoveKeepsTheSource(DefectiveDriver):
-    """A move copies: the source stays where it was."""
+    """A move copies: the source stays."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move, and put the source back."""
@@ -38,7 +38,7 @@ class MoveKeepsTheSource(DefectiveDriver):
 
 @planted("M1")
 class MoveCopiesNothing(DefectiveDriver):
-    """A move makes an empty target: the bytes are lost on the way."""
+    """A move makes an empty target: the bytes are lost."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move, and lose the bytes."""
@@ -48,7 +48,7 @@ class MoveCopiesNothing(DefectiveDriver):
 
 @planted("M1")
 class MoveCopiesAMebibyte(DefectiveDriver):
-    """A move takes the first MiB to the target, and loses the rest."""
+    """A move carries the first MiB to the target, and loses the rest."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move, and lose what a second step would have copied."""
@@ -61,7 +61,7 @@ class MoveCopiesAMebibyte(DefectiveDriver):
 
 @planted("M1")
 class MoveKeepsTheOldTarget(DefectiveDriver):
-    """A move over an object leaves that as it was, and drops the source."""
+    """A move over an object leaves the old object, and drops the source."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move, and put the old target back."""
@@ -73,7 +73,7 @@ class MoveKeepsTheOldTarget(DefectiveDriver):
 
 @planted("M1", "W7")
 class MoveTakesWhatWasNotFlushed(DefectiveDriver):
-    """A move takes along what the source's writer has written and not flushed."""
+    """A move takes along the unflushed bytes of the source's writer."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer, and remember it."""
@@ -93,7 +93,7 @@ class MoveTakesWhatWasNotFlushed(DefectiveDriver):
 
 @planted("M1")
 class MovedObjectCannotBeWritten(DefectiveDriver):
-    """A moved object cannot be written to any more, as a copied blob of some backends is of another kind."""
+    """A moved object cannot be written to, as a copied blob of some backends is of another kind."""
 
     def open_writer(self, key: str) -> Writer:
         """Open, unless it was moved here."""
@@ -120,7 +120,7 @@ class MovedObjectCannotBeWritten(DefectiveDriver):
 
 
 def move_later(driver: Driver, source: str, target: str, version: str | None) -> Callable[[], None]:
-    """Refuse as a move does; return what moves, unless the source was taken over or deleted meanwhile."""
+    """Refuse as a move does; return a function that moves, unless the source was taken over or deleted meanwhile."""
     found = driver.stat(source).version
     if version not in (None, found):
         raise FencedError(source, f"at version {found}, not {version}")
@@ -134,7 +134,7 @@ def move_later(driver: Driver, source: str, target: str, version: str | None) ->
 
 @planted("M5", "M1")
 class MoveWaitsForClose(WaitingDriver):
-    """A move takes place only when the handle is closed; until then the object is seen under its source."""
+    """A move is done only when the handle is closed; until then the object is under its source."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Put it off."""
@@ -143,7 +143,7 @@ class MoveWaitsForClose(WaitingDriver):
 
 @planted("M1", "K3")
 class MoveTakesItsNeighbours(DefectiveDriver):
-    """A move takes along the keys beside the source that begin with the same letters."""
+    """A move takes along keys beside the source that begin with the same letters."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move all that begin with the source's letters."""
@@ -155,7 +155,7 @@ class MoveTakesItsNeighbours(DefectiveDriver):
 
 @planted("M3", "E1")
 class MoveOfNothingPasses(DefectiveDriver):
-    """A move of a key under which there is nothing does nothing, and is no error."""
+    """A move of a missing key does nothing, and raises no error."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move what there is."""
@@ -165,7 +165,7 @@ class MoveOfNothingPasses(DefectiveDriver):
 
 @planted("M3", "R3")
 class MoveOfAPrefixPasses(DefectiveDriver):
-    """A move of a prefix moves all that lies below it, as a renamed directory does."""
+    """A move of a prefix moves all keys below it, as a renamed directory does."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move an object, or a prefix."""
@@ -181,7 +181,7 @@ class MoveOfAPrefixPasses(DefectiveDriver):
 
 @planted("M4")
 class VersionNotCompared(DefectiveDriver):
-    """A move takes whatever version the source is at, not only the one asked for."""
+    """A move takes any version of the source, not only the given one."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move at any version."""
@@ -191,7 +191,7 @@ class VersionNotCompared(DefectiveDriver):
 
 @planted("M4")
 class EveryVersionRefused(DefectiveDriver):
-    """A move that asks for a version is refused, also where the source is at that version."""
+    """A move with a version is refused, even if it is the source's."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move, but at no version."""

@@ -1,4 +1,4 @@
-"""Defects of drivers that show when the backend is restarted, or a connection cut."""
+"""Defects of drivers that show when the backend is restarted or a connection is cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 @planted("P2", "W6", "C4")
 class StoredWhenTheHandleIsClosed(DefectiveDriver):
-    """What is put is kept by the handle, and stored when that is closed or asked for the key."""
+    """A handle keeps the bytes of a put, and stores them when it is closed or asked for the key."""
 
     def put(self, key: str, data: bytes) -> None:
         """Keep it."""
@@ -45,7 +45,7 @@ class StoredWhenTheHandleIsClosed(DefectiveDriver):
 
 @planted("R5")
 class CutReaderReadsZeros(DefectiveDriver):
-    """What a reader cannot get any more, because its connection was cut, reads as zeros."""
+    """After a cut connection, a reader returns zeros for the bytes that it cannot get."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that goes on, whatever happens."""
@@ -63,7 +63,7 @@ class _ZeroReader(PassingReader):
 
 @planted("W2", "W8")
 class CutWriterLosesItsTail(DefectiveDriver):
-    """What a writer is given while its connection is cut is accepted, and lost."""
+    """After a cut connection, a writer accepts bytes and loses them."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that accepts, whatever happens."""

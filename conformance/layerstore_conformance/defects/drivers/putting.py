@@ -1,4 +1,4 @@
-"""Defects of puts: bytes that are not stored as they were given, and what a put does to other objects."""
+"""Defects of puts: other bytes are stored than were given, or other objects change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def content(driver: Driver, key: str) -> bytes | None:
 
 
 def put_later(driver: Driver, key: str, data: bytes) -> Callable[[], None]:
-    """Fence as a put does; return what puts, unless the key was taken over or deleted meanwhile."""
+    """Fence as a put does; return a function that puts, unless the key was taken over or deleted meanwhile."""
     writer = driver.open_writer(key)
 
     def put() -> None:
@@ -58,7 +58,7 @@ class WaitingDriver(DefectiveDriver):
 
 @planted("P2", "P1")
 class PutWaitsForClose(WaitingDriver):
-    """What is put is stored only when the handle is closed; until then nobody sees it."""
+    """A put is stored only when the handle is closed; until then nobody sees it."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put it off."""
@@ -85,7 +85,7 @@ class NewlinesTranslated(DefectiveDriver):
 
 @planted("P1")
 class PutIgnoredTheSecondTime(DefectiveDriver):
-    """A put over an object stores nothing: what was there first stays."""
+    """A put over an object stores nothing: the first object stays."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put where nothing is."""
@@ -127,7 +127,7 @@ class PutOfNothingIgnored(DefectiveDriver):
 
 @planted_in_core("P1", "W9")
 def put_keeps_the_buffer() -> Iterator[None]:
-    """A put keeps the caller's buffer, and the object is read from that: it changes when the buffer is filled anew."""
+    """A put keeps the caller's buffer: the object changes when the buffer is filled anew."""
     kept: dict[tuple[str, str], memoryview] = {}
     put, open_reader = CheckedDriver.put, CheckedDriver.open_reader
 

@@ -1,4 +1,4 @@
-"""Defects of readers: bytes that are not the object's, objects that are not there, and versions that are mixed."""
+"""Defects of readers: wrong bytes, objects that are not there, and mixed versions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GULP = 4096
 
 @planted("R1")
 class ReaderIgnoresItsOffset(DefectiveDriver):
-    """A reader begins at the start of the object, whatever offset it is opened at."""
+    """A reader begins at the start of the object, at whatever offset it is opened."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open at the start."""
@@ -61,7 +61,7 @@ class _PaddedReader(PassingReader):
 
 @planted("R2")
 class EndRefused(DefectiveDriver):
-    """An offset that is the size is refused, as HTTP refuses a range that begins there."""
+    """An offset at the end is refused, as HTTP refuses a range that begins there."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader of at least one byte, but for the whole of an empty object."""
@@ -74,7 +74,7 @@ class EndRefused(DefectiveDriver):
 
 @planted("R2")
 class OffsetBeyondTheEndAccepted(DefectiveDriver):
-    """A reader can be opened beyond the end, where it reads nothing."""
+    """A reader can be opened beyond the end, and reads nothing there."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open wherever it is asked for."""
@@ -87,7 +87,7 @@ class OffsetBeyondTheEndAccepted(DefectiveDriver):
 
 
 class _EmptyReader(Reader):
-    """A reader of nothing, that has nothing to give back."""
+    """A reader of no bytes, with nothing to release."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key, 0, "none")
@@ -95,7 +95,7 @@ class _EmptyReader(Reader):
 
 @planted("R3", "E1")
 class MissingKeyReadsEmpty(DefectiveDriver):
-    """A key under which and below which there is nothing is read as an empty object."""
+    """A missing key is read as an empty object."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open nothing where there is nothing."""
@@ -109,7 +109,7 @@ class MissingKeyReadsEmpty(DefectiveDriver):
 
 @planted("E1", "R3", "S3")
 class MissingKeyIsAKeyError(DefectiveDriver):
-    """A missing key is a KeyError, as in the dictionary that the objects are kept in."""
+    """A missing key raises KeyError, as a dictionary of objects does."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open, and let the wrong error through."""
@@ -157,7 +157,7 @@ class PrefixReadsItsFirstKey(DefectiveDriver):
 
 @planted("R4")
 class ReaderMixesVersions(DefectiveDriver):
-    """Every read asks for what is there by then, and not for the version that the reader was opened on."""
+    """Every read reads the present version, not the one that the reader was opened on."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that keeps nothing but the key."""
@@ -180,7 +180,7 @@ class _ForgetfulReader(PassingReader):
 
 @planted("R4")
 class ReaderEndsWithItsObject(DefectiveDriver):
-    """A read of an object that was deleted or moved meanwhile says that the key is missing, even if made anew."""
+    """After a delete or a move, a reader says that the key is missing, even if it was made anew."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that loses its object."""
@@ -216,7 +216,7 @@ class _LosingReader(PassingReader):
 
 @planted("R4", "W6")
 class ReaderShowsUnflushed(DefectiveDriver):
-    """A reader shows what a writer has written over the object's bytes, and not flushed."""
+    """A reader shows bytes that a writer has written over the object's and not flushed."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that looks through the writers' changes."""
@@ -267,7 +267,7 @@ class _OverlaidReader(PassingReader):
 
 @planted("R5")
 class BufferHalfFilled(DefectiveDriver):
-    """A read fills no more than 4 KiB of a buffer, and says that it filled all of it."""
+    """A read fills no more than 4 KiB of a buffer, and reports all of it as filled."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that does not look at how much it got."""
@@ -285,7 +285,7 @@ class _HastyReader(PassingReader):
 
 @planted("P1", "R5", "W2")
 class TailDropped(DefectiveDriver):
-    """Of what is put or written at once beyond 4 MiB, only whole parts of 4 MiB are stored."""
+    """Of one put or write beyond 4 MiB, only whole parts of 4 MiB are stored."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put whole parts."""
@@ -307,7 +307,7 @@ def _whole(size: int) -> int:
 
 @planted("R5")
 class ShortReadInSilence(DefectiveDriver):
-    """A reader takes the first 64 KiB that arrive for all there is, and ends after them."""
+    """A reader ends after the first 64 KiB that arrive, as if they were all."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader of what arrives first."""

@@ -1,4 +1,4 @@
-"""Defects of readers that fetch more than was asked for, and give that to the next read."""
+"""Defects of readers that fetch more than was asked for, and keep it for the next read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _KeepingReader(PassingReader):
 
 @planted("R5")
 class RingReadOverItsEnd(DefectiveDriver):
-    """A reader fetches a MiB ahead into a ring, and a read that goes over its end goes on at its beginning."""
+    """A reader fetches a MiB ahead into a ring, and a read across its end continues at its beginning."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader with a ring."""

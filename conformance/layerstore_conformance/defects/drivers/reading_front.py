@@ -1,4 +1,4 @@
-"""Defects of the front that readers stand behind: offsets, seeks, buffers, and connections that break."""
+"""Defects of the front before readers: offsets, seeks, buffers, and connections that break."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def negative_offset_accepted() -> Iterator[None]:
 
 @planted_in_core("R5")
 def broken_connection_is_the_end() -> Iterator[None]:
-    """Where a driver gets nothing more in the middle of an object, the object ends."""
+    """If a driver gets no more bytes in the middle of an object, the object ends there."""
 
     def fill(self: Reader, view: memoryview) -> int:
         done = 0
@@ -48,7 +48,7 @@ def broken_connection_is_the_end() -> Iterator[None]:
 
 @planted_in_core("R5", "R6")
 def drips_passed_on() -> Iterator[None]:
-    """What a driver gives at a time is all that is read, and a caller takes it for the end."""
+    """A read returns the few bytes that a driver gives at a time, which a caller takes for the end."""
 
     def fill(self: Reader, view: memoryview) -> int:
         if not view:
@@ -63,7 +63,7 @@ def drips_passed_on() -> Iterator[None]:
 
 @planted_in_core("R6")
 def seeks_from_the_wrong_end() -> Iterator[None]:
-    """An offset from the end is counted as one before the end whatever its sign."""
+    """A seek from the end always goes to before the end, whatever the sign of the offset."""
     real = Reader.seek
 
     def seek(self: Reader, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -75,7 +75,7 @@ def seeks_from_the_wrong_end() -> Iterator[None]:
 
 @planted_in_core("R6")
 def reads_fill_one_item() -> Iterator[None]:
-    """Of a buffer of items that are larger than a byte, a read fills the first item alone."""
+    """A read fills only the first item of a buffer with items larger than a byte."""
     real = Reader.readinto
 
     def readinto(self: Reader, buffer: Buffer) -> int:

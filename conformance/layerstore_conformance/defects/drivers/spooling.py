@@ -1,4 +1,4 @@
-"""Defects of drivers that show in uploads: bytes lost on the way to a layer, and what is held on to."""
+"""Defects of drivers that show in uploads: bytes lost on the way to a layer, and resources that are not released."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOST_FROM = 8 << 20
 
 @planted("W6", "R5")
 class WrongBytesAfterAFlush(DefectiveDriver):
-    """A bit of what was flushed flips: it reads as another one."""
+    """A bit of the flushed bytes flips."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that flips a bit."""
@@ -35,7 +35,7 @@ class _FlippingReader(PassingReader):
 
 @planted("W2", "W6")
 class LosesBytesPastEightMebibytes(DefectiveDriver):
-    """What is written past 8 MiB is accepted, and stored as zeros."""
+    """Bytes written past 8 MiB are accepted, and stored as zeros."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that loses bytes."""
@@ -60,7 +60,7 @@ class MovesAndReportsAFailure(DefectiveDriver):
 
 @planted("K3")
 class LongKeysCollide(DefectiveDriver):
-    """Of a segment longer than 250 characters the rest is ignored."""
+    """Only the first 250 characters of a segment count."""
 
     def _short(self, key: str) -> str:
         return "/".join(segment[:250] for segment in key.split("/"))
@@ -84,7 +84,7 @@ class LongKeysCollide(DefectiveDriver):
 
 @planted("F1", "F3", "W7")
 class WritersShareADraft(DefectiveDriver):
-    """All writers of a key write into one draft, which whoever flushes publishes."""
+    """All writers of a key write into one draft, which the next flush publishes."""
 
     def open_writer(self, key: str) -> Writer:
         """Open the draft."""
@@ -124,7 +124,7 @@ class _SharingWriter(Writer):
 
 @planted("C3")
 class EveryProcessHasItsOwn(DefectiveDriver):
-    """What one process stores is seen by that process alone."""
+    """Only the process that stores an object sees it."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put into the process's own store."""
@@ -162,7 +162,7 @@ def _own(key: str) -> str:
 
 @planted("T4")
 class DescriptorForEveryWriter(DefectiveDriver):
-    """Every writer opens a descriptor, and none gives it back."""
+    """Every writer opens a descriptor, and none closes it."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a descriptor, too."""
@@ -203,7 +203,7 @@ class _Thread:
 
 @planted("C6", "W6")
 class HoldsWhatWasNotFlushed(DefectiveDriver):
-    """A writer holds all it is given in memory until the flush."""
+    """A writer keeps all bytes in memory until the flush."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that holds."""

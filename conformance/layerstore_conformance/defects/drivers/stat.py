@@ -1,4 +1,4 @@
-"""Defects of ``stat``: sizes and times that are not those of the bytes, and objects that are not there."""
+"""Defects of ``stat``: wrong sizes and times, and objects that are not there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOMEWHEN = datetime(1970, 1, 1, tzinfo=UTC)
 
 @planted("S1")
 class StatSizeLags(DefectiveDriver):
-    """Of an object whose size has changed, ``stat`` tells the old size once more."""
+    """After a change of an object's size, ``stat`` returns the old size once more."""
 
     def stat(self, key: str) -> Stat:
         """Tell the size that was found the last time."""
@@ -50,7 +50,7 @@ class ModifiedInLocalTime(DefectiveDriver):
 
 @planted("S1")
 class LocalTimeCalledUtc(DefectiveDriver):
-    """``modified`` says that it is in UTC, and is the local time of the backend, two hours east of that."""
+    """``modified`` claims to be in UTC, and is the backend's local time, two hours east of it."""
 
     def stat(self, key: str) -> Stat:
         """Tell another moment."""
@@ -60,7 +60,7 @@ class LocalTimeCalledUtc(DefectiveDriver):
 
 @planted("S1")
 class ModifiedUnknown(DefectiveDriver):
-    """``modified`` is the beginning of 1970 for every object, as of a backend that keeps no times."""
+    """``modified`` is the beginning of 1970 for every object, as on a backend that keeps no times."""
 
     def stat(self, key: str) -> Stat:
         """Tell the beginning of time."""
@@ -78,7 +78,7 @@ class ModifiedIsNow(DefectiveDriver):
 
 @planted("S1", "S2")
 class StatCached(DefectiveDriver):
-    """A handle tells of an object what it was told the first time, whatever has become of it."""
+    """A handle repeats the first ``stat`` of an object, whatever has happened since."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         """Begin with nothing told."""
@@ -94,7 +94,7 @@ class StatCached(DefectiveDriver):
 
 @planted("S3", "E1")
 class MissingKeyHasAStat(DefectiveDriver):
-    """A key under which and below which there is nothing has a size of 0."""
+    """A missing key has a size of 0."""
 
     def stat(self, key: str) -> Stat:
         """Tell of an empty object where there is nothing."""
@@ -122,7 +122,7 @@ class PrefixHasAStat(DefectiveDriver):
 
 @planted("S2", "W1")
 class OpeningMakesAVersion(DefectiveDriver):
-    """Opening a writer of an object stores the object anew, at another version."""
+    """An open of a writer stores the object anew, with a new version."""
 
     def open_writer(self, key: str) -> Writer:
         """Copy the object onto itself, and open the copy."""

@@ -1,4 +1,4 @@
-"""Defects of versions: those that do not change with the bytes, that change without them, and that differ by handle."""
+"""Defects of versions: they do not change with the bytes, change without them, or differ by handle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
 class VersionedDriver(DefectiveDriver):
-    """A driver whose versions are made otherwise; stat, reader, writer and move agree on them."""
+    """A driver with versions of its own, on which stat, reader, writer and move agree."""
 
     @abstractmethod
     def version_of(self, key: str, found: Stat) -> str:
@@ -56,7 +56,7 @@ class _VersionedWriter(PassingWriter):
 
 @planted("S2")
 class VersionNeverChanges(VersionedDriver):
-    """Every object is always at version 1."""
+    """Every object always has version 1."""
 
     def version_of(self, key: str, found: Stat) -> str:
         """Call it the first."""
@@ -66,7 +66,7 @@ class VersionNeverChanges(VersionedDriver):
 
 @planted("S2")
 class VersionIsTheSize(VersionedDriver):
-    """The version is the size: other bytes of the same size are at the same version."""
+    """The version is the size: other bytes of the same size have the same version."""
 
     def version_of(self, key: str, found: Stat) -> str:
         """Tell the size."""
@@ -86,7 +86,7 @@ class VersionIsTheSecond(VersionedDriver):
 
 @planted("S2")
 class VersionIsAHash(VersionedDriver):
-    """The version is a hash of the bytes: an object made anew of the same bytes is at the old version."""
+    """The version is a hash of the bytes: an object made anew of the same bytes has the old version."""
 
     def version_of(self, key: str, found: Stat) -> str:
         """Hash the object."""
@@ -97,7 +97,7 @@ class VersionIsAHash(VersionedDriver):
 
 @planted("S2")
 class VersionChangesOnReading(VersionedDriver):
-    """Every reader that is opened on an object leaves it at another version, as a time of last access does."""
+    """Every opened reader changes the version, as a time of last access does."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader, and count it."""
@@ -116,7 +116,7 @@ class VersionChangesOnReading(VersionedDriver):
 
 @planted("S2")
 class PutsAndFlushesCountedApart(VersionedDriver):
-    """The version is how often the object was put, or, if it was flushed last, how often it was flushed."""
+    """The version is the number of puts, or, after a flush, the number of flushes."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put, and count."""
@@ -155,7 +155,7 @@ class _CountingWriter(_VersionedWriter):
 
 @planted("S2")
 class VersionOfAReaderDiffers(DefectiveDriver):
-    """A reader tells its version in quotation marks, as HTTP has it, ``stat`` and writers without."""
+    """A reader's version is in quotation marks, as in HTTP; those of ``stat`` and writers are not."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that quotes its version."""
@@ -166,7 +166,7 @@ class VersionOfAReaderDiffers(DefectiveDriver):
 
 @planted("S2", "W6")
 class FlushReturnsAnotherVersion(DefectiveDriver):
-    """A flush returns the version that it has replaced, if there was one, not the one that is visible afterwards."""
+    """A flush returns the version that it has replaced, if there was one, not the new one."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that asks too early."""

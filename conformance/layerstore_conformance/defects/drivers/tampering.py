@@ -1,4 +1,4 @@
-"""Defects that another program's change shows: versions it leaves as they are, writers and readers that overlook it."""
+"""Defects that another program's change shows: versions that stay, writers and readers that overlook the change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAD = 512
 
 @planted("X1")
 class VersionIsSizeAndTime(VersionedDriver):
-    """The version is made of size and time, which another program can leave, or set, as they were."""
+    """The version is made of size and time, which another program can keep, or set back."""
 
     def version_of(self, key: str, found: Stat) -> str:
         """Tell both."""
@@ -28,7 +28,7 @@ class VersionIsSizeAndTime(VersionedDriver):
 
 @planted("X1")
 class VersionIsOfTheBeginning(VersionedDriver):
-    """The version is a number that whoever makes the object anew changes, and a hash of its first bytes."""
+    """The version is a number that changes when the object is made anew, and a hash of its first bytes."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that counts what it publishes."""
@@ -72,7 +72,7 @@ class _CountedWriter(PassingWriter):
 
 @planted("X1")
 class VersionIsNoted(VersionedDriver):
-    """The version is a note beside the object, which only we write: whoever else changes the bytes leaves it there."""
+    """The version is a note beside the object that only the driver writes: other programs leave it as it is."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that notes what it publishes."""
@@ -121,7 +121,7 @@ class _NotingWriter(PassingWriter):
 
 @planted("X2")
 class AnotherProgramsChangeIsPublishedOver(DefectiveDriver):
-    """A writer is fenced by what this driver does alone: what another program has left it publishes over."""
+    """A writer is fenced only by this driver: it publishes over another program's bytes."""
 
     def open_writer(self, key: str) -> Writer:
         """Fence the earlier ones, and open a writer that knows no other program."""
@@ -170,7 +170,7 @@ class _OvertakingWriter(ReplayingWriter):
 
 @planted("X3")
 class ReaderTakesTheNewVersion(DefectiveDriver):
-    """A reader tells the version that the object is at by now, and returns what it was opened on."""
+    """A reader names the present version of the object, and returns the bytes that it was opened on."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that looks once more at every reading."""

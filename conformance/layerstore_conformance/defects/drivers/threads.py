@@ -1,4 +1,4 @@
-"""Defects that show in threads: done in several steps what is one, and in whatever order the threads then come."""
+"""Defects that show in threads: one step is done in several, and other threads come between."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MOMENT = 0.1
 
 
 class _Slow(DefectiveDriver):
-    """Takes a moment between two steps: as long as another thread needs to come between them, if there is one."""
+    """Waits a moment between two steps, long enough for another thread to come between."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         super().__init__(inner, memory)
         self.memory.setdefault("passed", threading.Semaphore(0))
 
     def pause(self, times: int = 1) -> None:
-        """Wait until others have come by so many times, or a moment is over; let go on whoever waits already."""
+        """Wait until others have come by this many times, or a moment is over; wake up those that wait already."""
         self.come_by()
         if threading.active_count() > 1:
             passed = self.memory["passed"] = threading.Semaphore(0)
@@ -34,12 +34,12 @@ class _Slow(DefectiveDriver):
                 passed.acquire(timeout=MOMENT)
 
     def come_by(self) -> None:
-        """Let go on whoever waits."""
+        """Wake up those that wait."""
         self.memory["passed"].release()
 
 
 class _Looked(_Slow):
-    """Is slow until it is looked at."""
+    """Waits until another thread has looked."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open, and come by."""
@@ -51,7 +51,7 @@ class _Looked(_Slow):
 
 @planted("T1", "P1")
 class PutsLostBetweenThreads(_Slow):
-    """A put keeps its key and bytes in the driver, where another thread's put replaces them before they are sent."""
+    """A put keeps its key and bytes in the driver, where another thread's put replaces them."""
 
     def put(self, key: str, data: bytes) -> None:
         """Keep, and send what is kept."""
@@ -62,7 +62,7 @@ class PutsLostBetweenThreads(_Slow):
 
 @planted("T1", "T2")
 class ReadersShareAPosition(_Slow):
-    """Readers seek and read in one open file, and one thread's seek comes between another's seek and read."""
+    """Readers seek and read in one open file: one thread's seek comes between another's seek and read."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open the one file."""
@@ -83,7 +83,7 @@ class _SeekingReader(PassingReader):
 
 @planted("P1")
 class PutInTwoSteps(_Looked):
-    """A put stores the first half of the bytes, and then all of them."""
+    """A put stores the first half of the bytes, and then all."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put twice."""
@@ -130,7 +130,7 @@ class _TwoStepWriter(_KeepingWriter):
 
 
 class _Moving(_Looked):
-    """Does something first when there is something to move."""
+    """Does something before each move."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Do it, and move."""
@@ -145,7 +145,7 @@ class _Moving(_Looked):
 
 @planted("M2")
 class MoveInTwoSteps(_Moving):
-    """A move copies the first half of the bytes to its target, and then all of them."""
+    """A move copies the first half of the bytes to its target, and then all."""
 
     def first(self, source: str, target: str) -> None:
         """Copy half of it."""
@@ -183,7 +183,7 @@ class MoveDropsTheSourceFirst(_Looked):
 
 @planted("M1", "M3")
 class MoveCopiesFirst(_Slow):
-    """A move copies its source, and then deletes it, if it is there still: two moves at once are both done."""
+    """A move copies its source, and then deletes it if it is still there: two moves at once are both done."""
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Copy, and delete."""
@@ -202,7 +202,7 @@ def _bytes(driver: Driver, key: str) -> bytes:
 
 
 def _is_alone(driver: Driver, key: str) -> bool:
-    """Tell whether nothing lies below a key, so that it can be deleted by itself."""
+    """Return whether no key lies below this one, so that it can be deleted by itself."""
     return next(driver.list(key), None) is None
 
 
@@ -216,7 +216,7 @@ def _is_object(driver: Driver, key: str) -> bool:
 
 @planted("F3", "F4")
 class FencingCheckedTooEarly(_Slow):
-    """A flush asks whether it is fenced, and then publishes over whatever is there by then."""
+    """A flush checks its fence, and then publishes over any change that came since."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that asks too early."""
@@ -239,7 +239,7 @@ class _OverwritingWriter(_KeepingWriter):
 
 @planted("M4", "F4")
 class VersionComparedTooEarly(_Slow):
-    """A move compares the version, and then moves whatever is there by then."""
+    """A move compares the version, and then moves any version that came since."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that may flush meanwhile."""
@@ -268,7 +268,7 @@ class _PassingByWriter(PassingWriter):
 
 @planted("D1")
 class EmptyParentsTakenAway(_Slow):
-    """A delete of the last key below a prefix takes the prefix away, with whatever is put there meanwhile."""
+    """A delete of the last key below a prefix removes the prefix, with every key put there meanwhile."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put, and come by."""
@@ -290,7 +290,7 @@ class EmptyParentsTakenAway(_Slow):
 
 @planted("L4", "E1")
 class ListFailsWhileThingsChange(_Slow):
-    """A listing looks at every object that it yields, and fails at one that was deleted meanwhile."""
+    """A listing looks at every object that it yields, and fails if one was deleted meanwhile."""
 
     def put(self, key: str, data: bytes) -> None:
         """Put, and come by."""

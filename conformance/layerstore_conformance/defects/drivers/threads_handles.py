@@ -1,4 +1,4 @@
-"""Defects of handles: tied to a thread, to each other or to their driver, and not closed when they are closed."""
+"""Defects of handles: bound to a thread, to each other or to their driver, or not closed by a close."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _refuse_others(key: str, thread: threading.Thread) -> None:
 
 @planted("T2")
 class ClosingClosesOthers(DefectiveDriver):
-    """Readers of one object share a connection, and the first that is closed closes it."""
+    """Readers of one object share a connection, which the first close of one closes for all."""
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open by the connection that there is, or a new one."""
@@ -119,7 +119,7 @@ class HandlesLimited(DefectiveDriver):
 
 @planted("T2", "T3")
 class ClosingADriverClosesOthers(DefectiveDriver):
-    """Drivers share a pool of connections, and the first that is closed closes it for those that are open."""
+    """Drivers share a pool of connections, which the first close of one closes for all."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         super().__init__(inner, memory)
@@ -154,7 +154,7 @@ class ClosingADriverClosesOthers(DefectiveDriver):
 
 @planted_in_core("T3")
 def closing_a_driver_twice_fails() -> Iterator[None]:
-    """A driver that is closed already refuses to be closed."""
+    """A second close of a driver raises."""
     real = CheckedDriver.close
 
     def close(self: CheckedDriver) -> None:
@@ -175,7 +175,7 @@ def closed_handles_work() -> Iterator[None]:
 
 @planted_in_core("T3")
 def closing_twice_fails() -> Iterator[None]:
-    """A writer that is closed again flushes again, and fails."""
+    """A second close of a writer flushes again, and raises."""
 
     def close(self: Writer) -> None:
         try:
@@ -189,7 +189,7 @@ def closing_twice_fails() -> Iterator[None]:
 
 @planted_in_core("T1", "W7")
 def collected_writers_flush() -> Iterator[None]:
-    """A writer that is let go of without being closed flushes when it is collected."""
+    """A writer that is garbage-collected flushes."""
 
     def collected(self: Writer) -> None:
         with suppress(DriverError, LayerClosedError):

@@ -17,7 +17,7 @@ BLOCK = 512
 
 
 class DefectiveWriter(PassingWriter):
-    """Another writer, unchanged but for what is wrong, and its driver."""
+    """Another writer with its driver, and one thing wrong."""
 
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
         """Pass on to ``inner``, a writer of the driver behind ``driver``."""
@@ -26,7 +26,7 @@ class DefectiveWriter(PassingWriter):
 
 
 class WriterDefect(DefectiveDriver):
-    """A driver of which the writers are defective."""
+    """A driver whose writers are defective."""
 
     writer: ClassVar[type[DefectiveWriter]]
     """What :meth:`open_writer` returns."""
@@ -63,7 +63,7 @@ class _CreatingWriter(DefectiveWriter):
 
 @planted("W1", "E4")
 class OpeningCreates(WriterDefect):
-    """Opening a writer of a new object creates the object, empty."""
+    """An open of a writer of a new object creates the object, empty."""
 
     writer = _CreatingWriter
 
@@ -76,7 +76,7 @@ class _VersionedWriter(DefectiveWriter):
 
 @planted("W1")
 class NewObjectHasAVersion(WriterDefect):
-    """A writer of a new object has a version, though there is nothing yet that it could be of."""
+    """A writer of a new object has a version, though there is no object yet."""
 
     writer = _VersionedWriter
 
@@ -90,7 +90,7 @@ class _LaggingWriter(DefectiveWriter):
 
 @planted("W1")
 class ReopenedSizeLags(WriterDefect):
-    """A writer of an object that is there does not count its last block of 512 bytes unless that is full."""
+    """A reopened writer does not count the object's last block of 512 bytes unless it is full."""
 
     writer = _LaggingWriter
 
@@ -102,7 +102,7 @@ class _CutWriter(DefectiveWriter):
 
 @planted("W2")
 class WritesCutAtAMebibyte(WriterDefect):
-    """Of one write no more than a MiB is stored, and all of it reported as written."""
+    """One write stores no more than a MiB, and reports all of its bytes as written."""
 
     writer = _CutWriter
 
@@ -132,7 +132,7 @@ class _RepeatingWriter(DefectiveWriter):
 
 @planted("W2")
 class WritesAppliedTwice(WriterDefect):
-    """An append is applied twice, as by a retry when the answer to the first attempt was lost."""
+    """An append is applied twice, as by a retry after a lost answer."""
 
     writer = _RepeatingWriter
 
@@ -144,7 +144,7 @@ class _ClosingWriter(DefectiveWriter):
 
 @planted("W4")
 class GapClosed(WriterDefect):
-    """A write beyond the end is appended where the object ends, without the gap."""
+    """A write beyond the end is appended without the gap."""
 
     writer = _ClosingWriter
 
@@ -158,13 +158,13 @@ class _GarbageWriter(DefectiveWriter):
 
 @planted("W4")
 class GapHoldsGarbage(WriterDefect):
-    """A gap holds whatever lay in the memory that was allocated for it."""
+    """A gap holds old bytes of the memory that was allocated for it."""
 
     writer = _GarbageWriter
 
 
 class _StaleWriter(DefectiveWriter):
-    """Writes to a file that is never cut off: beyond its end lies what was written there last."""
+    """Writes to a file that is never cut off: old bytes lie beyond its end."""
 
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
         super().__init__(driver, inner)
@@ -185,13 +185,13 @@ class _StaleWriter(DefectiveWriter):
 
 @planted("W4", "W7")
 class DiscardedBytesFillTheGap(WriterDefect):
-    """A gap holds what a writer that was discarded or fenced had written there."""
+    """A gap holds the bytes that a discarded or fenced writer had written there."""
 
     writer = _StaleWriter
 
 
 class _FailingWriter(_StaleWriter):
-    """Leaves in the file what could not be written, and nothing else."""
+    """Leaves the bytes of a failed write in the file."""
 
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
         super().__init__(driver, inner)
@@ -210,7 +210,7 @@ class _FailingWriter(_StaleWriter):
 
 @planted("W2", "W4")
 class FailedBytesFillTheGap(WriterDefect):
-    """A gap holds what arrived there of a write that failed."""
+    """A gap holds the bytes of a failed write that arrived there."""
 
     writer = _FailingWriter
 
@@ -223,7 +223,7 @@ class _AppendingWriter(DefectiveWriter):
 
 @planted("W5")
 class WritesAlwaysAppend(WriterDefect):
-    """Every write goes to the end, wherever the writer stands."""
+    """Every write goes to the end, at any position of the writer."""
 
     writer = _AppendingWriter
 
@@ -248,7 +248,7 @@ class _RewritingWriter(CuttingWriter):
 
 @planted("W5")
 class RewritingCutsTheRest(WriterDefect):
-    """A write before the end cuts off what lies behind it."""
+    """A write before the end cuts off the bytes behind it."""
 
     writer = _RewritingWriter
 
@@ -261,7 +261,7 @@ class _ConfinedWriter(DefectiveWriter):
 
 @planted("W2", "W5")
 class OverwritingStopsAtTheEnd(WriterDefect):
-    """Of a write that begins before the end, what goes beyond the end is lost."""
+    """A write across the end loses the bytes beyond it."""
 
     writer = _ConfinedWriter
 

@@ -20,14 +20,14 @@ class _EagerWriter(DefectiveWriter):
 
 @planted("W6", "W7")
 class WritesVisibleAtOnce(WriterDefect):
-    """Every write is published by itself, without a flush."""
+    """Every write is published without a flush."""
 
     writer = _EagerWriter
 
 
 @planted("W6", "S1")
 class StatCountsUnflushed(DefectiveDriver):
-    """``stat`` tells the size that the object's writer has reached, flushed or not."""
+    """``stat`` returns the size that the object's writer has reached, flushed or not."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that ``stat`` knows of."""
@@ -49,7 +49,7 @@ class _IdleWriter(DefectiveWriter):
 
 @planted("W6")
 class FlushDoesNothing(WriterDefect):
-    """A flush reports that all is published, and publishes nothing."""
+    """A flush reports success, and publishes nothing."""
 
     writer = _IdleWriter
 
@@ -87,7 +87,7 @@ class _RenewingWriter(DefectiveWriter):
 
 @planted("W6", "S2")
 class EveryFlushMakesAVersion(WriterDefect):
-    """A flush makes a new version where nothing was written, too."""
+    """A flush makes a new version even if nothing was written."""
 
     writer = _RenewingWriter
 
@@ -120,13 +120,13 @@ class _ClosingWriter(DefectiveWriter):
 
 @planted("W7")
 class DiscardPublishes(WriterDefect):
-    """What a writer holds is published when it is discarded."""
+    """A discard publishes the writer's bytes."""
 
     writer = _ClosingWriter
 
 
 class _InheritingWriter(DefectiveWriter):
-    """Begins with what earlier writers of the same version have written and not flushed."""
+    """Begins with the unflushed bytes of earlier writers of the same version."""
 
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
         self._left = _left(driver, inner)
@@ -153,7 +153,7 @@ def _left(driver: DefectiveDriver, writer: Writer) -> list[tuple[int, bytes]]:
 
 @planted("F4", "W7")
 class DiscardedBytesInTheNextWriter(WriterDefect):
-    """A writer begins with what an earlier one has written and not flushed."""
+    """A writer begins with an earlier writer's unflushed bytes."""
 
     writer = _InheritingWriter
 
@@ -185,6 +185,6 @@ class _ForgetfulWriter(DefectiveWriter):
 
 @planted("W8")
 class FailedFlushLosesWhatWasWritten(WriterDefect):
-    """A flush that fails has let go of what was written: the next one publishes zeros in its place."""
+    """A flush that fails loses the written bytes: the next one publishes zeros in their place."""
 
     writer = _ForgetfulWriter

@@ -1,4 +1,4 @@
-"""Defects of the front, of what every writer inherits: counting, closing, and letting go."""
+"""Defects of the front, which every writer inherits: counting, closing, and being collected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @planted_in_core("W3")
 def size_not_grown() -> Iterator[None]:
-    """A writer's size counts what was flushed, not what was written."""
+    """A writer's size counts the flushed bytes, not the written ones."""
     real = CheckedDriver.open_writer
     with patch.object(CheckedDriver, "open_writer", lambda self, key: _LaggingWriter(real(self, key))):
         yield
@@ -88,14 +88,14 @@ def items_counted() -> Iterator[None]:
 
 @planted_in_core("W6")
 def closing_a_writer_discards() -> Iterator[None]:
-    """Closing a writer forgets what was not flushed."""
+    """A close of a writer forgets the bytes that were not flushed."""
     with patch.object(Writer, "close", Writer.discard):
         yield
 
 
 @planted_in_core("W7", "T4")
 def dropped_writer_publishes() -> Iterator[None]:
-    """A writer that is collected is flushed first, as files are."""
+    """A writer that is garbage-collected is flushed first, as files are."""
     gc.collect()  # what was let go of before is no part of this
 
     def collected(self: Writer) -> None:
