@@ -8,25 +8,25 @@ from layerstore_conformance.faults.faulty import FaultyDriver
 from layerstore_conformance.faults.plan import KINDS, Fault, FaultPlan
 from layerstore_conformance.harness import Harness, SideDoor
 from layerstore_conformance.kit.payloads import Payload, difference, digest, expect_same
-from layerstore_conformance.lives.crashing import Death, Plan, Zygote
-from layerstore_conformance.lives.killing import CutPoint
-from layerstore_conformance.lives.lifecycles import LIFECYCLES, Life, straight
-from layerstore_conformance.lives.theorem import cancel_again, check_cut_off, check_store, finish_again
+from layerstore_conformance.promises.forkserver import ExitRecord, ForkServer, Plan
+from layerstore_conformance.promises.killing import CutPoint
+from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload, straight
+from layerstore_conformance.promises.theorem import cancel_again, check_cut_off, check_store, finish_again
 
 __all__ = [
     "KINDS",
     "LIFECYCLES",
     "CutPoint",
-    "Death",
+    "ExitRecord",
     "Fault",
     "FaultPlan",
     "FaultyDriver",
+    "ForkServer",
     "Harness",
-    "Life",
     "Payload",
     "Plan",
     "SideDoor",
-    "Zygote",
+    "TrackedUpload",
     "cancel_again",
     "check_cut_off",
     "check_store",

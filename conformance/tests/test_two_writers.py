@@ -10,8 +10,8 @@ import pytest
 
 from layerstore import LayerService, open_driver
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.lives import theorem
-from layerstore_conformance.lives.interleaving import Outcome, serve, take_turns
+from layerstore_conformance.promises import theorem
+from layerstore_conformance.promises.interleaving import WriterResult, serve, take_turns
 
 pytestmark = pytest.mark.once
 
@@ -25,7 +25,7 @@ class Writers:
         self.turns = turns
         self.jobs = jobs
 
-    def race(self, url: str, seed: int) -> list[Outcome]:
+    def race(self, url: str, seed: int) -> list[WriterResult]:
         """Let both write on one new upload."""
         upload = LayerService(open_driver(url)).upload("two/writers")
         upload.write(Payload("first", seed).read(1500))
@@ -62,7 +62,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], s
 
 def test_whatever_finish_accepts_reads_back(writers: Writers, new_url: Callable[[int], str]) -> None:
     """Two writers interleaved at every driver call get only layers that are what they say, and are told."""
-    outcomes: list[Outcome] = []
+    outcomes: list[WriterResult] = []
     for seed in SEEDS:
         race = writers.race(new_url(seed), seed)
         service = LayerService(open_driver(new_url(seed)))

@@ -15,9 +15,9 @@ from layerstore_conformance.engine.run import Result, run
 from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit.unwritten import sendable, unwritten
-from layerstore_conformance.lives.crashing import Death, Plan
-from layerstore_conformance.lives.interleaving import Outcome, attempt
-from layerstore_conformance.lives.lifecycles import straight
+from layerstore_conformance.promises.forkserver import ExitRecord, Plan
+from layerstore_conformance.promises.interleaving import WriterResult, attempt
+from layerstore_conformance.promises.lifecycles import straight
 
 pytest_plugins = ["pytester"]
 
@@ -184,7 +184,7 @@ def test_a_missing_part_is_told_between_processes() -> None:
 
 def test_a_child_that_wants_a_missing_part_tells_its_name() -> None:
     """A child that is to be killed and fails before is a failure for want of the part it tells."""
-    died = Death(Plan(straight, "whole"), (("raised", "Traceback ...", "move"),), signal.SIGKILL)
+    died = ExitRecord(Plan(straight, "whole"), (("raised", "Traceback ...", "move"),), signal.SIGKILL)
     with pytest.raises(UnwrittenError, match="does not implement move"):
         died.promise()
 
@@ -192,7 +192,7 @@ def test_a_child_that_wants_a_missing_part_tells_its_name() -> None:
 def test_a_writer_that_fails_ends_its_race() -> None:
     """Whatever a racing writer meets is an outcome: without one the race would be waited for for ever."""
 
-    def write() -> Outcome:
+    def write() -> WriterResult:
         raise KeyError("a mistake")
 
     with pytest.raises(AssertionError, match="KeyError"):

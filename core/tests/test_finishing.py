@@ -36,7 +36,7 @@ from layerstore.spool import Verify
 from layerstore.tarsum import tarsums
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.lives.theorem import check_store
+from layerstore_conformance.promises.theorem import check_store
 
 DATA = Payload("finish").read(40_000)
 OTHER = Payload("other").read(40_000)

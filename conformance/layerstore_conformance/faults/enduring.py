@@ -1,4 +1,4 @@
-"""Lives that go on though the backend fails: how an upload is brought to its end by whoever does not give up."""
+"""Uploads that come to their end though the backend fails: every step is repeated until it succeeds."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance.kit.keys import WHOLE, keys_below
 from layerstore_conformance.kit.layers import blob, link
 from layerstore_conformance.kit.payloads import Payload, difference, digest
-from layerstore_conformance.lives import theorem
-from layerstore_conformance.lives.lifecycles import Life
+from layerstore_conformance.promises import theorem
+from layerstore_conformance.promises.lifecycles import TrackedUpload
 
 if TYPE_CHECKING:
     from layerstore import Layer
@@ -33,32 +33,32 @@ NAME = "faults/plan"
 """The repository."""
 
 ATTEMPTS = 400
-"""How often a step is taken before that is held against the store: one call in five fails in some plans."""
+"""How often a step may fail before the store is to blame: one call in five fails in some plans."""
 
 FAILURES = (BackendUnavailableError, NoSpaceError)
-"""What a backend that fails may be met with, and nothing else."""
+"""The errors of a backend that fails; no other is allowed."""
 
 
-class Enduring(Life):
-    """A life whose steps are taken again until they succeed, with the same handle where that is open still."""
+class Enduring(TrackedUpload):
+    """A tracked upload whose steps are repeated until they succeed, by the same handle if it is still open."""
 
-    def __init__(self, faulty: FaultyDriver, beside: CheckedDriver, **options: Any) -> None:  # noqa: ANN401  (Life's)
-        """Live on a driver that fails; ``beside`` is a handle on the same store that does not, to look."""
+    def __init__(self, faulty: FaultyDriver, beside: CheckedDriver, **options: Any) -> None:  # noqa: ANN401  (those of the class above)
+        """Use a driver that fails; ``beside`` is a handle on the same store that does not fail, for checks."""
         super().__init__(service_on(faulty), NAME, **options)
         self.faulty = faulty
         self.beside = beside
         self.failures = 0
         self.lost = 0
-        """Uploads that were not begun, as far as who began them knows."""
+        """Uploads whose beginning was reported as failed."""
 
     def begin(self) -> None:
-        """Begin, as often as it takes."""
+        """Begin, and repeat until it succeeds."""
         before = self.failures
         self.insist(super().begin)
         self.lost += self.failures - before
 
     def write(self, size: int | None = None, payload: Payload | None = None) -> None:
-        """Write at the position, which a write that failed has not moved."""
+        """Write at the position; a write that failed must not have moved it."""
         offset = self.upload.tell()
         step = super().write
 
@@ -69,12 +69,12 @@ class Enduring(Life):
         self.insist(write)
 
     def flush(self) -> None:
-        """Flush, and look whether it is true."""
+        """Flush, and check that the bytes are stored."""
         self.insist(super().flush)
         self._look()
 
     def close(self) -> None:
-        """Close; where that failed, the handle is closed all the same, and what it had is written again by another."""
+        """Close; if that failed, the handle is closed all the same, and another one writes its bytes again."""
         for _ in range(ATTEMPTS):
             if self._closed():
                 break
@@ -90,22 +90,22 @@ class Enduring(Life):
         self.insist(super().resume)
 
     def finish(self, wanted: str | None = None) -> Layer:
-        """Finish, as often as it takes."""
+        """Finish, and repeat until it succeeds."""
         step = super().finish
         return self.insist(lambda: step(wanted))
 
     def cancel(self) -> None:
-        """Cancel, as often as it takes."""
+        """Cancel, and repeat until it succeeds."""
         self.insist(super().cancel)
 
     def purge(self) -> None:
-        """Purge until nothing is left to purge, nor said to have failed or to be in use."""
+        """Purge until the report has nothing that failed or was in use."""
         self._tell("purging")
         self.insist(lambda: purge(self.service, datetime.now(UTC) + timedelta(days=1)))
         self._tell("purged")
 
     def insist(self, step: Callable[[], T]) -> T:
-        """Take a step until it succeeds.
+        """Repeat a step until it succeeds.
 
         Raises:
             AssertionError: it does not.
@@ -113,7 +113,7 @@ class Enduring(Life):
         return insist(step, self.faulty, self._failed)
 
     def check(self) -> None:
-        """Check that it has ended once: the layers are there, one blob each, and nothing else is."""
+        """Check that it has ended once: the layers are there, one blob each, and nothing else."""
         assert self.ended, "it has not ended"
         service = LayerService(self.beside)
         theorem.check_store(self.beside)
@@ -127,7 +127,7 @@ class Enduring(Life):
         assert not self.faulty.open_handles, f"{self.faulty.open_handles} readers and writers are left open"
 
     def _check_left(self, left: set[str]) -> None:
-        """Check what is left: nothing but the beginnings of uploads that could not be begun."""
+        """Check that only the start times of uploads that could not be begun are left."""
         beginnings = {key for key in left if key.startswith(layout.uploads(NAME)) and key.endswith("/startedat")}
         beginnings = {key for key in beginnings if str(self.uuid) not in key}
         assert left == beginnings, f"left behind: {sorted(left - beginnings)}"
@@ -143,7 +143,7 @@ class Enduring(Life):
         return True
 
     def _is_unknown(self) -> bool:
-        """Tell whether a first flush failed before others knew of the upload; then another is begun with its bytes."""
+        """Return whether a first flush failed before others knew of the upload; if so, begin another with its bytes."""
         uuid = str(self.uuid)
         if self.known or self.insist(lambda: uuid in [info.uuid for info in self.service.uploads(self.name)]):
             return False
@@ -167,27 +167,27 @@ class Enduring(Life):
 
 
 class Yielding(Enduring):
-    """A life that gives up every write that fails, writes other bytes then, and finishes with whatever is there."""
+    """A tracked upload that gives up each write that fails, then writes others, and finishes with the stored bytes."""
 
     def write(self, size: int | None = None, payload: Payload | None = None) -> None:
-        """Write at the position, once; what was there before may be old or new now, and is not known."""
-        other = Payload(f"other-{self.failures}") if self.failures else None  # what was refused does not come again
+        """Write at the position, once; if it fails, the bytes there are old or new ones."""
+        other = Payload(f"other-{self.failures}") if self.failures else None  # refused bytes do not come again
         try:
-            Life.write(self, size, payload or other)
+            TrackedUpload.write(self, size, payload or other)
         except FAILURES:
             self.failures += 1
             self.faulty.make_room()
 
     def finish(self, wanted: str | None = None) -> Layer:
-        """Finish with the digest of what is there, and check that it is."""
+        """Finish with the digest of the stored bytes, and check it."""
         self.insist(self.upload.flush)
         self.content[:] = self.beside.get(layout.UploadKeys(NAME, str(self.uuid)).data, WHOLE)
         said = str(self.insist(self.upload.digest))
-        assert said == self.wanted, "it says that it has other bytes than are stored"
+        assert said == self.wanted, "the digest of the upload is not that of the stored bytes"
         return super().finish(wanted)
 
     def _look(self) -> None:
-        """Look at nothing: what was given up is not known."""
+        """Check nothing: after a write that was given up, the bytes are not known."""
 
 
 def service_on(faulty: FaultyDriver) -> LayerService:
@@ -196,7 +196,7 @@ def service_on(faulty: FaultyDriver) -> LayerService:
 
 
 def insist(step: Callable[[], T], faulty: FaultyDriver, failed: Callable[[], object] = lambda: None) -> T:
-    """Take a step until it succeeds, and make room where that is missing; ``failed`` is told each time that it fails.
+    """Repeat a step until it succeeds, and make room if there is none; ``failed`` is called at each failure.
 
     Raises:
         AssertionError: it does not.
@@ -214,9 +214,9 @@ def insist(step: Callable[[], T], faulty: FaultyDriver, failed: Callable[[], obj
 
 
 def purge(service: LayerService, now: datetime) -> None:
-    """Purge everything; of what failed, or was in use, the error is raised.
+    """Purge everything, and raise the error of an upload that failed or was in use.
 
-    What is in use is not so for long: here it is a step that was done and said to have failed.
+    An upload is in use only for a moment here: a step took effect and was reported as failed.
     """
     report = service.purge(timedelta(0), now=now)
     for entry in report.failed:
@@ -226,7 +226,7 @@ def purge(service: LayerService, now: datetime) -> None:
 
 
 def collect(service: LayerService, now: datetime) -> list[Digest]:
-    """Collect every blob that is not in use, and return what is gone; of what failed the error is raised."""
+    """Collect every unused blob, and return the ones removed; raise the error of one that failed."""
     try:
         report = service.collect(now=now)
     except MarkingIncompleteError as error:

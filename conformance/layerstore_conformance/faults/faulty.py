@@ -17,11 +17,11 @@ from layerstore_conformance.kit.keys import keys_below
 T = TypeVar("T")
 
 SILENT: Final = frozenset({"stale", "slow"})
-"""Kinds that raise nothing, whatever the method; nor does a short read, nor the call of a short listing."""
+"""Kinds that raise nothing for any method; a short read and the call of a short listing raise nothing either."""
 
 
 class FaultyDriver(PassingDriver):
-    """Any driver, with whatever goes wrong by a plan. Threads share it."""
+    """Any driver, with the faults of a plan. Threads share it."""
 
     def __init__(self, inner: Driver, plan: FaultPlan) -> None:
         """Put the plan in front of ``inner``."""
@@ -30,7 +30,7 @@ class FaultyDriver(PassingDriver):
         self.calls: list[str] = []
         """The methods of all calls, in order."""
         self.struck: list[str] = []
-        """The faults that have struck, with what they struck."""
+        """The faults that have struck, each with its key."""
         self.open_handles = 0
         """Readers and writers that are open."""
         self._stored = 0
@@ -84,7 +84,7 @@ class FaultyDriver(PassingDriver):
         self.follow("delete", key, lambda kind: self._delete(key, kind))
 
     def follow(self, method: str, key: str, act: Callable[[Kind | None], T], *, size: int = 0) -> T:
-        """Act as the plan wants it; ``act`` is told the kind, to do less than all, and ``size`` is what it stores."""
+        """Act as the plan wants it; ``act`` takes the kind, to do less than all, and stores ``size`` bytes."""
         fault = self._next(method, key, size)
         kind = fault.kind if fault else None
         if kind == "fail-before":
@@ -99,7 +99,7 @@ class FaultyDriver(PassingDriver):
         raise BackendUnavailableError(key, f"made to fail by the plan, {fault}")
 
     def _next(self, method: str, key: str, size: int) -> Fault | None:
-        """Count a call, and return what strikes it.
+        """Count a call, and return the fault that strikes it.
 
         Raises:
             NoSpaceError: it would not fit.
@@ -184,7 +184,7 @@ class _FaultyWriter(PassingWriter):
         if kind in (None, "slow"):
             super().write_at(offset, data)
             return
-        within = data[: max(0, self.size - offset)]  # what lies beyond the end must not appear: clause W2
+        within = data[: max(0, self.size - offset)]  # bytes beyond the end must not appear: clause W2
         for start, end in _PARTS[kind]:
             part = within[len(within) * start // 4 : len(within) * end // 4]
             if part:
@@ -199,4 +199,4 @@ class _FaultyWriter(PassingWriter):
 
 
 _PARTS: Final = {"fail-after": ((0, 4),), "short": ((0, 2),), "torn": ((1, 2), (3, 4))}
-"""Which quarters of a write that fails are handed over, from and to."""
+"""The quarters of a failed write that reach the driver, from and to."""

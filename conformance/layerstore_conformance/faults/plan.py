@@ -1,21 +1,21 @@
-"""Fault plans: what goes wrong at which driver call, as one line of text that can be kept, mailed and pasted.
+"""Fault plans: which driver call fails and how, as one line of text that can be kept, mailed and pasted.
 
 ::
 
     put#2:fail-after write_at#3:short            the second put, and the third write of any writer
-    any/7@3:fail-before                          one call in 7, of whatever method, as seed 3 deals them
-    full:12000                                   no room beyond 12,000 bytes, until somebody makes some
+    any/7@3:fail-before                          one call in 7, of any method, chosen by seed 3
+    full:12000                                   no room beyond 12,000 bytes, until room is made
 
 A :class:`~.faulty.FaultyDriver` follows a plan in front of a driver that works. The kinds, and
-what a caller has to survive:
+what a caller must survive:
 
 ``fail-before``
-    Nothing was done, and ``BackendUnavailableError`` says so (clauses E1 and E4).
+    The call has no effect, and raises ``BackendUnavailableError`` (clauses E1 and E4).
 ``fail-after``
-    It was done, and ``BackendUnavailableError`` says that it was not: the acknowledgement is lost. E4 forbids it to a
-    driver that can tell; over a network none can, so callers must survive it: a publish may be tried again (W8), a put
-    and a delete may be repeated (P1, D2, D4), and what was moved lies under the source, the target, or both (M2).
-    An opened writer has fenced the earlier ones (F1). Of a write see below.
+    The call takes effect, and raises ``BackendUnavailableError``: the acknowledgement is lost. E4 forbids it to a
+    driver that can know; over a network none can, so callers must survive it: a publish may be tried again (W8), a put
+    and a delete may be repeated (P1, D2, D4), and a moved object lies under the source, the target or both (M2).
+    An opened writer has fenced the earlier ones (F1). For writes see below.
 ``short``
     A read returns fewer bytes than asked for, and no error (R5). A listing yields half and fails. A write has handed
     over its first half, and fails.
@@ -23,15 +23,15 @@ what a caller has to survive:
     A write has handed over its second quarter and its fourth, and fails. A move has made its target and not taken away
     its source, and fails (M2). A delete has deleted half of the objects, and fails (D4).
 ``stale``
-    A listing also yields what was deleted or moved away before it: for whoever acts on it the same as what goes while
-    it is read (L4). Nothing else may be stale: a ``stat`` tells of the moment (S1), and a listing leaves nothing out.
+    A listing also yields keys that were deleted or moved away before it: for a caller the same as keys that go while it
+    is read (L4). Nothing else may be stale: a ``stat`` is of the moment (S1), and a listing leaves nothing out.
 ``slow``
     Other threads have their turn first. No time is spent.
 ``full``
     A write or put that would pass the limit stores nothing, and raises ``NoSpaceError`` (E1, E4).
 
-Of a write that fails, whatever its kind, the bytes beyond the end never appear, and those before it are the old or the
-new ones (W2): so only a write over bytes that are there already is ever done in part.
+If a write fails, whatever the kind, its bytes beyond the end never appear, and those before it are the old or the new
+ones (W2): only a write over bytes that are there already is ever done in part.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ KINDS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
         "delete": ("fail-before", "fail-after", "torn", "slow"),
     }
 )
-"""What can go wrong with each method."""
+"""The kinds of fault of each method."""
 
 ANY: Final = "any"
 
@@ -70,22 +70,22 @@ _FULL = re.compile(r"full:(\d+)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong: at one call of a method, or at one in so many."""
+    """One fault: at one call of a method, or at one call in so many."""
 
     method: str
     """``any`` for every method that the kind applies to."""
     kind: Kind
     number: int = 0
-    """Which call of the method, from 1 on; 0 for one in so many."""
+    """The number of the call, from 1; 0 for one in so many."""
     one_in: int = 0
     seed: int = 0
-    """Deals which calls they are."""
+    """Chooses the calls."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot happen.
+        """Refuse a fault that cannot happen.
 
         Raises:
-            ValueError: there is no such method or kind, the kind is not the method's, or it is not one call or some.
+            ValueError: the method or kind is unknown, the method has no such kind, or there is no number.
         """
         if self.kind not in get_args(Kind) or (self.method != ANY and self.method not in KINDS):
             raise ValueError(f"no such fault: {self.method}:{self.kind}")
@@ -95,7 +95,7 @@ class Fault:
             raise ValueError("a fault strikes one call, counted from 1, or one in so many")
 
     def strikes(self, method: str, number: int) -> bool:
-        """Tell whether it strikes a call; ``number`` counts those of the fault's method, or all of them for ``any``."""
+        """Return whether it strikes a call; ``number`` counts the calls of the fault's method, or all for ``any``."""
         if self.method not in (method, ANY) or self.kind not in KINDS[method]:
             return False
         if self.number:
@@ -111,7 +111,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """What goes wrong, in any number; of two faults that strike one call, the first."""
+    """Any number of faults; if two strike one call, the first counts."""
 
     faults: tuple[Fault, ...] = ()
     full: int | None = None
@@ -122,7 +122,7 @@ class FaultPlan:
         """Read a plan as :meth:`__str__` writes it.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the text is no plan.
         """
         faults, full = [], None
         for word in text.split():

@@ -1,4 +1,4 @@
-"""Lives and other tasks under fault plans: how each is done, how what failed goes on, and which plans are tried."""
+"""Lifecycles and other tasks under fault plans: how they go on after a failure, and which plans are tried."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import begin, blob, link, store
 from layerstore_conformance.kit.payloads import Payload, digest, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
-from layerstore_conformance.lives import lifecycles, theorem
-from layerstore_conformance.lives.lifecycles import CHUNK, LIFECYCLES, Life
+from layerstore_conformance.promises import lifecycles, theorem
+from layerstore_conformance.promises.lifecycles import CHUNK, LIFECYCLES, TrackedUpload
 from layerstore_conformance.steps.again import script
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 SAMPLES: Final = MappingProxyType({"quick": 1, "default": 3})
-"""Plans of each life, beside those that are always among them; in the full profile it is every one, every way."""
+"""Plans of each lifecycle, beside those that are always tried; the full profile tries every plan in every way."""
 
 DEALT: Final = MappingProxyType({"quick": 2, "default": 12, "full": 2000})
 """Plans of a scenario that deals them."""
 
 LARGE: Final = FRONT
-"""Bytes of a chunk that is given to the driver as it is, and hashed in a second thread meanwhile."""
+"""Bytes of a chunk that goes to the driver as it is, while a second thread hashes it."""
 
 T = TypeVar("T")
 
-Lifecycle = Callable[[Life], None]
+Lifecycle = Callable[[TrackedUpload], None]
 
 
 class Stage(NamedTuple):
@@ -60,11 +60,11 @@ class Stage(NamedTuple):
     chunk: int
 
     def insist(self, step: Callable[[], T]) -> T:
-        """Do it until it succeeds."""
+        """Repeat a step until it succeeds."""
         return insist(step, self.faulty)
 
     def insist_gone(self, step: Callable[[], object]) -> None:
-        """Take something away until it is gone; the second time it may be gone already."""
+        """Remove something, and repeat until it is gone; it may be gone after a step that failed."""
         self.insist(lambda: _unless_gone(step))
 
 
@@ -74,17 +74,17 @@ def _unless_gone(step: Callable[[], object]) -> None:
 
 
 def endured(stage: Stage, lifecycle: Lifecycle) -> None:
-    """Take every step again until it succeeds, and check that it has ended as if nothing had been."""
-    life = Enduring(stage.faulty, stage.beside, seed=stage.seed, chunk=stage.chunk)
-    lifecycle(life)
-    life.check()
+    """Repeat every step until it succeeds, and check that it has ended as if nothing had failed."""
+    tracked = Enduring(stage.faulty, stage.beside, seed=stage.seed, chunk=stage.chunk)
+    lifecycle(tracked)
+    tracked.check()
 
 
 def yielded(stage: Stage, lifecycle: Lifecycle) -> None:
-    """Give up every write that fails, and finish with what is there."""
-    life = Yielding(stage.faulty, stage.beside, seed=stage.seed, chunk=stage.chunk)
-    lifecycle(life)
-    life.check()
+    """Give up every write that fails, and finish with the stored bytes."""
+    tracked = Yielding(stage.faulty, stage.beside, seed=stage.seed, chunk=stage.chunk)
+    lifecycle(tracked)
+    tracked.check()
 
 
 def finished_anew(stage: Stage, lifecycle: Lifecycle) -> None:
@@ -98,21 +98,21 @@ def cancelled_anew(stage: Stage, lifecycle: Lifecycle) -> None:
 
 
 def _given_up(stage: Stage, lifecycle: Lifecycle, ending: theorem.Ending) -> None:
-    life = Life(service_on(stage.faulty), NAME, seed=stage.seed, chunk=stage.chunk)
+    tracked = TrackedUpload(service_on(stage.faulty), NAME, seed=stage.seed, chunk=stage.chunk)
     try:
-        lifecycle(life)
+        lifecycle(tracked)
     except FAILURES as error:
-        error.__traceback__ = None  # it holds what the life had open
+        error.__traceback__ = None  # it holds the open handles
     except AssertionError:
-        if not life.purging:  # a purge does not raise what it fails with, it reports it
+        if not tracked.purging:  # a purge does not raise what it fails with, it reports it
             raise
-    life.abandon()
+    tracked.abandon()
     assert not stage.faulty.open_handles, f"{stage.faulty.open_handles} readers and writers are left open"
-    theorem.check_cut_off(LayerService(stage.beside), life, ending)
+    theorem.check_cut_off(LayerService(stage.beside), tracked, ending)
 
 
 def named_otherwise(stage: Stage) -> None:
-    """Finish by a sha512, and once more by a tarsum: each is a link of its own, to one blob."""
+    """Finish by a sha512, and again by a tarsum: each is a link of its own, to one blob."""
     data = archive("a", "b")
     names = [f"sha512:{hashlib.sha512(data).hexdigest()}", tarsum_of(data)]
     service = service_on(stage.faulty)
@@ -132,7 +132,7 @@ def _finish_by(stage: Stage, service: LayerService, data: bytes, wanted: str) ->
 
 
 def read(stage: Stage) -> None:
-    """Read a layer in pieces, each once more where that failed."""
+    """Read a layer in pieces, and repeat each until it succeeds."""
     data = Payload("read", stage.seed).read(12_000)
     store(LayerService(stage.beside), NAME, data)
     service = service_on(stage.faulty)
@@ -144,7 +144,7 @@ def read(stage: Stage) -> None:
 
 
 def kept_house(stage: Stage) -> None:
-    """Mount, unlink, cancel, list, purge and collect; each once more where that failed."""
+    """Mount, unlink, cancel, list, purge and collect, and repeat each until it succeeds."""
     one, two = (Payload(label, stage.seed).read(4000) for label in ("one", "two"))
     service = service_on(stage.faulty)
     for data in (one, two):
@@ -163,7 +163,7 @@ def kept_house(stage: Stage) -> None:
     stage.insist(lambda: purge(service, later))
     for removed in stage.insist(lambda: collect(service, later)):
         assert stage.beside.find(layout.blob(removed)) is None, f"said to be collected, and there: {removed}"
-    collect(LayerService(stage.beside), later)  # what went while it was listed, or failed half way, may have been kept
+    collect(LayerService(stage.beside), later)  # a stale listing, or a failure half way, may keep a blob
     found = set(keys_below(stage.beside, ""))
     assert found == {blob(one), link("house/b", digest(one))}, f"kept: {sorted(found)}"
     theorem.check_store(stage.beside)
@@ -172,19 +172,19 @@ def kept_house(stage: Stage) -> None:
 WAYS: Final[Mapping[str, Callable[[Stage, Lifecycle], None]]] = MappingProxyType(
     {each.__name__: each for each in (endured, finished_anew, yielded, cancelled_anew)}
 )
-"""How what has failed goes on."""
+"""How an upload goes on after a failure."""
 
 TASKS: Final[Mapping[str, Callable[[Stage], None]]] = MappingProxyType(
     {each.__name__: each for each in (named_otherwise, read, kept_house)}
 )
-"""What is done beside lives; whatever fails is done again."""
+"""Tasks that are no lifecycles; every step is repeated until it succeeds."""
 
 
 def play(ctx: Context, work: str, plan: str, way: str = "endured", *, chunk: int = CHUNK) -> FaultyDriver:
-    """Live a life, or do a task, under a plan, and check how it goes on.
+    """Run a lifecycle or a task under a plan, and check its end.
 
     Raises:
-        AssertionError: it does not; it says how to see that again.
+        AssertionError: the check failed; the message has a script that does it again.
     """
     place = f"plan-{ctx.counts['fault plans']}"
     ctx.count("fault plans")
@@ -198,11 +198,11 @@ def play(ctx: Context, work: str, plan: str, way: str = "endured", *, chunk: int
             WAYS[way](stage, getattr(lifecycles, work))
     except (AssertionError, LayerStoreError) as error:
         call = f"play(ctx, {work!r}, {plan!r}, {way!r}, chunk={chunk})"
-        raise AssertionError(_told(ctx, faulty, call, error)) from error
+        raise AssertionError(_message(ctx, faulty, call, error)) from error
     return faulty
 
 
-def _told(ctx: Context, faulty: FaultyDriver, call: str, error: Exception) -> str:
+def _message(ctx: Context, faulty: FaultyDriver, call: str, error: Exception) -> str:
     said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
     struck = "; ".join(faulty.struck[-3:]) or "nothing yet"
     again = script(ctx, "from layerstore_conformance.faults.playing import play", [call])
@@ -210,7 +210,7 @@ def _told(ctx: Context, faulty: FaultyDriver, call: str, error: Exception) -> st
 
 
 def under_each(ctx: Context, work: str, *always: tuple[str, str], chunk: int = CHUNK) -> None:
-    """Do it under each plan of one fault that the profile asks for; ``always`` are plans, and ways to go on."""
+    """Run it under each plan of one fault that the profile has, and under those of ``always``, with their ways."""
     calls = play(ctx, work, "", chunk=chunk).counted()
     for plan, way in [*always, *_chosen(ctx, work, list(FaultPlan.singles(calls)))]:
         play(ctx, work, plan, way, chunk=chunk)
@@ -226,7 +226,7 @@ def _chosen(ctx: Context, work: str, plans: list[FaultPlan]) -> Iterator[tuple[s
 
 
 def dealt(ctx: Context, deal: Callable[[int], str]) -> None:
-    """Live every life in turn, in every way in turn, under plans that are dealt by a number."""
+    """Run a random lifecycle in a random way under each of some plans, which are dealt by a number."""
     for turn in range(ctx.size(DEALT[ctx.profile])):
         number = ctx.seed * 100_000 + turn
         choose = random.Random(number)

@@ -1,4 +1,4 @@
-"""A clock that is moved by hand, and a driver that goes by it."""
+"""A clock that is moved by hand, and a driver that uses it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layerstore.passing import PassingDriver
 
 
 class Clock:
-    """A clock that is moved by hand, and what the time was when each version of a key was first seen."""
+    """A clock that is moved by hand, with the time at which each version of a key was first seen."""
 
     def __init__(self) -> None:
         """Begin now."""
@@ -18,10 +18,10 @@ class Clock:
 
 
 class ClockedDriver(PassingDriver):
-    """Any driver, by another clock than the backend's."""
+    """Any driver, with another clock than the backend's."""
 
     def __init__(self, inner: Driver, clock: Clock) -> None:
-        """Tell times by ``clock``."""
+        """Take all times from ``clock``."""
         super().__init__(inner)
         self.clock = clock
 

@@ -12,18 +12,18 @@ Side = Literal["before", "after"]
 
 
 class Cut(BaseException):
-    """The process is dead: raised at the call it was cut off at, and at every later one."""
+    """The process is dead: raised at the call where it was cut off, and at every later one."""
 
 
 class CutObserver:
-    """An observer that lets so many calls pass, and cuts off before or after the next one."""
+    """An observer that lets some calls pass, and cuts off before or after the next one."""
 
     def __init__(self, passing: int, side: Side) -> None:
         """Let ``passing`` calls pass."""
         self.passing = passing
         self.side = side
         self.calls: list[Call] = []
-        """Every call begun, the one cut off last."""
+        """Every call that began, the one cut off last."""
         self.dead = False
 
     def before(self, call: Call) -> None:
@@ -47,7 +47,7 @@ class CutObserver:
 
 
 class PiecemealDriver(ObservedDriver):
-    """Any driver, but deleting a prefix key by key, as clause D4 allows: so that it can be cut off in between."""
+    """Any driver that deletes a prefix key by key, as clause D4 allows, so that it can be cut off in between."""
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from layerstore import LayerService
 
 BLOBS = f"{layout.ROOT}/blobs"
-"""The prefix of all that has become a layer."""
+"""The prefix of every blob."""
 
 
 def store(service: LayerService, name: str, data: bytes) -> str:
@@ -30,10 +30,10 @@ def begin(service: LayerService, name: str, data: bytes) -> str:
 
 
 def blob(data: bytes) -> str:
-    """Return the key that a layer of these bytes lies under."""
+    """Return the key of the blob of these bytes."""
     return layout.blob(Digest.parse(digest(data)))
 
 
 def link(name: str, wanted: str) -> str:
-    """Return the key by which a repository has a layer."""
+    """Return the key of a repository's link to a layer."""
     return layout.link(name, Digest.parse(wanted))

@@ -1,6 +1,6 @@
-"""Bytes that say where they belong: every block of a payload names the payload and its own offset.
+"""Payloads: bytes that show where they belong, for every block names its payload and its own offset.
 
-So a failure can tell which part of which upload landed where, and no test can pass on bytes that are all alike. A
+So a failure says which part of which upload landed where, and no test can pass on bytes that are all alike. A
 block is 512 bytes: ``<label:seed@offset>``, offset in twelve hex digits, and then noise derived from just that, so that
 neither compression nor deduplication nor a repeated block goes unnoticed.
 """
@@ -47,7 +47,7 @@ def digest(data: bytes) -> str:
 
 
 def difference(expected: bytes, actual: bytes) -> str:
-    """Say where two byte strings part, and what lies there instead; empty if they are equal."""
+    """Return where two byte strings differ, and what is there instead; empty if they are equal."""
     if expected == actual:
         return ""
     end = min(len(expected), len(actual))
@@ -61,14 +61,14 @@ def expect_same(found: bytes, expected: bytes, what: str) -> None:
     """Check that bytes are these. Not by an assert of both: pytest would compare large ones line by line, for minutes.
 
     Raises:
-        AssertionError: they are others; it says where they part, and what lies there.
+        AssertionError: they are others; the message says where they differ, and what is there.
     """
     if found != expected:
         raise AssertionError(f"{what}: {difference(bytes(expected), bytes(found))}")
 
 
 def _origin(data: bytes, at: int) -> str:
-    """Say what lies at an offset: the end, zeros, or which byte of which payload."""
+    """Return what is at an offset: the end, zeros, or which byte of which payload."""
     here = data[at : at + 2 * BLOCK]
     if not here:
         return "the end"

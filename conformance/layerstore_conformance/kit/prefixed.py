@@ -1,4 +1,4 @@
-"""A driver below a prefix of another one: how every scenario has a store to itself in a backend it shares."""
+"""A driver below a prefix of another one: so every scenario has a store of its own in a shared backend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layerstore.passing import PassingDriver
 
 
 class PrefixedDriver(PassingDriver):
-    """Any driver, every key below a prefix. Errors tell the whole key."""
+    """Any driver, every key below a prefix. Errors have the whole key."""
 
     def __init__(self, driver: Driver, prefix: str) -> None:
         """Put every key below ``prefix``, itself a key."""

@@ -1,4 +1,4 @@
-"""What must be refused, as a block: ``with refused(FencedError) as refusal: ...``."""
+"""Check that a block is refused: ``with refused(FencedError) as refusal: ...``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class refused:  # noqa: N801  (read as a verb)
     """Check that the block raises one of these errors; any other passes through."""
 
     error: Any = None
-    """What was raised."""
+    """The error that was raised."""
 
     def __init__(self, *kinds: type[Exception]) -> None:
-        """Expect one of ``kinds``, or of what is derived from them."""
+        """Expect one of ``kinds``, or a subclass."""
         self._kinds = kinds
 
     def __enter__(self) -> refused:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def together(actions: Sequence[Callable[[], T]]) -> list[T]:
-    """Do all of them at once, and return what they returned, in order; the first failure of one is raised."""
+    """Do all of them at once, and return their results in order; raise the first failure."""
     start = threading.Barrier(len(actions))
     results: dict[int, T] = {}
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""A script that does once more what has failed, as it stands: the text of it is told with the failure."""
+"""A script that repeats what has failed; the message of the failure includes it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FROM_A_FACTORY = "...  # there is no URL: the harness of your own tests"
 
 
 def script(ctx: Context, imports: str, lines: Iterable[str]) -> str:
-    """Return a script that makes a context like this one, named ``ctx``, and then does what the lines say.
+    """Return a script that makes a context like this one, named ``ctx``, and then runs the lines.
 
-    The store's URL is told without its options, for they may be credentials: who runs it gives them again.
+    The store's URL is without its options, for they may be credentials: the reader has to add them again.
     """
     url = ctx.harness.url
     harness = FROM_A_FACTORY if url is None else f"Harness({str(StoreURL.parse(url))!r})"

@@ -19,18 +19,18 @@ SMALL = 700
 
 
 def later(age: timedelta = WEEK) -> datetime:
-    """Return a moment at which whatever is stored by now is older than this, by a day: more than clocks differ."""
+    """Return a moment at which everything stored by now is a day older than this: clocks differ by less."""
     return datetime.now(UTC) + age + timedelta(days=1)
 
 
 def newest(ctx: Context, uuid: str) -> datetime:
-    """Return when anything of an upload was last stored, by the backend's clock."""
+    """Return when a key of an upload was last stored, by the backend's clock."""
     driver = ctx.open()
     return max(driver.stat(key).modified for key in keys_below(driver, UploadKeys("a", uuid).prefix))
 
 
 def old(ctx: Context, name: str, data: bytes) -> str:
-    """Begin an upload that was begun long ago, by what it says, and return its id."""
+    """Begin an upload whose start time is long ago, and return its id."""
     uuid = begin(ctx.service(), name, data)
     ctx.open().put(UploadKeys(name, uuid).started_at, LONG_AGO)
     return uuid

@@ -19,7 +19,7 @@ def fetched(ctx: Context, name: str, wanted: str) -> bytes:
 
 
 def expect_layer(ctx: Context, name: str, data: bytes) -> None:
-    """Check through a fresh service, and under its raw key, that a repository has a layer of exactly these bytes."""
+    """Check by a fresh service, and under its raw key, that a repository has a layer of exactly these bytes."""
     assert ctx.service().exists(name, digest(data)), f"repository {name} does not have layer {digest(data)}"
     expect_same(fetched(ctx, name, digest(data)), data, f"layer of {name}")
     ctx.expect(blob(data), data)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 Rival = Callable[[str], object]
-"""What another one does to the upload of an id; what it is refused with is its own affair."""
+"""Does something to the upload of this id, and handles its own errors."""
 
 
 def disturbed(ctx: Context, rival: Rival, work: Callable[[LayerUpload, bytes], object]) -> list[tuple[str, bytes, str]]:
-    """Let a rival come between, before each call in turn that changes a key; return ids, bytes, and what work met."""
+    """Let a rival act before each call that changes a key in turn; return ids, bytes and the outcomes of the work."""
     met: list[tuple[str, bytes, str]] = []
     for index in itertools.count():
         data = ctx.payload(f"disturbed-{index}").read(3000)
@@ -42,12 +42,12 @@ def disturbed(ctx: Context, rival: Rival, work: Callable[[LayerUpload, bytes], o
 
 
 def finish(upload: LayerUpload, data: bytes) -> None:
-    """Finish."""
+    """Finish an upload by the digest and size of these bytes."""
     upload.finish(digest(data), len(data)).close()
 
 
 def turns(ctx: Context) -> Iterator[tuple[int, Trap, LayerService]]:
-    """Yield a number, a trap to be set at the call of that number, and a service with it, until one was not sprung."""
+    """Yield a number, a trap to set at that call and a service with the trap, until a trap was not sprung."""
     for index in itertools.count():
         trap = Trap()
         yield index, trap, watched(ctx, trap)

@@ -1,4 +1,4 @@
-"""Stand beside a service at work: count its driver calls, do something between two of them, make one of them fail."""
+"""Watch a service at work: count its driver calls, act between two of them, or make one fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.kit.cutting import Side
 
 When = Callable[[int, Call], bool]
-"""Whether this is the call, told its number since the trap was set, from 0 on."""
+"""Whether this is the call; takes its number since the trap was set, from 0, and the call."""
 
 
 def watched(ctx: Context, observer: Observer, verify: Verify = "resume") -> LayerService:
@@ -25,7 +25,7 @@ def watched(ctx: Context, observer: Observer, verify: Verify = "resume") -> Laye
 
 
 class Tally(Counts):
-    """Counts, with the bytes read of uploads' data and of blobs apart: links and states are small."""
+    """Counts, with the bytes read of uploads' data and of blobs by themselves: links and states are small."""
 
     data_read = 0
 
@@ -42,7 +42,7 @@ class Tally(Counts):
 
 
 class Trap:
-    """An observer that does something once, at a chosen call after it was set; what that raises, the call raises."""
+    """An observer that acts once, at a chosen call after it was set; the call raises what the action raises."""
 
     def __init__(self, side: Side = "before") -> None:
         """Act ``before`` or ``after`` the call."""
@@ -54,7 +54,7 @@ class Trap:
         self._action: Callable[[], object] = fail
 
     def set(self, when: When, action: Callable[[], object]) -> None:
-        """Begin to count the calls, and act at the first that ``when`` is true of."""
+        """Begin to count the calls, and act at the first for which ``when`` is true."""
         self.calls = []
         self.sprung = False
         self._when, self._action = when, action
@@ -78,16 +78,16 @@ class Trap:
 
 
 def number(wanted: int) -> When:
-    """Be true of the call of a number."""
+    """Be true for the call of this number."""
     return lambda at, _: at == wanted
 
 
 CHANGES = ("put", "write_at", "publish", "move", "delete")
-"""Calls that change the backend: before any other one it is as before the next of these."""
+"""Calls that change the backend; between two of them it stays the same."""
 
 
 def change(wanted: int) -> When:
-    """Be true of the call of a number, of those that change the backend."""
+    """Be true for the call of this number among those that change the backend."""
     seen = -1
 
     def is_it(_: int, call: Call) -> bool:
@@ -99,7 +99,7 @@ def change(wanted: int) -> When:
 
 
 def of(method: str, part: str = "") -> When:
-    """Be true of a method's call on a key that holds ``part``."""
+    """Be true for a method's call on a key that contains ``part``."""
     return lambda _, call: call.method == method and part in call.key
 
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.lives import lifecycles, theorem
-from layerstore_conformance.lives.crashing import Death, Plan, Zygote
-from layerstore_conformance.lives.killing import CutPoint, Side
-from layerstore_conformance.lives.lifecycles import CHUNK, Life
+from layerstore_conformance.promises import lifecycles, theorem
+from layerstore_conformance.promises.forkserver import ExitRecord, ForkServer, Plan
+from layerstore_conformance.promises.killing import CutPoint, Moment
+from layerstore_conformance.promises.lifecycles import CHUNK, TrackedUpload
 from layerstore_conformance.steps.watching import CHANGES
 
 if TYPE_CHECKING:
     from layerstore.observed import Call
     from layerstore_conformance.engine.context import Context
-    from layerstore_conformance.lives.theorem import Ending
+    from layerstore_conformance.promises.theorem import Ending
 
 GROUP = "crash"
 
@@ -28,35 +28,37 @@ LARGE = 300_000
 """Bytes of a chunk that is hashed in a second thread while it is written."""
 
 SAMPLES = {"quick": 2, "default": 8}
-"""Cut points of each life, beside those that are always among them; in the full profile it is every one, twice."""
+"""Cut points of each lifecycle, beside those that are always tried; the full profile tries every one, twice."""
 
-Around = tuple[Side, str, str, int]
-"""A cut point that is always among them: a side of a method's call on a key that holds this text; which of them."""
+Around = tuple[Moment, str, str, int]
+"""A cut point that is always tried: a moment, a method, a text in its key, and which of these calls."""
 
 FIRST, LAST = 0, -1
 
 
-def killed_everywhere(ctx: Context, lifecycle: Callable[[Life], None], *always: Around, chunk: int = CHUNK) -> None:
+def killed_everywhere(
+    ctx: Context, lifecycle: Callable[[TrackedUpload], None], *always: Around, chunk: int = CHUNK
+) -> None:
     """Kill a worker at each cut point of a lifecycle that the profile asks for, and check what it leaves.
 
     After some cut points the upload is finished, and after the others cancelled; after the cut points in ``always`` it
     is finished.
     """
-    ctx.open().put("begun", b"")  # a store that is there, whatever a child that dies early has not made
-    with Zygote.of(ctx) as zygote:
-        (whole,) = zygote.live([Plan(lifecycle, "whole", seed=ctx.seed, chunk=chunk)])
+    ctx.open().put("begun", b"")  # the store is there even if a worker dies before it makes one
+    with ForkServer.of(ctx) as server:
+        (whole,) = server.run([Plan(lifecycle, "whole", seed=ctx.seed, chunk=chunk)])
         check(ctx, whole, theorem.finish_again)
         chosen = list(choose(ctx, whole.calls, always))
         plans = [Plan(lifecycle, f"cut-{number}", cut, ctx.seed, chunk) for number, (cut, _) in enumerate(chosen)]
-        for death, (_, ending) in zip(zygote.live(plans), chosen, strict=True):
-            check(ctx, death, ending)
+        for ended, (_, ending) in zip(server.run(plans), chosen, strict=True):
+            check(ctx, ended, ending)
             ctx.count("cut points")
 
 
-def check(ctx: Context, death: Death, ending: Ending) -> None:
+def check(ctx: Context, ended: ExitRecord, ending: Ending) -> None:
     """Check the theorem on the store that a worker has left; the worker must have been killed as planned."""
-    ctx.step(f"{death.plan.lifecycle.__name__}: {death}")
-    theorem.check_cut_off(death.service(ctx.open()), death.promise(), ending)
+    ctx.step(f"{ended.plan.lifecycle.__name__}: {ended}")
+    theorem.check_cut_off(ended.service(ctx.open()), ended.promise(), ending)
 
 
 def choose(ctx: Context, calls: list[Call], always: tuple[Around, ...]) -> Iterator[tuple[CutPoint, Ending]]:
@@ -82,10 +84,10 @@ def points(calls: list[Call]) -> Iterator[CutPoint]:
 
 def around(calls: list[Call], wanted: Around) -> Iterator[CutPoint]:
     """Yield this cut point, if there is such a call."""
-    side, method, part, which = wanted
+    moment, method, part, which = wanted
     found = [number for number, call in enumerate(calls) if call.method == method and part in call.key]
     if found:
-        yield CutPoint(found[which], side)
+        yield CutPoint(found[which], moment)
 
 
 @scenario(

@@ -11,7 +11,7 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import blob, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.lives import theorem
+from layerstore_conformance.promises import theorem
 from layerstore_conformance.steps.ages import SMALL, WEEK, later, newest, old
 from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.steps.rivals import disturbed, finish, turns

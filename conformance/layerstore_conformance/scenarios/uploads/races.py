@@ -25,9 +25,9 @@ from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.lives import theorem
-from layerstore_conformance.lives.interleaving import Gate, Outcome, attempt, take_turns, write_somewhere
 from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.promises import theorem
+from layerstore_conformance.promises.interleaving import Gate, WriterResult, attempt, take_turns, write_somewhere
 from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_no_layer, expect_stored, fetched
 from layerstore_conformance.steps.rivals import disturbed, finish
 from layerstore_conformance.steps.watching import Trap, change, of, watched
@@ -280,7 +280,7 @@ def uploads_in_turns_are_kept_apart(ctx: Context) -> None:
 @scenario("F1", "F3", "F4", "M4", kills=("finish-does-not-verify", "wrong-digest-is-visible"), rows=(120, 50))
 def writers_in_random_turns_keep_the_theorem(ctx: Context) -> None:
     """Two writers resume, write, flush and finish one upload in random turns, and every layer matches its digest."""
-    outcomes: list[Outcome] = []
+    outcomes: list[WriterResult] = []
     for seed in range(ctx.seed * 1000, ctx.seed * 1000 + ctx.size(8)):
         name = f"turns-{seed}"
         uuid = begin(ctx.service(), name, ctx.payload("first").read(1500))
@@ -296,7 +296,7 @@ def writers_in_random_turns_keep_the_theorem(ctx: Context) -> None:
     assert any(each.refused for each in outcomes) or ctx.harness.scale < 1, "no race"
 
 
-def in_turns(ctx: Context, name: str, uuid: str, seed: int) -> list[Outcome]:
+def in_turns(ctx: Context, name: str, uuid: str, seed: int) -> list[WriterResult]:
     """Let two threads write to an upload, and let a random generator give them turns at every driver call."""
     pipes = [Pipe() for _ in range(2)]
 

@@ -25,9 +25,9 @@ from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.lives import lifecycles, theorem
-from layerstore_conformance.lives.lifecycles import Life
 from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.promises import lifecycles, theorem
+from layerstore_conformance.promises.lifecycles import TrackedUpload
 from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.steps.watching import CHANGES, Trap, fail, of, watched
 
@@ -425,33 +425,35 @@ def a_state_that_cannot_be_saved_is_no_error(ctx: Context) -> None:
     finish_resumed(ctx, upload.uuid, data[:4000], data[4000:])
 
 
-def live(ctx: Context, lifecycle: Callable[[Life], None], observer: CutObserver, place: str) -> Life:
+def run_lifecycle(
+    ctx: Context, lifecycle: Callable[[TrackedUpload], None], observer: CutObserver, place: str
+) -> TrackedUpload:
     """Run a lifecycle in a place of its own as far as the observer lets it, and drop every handle unclosed."""
     driver = CheckedDriver(PiecemealDriver(PrefixedDriver(ctx.driver, place), observer))
-    life = Life(LayerService(driver), "cut/off", seed=ctx.seed)
+    tracked = TrackedUpload(LayerService(driver), "cut/off", seed=ctx.seed)
     with suppress(Cut):
-        lifecycle(life)
-    life.abandon()
-    return life
+        lifecycle(tracked)
+    tracked.abandon()
+    return tracked
 
 
-def cut_off_everywhere(ctx: Context, lifecycle: Callable[[Life], None]) -> None:
+def cut_off_everywhere(ctx: Context, lifecycle: Callable[[TrackedUpload], None]) -> None:
     """Cut a lifecycle off at every driver call that changes something; finish or cancel, in turns, what is left.
 
     Except in the full profile, a long lifecycle is cut off at every second or third call, from a random one on.
     """
     whole = CutObserver(1 << 30, "before")
-    life = live(ctx, lifecycle, whole, "whole")
-    assert life.finished or life.cancelled
+    tracked = run_lifecycle(ctx, lifecycle, whole, "whole")
+    assert tracked.finished or tracked.cancelled
     cuts = [at for at, call in enumerate(whole.calls) if call.method in CHANGES]
     stride = 1 if ctx.profile == "full" else -(-len(cuts) // ctx.size(12))
     for turn, passing in enumerate(cuts[ctx.seed % stride :: stride]):
         ctx.step(f"cut off before call {passing}, {whole.calls[passing].method}")
-        life = live(ctx, lifecycle, CutObserver(passing, "before"), f"cut-{passing}")
+        tracked = run_lifecycle(ctx, lifecycle, CutObserver(passing, "before"), f"cut-{passing}")
         service = LayerService(CheckedDriver(PrefixedDriver(ctx.open(), f"cut-{passing}")))
         theorem.check_store(service.driver)
-        if theorem.check_upload(service, life):
-            (theorem.finish_again, theorem.cancel_again)[turn % 2](service, life)
+        if theorem.check_upload(service, tracked):
+            (theorem.finish_again, theorem.cancel_again)[turn % 2](service, tracked)
             theorem.check_store(service.driver)
 
 

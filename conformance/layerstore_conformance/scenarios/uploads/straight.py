@@ -28,9 +28,9 @@ from layerstore_conformance.kit.layers import BLOBS, begin, blob, link
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import together
-from layerstore_conformance.lives import theorem
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.processes.forking import Forked
+from layerstore_conformance.promises import theorem
 from layerstore_conformance.steps.ages import WEEK, newest
 from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
 from layerstore_conformance.steps.rivals import turns

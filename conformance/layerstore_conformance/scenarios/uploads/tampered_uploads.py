@@ -15,7 +15,7 @@ from layerstore_conformance.kit.keys import WHOLE
 from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
-from layerstore_conformance.lives import theorem
+from layerstore_conformance.promises import theorem
 from layerstore_conformance.scenarios.drivers.tampering import VISIBLE
 from layerstore_conformance.steps.expectations import expect_layer
 from layerstore_conformance.steps.watching import Trap, number, watched

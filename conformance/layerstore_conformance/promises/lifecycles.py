@@ -1,4 +1,4 @@
-"""Whole lives of an upload, step by step, with a record of what the store has promised at every moment."""
+"""Lifecycles of an upload, step by step, with a record of what the store has promised at every moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from layerstore import LayerInvalidDigestError
 from layerstore.front import FRONT
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.lives.promise import Promise
+from layerstore_conformance.promises.promise import Promise
 
 if TYPE_CHECKING:
     from layerstore import Layer, LayerService, LayerUpload
@@ -18,20 +18,20 @@ CHUNK = 3000
 """Bytes; no multiple of a payload's block."""
 
 Tell = Callable[..., object]
-"""Is told a step and its details: :meth:`Promise.take` says which there are."""
+"""Takes a step and its details: :meth:`Promise.take` has them all."""
 
 
-class Life(Promise):
-    """One upload from beginning to end, or several after each other, and what may be found if it is cut off now."""
+class TrackedUpload(Promise):
+    """An upload, or several after each other, with a record of what may be found if its process dies now."""
 
     def __init__(
         self, service: LayerService, name: str, *, seed: int = 0, chunk: int = CHUNK, tell: Tell = lambda *_: None
     ) -> None:
-        """Be ready to begin, and tell every step, before it is taken and after, also to ``tell``."""
+        """Be ready to begin; ``tell`` is called with every step, before it is taken and after."""
         super().__init__(name)
         self.service = service
         self.chunk = chunk
-        self.payload = Payload("life", seed)
+        self.payload = Payload("upload", seed)
         self._also_tell = tell
         self._upload: LayerUpload | None = None
 
@@ -52,7 +52,7 @@ class Life(Promise):
         self._tell("begun", self._upload.uuid)
 
     def write(self, size: int | None = None, payload: Payload | None = None) -> None:
-        """Write at the position what the payload has there."""
+        """Write at the position the bytes that the payload has there."""
         offset = self.upload.tell()
         data = (payload or self.payload).read(size or self.chunk, offset)
         self._tell("writing", offset, len(data))
@@ -60,7 +60,7 @@ class Life(Promise):
         self._tell("accepted", offset, data)
 
     def seek(self, offset: int) -> None:
-        """Go to an offset."""
+        """Move to an offset."""
         self.upload.seek(offset)
 
     def flush(self) -> None:
@@ -104,7 +104,7 @@ class Life(Promise):
         self._tell("cancelled")
 
     def purge(self) -> None:
-        """Have it purged, as who runs the store does on a later day."""
+        """Purge it, as the store's operator does on a later day."""
         self._tell("purging")
         report = self.service.purge(timedelta(0), now=datetime.now(UTC) + timedelta(days=1))
         assert [entry.uuid for entry in report.removed] == [self.uuid], f"it was not purged: {report}"
@@ -115,128 +115,128 @@ class Life(Promise):
         self._also_tell(step, *details)
 
 
-def straight(life: Life) -> None:
+def straight(tracked: TrackedUpload) -> None:
     """Write three chunks, the first flushed, and finish."""
-    life.begin()
-    life.write()
-    life.flush()
-    life.write()
-    life.write()
-    life.finish()
+    tracked.begin()
+    tracked.write()
+    tracked.flush()
+    tracked.write()
+    tracked.write()
+    tracked.finish()
 
 
-def unflushed(life: Life) -> None:
-    """Write two chunks, and finish what is smaller than what is gathered in front of the backend."""
-    life.begin()
-    life.write()
-    life.write()
-    life.finish()
+def unflushed(tracked: TrackedUpload) -> None:
+    """Write two chunks, which are still gathered in front of the backend, and finish."""
+    tracked.begin()
+    tracked.write()
+    tracked.write()
+    tracked.finish()
 
 
-def unflushed_large(life: Life) -> None:
-    """Write more than is gathered, and finish what nobody else knows of."""
-    life.begin()
-    life.write(FRONT - life.chunk)
+def unflushed_large(tracked: TrackedUpload) -> None:
+    """Write more than is gathered, without a flush, and finish."""
+    tracked.begin()
+    tracked.write(FRONT - tracked.chunk)
     for _ in range(3):
-        life.write()
-    life.finish()
+        tracked.write()
+    tracked.finish()
 
 
-def resumed(life: Life) -> None:
+def resumed(tracked: TrackedUpload) -> None:
     """Write five chunks, closing and resuming between them, and finish."""
-    life.begin()
+    tracked.begin()
     for index in range(5):
         if index:
-            life.close()
-            life.resume()
-        life.write()
-    life.finish()
+            tracked.close()
+            tracked.resume()
+        tracked.write()
+    tracked.finish()
 
 
-def last_rewritten(life: Life) -> None:
+def last_rewritten(tracked: TrackedUpload) -> None:
     """Write three chunks, go back, write the last one again with other bytes, and finish."""
-    life.begin()
+    tracked.begin()
     for _ in range(3):
-        life.write()
-        life.flush()
-    life.seek(2 * life.chunk)
-    life.write(payload=Payload("again", life.payload.seed))
-    life.finish()
+        tracked.write()
+        tracked.flush()
+    tracked.seek(2 * tracked.chunk)
+    tracked.write(payload=Payload("again", tracked.payload.seed))
+    tracked.finish()
 
 
-def middle_rewritten(life: Life) -> None:
+def middle_rewritten(tracked: TrackedUpload) -> None:
     """Write three chunks, close, resume, write other bytes across the first border, and finish."""
-    life.begin()
+    tracked.begin()
     for _ in range(3):
-        life.write()
-    life.close()
-    life.resume()
-    life.seek(life.chunk // 2)
-    life.write(payload=Payload("again", life.payload.seed))
-    life.flush()
-    life.finish()
+        tracked.write()
+    tracked.close()
+    tracked.resume()
+    tracked.seek(tracked.chunk // 2)
+    tracked.write(payload=Payload("again", tracked.payload.seed))
+    tracked.flush()
+    tracked.finish()
 
 
-def sparse(life: Life) -> None:
+def sparse(tracked: TrackedUpload) -> None:
     """Write a chunk, then one beyond the end, and finish."""
-    life.begin()
-    life.write()
-    life.flush()
-    life.seek(3 * life.chunk)
-    life.write()
-    life.finish()
+    tracked.begin()
+    tracked.write()
+    tracked.flush()
+    tracked.seek(3 * tracked.chunk)
+    tracked.write()
+    tracked.finish()
 
 
-def wrong_then_right(life: Life) -> None:
+def wrong_then_right(tracked: TrackedUpload) -> None:
     """Write two chunks, the first flushed, finish with a wrong digest, then with the right one."""
-    life.begin()
-    life.write()
-    life.flush()
-    life.write()
+    tracked.begin()
+    tracked.write()
+    tracked.flush()
+    tracked.write()
     try:
-        life.finish(digest(b"something else"))
+        tracked.finish(digest(b"something else"))
     except LayerInvalidDigestError:
-        life.finish()
+        tracked.finish()
     else:
         raise AssertionError("a wrong digest was accepted")
 
 
-def cancelled(life: Life) -> None:
+def cancelled(tracked: TrackedUpload) -> None:
     """Write two chunks, close, resume, write another, and cancel."""
-    life.begin()
-    life.write()
-    life.write()
-    life.close()
-    life.resume()
-    life.write()
-    life.cancel()
+    tracked.begin()
+    tracked.write()
+    tracked.write()
+    tracked.close()
+    tracked.resume()
+    tracked.write()
+    tracked.cancel()
 
 
-def twice(life: Life) -> None:
+def twice(tracked: TrackedUpload) -> None:
     """Upload a layer of two chunks, and the same layer once more, flushed in between: it replaces the first."""
-    life.begin()
-    life.write()
-    life.write()
-    life.finish()
-    life.begin()
-    life.write()
-    life.flush()
-    life.write()
-    life.finish()
+    tracked.begin()
+    tracked.write()
+    tracked.write()
+    tracked.finish()
+    tracked.begin()
+    tracked.write()
+    tracked.flush()
+    tracked.write()
+    tracked.finish()
 
 
-def purged(life: Life) -> None:
+def purged(tracked: TrackedUpload) -> None:
     """Write two chunks, close, resume, write another, and have it purged while it is open."""
-    life.begin()
-    life.write()
-    life.write()
-    life.close()
-    life.resume()
-    life.write()
-    life.purge()
+    tracked.begin()
+    tracked.write()
+    tracked.write()
+    tracked.close()
+    tracked.resume()
+    tracked.write()
+    tracked.purge()
 
 
-LIFECYCLES: tuple[Callable[[Life], None], ...] = (
+LIFECYCLES: tuple[Callable[[TrackedUpload], None], ...] = (
     straight,
     unflushed,
     unflushed_large,
@@ -249,4 +249,4 @@ LIFECYCLES: tuple[Callable[[Life], None], ...] = (
     twice,
     purged,
 )
-"""Every one of them."""
+"""Every lifecycle: a module-level function that takes a :class:`TrackedUpload`."""

@@ -17,10 +17,10 @@ from layerstore_conformance.kit.payloads import difference, digest, expect_same
 if TYPE_CHECKING:
     from layerstore import LayerService
     from layerstore.checked import CheckedDriver
-    from layerstore_conformance.lives.promise import Promise
+    from layerstore_conformance.promises.promise import Promise
 
 Ending = Callable[["LayerService", "Promise"], None]
-"""What is done with an upload that was cut off: :func:`finish_again`, or :func:`cancel_again`."""
+"""Ends an upload that was cut off: :func:`finish_again` or :func:`cancel_again`."""
 
 
 def check_store(driver: CheckedDriver) -> None:
@@ -35,18 +35,18 @@ def check_store(driver: CheckedDriver) -> None:
 
 
 def check_layer(service: LayerService, promise: Promise) -> None:
-    """Check that the finished layer is there, and holds what was written."""
+    """Check that the finished layer is there, with the accepted bytes."""
     _expect_layer(service, promise.name, bytes(promise.content), "the layer")
 
 
 def check_kept(service: LayerService, promise: Promise) -> None:
-    """Check that the layers of earlier uploads are there, and what they were."""
+    """Check that the layers of earlier uploads are there, with their bytes."""
     for name, content in promise.kept:
         _expect_layer(service, name, content, "the layer of an earlier upload")
 
 
 def check_upload(service: LayerService, promise: Promise) -> bool:
-    """Check that what is stored of an upload cut off is what was promised; tell whether there is any."""
+    """Check that an upload that was cut off is as promised; return whether it is there."""
     listed = {info.uuid: info.offset for info in service.uploads(promise.name)}
     if promise.uuid not in listed:
         assert not promise.known or _is_ending(promise), "an upload that was promised is gone"
@@ -66,7 +66,7 @@ def check_upload(service: LayerService, promise: Promise) -> bool:
 
 
 def stored(driver: CheckedDriver, promise: Promise) -> bytes:
-    """Return what is stored of an upload: its data, or when a finish has begun, the blob it has become already."""
+    """Return the stored bytes of an upload: its data, or, once a finish has begun, its blob."""
     assert promise.uuid is not None, "begun"
     places = [layout.UploadKeys(promise.name, promise.uuid).data]
     if promise.finishing:
@@ -78,12 +78,12 @@ def stored(driver: CheckedDriver, promise: Promise) -> bytes:
 
 
 def finish_again(service: LayerService, promise: Promise) -> None:
-    """Take an upload up where it was cut off, write the rest, finish it, and check what is there then."""
+    """Resume an upload where it was cut off, write the rest, finish it, and check the layer."""
     assert promise.uuid is not None, "checked before"
     found, wanted = stored(service.driver, promise), bytes(promise.content)
     upload = service.resume(promise.name, promise.uuid, offset=len(found))
     if found != wanted:
-        assert str(upload.digest()) == digest(found), "resumed, it says that it has other bytes than are stored"
+        assert str(upload.digest()) == digest(found), "the digest of the resumed upload is not that of the stored bytes"
         same = _same_up_to(found, wanted)
         upload.seek(same)
         upload.write(wanted[same:])
@@ -111,17 +111,17 @@ def check_nothing_left(driver: CheckedDriver, promise: Promise) -> None:
 
 
 def check_reclaimed(service: LayerService, promise: Promise) -> None:
-    """Purge all uploads there are, as who runs a store does in the end, and check that only layers are left.
+    """Purge all uploads, as an operator does in the end, and check that only layers are left.
 
-    Every upload that was flushed has to be listed, or nobody knows of it. But those whose end has begun, and was cut
-    off, need not be. What lies there of one that is not listed is found by a scrub.
+    Every upload that was flushed must be listed, unless its end has begun and was cut off. A scrub must report the keys
+    of an upload that is not listed.
     """
     uploads = layout.uploads(promise.name)
     there = {child.split("/")[-2] for child in service.driver.list(uploads) if child[-1] == "/"}
     taken = {each.name.split("/")[-2] for each in service.driver.scan(uploads) if isinstance(each, Unpublished)}
     hidden = there - {info.uuid for info in service.uploads(promise.name)}
     assert not hidden or not promise.known or _is_ending(promise), f"keys of uploads that are not listed: {hidden}"
-    _check_told(service, promise, hidden)
+    _check_reported(service, promise, hidden)
     report = service.purge(timedelta(0), now=datetime.now(UTC) + timedelta(days=1))
     removed = {entry.uuid for entry in report.removed}
     assert removed == there | taken, f"a purge of everything has left something: {report}"
@@ -131,10 +131,10 @@ def check_reclaimed(service: LayerService, promise: Promise) -> None:
 
 
 def check_cut_off(service: LayerService, promise: Promise, ending: Ending) -> None:
-    """Check the theorem on a store whose only user was cut off, while it had been promised this.
+    """Check the theorem on a store whose only user was cut off, with this promise.
 
-    Nothing partial is visible; what is stored is at most what was accepted and at least what was flushed; an upload
-    that is there comes to the ``ending``; and everything else is reclaimed.
+    Nothing partial is visible; the stored bytes are at least those that were flushed and at most those that were
+    accepted; an upload that is there can be ended by ``ending``; and a purge removes everything else.
     """
     check_store(service.driver)
     check_kept(service, promise)
@@ -145,12 +145,14 @@ def check_cut_off(service: LayerService, promise: Promise, ending: Ending) -> No
     check_kept(service, promise)
 
 
-def _check_told(service: LayerService, promise: Promise, hidden: set[str]) -> None:
-    told = {finding.key for finding in service.scrub(name=promise.name) if finding.kind == "leftover"} if hidden else ()
+def _check_reported(service: LayerService, promise: Promise, hidden: set[str]) -> None:
+    found = (
+        {finding.key for finding in service.scrub(name=promise.name) if finding.kind == "leftover"} if hidden else ()
+    )
     for uuid in hidden:
         if service.driver.find(layout.UploadKeys(promise.name, uuid).started_at) is not None:
             continue  # condemned, and not removed yet
-        assert f"{layout.uploads(promise.name)}/{uuid}/" in told, f"a scrub tells nothing of what is left of {uuid}"
+        assert f"{layout.uploads(promise.name)}/{uuid}/" in found, f"a scrub does not report the keys of {uuid}"
 
 
 def _is_ending(promise: Promise) -> bool:
@@ -160,7 +162,7 @@ def _is_ending(promise: Promise) -> bool:
 def _can_be_resumed(service: LayerService, promise: Promise) -> bool:
     assert promise.uuid is not None, "checked before"
     try:
-        service.resume(promise.name, promise.uuid)  # and let go of: opening changes nothing
+        service.resume(promise.name, promise.uuid)  # and dropped: a resume changes nothing
     except LayerUploadUnknownError:
         return False
     return True

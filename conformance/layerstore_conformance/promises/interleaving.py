@@ -1,4 +1,4 @@
-"""Two writers on one upload, in threads or processes, taking turns at every driver call as a seed decides."""
+"""Two writers on one upload, in threads or processes, with a random turn at every driver call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 REFUSALS = (FencedError, LayerUploadUnknownError, LayerInvalidDigestError, LayerClosedError)
-"""What a writer may be told; anything else is a fault."""
+"""Errors that a writer may get; any other is a fault."""
 
 
 class Gate:
@@ -41,22 +41,22 @@ class Gate:
         self._turns.recv()
 
     def after(self, call: Call, result: object) -> None:
-        """Let the next one go when it asks."""
+        """Do nothing: the next turn is given before the next call."""
 
 
-def take_turns(writers: Sequence[Connection], seed: int) -> list[Outcome]:
-    """Give turns until all writers are done, one at a time, and return their outcomes in order."""
+def take_turns(writers: Sequence[Connection], seed: int) -> list[WriterResult]:
+    """Give turns until all writers are done, one at a time, and return their results in order."""
     choose = random.Random(seed)
-    staying = choose.choice((0.0, 0.8, 0.95))  # how likely one goes on: a long run falls into the other's short gaps
-    outcomes: dict[int, Outcome] = {}
+    staying = choose.choice((0.0, 0.8, 0.95))  # the chance to go on: a long run fits into the other's short gaps
+    results: dict[int, WriterResult] = {}
     waiting: set[int] = set()
     chosen = 0
-    while len(outcomes) < len(writers):
+    while len(results) < len(writers):
         for index, writer in enumerate(writers):
-            if index not in outcomes and index not in waiting:
-                message = writer.recv()  # until all are at a gate or done, so that the order is the seed's alone
-                if isinstance(message, Outcome):
-                    outcomes[index] = message
+            if index not in results and index not in waiting:
+                message = writer.recv()  # until all are at a gate or done, so that the seed alone decides the order
+                if isinstance(message, WriterResult):
+                    results[index] = message
                 else:
                     waiting.add(index)
         if waiting:
@@ -64,39 +64,39 @@ def take_turns(writers: Sequence[Connection], seed: int) -> list[Outcome]:
                 chosen = choose.choice(sorted(waiting))
             waiting.remove(chosen)
             writers[chosen].send(None)
-    return [outcomes[index] for index in range(len(writers))]
+    return [results[index] for index in range(len(writers))]
 
 
 @dataclass
-class Outcome:
-    """What a writer met."""
+class WriterResult:
+    """The finishes and errors of a writer."""
 
     accepted: list[str] = field(default_factory=list)
     """Digests that ``finish`` returned for."""
     refused: list[str] = field(default_factory=list)
-    """Names of the errors it was refused with."""
+    """Names of the errors that it may get, and got."""
     fault: str = ""
-    """An error that nobody may meet."""
+    """An error that no writer may get."""
     unwritten: list[str] = field(default_factory=list)
-    """The parts of the driver for want of which it was raised."""
+    """The unwritten parts of the driver that raised it."""
 
     def check(self) -> None:
-        """Check that it met nothing that nobody may meet.
+        """Check that it got no other error.
 
         Raises:
             AssertionError: it did.
-            UnwrittenError: it wanted a part of the driver that is not written.
+            UnwrittenError: a part of the driver is not written.
         """
         if self.unwritten:
             raise UnwrittenError(self.unwritten[0])
         assert not self.fault, self.fault
 
 
-def write_somewhere(service: LayerService, name: str, uuid: str, seed: int) -> Outcome:
-    """Resume an upload again and again, write at random, flush, and finish with what should be there by now."""
+def write_somewhere(service: LayerService, name: str, uuid: str, seed: int) -> WriterResult:
+    """Resume an upload again and again, write at random, flush, and finish with the digest that it should have."""
     choose = random.Random(seed)
     payload = Payload("writer", seed)
-    outcome = Outcome()
+    result = WriterResult()
     for _ in range(3):
         try:
             upload = service.resume(name, uuid)
@@ -107,28 +107,28 @@ def write_somewhere(service: LayerService, name: str, uuid: str, seed: int) -> O
                     upload.flush()
             wanted = str(upload.digest()) if choose.random() < 0.7 else digest(b"wrong")
             if choose.random() < 0.6:
-                upload.write(b"late")  # so that what was verified and what is stored differ, if anyone mixes them up
+                upload.write(b"late")  # so that the verified and the stored bytes differ, if anything mixes them up
                 upload.seek(-4, 1)
             if choose.random() < 0.6:
                 upload.finish(wanted).close()
-                outcome.accepted.append(wanted)
+                result.accepted.append(wanted)
             upload.close()
         except REFUSALS as error:
-            outcome.refused.append(type(error).__name__)
-    return outcome
+            result.refused.append(type(error).__name__)
+    return result
 
 
 def serve(turns: Connection, jobs: Connection) -> None:
-    """Be a writer: take jobs of (url, name, uuid, seed) from one connection, turns from the other, until told None."""
+    """Be a writer: take jobs (url, name, uuid, seed) from one connection, turns from the other, until a job is None."""
     while (job := jobs.recv()) is not None:
         url, name, uuid, seed = job
         service = LayerService(CheckedDriver(ObservedDriver(open_driver(url), Gate(turns))))
         turns.send(attempt(lambda: write_somewhere(service, name, uuid, seed)))  # noqa: B023  (called at once)
 
 
-def attempt(write: Callable[[], Outcome]) -> Outcome:
-    """Write, and turn whatever nobody may meet into an outcome."""
+def attempt(write: Callable[[], WriterResult]) -> WriterResult:
+    """Write, and make any other error part of the result."""
     try:
         return write()
-    except Exception as error:  # noqa: BLE001  (a writer that ended without an outcome would be waited for for ever)
-        return Outcome(fault=repr(error), unwritten=unwritten(error))
+    except Exception as error:  # noqa: BLE001  (a writer that ended without a result would be waited for for ever)
+        return WriterResult(fault=repr(error), unwritten=unwritten(error))

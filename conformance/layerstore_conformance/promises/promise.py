@@ -1,4 +1,4 @@
-"""What a store has promised of an upload: what may be found of it, wherever whoever worked on it was cut off."""
+"""What a store has promised of an upload, and so what may be found of it if its process dies now."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from layerstore_conformance.kit.payloads import digest
 
 
 class Kept(NamedTuple):
-    """A layer that a finish has returned: it has to be there from then on."""
+    """A layer that a finish has returned; it must be there from then on."""
 
     name: str
     content: bytes
 
 
 class Promise:
-    """What is promised of one upload, told step by step: each is told before it is done, and again after.
+    """What the store has promised of one upload, kept up to date by :meth:`take`, before each step and after it.
 
     The steps, in pairs: ``beginning`` and ``begun``, ``writing`` and ``accepted``, ``flushing`` and ``flushed`` (of a
     close, too), ``resuming`` and ``resumed``, ``finishing`` and ``finished`` (or ``refused``), ``cancelling`` and
-    ``cancelled``, ``purging`` and ``purged``. Of who has died in between, only the first of a pair is told.
+    ``cancelled``, ``purging`` and ``purged``. If the process dies in between, only the first of a pair was taken.
     """
 
     def __init__(self, name: str) -> None:
         """Promise nothing of an upload in this repository, not begun yet."""
         self.name = name
         self.steps: list[str] = []
-        """What was told, in words."""
+        """The steps taken, in words."""
         self.kept: list[Kept] = []
         """The layers of earlier uploads."""
         self._begin_anew()
@@ -34,11 +34,11 @@ class Promise:
     def _begin_anew(self) -> None:
         self.uuid: str | None = None
         self.content = bytearray()
-        """What was written and accepted."""
+        """The bytes that were accepted."""
         self.promised: bytes = b""
-        """What the last flush or close has promised to keep."""
+        """The bytes that the last flush or close has promised to keep."""
         self.possible: set[bytes] = {b""}
-        """What may be stored: what was promised, and while a flush is under way also what it is about to promise."""
+        """The bytes that may be stored: the promised ones, and during a flush those that it is about to promise."""
         self.known = False
         """A flush or close has returned, so that others know of the upload."""
         self.finishing = False
@@ -48,21 +48,21 @@ class Promise:
         """A cancel has begun: the upload may be gone."""
         self.cancelled = False
         self.purging = False
-        """A purge has begun that takes it: it may be gone, or there in part, and then not to be resumed any more."""
+        """A purge of it has begun: it may be gone, or there in part, and then it cannot be resumed."""
         self.purged = False
 
     @property
     def ended(self) -> bool:
-        """Whether the upload has come to an end, of whatever kind."""
+        """Whether the upload was finished, cancelled or purged."""
         return self.finished or self.cancelled or self.purged
 
     @property
     def wanted(self) -> str:
-        """The digest of what was written."""
+        """The digest of the accepted bytes."""
         return digest(bytes(self.content))
 
     def take(self, step: str, *details: object) -> None:
-        """Take a step that was told.
+        """Take a step into account.
 
         Raises:
             ValueError: there is no such step.
@@ -92,7 +92,7 @@ class Promise:
         self.steps.append(" ".join([step, *(_short(detail) for detail in details)]))
 
     def __str__(self) -> str:
-        """Say what was promised, and what was being done."""
+        """Return the last step, and how much was promised and accepted."""
         last = self.steps[-1] if self.steps else "nothing done"
         return f"{last}; {len(self.promised)} bytes promised, {len(self.content)} accepted"
 

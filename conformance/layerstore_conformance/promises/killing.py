@@ -1,4 +1,4 @@
-"""Kill this process at a chosen driver call: before it, after it, or with half of what it was given written."""
+"""Kill this process at a chosen driver call: before it, after it, or with half of its bytes written."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from layerstore.observed import Call
 from layerstore.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.cutting import PiecemealDriver
 
-Side = Literal["before", "middle", "after"]
+Moment = Literal["before", "middle", "after"]
 
 
 class CutPoint(NamedTuple):
-    """A moment in a life, by its driver calls."""
+    """A moment in a lifecycle, by its driver calls."""
 
     call: int
-    """The number of the call, from 0 on."""
-    side: Side
-    """``middle`` is for ``write_at``: the driver is given half of the bytes."""
+    """The number of the call, from 0."""
+    side: Moment
+    """``middle`` is for ``write_at``: the driver gets half of the bytes."""
 
 
 class Killer:
-    """An observer that kills its process at a cut point, as nothing else would: no handler runs, nothing is flushed.
+    """An observer that kills its process at a cut point, by SIGKILL: no handler runs, nothing is flushed.
 
-    It tells every call (``call``, with the :class:`~layerstore.observed.Call`), and the last thing that it tells is
-    ``dying``, with the number of the call that it dies at.
+    It sends every call (``call``, with the :class:`~layerstore.observed.Call`), and last of all ``dying``, with the
+    number of the call at which it dies.
     """
 
     def __init__(self, tell: Callable[..., object], cut: CutPoint | None) -> None:
-        """Be ready to kill at ``cut``; without one let everything pass."""
+        """Be ready to kill at ``cut``; without one, let every call pass."""
         self._tell = tell
         self._cut = cut
         self._number = -1
@@ -50,8 +50,8 @@ class Killer:
         if self.is_at("after"):
             self.die()
 
-    def is_at(self, side: Side) -> bool:
-        """Tell whether this is the cut point."""
+    def is_at(self, side: Moment) -> bool:
+        """Return whether this is the cut point."""
         return self._cut == (self._number, side)
 
     def die(self) -> NoReturn:
@@ -62,7 +62,7 @@ class Killer:
 
 
 def mortal(driver: Driver, killer: Killer) -> Driver:
-    """Put a killer in front of a driver, which deletes a prefix key by key, so that it can be cut off in between."""
+    """Put a killer in front of a driver, and delete prefixes key by key, so that a kill can come in between."""
     return PiecemealDriver(_HalvingDriver(driver, killer), killer)
 
 
