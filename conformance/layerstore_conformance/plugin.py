@@ -1,7 +1,7 @@
 """The pytest plugin: options, the harness, and a verdict at the end.
 
-It is imported in every pytest run of everybody who has layerstore installed: it imports pytest and the standard
-library, and nothing else before a scenario is wanted.
+Every pytest run with layerstore installed imports it: it imports only pytest and the standard library before a scenario
+is wanted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from layerstore_conformance.session.items import SUITE, UNUSABLE, suite_of, take
 if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
 
-# Before a scenario is imported: an assert that shows no values is worth nothing in somebody else's CI.
+# Before a scenario is imported: an assert that shows no values is worth nothing in a CI log.
 pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.engine.context")
 
 
@@ -29,17 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--layerstore-only", metavar="NAME", action="append", default=[], help="only this group, module or scenario id"
     )
-    group.addoption("--layerstore-seed", metavar="N", type=int, default=0, help="of payloads and choices; 0")
+    group.addoption("--layerstore-seed", metavar="N", type=int, default=0, help="seed of payloads and choices; 0")
     group.addoption(
-        "--layerstore-profile", choices=["quick", "default", "full"], default="default", help="how much is run; default"
+        "--layerstore-profile", choices=["quick", "default", "full"], default="default", help="how much to run; default"
     )
     group.addoption("--layerstore-report", metavar="DIR", help="write report.json, report.html, junit.xml, ... there")
     group.addoption("--layerstore-waivers", metavar="FILE", help="scenarios that may fail, each with reason and expiry")
-    group.addoption("--layerstore-prove", action="store_true", help="plant every known defect, and see it found")
+    group.addoption("--layerstore-prove", action="store_true", help="check that planted defects are found")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the verdict, in the process that has it all."""
+    """Register the verdict, in the process that collects all results."""
     from layerstore_conformance.session.verdict import Verdict, Watch  # light: the standard library only
 
     if hasattr(config, "workerinput"):
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Go no further with options that name what there is not."""
+    """Stop at options with an unknown name."""
     from layerstore_conformance.session.verdict import CONFIGURATION, mistake
 
     said = "" if hasattr(config, "workerinput") else mistake(config)
@@ -65,7 +65,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take the proof away where it is not asked for, and note which suite each test belongs to."""
+    """Remove the proof if it is not asked for, and note the suite of each test."""
     for item in items:
         if takes(item, "layerstore_scenario") or takes(item, "layerstore_claim"):
             item.user_properties.append((SUITE, suite_of(item)))
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Stop at a harness that cannot be made: it would be the same error for every scenario."""
+    """Stop at a harness that cannot be made: every scenario would have the same error."""
     report = yield
     if call.excinfo is None or not takes(item, "layerstore_scenario") or not report.failed:
         return report
@@ -86,15 +86,15 @@ def pytest_runtest_makereport(
         report.user_properties.append((UNUSABLE, reason))
         item.session.shouldstop = "no store to run scenarios on"
     if UNUSABLE in dict(report.user_properties) and not getattr(call.excinfo.value, "pytrace", True):
-        report.longrepr = str(call.excinfo.value)  # nobody's code is to be shown: the verdict says it all
+        report.longrepr = str(call.excinfo.value)  # no code is shown: the verdict has the reason
     elif crash := getattr(report.longrepr, "reprcrash", None):
-        crash.message = crash.message.partition("\n")[0]  # in CI pytest's summary would tell the whole story once more
+        crash.message = crash.message.partition("\n")[0]  # in CI pytest's summary would print the narration once more
     return report
 
 
 @pytest.fixture(scope="session")
 def layerstore_harness(request: pytest.FixtureRequest) -> Harness:
-    """Return the harness of ``--layerstore-url``; override this fixture to give another one."""
+    """Return the harness of ``--layerstore-url``; override this fixture for another one."""
     from layerstore_conformance.harness import Harness
 
     url = request.config.getoption("layerstore_url")

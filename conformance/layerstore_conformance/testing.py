@@ -1,7 +1,7 @@
-"""What the suite is made of, for a driver author's own tests; docs/testing.md shows each at work.
+"""The suite's own tools, for a driver author's tests; docs/testing.md shows each at work.
 
-What is named here is public: it changes as the driver contract does, with a major version and a word in the changelog.
-The modules that it comes from are not; their names may change with any release.
+The names here are public: they change as the driver contract does, with a major version and a word in the changelog.
+The modules that they come from are not public; their names may change with any release.
 """
 
 from layerstore_conformance.faults.faulty import FaultyDriver
@@ -36,3 +36,15 @@ __all__ = [
     "finish_again",
     "straight",
 ]
+
+_OLD = {"Death": ExitRecord, "Life": TrackedUpload, "Zygote": ForkServer}
+"""Names from before 0.2, each with its successor."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OLD:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import warnings
+
+    warnings.warn(f"{name} is deprecated: use {_OLD[name].__name__}", DeprecationWarning, stacklevel=2)
+    return _OLD[name]

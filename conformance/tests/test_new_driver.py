@@ -70,7 +70,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     for target in (tmp_path, tmp_path / "there"):
         result = asked("crate", "--dir", str(target))
-        assert (result.exit_code, "is there already" in result.output) == (1, True)
+        assert (result.exit_code, "exists and is not an empty directory" in result.output) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     (tmp_path / "there").unlink()
     assert asked("crate", "--dir", str(tmp_path)).exit_code == 0

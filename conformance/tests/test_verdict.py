@@ -270,7 +270,7 @@ def test_pytests_own_ways_to_stop_keep_their_status(pytester: pytest.Pytester) -
     """A run that ``-x`` ended is failed as pytest has it, and the verdict says what is missing."""
     result = run_suite(pytester, "-x", scenarios=("bad", "one"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert said(result).startswith("INCOMPLETE: 0 passed, 1 failed; 1 not run, for the run was stopped: fake.one")
+    assert said(result).startswith("INCOMPLETE: 0 passed, 1 failed; 1 not run, because the run was stopped: fake.one")
 
 
 def test_listing_tests_is_no_run(pytester: pytest.Pytester) -> None:

@@ -101,5 +101,5 @@ def test_waivers_out_of_order(tmp_path: Path, text: str) -> None:
 
 def test_a_waiver_of_no_scenario() -> None:
     """A misspelt id waives nothing: that is a mistake, not a comment."""
-    with pytest.raises(WaiverError, match=r"waived, but no scenario: a\.c"):
+    with pytest.raises(WaiverError, match=r"waivers of unknown scenarios: a\.c"):
         check_known(["a.b", "a.c"], ["a.b"])

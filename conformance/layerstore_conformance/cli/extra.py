@@ -1,4 +1,4 @@
-"""What comes with an extra: looked for before time is spent, and told with how to install it."""
+"""Modules of an extra: they are looked for before any time is spent, and the error says how to install them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import click
 
 CONFIGURATION = 7
-"""The exit status where a run could not begin."""
+"""The exit status of a run that could not begin."""
 
 
 class MissingError(click.ClickException):

@@ -1,4 +1,4 @@
-"""A command of a URL, with words for other commands in the URL's place."""
+"""A command that takes a URL, or the name of a subcommand in the URL's place."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import click
 
 
 class URLCommand(click.Command):
-    """A command whose first argument is a URL, or one of a few words: a URL has a scheme, and so is none of them."""
+    """A command whose first argument is a URL or a subcommand: a URL has a scheme, so no word is both."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  (click's)
-        """Begin without a word."""
+        """Begin without subcommands."""
         super().__init__(*args, **options)
         self.words: dict[str, click.Command] = {}
 
     def word(self, command: click.Command) -> click.Command:
-        """Have a command run where its name stands in the URL's place; a decorator."""
+        """Make a command a subcommand; a decorator."""
         self.words[str(command.name)] = command
         return command
 
@@ -33,5 +33,5 @@ class URLCommand(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's)
-        """Run what the command line was read for: click asks the context's command, or the first, as it is called."""
+        """Run the command or the subcommand that the command line names."""
         return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)

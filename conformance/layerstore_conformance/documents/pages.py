@@ -15,15 +15,15 @@ MADE = "<!-- Made by `python -m layerstore_conformance.documents docs`; edit the
 
 
 def coverage() -> str:
-    """Return docs/coverage.md: which scenarios cover which behaviour that other suites check, and why some are left."""
+    """Return docs/coverage.md: the behaviours that other suites check, with scenarios or the reason for none."""
     covering = {number: [each.id for each in scenarios() if number in each.rows] for number in rows()}
     covered = sum(bool(names) for names in covering.values()) + len(BY_CONSTRUCTION)
     lines = [
-        *("# What other suites check, and where it is here", "", MADE, ""),
+        *("# The behaviours that other suites check", "", MADE, ""),
         "Twelve public conformance suites (of distribution, OpenDAL, go-cloud, zarr, csi-sanity, perkeep, objstore,",
-        "PyFilesystem2, fsspec, tusd, arrow-rs and the OCI distribution specification) check, all together, these",
-        f"{len(rows())} behaviours; none of them checks more than 73. {covered} are covered here, and the other",
-        f"{len(LEFT_OUT)} are left out for the reason given.",
+        "PyFilesystem2, fsspec, tusd, arrow-rs and the OCI distribution specification) together check these",
+        f"{len(rows())} behaviours; no one of them checks more than 73. This suite covers {covered} of them,",
+        f"and leaves {len(LEFT_OUT)} out for the reasons given.",
     ]
     numbered = iter(rows().items())
     for section, texts in SECTIONS.items():
@@ -36,10 +36,10 @@ def coverage() -> str:
 def proof() -> str:
     """Return docs/proof.md: every planted defect, and the scenarios that find it."""
     lines = [
-        *("# The proof: what the suite finds", "", MADE, ""),
-        f"{len(defects())} defects, each planted in front of a driver that works or in the core, and found by every",
-        f"scenario named beside it, of {len(scenarios())}. Our CI plants every one for every scenario that claims it;",
-        "`layerstore conformance URL --prove` does that on a driver of yours.",
+        *("# The proof: the defects that the suite finds", "", MADE, ""),
+        f"There are {len(defects())} planted defects and {len(scenarios())} scenarios. Each defect is planted in",
+        "front of a driver that works, or in the core, and every scenario named beside it finds it. Our CI checks each",
+        "claim, and `layerstore conformance URL --prove` checks them on a driver of yours.",
     ]
     for name, text in clauses().items():
         lines += ["", f"## {name}", "", f"> {text}", "", *_of_clause(name)]
@@ -47,10 +47,10 @@ def proof() -> str:
 
 
 def index() -> str:
-    """Return docs/scenarios.md: every scenario, what it holds, and by which clauses."""
+    """Return docs/scenarios.md: every scenario with its clauses."""
     lines = ["# The scenarios", "", MADE]
     for group in GROUPS:
-        lines += ["", f"## {group}", "", "| scenario | what holds | clauses |", "| --- | --- | --- |"]
+        lines += ["", f"## {group}", "", "| scenario | behaviour | clauses |", "| --- | --- | --- |"]
         lines += [
             f"| `{each.id}` | {_plain(each.title)} | {' '.join(each.clauses)} |"
             for each in scenarios()
@@ -75,9 +75,9 @@ def _covered(number: int, names: Iterable[str]) -> str:
 
 
 def _of_clause(name: str) -> Iterator[str]:
-    """Yield the table of the defects that break a clause, and the scenarios that cite it and find none of those."""
+    """Yield the table of the defects that break a clause, and the scenarios that cite it and find none of them."""
     broken = {each.id: each for each in defects().values() if name in each.clauses}
-    yield from ("| defect | what is wrong | found by |", "| --- | --- | --- |")
+    yield from ("| defect | fault | found by |", "| --- | --- | --- |")
     for defect in broken.values():
         finders = "<br>".join(f"`{each.id}`" for each in scenarios() if defect.id in each.kills)
         yield f"| `{defect.id}` | {_plain(defect.title)} | {finders} |"

@@ -1,4 +1,4 @@
-"""What the suites of twelve other projects check, as one table of behaviours: which scenarios cover which, and why not.
+"""The behaviours that the suites of twelve other projects check, as one table, and the reasons why some are left out.
 
 Gathered in 2026 from the storage suites of distribution, OpenDAL, go-cloud, zarr, csi-test, perkeep, objstore,
 PyFilesystem2, fsspec, tusd, arrow-rs and the OCI distribution specification. A scenario names the rows it covers;
@@ -223,7 +223,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "the speed of the hash",
     ),
 }
-"""The behaviours by section; they are numbered through from 1."""
+"""The behaviours by section; the numbers start from 1 and go through all sections."""
 
 LEFT_OUT: Final[dict[int, str]] = {
     7: "no driver is opened for reading only; that a backend refuses is E1's AccessDeniedError, which row 181 checks",
@@ -265,7 +265,7 @@ LEFT_OUT: Final[dict[int, str]] = {
 BY_CONSTRUCTION: Final[dict[int, str]] = {
     13: "every scenario runs through three wrappers: the front, an observer and a prefix",
 }
-"""Rows that no scenario covers alone, for all do."""
+"""Rows that every scenario covers."""
 
 
 def rows() -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""The clauses of the contract, read from its page."""
+"""The clauses of the contract, read from docs/contract.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scenario is given: a store of its own, fresh handles on it, payloads, and sizes for the profile."""
+"""The context of a scenario: a store of its own, fresh handles on it, payloads, and sizes for the profile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
 
 ROOT = "layerstore-conformance"
-"""Everything the suite stores lies below this, but for the few keys that must be as long as a key may be."""
+"""The suite stores everything below this key, but for a few keys of the full length."""
 
 TRACE = 40
 """Driver calls kept for the report of a failure."""
@@ -42,7 +42,7 @@ class Context:
     def __init__(
         self, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
     ) -> None:
-        """Open the driver; ``wrap`` is put in front of every handle, for the proof."""
+        """Open the driver; ``wrap`` goes in front of every handle, for the proof."""
         self.harness = harness
         self.seed = seed
         self.profile = profile
@@ -51,11 +51,11 @@ class Context:
         self.trace: deque[str] = deque(maxlen=TRACE)
         """The last driver calls, oldest first."""
         self.notes: list[str] = []
-        """What the scenario said it was doing."""
+        """The steps that the scenario noted."""
         self.counts: Counter[str] = Counter()
-        """How much of what was tried: cut points, say."""
+        """What the scenario counted: cut points, say."""
         self.unwritten: list[str] = []
-        """The parts of the driver for want of which this could not clean up."""
+        """The unwritten parts of the driver that the clean-up needed."""
         self._wrap = wrap
         self._opened: list[CheckedDriver] = []
         self.driver = self.open()
@@ -63,7 +63,7 @@ class Context:
         self.capabilities = self.driver.capabilities
 
     def open(self) -> CheckedDriver:
-        """Open a fresh handle on the scenario's store: what was done is looked at through another one."""
+        """Open a fresh handle on the scenario's store: a change is checked through another handle than its own."""
         driver: Driver = self.harness.open()
         scheme = driver.scheme if isinstance(driver, CheckedDriver) else type(driver).__name__
         if self._wrap is not None:
@@ -73,11 +73,11 @@ class Context:
         return front
 
     def bare(self) -> CheckedDriver:
-        """Open a fresh handle on the whole backend, without the scenario's prefix; what it stores, it takes away."""
+        """Open a fresh handle on the whole backend, without the prefix; the scenario must clean up itself."""
         return self._bare(self.harness.open())
 
     def missing(self) -> CheckedDriver:
-        """Open a handle on the backend that there is not, for scenarios that need ``missing``."""
+        """Open a handle on a backend that does not exist, for scenarios that need ``missing``."""
         assert self.harness.missing is not None, "needs missing"
         return self._bare(open_driver(self.harness.missing))
 
@@ -100,7 +100,7 @@ class Context:
         self.harness.cut()
 
     def tamper(self, key: str, how: How) -> bytes | None:
-        """Have another program change an object, for scenarios that need ``tamper``; return what it holds then."""
+        """Have another program change an object, for scenarios that need ``tamper``; return its bytes afterwards."""
         assert self.harness.tamper is not None, "needs tamper"
         whole = f"{self.prefix}/{key}"
         with closing(self.harness.open()) as driver:
@@ -111,11 +111,11 @@ class Context:
 
     @contextmanager
     def foreign(self, prefix: str) -> Iterator[list[str]]:
-        """Put what is no object below a prefix, for scenarios that need ``foreign``, and tell its names."""
+        """Put foreign things below a prefix, for scenarios that need ``foreign``, and yield their names."""
         assert self.harness.foreign is not None, "needs foreign"
         with self.harness.foreign(f"{self.prefix}/{prefix}") as names:
             self.step(f"there are {sorted(names)}")
-            assert names, "the harness puts nothing foreign anywhere"
+            assert names, "the harness puts no foreign thing there"
             yield sorted(name.removeprefix(f"{self.prefix}/").rstrip("/") for name in names)
 
     def service(self, verify: Verify = "resume") -> LayerService:
@@ -123,23 +123,23 @@ class Context:
         return LayerService(self.open(), verify=verify)
 
     def payload(self, label: str) -> Payload:
-        """Return bytes that say where they belong, of this scenario's seed."""
+        """Return a payload with this scenario's seed."""
         return Payload(label, self.seed)
 
     def size(self, size: int) -> int:
-        """Return a size in bytes, or a number of repetitions, as large as the harness wants it; at least 1."""
+        """Return a size in bytes, or a number of repetitions, scaled as the harness asks for; at least 1."""
         return max(1, int(size * self.harness.scale))
 
     def step(self, note: str) -> None:
-        """Say what is being done; the report of a failure tells it."""
+        """Note a step; the report of a failure has it."""
         self.notes.append(note)
 
     def count(self, what: str, number: int = 1) -> None:
-        """Say that so many of something, cut points or plans, were tried; the report adds them up."""
+        """Count things that were tried, cut points or plans; the report has the sums."""
         self.counts[what] += number
 
     def read(self, key: str) -> bytes:
-        """Read an object whole, through a fresh handle, and by the side door if there is one."""
+        """Read an object whole, through a fresh handle, and through the side door if there is one."""
         data = self.open().get(key, 1 << 40)
         if self.harness.side_door is not None and self._wrap is None:
             beside = self.harness.side_door.read(f"{self.prefix}/{key}")
@@ -147,7 +147,7 @@ class Context:
         return data
 
     def stored(self, prefix: str = "") -> list[str]:
-        """Return every key below a prefix, through a fresh handle, and by the side door if there is one."""
+        """Return every key below a prefix, through a fresh handle, and through the side door if there is one."""
         found = list(keys_below(self.open(), prefix))
         if self.harness.side_door is not None and self._wrap is None:
             whole = f"{self.prefix}/{prefix}".rstrip("/")
@@ -160,11 +160,11 @@ class Context:
         expect_same(self.read(key), content, key)
 
     def same(self, found: bytes, expected: bytes, what: str) -> None:
-        """Check that bytes read by other means than :meth:`expect` are these."""
+        """Check that bytes read in another way than by :meth:`expect` are these."""
         expect_same(found, expected, what)
 
     def clean(self) -> list[str]:
-        """Take away everything below the prefix, and return what was still there afterwards."""
+        """Delete every key below the prefix, and return those that are still there afterwards."""
         return though_interrupted(self._clean)
 
     def _clean(self) -> list[str]:
@@ -196,11 +196,11 @@ class Context:
         self.trace.append(f"{call.method} {call.key.removeprefix(self.prefix + '/')}{size}")
 
     def after(self, call: Call, result: object) -> None:
-        """Keep no more than the call."""
+        """Keep nothing more."""
 
 
 def though_interrupted(act: Callable[[], T]) -> T:
-    """Do something that may be done again; if somebody interrupts it, do it again before giving way."""
+    """Do something that may be repeated; if it is interrupted, do it again before raising."""
     try:
         return act()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Planted defects: drivers, and cores, of which one thing is wrong. The suite must find every one of them."""
+"""Planted defects: drivers, and cores, with one thing wrong. The suite must find every one."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Wrap = Callable[["Driver"], "Driver"]
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """One thing that is wrong."""
+    """One defect."""
 
     id: str
     """The class's or function's name, with dashes."""
     title: str
-    """What is wrong, in one line."""
+    """The defect, in one line."""
     clauses: tuple[str, ...]
     """The clauses it breaks."""
     plant: Callable[[], AbstractContextManager[Wrap]]
-    """Plant it: what this yields is put in front of every handle while it is planted."""
+    """Plant it: this yields a wrapper, which is put in front of every handle while the defect is planted."""
 
 
 class DefectiveDriver(PassingDriver):
-    """Where a driver's defect is planted: ``memory`` is common to all handles while it is planted."""
+    """A driver with a planted defect: all its handles share ``memory``."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
-        """Pass on to ``inner``, but for what is wrong."""
+        """Pass every call on to ``inner``, but for the defect."""
         super().__init__(inner)
         self.memory = memory
 
@@ -50,12 +50,12 @@ _planted: list[str] = []
 
 
 def planted_now() -> tuple[str, ...]:
-    """Return the ids of the defects that are planted at the moment: another process must have them, too."""
+    """Return the ids of the defects that are planted now: another process must plant them, too."""
     return tuple(_planted)
 
 
 def planted(*clauses: str) -> Callable[[type[DriverT]], type[DriverT]]:
-    """Make a driver class a defect; its docstring's first line says what is wrong."""
+    """Make a driver class a defect; the first line of its docstring is the title."""
 
     def mark(driver: type[DriverT]) -> type[DriverT]:
         @contextmanager
@@ -70,7 +70,7 @@ def planted(*clauses: str) -> Callable[[type[DriverT]], type[DriverT]]:
 
 
 def planted_in_core(*clauses: str) -> Callable[[Core], Core]:
-    """Make a generator function that changes the core, yields, and changes it back a defect."""
+    """Make a defect of a generator function that changes the core, yields, and changes it back."""
 
     def mark(change: Core) -> Core:
         @contextmanager
@@ -105,10 +105,10 @@ def _found(
 
 @contextmanager
 def _collecting_on_request() -> Iterator[None]:
-    """Let nothing be collected by chance.
+    """Switch automatic garbage collection off.
 
-    Some defects call the driver for a handle that is collected. In the middle of one of its methods no driver has to
-    stand that (clause T1): one with a lock would wait for itself.
+    Some defects call the driver when a handle is collected. No driver has to survive that in the middle of one of its
+    methods (clause T1): one with a lock would wait for itself.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -121,6 +121,6 @@ def _collecting_on_request() -> Iterator[None]:
 
 @cache
 def defects() -> dict[str, Defect]:
-    """Return every defect there is, by id."""
+    """Return every defect, by id."""
     load_all("layerstore_conformance.defects")
     return dict(sorted(_FOUND.items()))

@@ -1,4 +1,4 @@
-"""The proof: every planted defect is found by every scenario that says it finds it."""
+"""The proof: every scenario finds the planted defects that it claims to find."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def claims(of: Iterable[Scenario]) -> list[tuple[Defect, Scenario]]:
     """Return every claim to find a defect.
 
     Raises:
-        LookupError: a scenario claims to find a defect that there is not.
+        LookupError: a scenario claims to find a defect that does not exist.
     """
     known = defects()
     for each in of:
@@ -28,13 +28,13 @@ def claims(of: Iterable[Scenario]) -> list[tuple[Defect, Scenario]]:
 
 
 def finds(scenario: Scenario, defect: Defect, harness: Harness, *, seed: int = 0) -> str:
-    """Plant a defect and run a scenario; return what its failed check said, empty if it passed."""
+    """Plant a defect and run a scenario; return the message of its failed check, empty if it passed."""
     result = attempt(scenario, defect, harness, seed=seed)
     return result.reason if result.outcome == "failed" else ""
 
 
 def attempt(scenario: Scenario, defect: Defect, harness: Harness, *, seed: int = 0) -> Result:
-    """Plant a defect, run a scenario, and return what became of it."""
-    harness.open().close()  # what a URL means is found out once, and not with the defect planted
+    """Plant a defect, run a scenario, and return its result."""
+    harness.open().close()  # the URL is looked up once, before the defect is planted
     with defect.plant() as wrap:
         return run(scenario, harness, seed=seed, profile="quick", wrap=wrap)

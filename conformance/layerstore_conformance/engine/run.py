@@ -1,4 +1,4 @@
-"""Run a scenario on a driver, and tell what happened."""
+"""Run a scenario on a driver."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ Outcome = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a scenario."""
+    """The result of one run of a scenario."""
 
     scenario: Scenario
     outcome: Outcome
     seconds: float
     reason: str = ""
-    """Why it was skipped; or what the failed check said."""
+    """The cause of the skip, or the message of the failed check."""
     line: str = ""
     """File and line of the scenario that failed."""
     trace: tuple[str, ...] = ()
     """The last driver calls before the failure, oldest first."""
     notes: tuple[str, ...] = ()
-    """What the scenario said it was doing."""
+    """The steps that the scenario noted."""
     counts: tuple[tuple[str, int], ...] = ()
-    """What the scenario counted: cut points, say, and how many of them."""
+    """What the scenario counted, cut points say, with the numbers."""
     error: BaseException | None = None
     unwritten: tuple[str, ...] = ()
-    """The parts of the driver that are not written, and without which it could not pass."""
+    """The unwritten parts of the driver that it needs."""
 
 
 def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
@@ -64,7 +64,7 @@ def run(
     context = Context(harness, seed=seed, profile=profile, wrap=wrap)
     reason = unmet(scenario, harness.declared(context.capabilities))
     if reason:
-        with suppress(Exception):  # it has stored nothing; what is wrong with the driver is told by those that are run
+        with suppress(Exception):  # it has stored nothing; scenarios that are run find what is wrong with the driver
             context.clean()
         return Result(scenario, "skipped", time.perf_counter() - began, reason)
     try:
@@ -75,9 +75,9 @@ def run(
         if context.unwritten:
             raise UnwrittenError(context.unwritten[0])
         assert not left, f"left below the scenario's prefix: {left[:5]}"
-    except Exception as error:  # noqa: BLE001  (whatever a scenario ends with is its result)
+    except Exception as error:  # noqa: BLE001  (any error is the result of the scenario)
         wanting = unwritten(error)
-        wanting = in_order([*wanting, *context.unwritten]) if wanting else []  # else it has a story of its own
+        wanting = in_order([*wanting, *context.unwritten]) if wanting else []  # another failure has its own story
         return Result(
             scenario,
             "failed",
@@ -99,7 +99,7 @@ def _said(error: Exception) -> str:
 
 
 def _line(trace: TracebackType | None, scenario: Scenario) -> str:
-    """Return where in the scenario's own file the error arose, innermost last."""
+    """Return the innermost line of the scenario's own file in a traceback."""
     file = scenario.check.__code__.co_filename
     frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == file]
     return f"{file.rpartition('/')[2]}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

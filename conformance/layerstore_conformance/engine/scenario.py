@@ -1,4 +1,4 @@
-"""Scenarios: what the suite is made of. One behaviour each, a stable id, its clauses, the defects it kills."""
+"""Scenarios, which the suite is made of: each has one behaviour, a stable id, its clauses, and the defects it kills."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Check = Callable[["Context"], None]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One behaviour that every driver has, or that it declares."""
+    """One behaviour that every driver has, or declares."""
 
     id: str
     """``<module>.<function>``, with dashes. It stays when the scenario's text changes."""
     group: str
     """The table it is reported in: its module's ``GROUP``."""
     title: str
-    """A sentence: what holds."""
+    """The behaviour, as a sentence."""
     why: str
-    """What goes wrong for whom where it does not; may be empty."""
+    """The harm that a driver without it does; may be empty."""
     clauses: tuple[str, ...]
-    """The clauses of docs/contract.md it checks; of a scenario about layers, the clauses that the layers rest on."""
+    """The clauses of docs/contract.md that it checks; for a scenario about layers, those that layers rely on."""
     kills: tuple[str, ...]
     """The planted defects that it must find."""
     rows: tuple[int, ...]
-    """The rows it covers of the table of behaviours that other suites check: docs/coverage.md."""
+    """The rows that it covers in docs/coverage.md, the table of behaviours that other suites check."""
     needs: tuple[str, ...]
     """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``cut``)."""
     without: tuple[str, ...]
@@ -87,7 +87,7 @@ _FOUND: dict[str, Scenario] = {}
 
 @cache
 def scenarios() -> tuple[Scenario, ...]:
-    """Return every scenario there is, by group and module, and then in the order of the source."""
+    """Return every scenario, by group and module, and then in the order of the source."""
     load_all("layerstore_conformance.scenarios")
     return tuple(sorted(_FOUND.values(), key=lambda each: (GROUPS.index(each.group), each.module)))
 
@@ -100,10 +100,10 @@ GROUPS = (
 
 
 def selected(profile: Profile, only: tuple[str, ...] = ()) -> tuple[Scenario, ...]:
-    """Return the scenarios of a profile; of those, if any are named, only these groups, modules and ids.
+    """Return the scenarios of a profile; if ``only`` has names, those of these groups, modules and ids.
 
     Raises:
-        LookupError: nothing of that name.
+        LookupError: nothing has that name.
     """
     names = {name: [each for each in scenarios() if name in {each.id, each.group, each.module}] for name in only}
     for name, found in names.items():

@@ -1,4 +1,4 @@
-"""The driver under test: whether its store can be used at all, and what is known of it."""
+"""The driver under test: whether its store can be used at all, and its description for reports."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Subject(TypedDict):
-    """A driver, as reports tell it."""
+    """The description of a driver in reports."""
 
     scheme: str
     distribution: str
-    """Empty if it belongs to none that is known."""
+    """Empty if no installed distribution has it."""
     version: str
     """Of the distribution."""
     driver_class: str
@@ -33,19 +33,19 @@ class Subject(TypedDict):
     """Without options; empty if the harness has a factory."""
     capabilities: dict[str, bool]
     harness: list[str]
-    """What the harness offers beyond opening: those of :data:`layerstore_conformance.harness.OFFERS` that it has."""
+    """The offers of the harness: those of :data:`layerstore_conformance.harness.OFFERS` that it has."""
 
 
 class UnusableStoreError(Exception):
-    """No scenario can be run: there is no store, or it can be neither opened nor written to."""
+    """No scenario can be run: there is no store, or it cannot be opened, or it cannot be written to."""
 
 
 def examine(harness: Harness) -> Subject:
-    """Open the store, write to it, take that away, and tell which driver did it.
+    """Open the store, write to it, delete that, and return the driver's description.
 
     Raises:
-        UnusableStoreError: it cannot be opened, or refuses, lacks the space or is not there. Whatever else is wrong is
-            for the scenarios to find.
+        UnusableStoreError: it cannot be opened, refuses access, has no space or is not there. Scenarios find any other
+            error.
     """
     try:
         driver = harness.open()
@@ -67,13 +67,13 @@ def _write(driver: CheckedDriver) -> None:
             pass
     except (AccessDeniedError, BackendUnavailableError, NoSpaceError) as error:
         raise UnusableStoreError(f"the store cannot be written to: {type(error).__name__}: {error}") from error
-    except Exception:  # noqa: BLE001, S110  (a defect: scenarios say what it is)
+    except Exception:  # noqa: BLE001, S110  (a defect: scenarios find it)
         pass
 
 
 @contextmanager
 def _put(driver: CheckedDriver) -> Iterator[str]:
-    """Put an object, which is there for as long as the block lasts, and yield its key."""
+    """Put an object for the time of the block, and yield its key."""
     key = f"{ROOT}/first-{uuid.uuid4().hex}"
     try:
         driver.put(key, b"written before the first scenario, to see whether the store is there")
@@ -83,11 +83,10 @@ def _put(driver: CheckedDriver) -> Iterator[str]:
 
 
 def expect_one_store(harness: Harness) -> None:
-    """See that what one opening of the store puts, another one finds: scenarios open it again and again.
+    """Check that two openings of the store share its objects: scenarios open it again and again.
 
     Raises:
-        UnusableStoreError: it does not: it would be the same error for every scenario. Whatever else is wrong is for
-            them to find.
+        UnusableStoreError: they do not, and every scenario would fail for it. Scenarios find any other error.
     """
     if not _is_one_store(harness):
         what_to_do = (
@@ -96,7 +95,7 @@ def expect_one_store(harness: Harness) -> None:
             else "give the URL of one that can be opened again, by a name if it can have one: "
             f"{StoreURL.parse(harness.url).scheme}://NAME"
         )
-        raise UnusableStoreError(f"every opening is a store of its own, which sees nothing of the others: {what_to_do}")
+        raise UnusableStoreError(f"every opening is a store of its own, which does not see the others: {what_to_do}")
 
 
 def _is_one_store(harness: Harness) -> bool:
@@ -121,7 +120,7 @@ def _subject(harness: Harness, driver: CheckedDriver) -> Subject:
 
 
 def _distribution(scheme: str, module: str) -> tuple[str, str]:
-    """Return whose driver it is, by its claim to the scheme or else by its module, and the version."""
+    """Return the distribution of the driver, by its claim to the scheme or by its module, and the version."""
     for claim in Registry().drivers():
         if (claim.scheme == scheme.partition("+")[0] or claim.module == module) and not claim.shadowed:
             return claim.distribution, claim.version

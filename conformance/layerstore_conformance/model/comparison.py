@@ -1,8 +1,8 @@
-"""A store and its model, side by side: every step is done to both, and what comes of it is compared.
+"""A store and its model, side by side: every step is done to both, and the results are compared.
 
-Steps take nothing but numbers and words, so that a list of them is a script. A handle, an upload and a layer are named
-by how many were made after them: 0 is the latest of those that are open, or there; from :data:`ALL` on those that are
-closed or gone are counted, too. Where there are not so many, it counts round; where there is none, one is made.
+Steps take only numbers and words, so that a list of them is a script. The number of a handle, an upload or a layer is
+how many were made after it: 0 is the latest of those that are open, or there; from :data:`ALL` on, those that are
+closed or gone count too. If there are too few, the count wraps round; if there is none, one is made.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ ALL: Final = 4
 """From this number on, handles and uploads are counted whether they are open, or there, or not."""
 
 HANDLES: Final = 6
-"""That are kept; older ones are dropped, not closed."""
+"""Handles that are kept; older ones are dropped, not closed."""
 
 Where = Literal["end", "start", "middle", "beyond"]
 Offset = Literal["none", "right", "wrong"]
 By = Literal["sha256", "sha512", "another digest", "another size"]
 Piece = tuple[Where, int, int]
-"""Where something is written, how many bytes, and the ink."""
+"""Where to write, how many bytes, and the ink."""
 State = Literal["missing", "garbage", "foreign"]
 Damage = Literal["missing", "other", "short"]
 
 
-class Held(NamedTuple):
+class HandlePair(NamedTuple):
     """A handle, and its model."""
 
     real: LayerUpload
@@ -64,14 +64,14 @@ class Comparison:
         """Begin empty."""
         self.ctx = ctx
         self.model = Model()
-        self.handles: list[Held] = []
+        self.handles: list[HandlePair] = []
         """The latest first."""
         self.uploads: list[tuple[str, ModelUpload]] = []
         """With their ids; the latest first."""
         self.layers: list[tuple[str, str]] = []
-        """Repositories and digests that a finish or a mount has returned for; the latest first."""
+        """Repositories and digests of the finishes and mounts that have returned; the latest first."""
         self.contents: dict[str, bytes] = {}
-        """What has been a layer, by each digest that a finish was given."""
+        """The bytes of every layer so far, by each digest of its finish."""
         self._clock = Clock()
         self._prefix = f"model-{ctx.counts['state-machine runs']}"
         ctx.count("state-machine runs")
@@ -105,12 +105,12 @@ class Comparison:
             self._hold(real, handle)
 
     def _hold(self, real: LayerUpload, model: ModelHandle) -> None:
-        self.handles.insert(0, Held(real, model))
+        self.handles.insert(0, HandlePair(real, model))
         for dropped in self.handles[HANDLES:]:
             self.model.drop(dropped.model)
         del self.handles[HANDLES:]
 
-    def _held(self, number: int) -> Held:
+    def _held(self, number: int) -> HandlePair:
         found = [held for held in self.handles if number >= ALL or not held.model.closed]
         if not found:
             self.begin()
@@ -133,7 +133,7 @@ class Comparison:
         return self.layers[number % len(self.layers)]
 
     def write(self, handle: int = 0, where: Where = "end", size: int = 1, ink: int = 0) -> None:
-        """Write somewhere; ``ink`` tells apart what is written to one place."""
+        """Write somewhere; each ``ink`` has other bytes."""
         real, model = self._held(handle)
         end = len(model.content)
         offset = {"end": end, "start": 0, "middle": end // 2, "beyond": end + 100}[where]
@@ -162,7 +162,7 @@ class Comparison:
     def _written(self, real: LayerUpload, model: ModelHandle, met: str) -> None:
         if met and not model.closed:
             self.model.refused(model)
-        elif model.upload.owner is model:  # of others some writes may be accepted, and some not
+        elif model.upload.owner is model:  # of other handles, some writes may be accepted and some not
             assert real.size == len(model.content), f"it says it has {real.size} bytes, it has {len(model.content)}"
             if real.size > FRONT:  # it may have to be flushed to be read back
                 self._met((self.model.flush(model),), real.flush)
@@ -173,14 +173,14 @@ class Comparison:
         self._met((self.model.flush(model),), real.flush)
 
     def ask_digest(self, handle: int = 0) -> None:
-        """Compare what it says that its digest is; flush, if others know of it, for it may have done so."""
+        """Compare its digest; flush, if others know of it, for it may have done so."""
         real, model = self._held(handle)
         owner = model.upload.owner is model
         expected = ("LayerClosedError",) if model.closed else ("",) if owner else ("", self.model.refusal(model))
         met, found = self._met(expected, real.digest)
         if met and not model.closed:
             self.model.refused(model)
-        assert met or not owner or str(found) == digest(bytes(model.content)), "it says that it has other bytes"
+        assert met or not owner or str(found) == digest(bytes(model.content)), "its digest is not that of its bytes"
         if model.upload.there and not met:
             self._met((self.model.flush(model),), real.flush)
 
@@ -248,7 +248,7 @@ class Comparison:
         self.ctx.count("state-machine steps")
 
     def damage_state(self, upload: int = 0, how: State = "garbage") -> None:
-        """Take an upload's saved hash state away, or put garbage or another upload's in its place."""
+        """Delete an upload's saved hash state, or replace it by garbage or by another upload's."""
         uuid, model = self._upload(upload)
         key = layout.UploadKeys(model.name, uuid).state
         self.ctx.count("state-machine steps")
@@ -276,7 +276,7 @@ class Comparison:
             self.model.replace_data(model, data)
 
     def damage_blob(self, layer: int = 0, how: Damage = "other") -> None:
-        """Put other bytes under a blob's key, or take it away: whoever uploads the layer again heals it."""
+        """Put other bytes under a blob's key, or delete it: an upload of the layer heals it."""
         canonical = self.model.links.get(self._layer(layer))
         self.ctx.count("state-machine steps")
         if canonical not in self.model.blobs:
@@ -343,7 +343,7 @@ class Comparison:
                 self.model.remove(upload)
 
     def look(self) -> None:
-        """Compare everything that is listed, and everything that is stored."""
+        """Compare everything listed and everything stored."""
         self.ctx.count("state-machine steps")
         fresh = LayerService(self._open())
         uploads = sorted((info.name, info.offset) for info in fresh.uploads())
@@ -353,14 +353,14 @@ class Comparison:
         inventory.check(fresh.driver, self.model, self.uploads)
 
     def _look_at(self, name: str, wanted: str) -> None:
-        """Check the theorem: what lies under the digest that a finish has returned for hashes to it."""
+        """Check the theorem: the bytes under the digest of a finish that returned hash to it."""
         said, data = self.model.fetch(name, wanted)
         assert not said, "finished"
         target = self.model.links[name, wanted]
-        expect_same(self._open().get(layout.blob(Digest.parse(target)), WHOLE), data, "what a finish has returned for")
+        expect_same(self._open().get(layout.blob(Digest.parse(target)), WHOLE), data, "the layer of a finish")
 
     def teardown(self) -> None:
-        """Look at everything, unless a step has failed, and take it away."""
+        """Look at everything, unless a step has failed, and delete it."""
         try:
             if sys.exception() is None:
                 self.look()
@@ -369,7 +369,7 @@ class Comparison:
             self._driver.delete(layout.ROOT)
 
     def _met(self, expected: Sequence[str], act: Callable[[], T]) -> tuple[str, T | None]:
-        """Act, and compare what it meets; return that, and the result."""
+        """Act, and compare the error; return its name, empty if none, and the result."""
         self.ctx.count("state-machine steps")
         met, result, said = "", None, ""
         try:

@@ -1,4 +1,4 @@
-"""What lies in a store, key by key, against what a model says."""
+"""Compare a store with a model, key by key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Uploads = Sequence[tuple[str, "ModelUpload"]]
 
 
 def check(driver: CheckedDriver, model: Model, uploads: Uploads) -> None:
-    """Check that every key is there that should be, holding what it should, and no other.
+    """Check that every key is there that should be, with the right bytes, and no other.
 
     The saved hash state of an upload that is there may be there or not.
     """
@@ -33,7 +33,7 @@ def check(driver: CheckedDriver, model: Model, uploads: Uploads) -> None:
 
 
 def _expected(model: Model, uploads: Uploads) -> dict[str, bytes | None]:
-    """Return every key there should be, with what it should hold where that is known."""
+    """Return every key that should be there, with its bytes if they are known."""
     there = [(layout.UploadKeys(each.name, uuid), each.stored) for uuid, each in uploads if each.there]
     links = {layout.link(name, Digest.parse(each)): target.encode() for (name, each), target in model.links.items()}
     return {

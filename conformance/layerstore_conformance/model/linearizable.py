@@ -1,8 +1,8 @@
-"""Histories of a key: what several actors did and saw, and whether one order of it explains what each of them saw.
+"""Histories of a key: several actors use it, and one order of their operations must explain what each of them saw.
 
 A store is linearizable if every operation seems to happen at one moment between its call and its return (Herlihy and
-Wing, 1990). Whether a history is, is found by trying the orders that its times allow (Wing and Gong, 1993); a key at a
-time, for a history is if each of its keys' is.
+Wing, 1990). To find out, we try the orders that the times of a history allow (Wing and Gong, 1993), one key at a time:
+a history is linearizable if that of each key is.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ What = Literal["write", "remove", "see", "take", "list"]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What one actor did to one key, or saw of it."""
+    """One operation of one actor on one key."""
 
     actor: int
     what: What
-    """``write`` a value, ``remove`` whatever is there, ``see`` a value or nothing, ``take`` a value away, ``list``."""
+    """``write`` a value, ``remove`` any value, ``see`` a value or none, ``take`` a value away, or ``list``."""
     key: str
     value: int | None
-    """The value written, seen or taken; None if nothing was seen. Of a listing any value if the key was listed."""
+    """The value written, seen or taken; None if none was seen. For a listing, any value if the key was listed."""
     called: int
     returned: int
-    """Moments, of one count for the whole history."""
+    """Moments: numbers that count up over the whole history."""
 
     def __str__(self) -> str:
         value = "nothing" if self.value is None else f"value {self.value}"
@@ -37,7 +37,7 @@ class Operation:
 
 
 class History:
-    """What was done and seen, as it happens; threads share it."""
+    """The operations, as they happen; threads share it."""
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -45,7 +45,7 @@ class History:
         self._moments = itertools.count()
 
     def timed(self, act: Callable[[], T]) -> tuple[T, int, int]:
-        """Do something, and return with what it returned the moments before and after."""
+        """Do something, and return its result and the moments before and after."""
         called = next(self._moments)
         result = act()
         return result, called, next(self._moments)
@@ -58,15 +58,15 @@ class History:
         """Check that the operations on each key have an order.
 
         Raises:
-            AssertionError: one has none; it tells the history of that key.
+            AssertionError: a key has none; the message has its history.
         """
         for key in sorted({each.key for each in self.operations}):
             found = sorted((each for each in self.operations if each.key == key), key=lambda each: each.called)
-            assert in_order(found) is not None, "no order explains this:\n" + "\n".join(map(str, found))
+            assert explaining_order(found) is not None, "no order explains this:\n" + "\n".join(map(str, found))
 
 
-def in_order(operations: Sequence[Operation]) -> list[Operation] | None:
-    """Return the operations on one key, absent at first, in an order that explains what was seen; None if none does."""
+def explaining_order(operations: Sequence[Operation]) -> list[Operation] | None:
+    """Return the operations on one key, absent at first, in an order that explains them all; None if there is none."""
     dead: set[tuple[frozenset[int], int | None]] = set()
 
     def explained(done: frozenset[int], state: int | None) -> list[Operation] | None:
@@ -89,7 +89,7 @@ def in_order(operations: Sequence[Operation]) -> list[Operation] | None:
 
 
 def _fits(each: Operation, state: int | None) -> bool:
-    """Return whether an operation could have seen what it saw."""
+    """Return whether an operation could have seen its value in this state."""
     if each.what == "list":
         return (each.value is None) == (state is None)
     return each.what in ("write", "remove") or each.value == state

@@ -1,6 +1,6 @@
-"""What a store of layers is, in dicts and bytes: what should happen at every step, told without asking the core.
+"""A model of a store of layers, in dicts and bytes: the result of every step, without the core.
 
-Every method does what it is named for, and returns the name of the error that a user has to be met with; empty if none.
+Every method takes the step of its name, and returns the name of the error that the store must raise; empty if none.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class ModelUpload:
     name: str
     """The repository."""
     stored: bytes | None = None
-    """What was flushed; None if nothing ever was."""
+    """The flushed bytes; None if there was no flush."""
     there: bool = False
     """Others know of it: since its first flush, until it is removed."""
     owner: ModelHandle | None = None
-    """The handle that may flush: the one opened last, unless somebody has changed the data since."""
+    """The handle that may flush: the one opened last, unless another program has changed the data since."""
     changed: int = 0
     """The hour at which its data was last stored for certain."""
     noted: int = 0
-    """The hour at which something beside its data was, if that is still there."""
+    """The hour at which a key beside its data was last stored, if it is still there."""
     touched: int = 0
-    """The hour at which something of it may last have been stored: a hash state, say, which is no concern of ours."""
+    """The hour at which a key of it may last have been stored: a hash state, say, which the model does not have."""
 
     @property
     def offset(self) -> int:
@@ -44,10 +44,10 @@ class ModelHandle:
 
     upload: ModelUpload
     content: bytearray
-    """What it has opened and written since."""
+    """The bytes at its opening, and those written since."""
     closed: bool = False
-    told: bool = False
-    """It was told that it is fenced: it cancels nothing any more."""
+    fenced: bool = False
+    """It has raised FencedError: it cancels nothing any more."""
     gone: bool = False
     """It knows that the upload is gone."""
     finished: set[str] = field(default_factory=set)
@@ -63,7 +63,7 @@ class Model:
         self.blobs: dict[str, bytes] = {}
         """By sha256; other bytes than that if somebody has damaged them."""
         self.links: dict[tuple[str, str], str] = {}
-        """The sha256 that a repository has under a digest."""
+        """The sha256 of each layer, by repository and digest."""
         self.hour = 0
 
     def begin(self, name: str) -> ModelHandle:
@@ -85,7 +85,7 @@ class Model:
         return upload.owner
 
     def write(self, handle: ModelHandle, offset: int, data: bytes) -> tuple[str, ...]:
-        """Write; return every outcome that there may be: of a handle that is fenced a write may be accepted (F3)."""
+        """Write; return every possible result: a write of a fenced handle may be accepted (F3)."""
         if handle.closed:
             return ("LayerClosedError",)
         handle.content.extend(bytes(max(0, offset - len(handle.content))))
@@ -93,13 +93,13 @@ class Model:
         return ("",) if handle.upload.owner is handle else ("", self.refusal(handle))
 
     def refusal(self, handle: ModelHandle) -> str:
-        """Return what a handle that is no owner is told, sooner or later."""
+        """Return the error that a handle which is no owner raises, sooner or later."""
         return "FencedError" if handle.upload.there else "LayerUploadUnknownError"
 
     def refused(self, handle: ModelHandle) -> str:
-        """Tell it; where the upload is gone, that closes the handle."""
+        """Raise it; if the upload is gone, that closes the handle."""
         if handle.upload.there:
-            handle.told = True
+            handle.fenced = True
         else:
             handle.closed = handle.gone = True
         return self.refusal(handle)
@@ -114,13 +114,13 @@ class Model:
         return ""
 
     def close(self, handle: ModelHandle) -> str:
-        """Flush, and close whatever comes of that."""
+        """Flush, and close even if that fails."""
         said = "" if handle.closed else self.flush(handle)
         handle.closed = True
         return said
 
     def finish(self, handle: ModelHandle, wanted: str, canonical: str, error: str) -> str:
-        """Make a layer of it by the digest ``wanted``; ``error`` says what is wrong with that, if anything is."""
+        """Make a layer of it by the digest ``wanted``; ``error`` is the one that digest or size must raise."""
         if wanted in handle.finished:
             return self.fetch(handle.upload.name, wanted)[0]
         if handle.closed:
@@ -138,9 +138,9 @@ class Model:
         return ""
 
     def cancel(self, handle: ModelHandle) -> None:
-        """Remove the upload; a handle that was told that it is fenced is only closed."""
+        """Remove the upload; a handle that has raised FencedError is only closed."""
         handle.closed = True
-        if not (handle.told or handle.gone):
+        if not (handle.fenced or handle.gone):
             self._remove(handle)
 
     def _remove(self, handle: ModelHandle) -> None:
@@ -149,7 +149,7 @@ class Model:
         handle.upload.owner = None
 
     def remove(self, upload: ModelUpload) -> str:
-        """Cancel or purge an upload, whoever has it."""
+        """Cancel or purge an upload, whichever handle owns it."""
         if not upload.there:
             return "LayerUploadUnknownError"
         upload.there, upload.owner, upload.stored = False, None, None
@@ -171,11 +171,11 @@ class Model:
         upload.noted = upload.touched = self.hour
 
     def forget_notes(self, upload: ModelUpload) -> None:
-        """Take away what lies beside the data."""
+        """Delete the keys beside the data."""
         upload.noted = 0
 
     def drop(self, handle: ModelHandle) -> None:
-        """Let go of a handle without closing it, as a process does that dies."""
+        """Drop a handle without closing it, as a dying process does."""
         if handle.upload.owner is handle:
             handle.upload.owner = None
 
@@ -185,7 +185,7 @@ class Model:
         return ("UnknownLayerError", b"") if data is None else ("", data)
 
     def _served(self, canonical: str) -> bytes | None:
-        """Return the bytes of a blob; none if it has no bytes under another digest than that of none."""
+        """Return the bytes of a blob; None if it is missing, or empty under a digest of some bytes."""
         data = self.blobs.get(canonical)
         return data if data or canonical == EMPTY else None
 
@@ -199,11 +199,11 @@ class Model:
         return said
 
     def unlink(self, name: str, digest: str) -> str:
-        """Take a layer out of a repository."""
+        """Unlink a layer from a repository."""
         return "UnknownLayerError" if self.links.pop((name, digest), None) is None else ""
 
     def old(self, hours: float) -> tuple[list[ModelUpload], list[ModelUpload]]:
-        """Return the uploads that are older for certain, and those of which it cannot be said."""
+        """Return the uploads that are certainly older, and those that may be."""
         there = [each for each in self.uploads if each.there]
         certain = [each for each in there if self.hour - each.touched >= hours]
         possible = [each for each in there if self.hour - max(each.changed, each.noted) >= hours]

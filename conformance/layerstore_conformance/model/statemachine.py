@@ -1,6 +1,6 @@
-"""The comparison as a state machine of hypothesis, which looks for steps by which store and model part.
+"""The comparison as a state machine of hypothesis, which looks for steps after which store and model differ.
 
-Hypothesis is needed by this module alone; the extra ``conformance`` brings it.
+Only this module needs hypothesis; the extra ``conformance`` installs it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 SIZES: Final = (1, 63, 64, 65, 3000, 70_000)
-"""Bytes: about a block of the hash, and more than are gathered before they are hashed."""
+"""Bytes: about a block of the hash, and more than are collected before they are hashed."""
 
 COUNT = st.sampled_from((0, 0, 0, 1, 1, 2, ALL, ALL + 1))  # mostly those that are open, and there still
 ONE_OF_TWO = st.integers(0, 1)
@@ -71,10 +71,10 @@ def machine(ctx: Context) -> type[RuleBasedStateMachine]:
 
 
 def search(ctx: Context, *, examples: int, steps: int, shrink: bool = True) -> None:
-    """Look for steps by which store and model part, as the scenario's seed leads.
+    """Look for steps after which store and model differ, by the scenario's seed.
 
     Raises:
-        AssertionError: they do; it tells a script of as few steps as could be found, unless that was not asked for.
+        AssertionError: they differ; the message has a script, of as few steps as could be found if ``shrink``.
     """
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     chosen = settings(
@@ -99,7 +99,7 @@ def search(ctx: Context, *, examples: int, steps: int, shrink: bool = True) -> N
 
 @contextmanager
 def _nothing_left_behind() -> Iterator[None]:
-    """Have hypothesis keep what it knows of the source elsewhere than in the directory of whoever runs the suite."""
+    """Keep hypothesis from writing into the user's current directory."""
     before = storage_directory(intent_to_write=False).path
     with TemporaryDirectory() as place:
         set_hypothesis_home_dir(place)
@@ -115,7 +115,7 @@ def _said(error: Exception) -> str:
 
 
 def _script(ctx: Context, error: Any) -> str:  # noqa: ANN401  (an exception, with notes or without)
-    """Return what hypothesis says that it did, as a script."""
+    """Return the steps of hypothesis as a script."""
     said = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines()]
     steps = [line.strip() for line in said if line.strip().startswith("state.")]
     lines = ["state = Comparison(ctx)", *steps]

@@ -1,8 +1,8 @@
-"""What a disk may show after a loss of power: trees rebuilt from the recorded calls that came before it.
+"""The trees that a disk may show after a loss of power, rebuilt from the recorded calls before it.
 
-Every directory and every file is on its own: of either, what was synced last is there, or anything it was since. Of the
-bytes of a file, blocks of different age may be there at once. Only a rename is never half done the bad way: a name that
-is gone from one directory is in the other.
+Every directory and every file is independent: it has its last synced state, or any state since. The bytes of a file may
+be a mixture of blocks of different age. Only a rename is never half done the bad way: a name that is gone from one
+directory is in the other.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Loss = Callable[[Recorder, int], dict[Node, Any]]
-"""What each file and directory is after a loss of power that came after so many calls."""
+"""Returns the state of each file and directory after a loss of power, by the number of calls before it."""
 
 
 class Rebuilt(NamedTuple):
-    """What a file that was kept has become, which no program can choose: its inode number, and its time of change."""
+    """The attributes of a kept file that no program can choose: its inode number, and its time of change."""
 
     number: int
     kept_ctime_ns: int
@@ -35,27 +35,27 @@ def nothing_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
 
 
 def all_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
-    """Keep nothing but what was synced."""
+    """Keep only synced states."""
     return {node: node.may_be(time)[0][1] for node in _existing(recorder, time)}
 
 
 def bytes_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
-    """Keep all names, but of files only what was synced."""
+    """Keep all names, but only the synced bytes of files."""
     return _mixed(recorder, time, lambda node, versions: versions[-1 if node.is_directory else 0][1])
 
 
 def bytes_zeroed(recorder: Recorder, time: int) -> dict[Node, Any]:
-    """Keep all names, sizes and times, but zeros are where bytes were not synced."""
+    """Keep all names, sizes and times, with zeros for bytes that were not synced."""
     return _mixed(recorder, time, lambda node, versions: versions[-1][1] if node.is_directory else _zeroed(versions))
 
 
 def names_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
-    """Keep all bytes, but only those names that were synced."""
+    """Keep all bytes, but only synced names."""
     return _mixed(recorder, time, lambda node, versions: versions[0 if node.is_directory else -1][1])
 
 
 def some_lost(seed: int) -> Loss:
-    """Keep what a seed decides, with files torn between blocks of 512 or 4,096 bytes."""
+    """Keep random states, with files torn between blocks of 512 or 4,096 bytes."""
 
     def lose(recorder: Recorder, time: int) -> dict[Node, Any]:
         chance = random.Random(f"{seed} {time}")
@@ -75,14 +75,14 @@ LOSSES: dict[str, Loss] = {
     "bytes zeroed": bytes_zeroed,
     "names lost": names_lost,
 }
-"""All but the mixtures."""
+"""All losses but the random ones."""
 
 
 def rebuild(recorder: Recorder, kept: dict[Node, Any], top: Path) -> dict[int, Rebuilt] | None:
-    """Make a tree of what was kept, and return what became of each file, by the inode number that it had.
+    """Make a tree of the kept states, and return the new attributes of each file, by its old inode number.
 
-    A file that was kept under two names has both. None where two files that were kept have had the same number, one
-    after the other: no disk keeps both.
+    A file that was kept under two names has both. Return None if two kept files have had the same number, one after the
+    other: no disk keeps both.
     """
     places: dict[Node, Path] = {}
     _rebuild_directory(recorder.root, kept, top, places)

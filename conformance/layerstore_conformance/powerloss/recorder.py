@@ -1,7 +1,7 @@
-"""A recorder of the calls by which a driver changes files: what each file was after each call, and when it was synced.
+"""A recorder of the calls by which a driver changes files: the state of each file after each call, and its syncs.
 
-For drivers that keep files and call the functions of ``os`` with directory descriptors. :mod:`.losses` makes of a
-recording what a disk may show after a loss of power.
+It is for drivers that keep files and call the functions of ``os`` with directory descriptors. :mod:`.losses` makes of a
+recording the trees that a disk may show after a loss of power.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Data(NamedTuple):
-    """What a regular file is at one moment."""
+    """The state of a regular file at one moment."""
 
     content: bytes
     mtime_ns: int
@@ -28,9 +28,9 @@ class Data(NamedTuple):
 
 
 class Node:
-    """A file or directory: all that it was, each with the number of the call that made it so, and its syncs.
+    """A file or directory: all its states, each with the number of the call that made it, and its syncs.
 
-    What a directory is at one moment is a dictionary of the nodes in it.
+    The state of a directory is a dictionary of the nodes in it.
     """
 
     def __init__(self, number: int, time: int, value: Any) -> None:  # noqa: ANN401  (Data or a dictionary)
@@ -42,11 +42,11 @@ class Node:
 
     @property
     def now(self) -> Any:  # noqa: ANN401  (Data or a dictionary)
-        """What it is."""
+        """The present state."""
         return self.versions[-1][1]
 
     def may_be(self, time: int) -> list[tuple[int, Any]]:
-        """Return what a loss of power after a call may leave, oldest first: what was synced last, and all since."""
+        """Return the states that a loss of power after a call may leave, oldest first: the last synced one, and all since."""
         past = [version for version in self.versions if version[0] <= time]
         synced = max(sync for sync in self.syncs if sync <= time)
         return past[max(at for at, version in enumerate(past) if version[0] <= synced) :]
@@ -63,17 +63,17 @@ class Recorder:
     """
 
     def __init__(self, top: Path, probe: Callable[[], Any], *, reuse: bool) -> None:
-        """Ask ``probe`` before each call how far the work has come."""
+        """Call ``probe`` before each call: it returns the progress of the work."""
         self.top = top
         self.probe = probe
         self.reuse = reuse
         self.time = 0
         """Calls so far."""
         self.dies_at: int | None = None
-        """So many calls come through; at the next one the process is killed. While dead, it changes nothing."""
+        """The number of calls after which the process is killed. While dead, it changes nothing."""
         self.dead = False
         self.moments: list[Any] = []
-        """How far all had come after so many calls, at the latest: the last is of the end."""
+        """The progress after each number of calls, at the latest; the last is that of the end."""
         self.root = Node(1, 0, {})
         self.nodes = [self.root]
         self.renames: list[tuple[int, Node, Node]] = []
@@ -84,7 +84,7 @@ class Recorder:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what happens in the block. Nothing is synced in truth, which would only take its time."""
+        """Record the calls of the block. Nothing is really synced, which would only take time."""
         calls: dict[str, Any] = {name: getattr(self, f"on_{name}") for name in self._real}
         calls |= dict.fromkeys(("link", "replace", "truncate", "symlink", "pwritev", "posix_fallocate"), _unknown)
         with patch.multiple(os, **calls), patch.object(fcntl, "ioctl", _unknown):
@@ -92,7 +92,7 @@ class Recorder:
         self.moments.append(self.probe())
 
     def opened(self, fd: int, path: str, dir_fd: int) -> None:
-        """Take note of a descriptor that the driver has got by another way than ``os.open``, of what was there."""
+        """Note a descriptor of an existing file that the driver has opened in another way than by ``os.open``."""
         node = self._fds[dir_fd]
         for name in path.split("/"):
             node = node.now[name]
@@ -126,7 +126,7 @@ class Recorder:
         return copied
 
     def on_fstat(self, fd: int) -> os.stat_result:
-        """Tell of a file, with its number here."""
+        """Return the status of a file, with its number in this recording."""
         status: os.stat_result = self._real["fstat"](fd)
         if fd not in self._fds:
             return status
@@ -141,7 +141,7 @@ class Recorder:
 
     def on_unlink(self, path: str, *, dir_fd: int) -> None:
         """Remove the name of a file."""
-        if dir_fd not in self._fds:  # something collected just now, that was opened before
+        if dir_fd not in self._fds:  # an object collected just now, whose file was opened before
             self._real["unlink"](path, dir_fd=dir_fd)
             return
         self._begin()
@@ -184,7 +184,7 @@ class Recorder:
         self._change("utime", fd, fd, ns=ns)
 
     def on_fsync(self, fd: int) -> None:
-        """Take note that what a file is now is durable."""
+        """Note that the present state of a file is durable."""
         self._begin()
         if fd in self._fds:
             self._fds[fd].syncs.append(self.time)
@@ -236,5 +236,5 @@ class Recorder:
 
 
 def _unknown(*_: object, **__: object) -> NoReturn:
-    """Refuse what is not recorded, as a file system does that cannot do it."""
+    """Refuse a call that is not recorded, like a file system that does not support it."""
     raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

@@ -1,4 +1,4 @@
-"""A process of its own: a fresh interpreter, and a pipe to it. What a driver keeps in a process is not there."""
+"""A process of its own: a fresh interpreter, and a pipe to it. It has nothing that a driver keeps in this process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """A Python program at the other end of a pipe; it ends with its ``with`` block, whatever that ends with."""
+    """A Python program at the other end of a pipe; it ends with its ``with`` block, even after an error."""
 
     def __init__(self, *words: str) -> None:
-        """Start ``python`` with ``words``, and after them the number of the descriptor that is its end of the pipe."""
+        """Start ``python`` with ``words``, followed by the descriptor of its end of the pipe."""
         self._pipe, theirs = Pipe()
         path = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(

@@ -1,6 +1,6 @@
-"""Act from another process: a fresh interpreter with the scenario's store open, told what to do, and killed.
+"""Act in another process: a fresh interpreter with the scenario's store open, which can be killed.
 
-Started with ``-m`` and not forked: a driver that keeps something in the process must not find it there.
+It is started with ``-m`` and not forked: a driver that keeps something in its process must not find it there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Elsewhere(Child):
     """Another process with a driver on a scenario's store; the scenario needs ``url``.
 
-    Without ``shared`` it may be another store, of which only that process knows.
+    Without ``shared`` it may be another store, which only that process sees.
 
     ::
 
@@ -39,20 +39,20 @@ class Elsewhere(Child):
     """
 
     def __init__(self, ctx: Context) -> None:
-        """Start the process, and open the store there, with whatever defects are planted here."""
+        """Start the process, and open the store there, with the defects that are planted here."""
         super().__init__("-m", __name__)
         self._pipe.send((ctx.harness.url, ctx.prefix, planted_now()))
 
     def run(self, work: Callable[Concatenate[CheckedDriver, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do something there, and return what comes of it; what is raised there is raised here.
+        """Do something there, and return its result; an error there is raised here.
 
-        ``work`` is a module's own function, or a method of the driver: it is named to the other process, not sent.
+        ``work`` is a module-level function, or a method of the driver: it is sent to the other process by name.
         """
         self._pipe.send((work, args, kwargs, False))
         return cast("T", self._answer())
 
     def hold(self, work: Callable[Concatenate[CheckedDriver, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Do something there, and keep there what comes of it, an open writer say, until the process ends."""
+        """Do something there, and keep its result there, an open writer say, until the process ends."""
         self._pipe.send((work, args, kwargs, True))
         self._answer()
 
@@ -83,7 +83,7 @@ def write(driver: CheckedDriver, key: str, parts: Sequence[tuple[int, bytes]], *
 
 
 def _serve(pipe: Connection) -> None:
-    """Do what comes through a pipe, until it is closed."""
+    """Do the work that comes through a pipe, until it is closed."""
     url, prefix, planted = pipe.recv()
     held = []
     with ExitStack() as stack:

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LONGEST = 60
-"""Seconds after which a child that has not ended is killed by an alarm, and that is told."""
+"""Seconds after which an alarm kills a child that has not ended; the parent then raises."""
 
 DONE = "done"
 
 
 def exit_at_once() -> NoReturn:
-    """End as a pool's worker does: nothing is closed, collected or called at exit."""
+    """End like a pool's worker: nothing is closed, collected or called at exit."""
     os._exit(0)
 
 
 def exit_as_a_program() -> NoReturn:
-    """End as a program does: what was to be called at exit is called, and what there is, collected."""
+    """End like a program: functions registered at exit are called, and objects collected."""
     raise SystemExit
 
 
 class Forked:
-    """A forked child that does something, and ends; the ``with`` block ends when it has.
+    """A forked child that does something and ends; the ``with`` block waits for its end.
 
     ::
 
@@ -43,7 +43,7 @@ class Forked:
     """
 
     def __init__(self, work: Callable[[Connection], object], end: Callable[[], NoReturn] = exit_at_once) -> None:
-        """Fork; the child does its ``work``, which is given a pipe to its parent, and then ends itself by ``end``."""
+        """Fork; the child does ``work``, which takes a pipe to the parent, and then ends itself by ``end``."""
         self._pipe, theirs = Pipe()
         self._pid = os.fork()
         if not self._pid:
@@ -52,10 +52,10 @@ class Forked:
         theirs.close()
 
     def hear(self) -> object:
-        """Return what the child sends next; what it raised is raised here.
+        """Return the child's next message; an error of the child is raised here.
 
         Raises:
-            AssertionError: it has died.
+            AssertionError: the child has died.
         """
         try:
             heard: object = self._pipe.recv()
@@ -98,5 +98,5 @@ def _live(work: Callable[[Connection], object], parent: Connection, end: Callabl
         else:
             parent.send(DONE)
         end()
-    except (EOFError, OSError):  # nobody listens any more
+    except (EOFError, OSError):  # the parent has closed the pipe
         os._exit(1)

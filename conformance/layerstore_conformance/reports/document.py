@@ -1,4 +1,4 @@
-"""``report.json``: everything there is to know of a run. Every other report is drawn from it. Its schema is in docs."""
+"""``report.json``: everything known of a run. Every other report is drawn from it. Its schema is in docs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layerstore_conformance.engine.subject import Subject
 from layerstore_conformance.verdict.judging import Evidence, Expected, Judged, Judgement
 
 SCHEMA = "layerstore-conformance-report/1"
-"""The form of the document; another number where a reader of this one would go wrong."""
+"""The schema of the document; an incompatible one has another number."""
 
 NOBODY: Subject = {
     "scheme": "",
@@ -25,7 +25,7 @@ NOBODY: Subject = {
     "capabilities": {},
     "harness": [],
 }
-"""What is known of the driver if none could be opened."""
+"""The description of the driver if none could be opened."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def document(run: Run) -> Document:
 
 
 def system() -> dict[str, str]:
-    """Tell the interpreter and the system it runs on."""
+    """Return the interpreter and the system it runs on."""
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),

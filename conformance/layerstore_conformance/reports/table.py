@@ -1,4 +1,4 @@
-"""What the terminal shows at the end of a run."""
+"""The summary in the terminal at the end of a run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Line = tuple[str, dict[str, bool]]
 COLOURS = {"passed": "green", "failed": "red", "incomplete": "red", "error": "red"}
 
 
-def told(seen: Evidence, judgement: Judgement, files: list[Path]) -> Iterator[Line]:
-    """Yield every line: the groups, what was skipped and why, what was waived, the proof, and last the verdict."""
+def summary(seen: Evidence, judgement: Judgement, files: list[Path]) -> Iterator[Line]:
+    """Yield every line: the groups, the skips with their reasons, the waivers, the proof, and last the verdict."""
     yield from _groups(judgement)
     skips = Counter(each["reason"] for each in judgement.records if each["outcome"] == "skipped")
     yield from ((f"skipped {count}: {reason}", {"yellow": True}) for reason, count in sorted(skips.items()))
@@ -54,7 +54,7 @@ def _proof(judgement: Judgement) -> Iterator[Line]:
     found = {each["defect"] for each in judgement.claims if each["outcome"] == "found"}
     tried = {each["defect"] for each in judgement.claims if each["outcome"] != "skipped"}
     total = {each["defect"] for each in judgement.claims}
-    untried = f", {len(total - tried)} not tried, for what they need is not declared" if total - tried else ""
+    untried = f", {len(total - tried)} not tried, because they need more than is declared" if total - tried else ""
     yield f"proof: {len(found)} of {len(tried)} planted defects found, by {counts['found']} scenarios{untried}", {}
     for each in judgement.claims:
         if each["outcome"] == "missed":
@@ -62,7 +62,7 @@ def _proof(judgement: Judgement) -> Iterator[Line]:
 
 
 def _to_do(seen: Evidence) -> Iterator[Line]:
-    """Yield what is to be written, in the order in which it is best written."""
+    """Yield the parts to write, in the best order."""
     for number, part in enumerate(in_order(seen.unwritten)):
         count, when = seen.unwritten[part], "then" if number else "next"
         depend = "scenario depends" if count == 1 else "scenarios depend"

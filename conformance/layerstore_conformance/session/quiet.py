@@ -1,4 +1,4 @@
-"""A pytest plugin for where nobody watches: no letter for each test. ``layerstore conformance`` loads it."""
+"""A pytest plugin for output that is no terminal: no letter for each test. ``layerstore conformance`` loads it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ Status = tuple[str, object, object]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_teststatus() -> Generator[None, Status, Status]:
-    """Keep how a test is counted, and show nothing of it."""
+    """Keep the category of a test, and print nothing."""
     category, _, _ = yield
     return category, "", ""

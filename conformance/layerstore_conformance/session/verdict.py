@@ -1,7 +1,7 @@
-"""The verdict of a pytest run: complete, or not; waived, or not; and the reports.
+"""The verdict of a pytest run: it collects the results of scenarios, judges them, and writes the reports.
 
-Imported in every pytest run of everybody who has layerstore installed: the standard library and pytest only. In a run
-that has no scenario, and is asked for none, it says and changes nothing.
+Every pytest run with layerstore installed imports it: it imports only pytest and the standard library. In a run without
+scenarios, and without our options, it prints and changes nothing.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ CONFIGURATION = 7
 
 
 class Watch:
-    """In a worker of pytest-xdist: tells which suites there are."""
+    """In a worker of pytest-xdist: reports which suites there are."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Tell it before anything is deselected."""
+        """Report them before any test is deselected."""
         config.workeroutput["layerstore"] = _suites(items)  # type: ignore[attr-defined]  # xdist puts it there
 
 
 class Verdict:
-    """Collects what became of the scenarios, and judges it at the end."""
+    """Collects the results of scenarios, and judges them at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         """Begin with nothing seen."""
@@ -58,14 +58,14 @@ class Verdict:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note which suites there are, before anything is deselected; and if there are benchmarks."""
+        """Note the suites, before any test is deselected, and whether there are benchmarks."""
         self._benched = any(takes(item, "layerstore_bench") for item in items)
         for suite in _suites(items):
             self._evidence(suite)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  (xdist's)
-        """Note what a worker has to tell of that."""
+        """Note the suites of a worker."""
         for suite in getattr(node, "workeroutput", {}).get("layerstore", ()):
             self._evidence(suite)
 
@@ -75,35 +75,35 @@ class Verdict:
         self._ran = not session.config.option.collectonly
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect what a test has to tell."""
-        told: dict[str, Any] = dict(report.user_properties)
-        if not told.keys() & {UNUSABLE, RECORD, CLAIM}:
+        """Collect the results of a test."""
+        found: dict[str, Any] = dict(report.user_properties)
+        if not found.keys() & {UNUSABLE, RECORD, CLAIM}:
             return
-        seen = self._evidence(told[SUITE])
-        seen.unusable = told.get(UNUSABLE, seen.unusable)
+        seen = self._evidence(found[SUITE])
+        seen.unusable = found.get(UNUSABLE, seen.unusable)
         if report.when != "call":
             return
-        seen.subject = told.get(SUBJECT, seen.subject)
-        seen.unwritten.update(told.get(UNWRITTEN, ()))
-        if RECORD in told:
-            seen.records.append((told[RECORD], report.outcome))
-        if CLAIM in told:
-            seen.claims.append(told[CLAIM])
+        seen.subject = found.get(SUBJECT, seen.subject)
+        seen.unwritten.update(found.get(UNWRITTEN, ()))
+        if RECORD in found:
+            seen.records.append((found[RECORD], report.outcome))
+        if CLAIM in found:
+            seen.claims.append(found[CLAIM])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
-        """Keep out of the list of failures what the verdict says once: an unusable store, and what is not written."""
-        told = dict(report.user_properties) if isinstance(report, pytest.TestReport) else {}
-        if UNUSABLE in told and isinstance(report.longrepr, str):
+        """Keep out of the list of failures the ones that the verdict has: an unusable store, and unwritten parts."""
+        found = dict(report.user_properties) if isinstance(report, pytest.TestReport) else {}
+        if UNUSABLE in found and isinstance(report.longrepr, str):
             return "layerstore-unusable", "E", "ERROR"
-        if UNWRITTEN in told and report.when == "call" and report.failed:
+        if UNWRITTEN in found and report.when == "call" and report.failed:
             return "not implemented", "n", "NOT IMPLEMENTED"
         return None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judge, write the reports, and change the exit status if it would say too little."""
-        wanted = self._asked and not self._benched  # those are of the same URL, and want no scenario
+        wanted = self._asked and not self._benched  # benchmarks have the same URL, and need no scenario
         if not self._ran or not (wanted or self._seen):
             return
         stopped = bool(session.shouldstop or session.shouldfail) or exitstatus not in (0, 1, 5)
@@ -115,13 +115,13 @@ class Verdict:
             session.exitstatus = status
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say it: a table of groups, what was skipped and waived, and last the verdict in one line."""
-        from layerstore_conformance.reports.table import told
+        """Print a table of groups, the skips and waivers, and last the verdict in one line."""
+        from layerstore_conformance.reports.table import summary
 
         for seen, judgement, files in self._said:
             title = f"layerstore conformance {seen.suite if len(self._said) > 1 else ''}".rstrip()
             terminalreporter.section(title)
-            for line, markup in told(seen, judgement, files):
+            for line, markup in summary(seen, judgement, files):
                 terminalreporter.write_line(line, **markup)
         if self._broken:
             terminalreporter.write_line(f"layerstore conformance: ERROR: {self._broken}", red=True, bold=True)
@@ -144,7 +144,7 @@ class Verdict:
         return max(judgement.status for _, judgement, _ in self._said)
 
     def _folder(self, suite: str) -> Path:
-        """Return where a suite's reports go: a folder each if there are several."""
+        """Return the folder of a suite's reports: one each if there are several suites."""
         folder = Path(self._options["report"])
         if len(self._seen) == 1:
             return folder
@@ -157,35 +157,35 @@ class Verdict:
 
 
 def options(config: pytest.Config) -> dict[str, Any]:
-    """Return what was asked for, by the names of the options."""
+    """Return the values of the options, by name."""
     return {name: config.getoption(f"layerstore_{name}") for name in OPTIONS}
 
 
 def asked(options: dict[str, Any]) -> bool:
-    """Return whether anything was."""
+    """Return whether any option was given."""
     return any(value not in (None, [], False, DEFAULTS.get(name)) for name, value in options.items())
 
 
 def mistake(config: pytest.Config) -> str:
-    """Return what the options name that there is not, before any time is spent; empty if all is well."""
-    told = options(config)
-    if not asked(told):
+    """Return the error of the options, before any time is spent; empty if there is none."""
+    given = options(config)
+    if not asked(given):
         return ""
     try:
-        expected(told)
-        if told["report"]:
-            Path(told["report"]).mkdir(parents=True, exist_ok=True)
+        expected(given)
+        if given["report"]:
+            Path(given["report"]).mkdir(parents=True, exist_ok=True)
     except (LookupError, OSError, ValueError) as error:
         return _text(error)
     return ""
 
 
 def expected(options: dict[str, Any]) -> Expected:
-    """Return what there is to be seen, by the options.
+    """Return the results that a run with these options must have.
 
     Raises:
-        LookupError: ``--layerstore-only`` names nothing, or a scenario claims to find an unknown defect.
-        WaiverError: the waivers are not in order.
+        LookupError: ``--layerstore-only`` has an unknown name, or a scenario claims to find an unknown defect.
+        WaiverError: the waivers cannot be used.
     """
     from layerstore_conformance.engine.prove import claims
     from layerstore_conformance.engine.scenario import scenarios, selected
@@ -205,5 +205,5 @@ def _suites(items: list[pytest.Item]) -> list[str]:
 
 
 def _text(error: Exception) -> str:
-    """Return what an error says; str() of a KeyError or LookupError with one argument is not always that."""
+    """Return the message of an error; str() of a LookupError may put it in quotation marks."""
     return str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)

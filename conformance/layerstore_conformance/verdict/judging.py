@@ -1,4 +1,4 @@
-"""What a run amounts to: which scenarios there were, what became of each, and what that is worth."""
+"""Judge a run: compare the scenarios that were selected with their results, and decide the outcome."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from layerstore_conformance.verdict.waivers import Waiver
 if TYPE_CHECKING:
     from layerstore_conformance.engine.subject import Subject
 
-Outcome = Literal["passed", "failed", "incomplete", "error"]
+RunOutcome = Literal["passed", "failed", "incomplete", "error"]
 
 OUTCOMES = ("passed", "failed", "skipped", "waived")
-"""What may become of a scenario. A skip is none of the others: it is no pass."""
+"""The outcomes of a scenario. A skip is no pass."""
 
-STATUS: dict[Outcome, int] = {"passed": 0, "failed": 1, "incomplete": 6, "error": 7}
+STATUS: dict[RunOutcome, int] = {"passed": 0, "failed": 1, "incomplete": 6, "error": 7}
 """Exit status. 2 to 5 are pytest's own."""
 
 _REPORTED = {"passed": "passed", "failed": "failed", "skipped": "skipped", "waived": "skipped"}
-"""What pytest reports of a scenario's test, unless somebody has changed it."""
+"""The report of pytest for a scenario's test, unless a hook has changed it."""
 
 NAMED = 5
 """How many scenarios a problem names."""
 
 
 class Judged(Record):
-    """A record, with what waivers make of it."""
+    """A record, after waivers."""
 
     waiver: str
-    """Until when and why it may fail; empty if it did not, or may not."""
+    """The last day and the reason of its waiver; empty if it passed, or has none."""
 
 
 @dataclass
 class Evidence:
-    """What was seen of one suite: of a module that takes the scenarios over, for each parameter of its harness."""
+    """The results of one suite: of one module with the scenarios, and one parameter of its harness."""
 
     suite: str
     records: list[tuple[Record, str]] = field(default_factory=list)
-    """With what pytest reported of the test."""
+    """Each with the outcome that pytest reported for its test."""
     claims: list[dict[str, str]] = field(default_factory=list)
     unwritten: Counter[str] = field(default_factory=Counter)
-    """How many scenarios failed for want of each part of the driver."""
+    """How many scenarios failed for each unwritten part of the driver."""
     subject: Subject | None = None
     unusable: str = ""
-    """Why no scenario could be run."""
+    """The reason why no scenario could be run; empty if some could."""
     stopped: bool = False
-    """Somebody, or ``-x``, ended the run before its end."""
+    """The user, or ``-x``, stopped the run."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What there is to be seen."""
+    """The results that a run must have."""
 
     scenarios: tuple[str, ...]
     """The ids that were selected, in the order of the report."""
@@ -66,14 +66,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a run amounts to."""
+    """The judgement of a run."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     records: tuple[Judged, ...]
     """In the order of the report; each as often as it was run."""
     claims: tuple[dict[str, str], ...]
     problems: tuple[str, ...]
-    """Why it is not passed, but for scenarios that failed."""
+    """The reasons why it has not passed, other than failed scenarios."""
     warnings: tuple[str, ...]
     totals: dict[str, int]
 
@@ -84,19 +84,19 @@ class Judgement:
 
     @property
     def sentence(self) -> str:
-        """Say it in one line."""
+        """The judgement in one line."""
         counts = ", ".join(f"{self.totals[name]} {name}" for name in OUTCOMES if self.totals[name] or name == "passed")
         return "; ".join([f"{self.outcome.upper()}: {counts}", *self.problems])
 
     def counts(self) -> dict[str, int]:
-        """Add up what scenarios counted: cut points, say."""
+        """Add up the counts of scenarios: cut points, say."""
         total: Counter[str] = Counter()
         for each in self.records:
             total.update(each["counts"])
         return dict(sorted(total.items()))
 
     def groups(self) -> dict[str, dict[str, int]]:
-        """Count by group what became of the scenarios."""
+        """Count the outcomes by group."""
         counted: dict[str, Counter[str]] = {}
         for each in self.records:
             counted.setdefault(each["group"], Counter())[each["outcome"]] += 1
@@ -104,7 +104,7 @@ class Judgement:
 
 
 def judge(expected: Expected, seen: Evidence) -> Judgement:
-    """Judge a run by what was to be seen, and what was."""
+    """Judge a run by its expected and its actual results."""
     place = {name: index for index, name in enumerate(expected.scenarios)}
     records = sorted(
         (_waived(each, expected.waivers) for each, _ in seen.records),
@@ -113,7 +113,7 @@ def judge(expected: Expected, seen: Evidence) -> Judgement:
     totals = Counter(each["outcome"] for each in records)
     gaps = [] if seen.unusable else _gaps(expected, seen)
     failures = [*_expired(expected), *_unproved(seen.claims)]
-    outcome: Outcome = "passed"
+    outcome: RunOutcome = "passed"
     if totals["failed"] or failures:
         outcome = "failed"
     if gaps:
@@ -138,7 +138,7 @@ def _waived(record: Record, waivers: Mapping[str, Waiver]) -> Judged:
 
 
 def _gaps(expected: Expected, seen: Evidence) -> list[str]:
-    """Return what makes a run no verdict: something not run, run twice, or reported otherwise than it was."""
+    """Return the reasons why a run is incomplete: scenarios not run, run twice, or reported with another outcome."""
     counted = Counter(record["id"] for record, _ in seen.records)
     missing = [name for name in expected.scenarios if not counted[name]]
     twice = [name for name, times in counted.items() if times > 1]
@@ -153,14 +153,14 @@ def _gaps(expected: Expected, seen: Evidence) -> list[str]:
         return ["no scenario was selected"]
     if not seen.records:
         return ["stopped before the first scenario" if seen.stopped else "no scenario was run"]
-    told = [
-        ("not run" if not seen.stopped else "not run, for the run was stopped", missing),
+    reasons = [
+        ("not run" if not seen.stopped else "not run, because the run was stopped", missing),
         ("run more than once", twice),
         ("run without being selected", strange),
-        ("reported otherwise than it ended", changed),
+        ("reported with another outcome than their own", changed),
         ("claims not tried", sorted(f"{scenario} finds {defect}" for defect, scenario in unclaimed)),
     ]
-    return [f"{len(names)} {what}: {_some(names)}" for what, names in told if names]
+    return [f"{len(names)} {what}: {_some(names)}" for what, names in reasons if names]
 
 
 def _expired(expected: Expected) -> list[str]:
@@ -177,7 +177,7 @@ def _unproved(claims: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _ignored(seen: Evidence) -> list[str]:
-    """Say that an author's driver was not what was run, where layerstore's own has its scheme."""
+    """Warn if layerstore's own driver was run, and not an author's with the same scheme."""
     ignored = Registry().ignored(seen.subject["scheme"]) if seen.subject else ""
     return [ignored] if ignored else []
 

@@ -1,4 +1,4 @@
-"""The record of a scenario: what reports are made of, and the story told of a failure."""
+"""The record of a scenario, which reports are made of, and the narration of a failure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.scenario import Scenario
 
 CALLS_TOLD = 12
-"""Driver calls that the story of a failure tells; the record has more."""
+"""Driver calls in the narration of a failure; the record has more."""
 
 
 class Record(TypedDict):
-    """A scenario and what became of it, as JSON holds it."""
+    """A scenario and its result, as JSON has it."""
 
     id: str
     group: str
@@ -38,9 +38,9 @@ class Record(TypedDict):
     trace: list[str]
     notes: list[str]
     counts: dict[str, int]
-    """How many of what were tried: cut points, plans."""
+    """The counts of the scenario: cut points, plans."""
     looks_like: str
-    """The planted defect whose finding reads most like this failure; empty if none does."""
+    """The planted defect that makes this scenario fail with the most similar message; empty if none does."""
     narration: str
 
 
@@ -71,9 +71,9 @@ def record(result: Result, harness: Harness, *, seed: int) -> Record:
 
 
 def narrate(made: Record, url: str | None) -> str:
-    """Tell a failure: what, by which clause, why it matters, what happened, how to see it again.
+    """Narrate a failure: the scenario, its clauses, why it matters, what happened, and how to repeat it.
 
-    ``url`` is without options, for they may be credentials: who sees it again gives them again.
+    ``url`` is without options, for they may be credentials: the reader has to add them again.
     """
     said = [f"{made['id']}: {made['title']}", ""]
     said += [f"  clause {name}: {clauses()[name]}" for name in made["clauses"]]
@@ -95,7 +95,7 @@ def narrate(made: Record, url: str | None) -> str:
 
 
 def resembling(scenario: Scenario, reason: str) -> str:
-    """Return the defect whose finding by this scenario reads most like a failure; empty if none does."""
+    """Return the defect that makes this scenario fail with the message most like this one; empty if none does."""
     likeness = {
         name: difflib.SequenceMatcher(None, _plain(reason), _plain(said)).ratio()
         for name, said in _findings(scenario).items()
@@ -106,12 +106,12 @@ def resembling(scenario: Scenario, reason: str) -> str:
 
 @cache
 def _findings(scenario: Scenario) -> dict[str, str]:
-    """Return what the scenario says of every defect it finds, planted in the reference driver."""
+    """Return the message of the scenario for each defect that it finds in the reference driver."""
     reference = Harness("memory://layerstore-conformance-reference")
     found = {name: finds(scenario, defects()[name], reference) for name in scenario.kills if name in defects()}
     return {name: said for name, said in found.items() if said}
 
 
 def _plain(text: str) -> str:
-    """Return a text without what differs from run to run: numbers, ids, digests."""
+    """Return a text without the parts that differ from run to run: numbers, ids, digests."""
     return re.sub(r"[0-9a-f]{8,}|\d+", "#", text)

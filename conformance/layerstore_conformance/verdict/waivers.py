@@ -12,7 +12,7 @@ FIELDS = {"id": str, "reason": str, "expires": date}
 
 
 class WaiverError(ValueError):
-    """The file of waivers is not one."""
+    """The file of waivers cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ def read_waivers(path: Path) -> dict[str, Waiver]:
     """Read a file of waivers: TOML, a ``[[waiver]]`` with ``id``, ``reason`` and ``expires`` for each; by scenario.
 
     Raises:
-        WaiverError: it cannot be read, is no TOML, or a waiver lacks a field, has another, or is the second of its id.
+        WaiverError: it cannot be read, is no TOML, or a waiver lacks a field, has an unknown one, or repeats an id.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WaiverError(f"waivers {path}: {error}") from error
-    entries = told.get("waiver")
-    if set(told) != {"waiver"} or not isinstance(entries, list):
+    entries = table.get("waiver")
+    if set(table) != {"waiver"} or not isinstance(entries, list):
         raise WaiverError(f"waivers {path}: expected [[waiver]] tables and nothing else")
     waivers = [_waiver(path, number, entry) for number, entry in enumerate(entries, 1)]
     found = {waiver.id: waiver for waiver in waivers}
@@ -51,13 +51,13 @@ def read_waivers(path: Path) -> dict[str, Waiver]:
 
 
 def check_known(waivers: Iterable[str], known: Iterable[str]) -> None:
-    """See to it that every waiver is of a scenario that there is.
+    """Check that every waiver names a scenario.
 
     Raises:
-        WaiverError: one is not: misspelt, or the scenario is gone.
+        WaiverError: one does not: it is misspelt, or the scenario is gone.
     """
     if unknown := sorted(set(waivers) - set(known)):
-        raise WaiverError(f"waived, but no scenario: {', '.join(unknown)}")
+        raise WaiverError(f"waivers of unknown scenarios: {', '.join(unknown)}")
 
 
 def _waiver(path: Path, number: int, entry: object) -> Waiver:

@@ -32,7 +32,7 @@ def forked_children_use_handles() -> Iterator[None]:
         yield
 
 
-class _Held:
+class _NamedResource:
     """A resource outside the process, held by name, and released when its holder is collected, in any process."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class DraftsGoWithAForkedChild(DefectiveDriver):
 class _DraftingWriter(PassingWriter):
     def __init__(self, inner: Writer) -> None:
         super().__init__(inner)
-        self._held = _Held()
+        self._held = _NamedResource()
 
     def publish(self) -> str:
         self._held.check(self.key)
@@ -86,7 +86,7 @@ class ReadersEndWithAForkedChild(DefectiveDriver):
 class _SessionReader(PassingReader):
     def __init__(self, inner: Reader) -> None:
         super().__init__(inner)
-        self._held = _Held()
+        self._held = _NamedResource()
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         self._held.check(self.key)
@@ -103,7 +103,7 @@ class AForkedChildClosesForItsParent(DefectiveDriver):
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         super().__init__(inner, memory)
-        self._held = _Held()
+        self._held = _NamedResource()
 
     def put(self, key: str, data: bytes) -> None:
         """Put by the session."""

@@ -214,10 +214,10 @@ class HandlesLeak(DefectiveDriver):
         return self.inner.open_writer(key)
 
     def _hold(self) -> None:
-        self.memory.setdefault("held", []).append(_Held())
+        self.memory.setdefault("held", []).append(_OpenDescriptor())
 
 
-class _Held:
+class _OpenDescriptor:
     """A descriptor, open until the defect is taken away again."""
 
     def __init__(self) -> None:

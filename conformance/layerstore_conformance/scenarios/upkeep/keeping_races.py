@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GROUP = "concurrency"
 
 
-class Writer:
+class RivalWriter:
     """Resumes an upload, and writes to it until its date is later than before: backends' clocks may be coarse."""
 
     def __init__(self, ctx: Context, uuid: str, data: bytes, before: datetime) -> None:
@@ -55,7 +55,7 @@ def an_upload_that_comes_alive_is_not_purged(ctx: Context) -> None:
         data = ctx.payload(f"alive-{index}").read(SMALL)
         uuid = old(ctx, "a", data)
         moment = newest(ctx, uuid)
-        rival = Writer(ctx, uuid, data, moment)
+        rival = RivalWriter(ctx, uuid, data, moment)
         trap.set(number(index), rival.write)
         report = service.purge(WEEK, now=moment + WEEK)
         assert not report.failed, report.failed

@@ -35,7 +35,7 @@ POLICIES: tuple[Verify, ...] = ("resume", "reread")
 Change = Callable[["Context", str, "How"], bytes | None]
 """Changes an object, and returns what it holds then."""
 
-Outcome = Literal["a layer", "refused"]
+Settled = Literal["a layer", "refused"]
 
 
 def by_another_program(ctx: Context, key: str, how: How) -> bytes | None:
@@ -55,7 +55,7 @@ def by_another_handle(ctx: Context, key: str, how: How) -> bytes | None:
     return after
 
 
-def settle(ctx: Context, upload: LayerUpload, data: bytes) -> Outcome:
+def settle(ctx: Context, upload: LayerUpload, data: bytes) -> Settled:
     """Finish a changed upload by the digest of the written bytes: the layer has just those bytes, or there is none.
 
     If the finish is refused, the upload can be resumed and finished by the digest of its present bytes, unless they are
