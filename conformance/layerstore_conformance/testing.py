@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _OLD = {"Death": ExitRecord, "Life": TrackedUpload, "Zygote": ForkServer}
-"""Names from before 0.2, each with its successor."""
+"""Former names, each with its successor."""
 
 
 def __getattr__(name: str) -> object:

@@ -151,6 +151,13 @@ def test_a_fork_server_that_dies_itself_is_an_error(server: ForkServer) -> None:
         die(server, Plan(lifecycles.straight, "a"))
 
 
+def test_the_former_name_of_run_warns(server: ForkServer) -> None:
+    """It runs plans all the same."""
+    with pytest.warns(DeprecationWarning, match="live: use run"):
+        (ended,) = server.live([Plan(lifecycles.straight, "a")])
+    ended.check()
+
+
 def test_a_step_that_there_is_not_is_refused() -> None:
     """A promise that cannot be understood is none."""
     with pytest.raises(ValueError, match="no step: sleeping"):
