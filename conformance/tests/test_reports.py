@@ -46,6 +46,7 @@ def record(name: str, outcome: str, text: str) -> Record:
         "counts": {"cut points": 3},
         "looks_like": text if outcome == "failed" else "",
         "narration": f"narrated {text}" if outcome == "failed" else "",
+        "waiver": "",
     }
     return made
 

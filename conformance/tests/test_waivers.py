@@ -31,6 +31,7 @@ def record(outcome: str) -> Record:
         "counts": {},
         "looks_like": "",
         "narration": "a.b: it is c",
+        "waiver": "",
     }
     return made
 

@@ -12,7 +12,7 @@ from typing import Final
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "The store": (
         "a fresh store is there and can be used",
-        "a store that is missing is told, not stumbled over",
+        "a missing store is reported as missing",
         "a fresh store lists as empty",
         "identity and capabilities are well formed",
         "a second handle sees the same data",
@@ -194,7 +194,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "a client that says nothing times out",
         "an error of the source is no data",
         "a server that shuts down in mid-upload",
-        "a full disk is told",
+        "a full disk is reported",
         "with and without fsync the same, errors passed on",
         "a backend's answer cut short is an error",
         "cleaning up that fails half way",
@@ -209,7 +209,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "names that are no UTF-8",
         "nothing outside a prefix is seen through it",
         "signed URLs: verb, query, expiry",
-        "a refusal is told, and nothing made",
+        "a refusal is reported, and nothing made",
         "unknown algorithms and malformed digests",
         "headers made up by a client",
     ),

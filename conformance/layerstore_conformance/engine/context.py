@@ -53,7 +53,7 @@ class Context:
         self.notes: list[str] = []
         """The steps that the scenario noted."""
         self.counts: Counter[str] = Counter()
-        """What the scenario counted: cut points, say."""
+        """The counts of the scenario: cut points, say."""
         self.unwritten: list[str] = []
         """The unwritten parts of the driver that the clean-up needed."""
         self._wrap = wrap

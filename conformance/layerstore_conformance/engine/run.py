@@ -39,7 +39,7 @@ class Result:
     notes: tuple[str, ...] = ()
     """The steps that the scenario noted."""
     counts: tuple[tuple[str, int], ...] = ()
-    """What the scenario counted, cut points say, with the numbers."""
+    """The counts of the scenario: cut points, say."""
     error: BaseException | None = None
     unwritten: tuple[str, ...] = ()
     """The unwritten parts of the driver that it needs."""

@@ -104,7 +104,7 @@ def _given_up(stage: Stage, lifecycle: Lifecycle, ending: theorem.Ending) -> Non
     except FAILURES as error:
         error.__traceback__ = None  # it holds the open handles
     except AssertionError:
-        if not tracked.purging:  # a purge does not raise what it fails with, it reports it
+        if not tracked.purging:  # a purge does not raise its errors, it reports them
             raise
     tracked.abandon()
     assert not stage.faulty.open_handles, f"{stage.faulty.open_handles} readers and writers are left open"

@@ -87,7 +87,7 @@ def search(ctx: Context, *, examples: int, steps: int, shrink: bool = True) -> N
         report_multiple_bugs=False,
         suppress_health_check=(
             HealthCheck.too_slow,  # the store's doing, not ours
-            HealthCheck.data_too_large,  # so many steps are what was asked for
+            HealthCheck.data_too_large,  # the caller asked for many steps
         ),
     )
     try:

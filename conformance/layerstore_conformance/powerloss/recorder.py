@@ -46,7 +46,7 @@ class Node:
         return self.versions[-1][1]
 
     def may_be(self, time: int) -> list[tuple[int, Any]]:
-        """Return the states that a loss of power after a call may leave, oldest first: the last synced one and later ones."""
+        """Return the states that a loss of power may leave after a call, oldest first: the last synced and later."""
         past = [version for version in self.versions if version[0] <= time]
         synced = max(sync for sync in self.syncs if sync <= time)
         return past[max(at for at, version in enumerate(past) if version[0] <= synced) :]

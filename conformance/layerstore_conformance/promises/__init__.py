@@ -1,1 +1,1 @@
-"""What a store has promised of an upload, and checks that it keeps it: lifecycles, the theorem, kills and rivals."""
+"""Promises of a store about an upload, and checks that it keeps them: lifecycles, the theorem, kills and rivals."""

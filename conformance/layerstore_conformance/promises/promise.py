@@ -1,4 +1,4 @@
-"""What a store has promised of an upload, and so what may be found of it if its process dies now."""
+"""The promise of a store about an upload, and so the states that are allowed if its process dies now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Kept(NamedTuple):
 
 
 class Promise:
-    """What the store has promised of one upload, kept up to date by :meth:`take`, before each step and after it.
+    """The promise of the store about one upload, kept up to date by :meth:`take`, before each step and after it.
 
     The steps, in pairs: ``beginning`` and ``begun``, ``writing`` and ``accepted``, ``flushing`` and ``flushed`` (of a
     close, too), ``resuming`` and ``resumed``, ``finishing`` and ``finished`` (or ``refused``), ``cancelling`` and

@@ -11,7 +11,8 @@ from typing import Any, TypedDict
 
 from layerstore import CONTRACT_VERSION
 from layerstore_conformance.engine.subject import Subject
-from layerstore_conformance.verdict.judging import Evidence, Expected, Judged, Judgement
+from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement
+from layerstore_conformance.verdict.record import Record
 
 SCHEMA = "layerstore-conformance-report/1"
 """The schema of the document; an incompatible one has another number."""
@@ -58,7 +59,7 @@ class Document(TypedDict):
     counts: dict[str, int]
     verdict: dict[str, Any]
     waivers: list[dict[str, str]]
-    records: list[Judged]
+    records: list[Record]
     proof: list[dict[str, str]]
 
 

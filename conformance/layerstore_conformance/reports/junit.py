@@ -13,12 +13,12 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 if TYPE_CHECKING:
     from layerstore_conformance.reports.document import Document
-    from layerstore_conformance.verdict.judging import Judged
+    from layerstore_conformance.verdict.record import Record
 
 
 def junit(made: Document) -> str:
     """Draw the report."""
-    groups: dict[str, list[Judged]] = {}
+    groups: dict[str, list[Record]] = {}
     for each in made["records"]:
         groups.setdefault(each["group"], []).append(each)
     root = Element("testsuites")
@@ -71,7 +71,7 @@ def _properties(made: Document) -> dict[str, str]:
     }
 
 
-def _case(suite: Element, each: Judged) -> None:
+def _case(suite: Element, each: Record) -> None:
     named = {"classname": f"layerstore.{each['group']}", "name": each["id"], "time": f"{each['seconds']:.3f}"}
     case = SubElement(suite, "testcase", named)
     if each["outcome"] == "failed":
@@ -96,5 +96,5 @@ def _detail(case: Element, kind: str, message: str, text: str) -> None:
     SubElement(case, kind, {"message": message, "type": f"layerstore.{kind}"}).text = text
 
 
-def _first(each: Judged) -> str:
+def _first(each: Record) -> str:
     return each["reason"].partition("\n")[0] or each["title"]

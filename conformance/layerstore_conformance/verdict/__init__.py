@@ -1,1 +1,1 @@
-"""What a run amounts to: the record of each scenario, waivers, and the judgement."""
+"""The judgement of a run: the record of each scenario, waivers, and the outcome."""

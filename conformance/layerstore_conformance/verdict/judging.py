@@ -29,13 +29,6 @@ NAMED = 5
 """How many scenarios a problem names."""
 
 
-class Judged(Record):
-    """A record, after waivers."""
-
-    waiver: str
-    """The last day and the reason of its waiver; empty if it passed, or has none."""
-
-
 @dataclass
 class Evidence:
     """The results of one suite: of one module with the scenarios, and one parameter of its harness."""
@@ -69,7 +62,7 @@ class Judgement:
     """The judgement of a run."""
 
     outcome: RunOutcome
-    records: tuple[Judged, ...]
+    records: tuple[Record, ...]
     """In the order of the report; each as often as it was run."""
     claims: tuple[dict[str, str], ...]
     problems: tuple[str, ...]
@@ -130,10 +123,10 @@ def judge(expected: Expected, seen: Evidence) -> Judgement:
     )
 
 
-def _waived(record: Record, waivers: Mapping[str, Waiver]) -> Judged:
+def _waived(record: Record, waivers: Mapping[str, Waiver]) -> Record:
     waiver = waivers.get(record["id"])
     if waiver is None or waiver.expired or record["outcome"] != "failed":
-        return {**record, "waiver": ""}
+        return record
     return {**record, "outcome": "waived", "waiver": f"until {waiver.expires}: {waiver.reason}"}
 
 
@@ -182,7 +175,7 @@ def _ignored(seen: Evidence) -> list[str]:
     return [ignored] if ignored else []
 
 
-def _warnings(waivers: Mapping[str, Waiver], records: Sequence[Judged]) -> list[str]:
+def _warnings(waivers: Mapping[str, Waiver], records: Sequence[Record]) -> list[str]:
     return [
         f"{each['id']} is waived but {each['outcome']}: remove the waiver"
         for each in records

@@ -42,6 +42,8 @@ class Record(TypedDict):
     looks_like: str
     """The planted defect that makes this scenario fail with the most similar message; empty if none does."""
     narration: str
+    waiver: str
+    """The last day and the reason of its waiver; empty until it is judged, or if it did not fail or has none."""
 
 
 def record(result: Result, harness: Harness, *, seed: int) -> Record:
@@ -64,6 +66,7 @@ def record(result: Result, harness: Harness, *, seed: int) -> Record:
         "counts": dict(result.counts),
         "looks_like": looks_like,
         "narration": "",
+        "waiver": "",
     }
     if result.outcome == "failed":
         made["narration"] = narrate(made, str(StoreURL.parse(harness.url)) if harness.url else None)

@@ -26,7 +26,7 @@ class PublishesBehind(DefectiveDriver):
         """Store what has returned already."""
         waiting = self._waiting()
         while waiting:
-            with suppress(DriverError, IndexError):  # it was told as done; another thread may be quicker
+            with suppress(DriverError, IndexError):  # it has returned already; another thread may be quicker
                 waiting.popleft()()
 
     def behind(self, act: Callable[[], None]) -> None:

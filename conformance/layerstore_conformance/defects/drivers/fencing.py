@@ -22,7 +22,7 @@ class ReplayingWriter(DefectiveWriter):
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Write, and remember."""
-        with suppress(FencedError):  # what that means is decided at the flush
+        with suppress(FencedError):  # the flush decides what that means
             super().write_at(offset, data)
         self._parts.append((offset, bytes(data)))
 

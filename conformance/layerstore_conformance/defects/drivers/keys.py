@@ -34,7 +34,7 @@ LONGEST_KEY, LONGEST_SEGMENT = 1000, 255
 """Bytes that a key and a segment may have (clause K1)."""
 
 SUFFIX = ".part"
-"""What many a program adds to the name of what it has not yet written whole."""
+"""The suffix that many programs give to unfinished files."""
 
 
 class _Indexed(DefectiveDriver):

@@ -14,7 +14,7 @@ EAST = timezone(timedelta(hours=2))
 """Where the backend's clock stands: a fixed zone, for the machine's own is often UTC."""
 
 SOMEWHEN = datetime(1970, 1, 1, tzinfo=UTC)
-"""What a backend tells that does not know a time."""
+"""The time that a backend returns if it knows none."""
 
 
 @planted("S1")
@@ -81,7 +81,7 @@ class StatCached(DefectiveDriver):
     """A handle repeats the first ``stat`` of an object, whatever has happened since."""
 
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
-        """Begin with nothing told."""
+        """Begin with no stat."""
         super().__init__(inner, memory)
         self._told: dict[str, Stat] = {}
 

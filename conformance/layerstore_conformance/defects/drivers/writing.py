@@ -29,7 +29,7 @@ class WriterDefect(DefectiveDriver):
     """A driver whose writers are defective."""
 
     writer: ClassVar[type[DefectiveWriter]]
-    """What :meth:`open_writer` returns."""
+    """The class of the writers."""
 
     def open_writer(self, key: str) -> Writer:
         """Open a defective writer."""

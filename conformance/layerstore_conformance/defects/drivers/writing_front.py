@@ -96,7 +96,7 @@ def closing_a_writer_discards() -> Iterator[None]:
 @planted_in_core("W7", "T4")
 def dropped_writer_publishes() -> Iterator[None]:
     """A writer that is garbage-collected is flushed first, as files are."""
-    gc.collect()  # what was let go of before is no part of this
+    gc.collect()  # objects dropped before are no part of this
 
     def collected(self: Writer) -> None:
         with suppress(DriverError, LayerClosedError):

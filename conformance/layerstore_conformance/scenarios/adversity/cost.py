@@ -143,7 +143,7 @@ def a_damaged_state_costs_one_reading(ctx: Context) -> None:
         upload.write(data[at : at + 50_000])
         assert str(upload.digest()) == digest(data[: at + 50_000])
     upload.finish(digest(data)).close()
-    assert tally.data_read == SIZE - 50_000, "what was stored when the first digest was asked for"
+    assert tally.data_read == SIZE - 50_000, "more was read than the bytes stored before the first digest"
 
 
 @scenario("W5", "S2", kills=("cursor-forgets-its-marks",), rows=(159, 188))

@@ -35,7 +35,7 @@ NAMES = (
     *("a\0", "a\0b", "\u00e4", "\u0430", "a\u0301", "\uff0e\uff0e/a", "a\u2028", "\ud800", "a:b", "a@b", "a?b", "~a"),
     *("n" * 256, "a/" * 128 + "b"),
 )
-"""What is no repository name: ways out of the root, into the layout, around the grammar."""
+"""Texts that are no repository name: ways out of the root, into the layout, around the grammar."""
 
 ZEROS = "0" * 62
 
@@ -45,7 +45,7 @@ DIGESTS = (
     *(f"sha256:{chr(0x660) * 64}", f" {DIGEST}", f"{DIGEST} ", f"SHA256:{ZEROS}00", f"../sha256:{ZEROS}00"),
     *(f"sha512:{ZEROS}00", f"sha384:{ZEROS * 2}0000", f"sha256/../..:{ZEROS}00"),
 )
-"""What is no digest."""
+"""Texts that are no digest."""
 
 UNSUPPORTED = ("md5:" + "0" * 32, "sha1:" + "0" * 40, "sha512-256:" + "0" * 64, "blake3:" + "0" * 64)
 """Digests of algorithms that are not verified."""
@@ -57,7 +57,7 @@ UUIDS = (
     *("", ".", "..", "../" + UUID, UUID + "/..", UUID + "/data", UUID.upper(), UUID.replace("-", ""), UUID[:-1]),
     *(UUID + "0", UUID + "\n", UUID.replace("0", "\u0660"), "{" + UUID + "}", "urn:uuid:" + UUID, "%2e%2e", "\0"),
 )
-"""What is no upload id."""
+"""Texts that are no upload id."""
 
 
 @scenario("K1", kills=("name-is-not-checked",), rows=(20, 176, 177, 178))

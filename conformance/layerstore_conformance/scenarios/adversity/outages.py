@@ -89,7 +89,7 @@ def a_write_over_a_cut_connection_is_whole_or_refused(ctx: Context) -> None:
     ctx.cut()
     for at in range(70_000, SIZE, 1 << 20):
         if not _once_more(lambda at=at: _write_at(writer, at, data[at : at + (1 << 20)])):  # type: ignore[misc]  # bound
-            return  # refused: what was flushed stays, as any discarded writer's
+            return  # refused: the flushed bytes stay, as after a discard
     ctx.cut()
     if _once_more(writer.flush):
         ctx.expect("key", data)

@@ -145,7 +145,7 @@ def a_key_can_lie_below_another(ctx: Context) -> None:
     with ctx.driver.open_writer("a/b/c") as writer:
         writer.write(ctx.payload("written").read(700))
     ctx.driver.move("z", "a/b/c/d/e")
-    assert list(ctx.open().list("")) == ["a", "a-", "a/", "source", "z/"], "what lay below did not stay there"
+    assert list(ctx.open().list("")) == ["a", "a-", "a/", "source", "z/"], "the keys below did not stay there"
     ctx.driver.move("source", "z")
     for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y/x", "a/b/c/d/e", "a-", "z")):
         ctx.expect(key, ctx.payload("nested").read(700, 512 * number))

@@ -102,7 +102,7 @@ TAKEOVERS: dict[str, Callable[[CheckedDriver, str], None]] = {
     "deleting it": lambda driver, key: driver.delete(key),
     "deleting its prefix": lambda driver, key: driver.delete(key.partition("/")[0]),
 }
-"""Whatever takes a key from its writer."""
+"""Calls that take a key from its writer."""
 
 
 @scenario(

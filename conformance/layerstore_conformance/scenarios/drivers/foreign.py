@@ -18,7 +18,7 @@ def scanned(ctx: Context, prefix: str) -> tuple[list[str], list[str]]:
     """Return the objects and prefixes of a fresh handle's scan, and the names of the foreign things."""
     found = list(ctx.open().scan(prefix))
     things = [each for each in found if isinstance(each, Foreign)]
-    assert all(each.what for each in things), f"it is not told what they are: {things}"
+    assert all(each.what for each in things), f"their kind is not named: {things}"
     return [each for each in found if isinstance(each, str)], sorted(each.name.rstrip("/") for each in things)
 
 
@@ -57,7 +57,7 @@ def a_directory_of_nothing_else_is_told_of(ctx: Context) -> None:
             assert list(ctx.open().list("top")) == ["top/object"]
             objects, things = scanned(ctx, "top")
             assert objects == ["top/object"], f"scanned were {objects}"
-            assert things, f"there is {place}, and nothing is told of it"
+            assert things, f"there is {place}, and a scan does not report it"
             assert all(f"{each}/".startswith("top/dir/") for each in things), f"said to be foreign: {things}"
 
 

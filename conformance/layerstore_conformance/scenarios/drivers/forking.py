@@ -104,7 +104,7 @@ ENDS: dict[str, tuple[Step, Callable[[], NoReturn]]] = {
     "exits with them open": (_leave_open, exit_as_a_program),
     "exits at once with them open": (_leave_open, exit_at_once),
 }
-"""What a child does with handles that it has from its parent, and how it ends."""
+"""Ways in which a child uses its parent's handles, and ends."""
 
 
 @scenario(
@@ -202,7 +202,7 @@ def parent_and_child_use_one_driver(ctx: Context) -> None:
 
 
 def _work_side_by_side(driver: CheckedDriver, count: int) -> None:
-    _work(driver, "before", 1)  # what a driver opens late is open when it forks
+    _work(driver, "before", 1)  # a driver that opens its resources late has them open at the fork
     driver.delete("before")
     with Forked(lambda _parent: _work(driver, "child", count)):
         _work(driver, "parent", count)

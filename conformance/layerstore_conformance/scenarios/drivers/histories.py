@@ -33,7 +33,7 @@ class Actor:
         self.driver = driver
         self.number = number
         self.random = random.Random(seed * 100 + number)
-        self._values = iter(range(number * 1000 + 1, number * 1000 + 1000))  # its own: a value tells who wrote it
+        self._values = iter(range(number * 1000 + 1, number * 1000 + 1000))  # its own: a value shows its writer
 
     def step(self) -> None:
         """Do one thing."""

@@ -20,7 +20,7 @@ ODD = ("a", "Z", "0", "_", "-", "+", "--", "a.", "a..b", "a.tmp", "a_b", "CON", 
 """Keys that a shell, a URL or some filesystem makes something else of."""
 
 NO_KEYS = ("", "/", "/a", "a/", "a//b", "a b", "a\n", "a\\b", "a:b", "a%2fb", "a*", "é", "\udcff", "a\0b", "k" * 256)
-"""What the grammar does not have: empty segments, spaces, controls, escapes, no ASCII, no text, a segment too long."""
+"""Texts that are no keys: empty segments, spaces, controls, escapes, no ASCII, no text, a segment too long."""
 
 DOTTED = (".", "..", "../a", "a/../b", "a/./b", "a/..", ".hidden", "a/.hidden", "...")
 """Segments that begin with a dot: the way out of the store, and names that are the driver's own."""

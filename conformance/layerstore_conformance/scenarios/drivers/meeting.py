@@ -25,7 +25,7 @@ CHANGES: dict[str, tuple[Callable[[CheckedDriver], None], bytes | None]] = {
     "a delete": (lambda driver: driver.delete("d/key"), None),
     "a delete of the prefix": (lambda driver: driver.delete("d"), None),
 }
-"""What takes a key from its writer, and what is there then."""
+"""Calls that take a key from its writer, with the bytes that are there afterwards."""
 
 
 def _done(act: Callable[[], object], refusal: type[DriverError]) -> bool:

@@ -218,7 +218,7 @@ def _to_and_fro(driver: CheckedDriver, here: str, there: str) -> None:
 
 
 def _move_for_ever(driver: CheckedDriver, here: str, there: str) -> None:
-    with suppress(DriverError):  # what became of the bytes is looked at from the other process
+    with suppress(DriverError):  # another process checks the bytes
         while True:
             driver.move(here, there)
             driver.move(there, here)

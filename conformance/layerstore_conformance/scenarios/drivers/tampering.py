@@ -25,7 +25,7 @@ TIMES = 6
 """How often an object is changed in a row."""
 
 VISIBLE: tuple[How, ...] = tuple(how for how in HOWS if how != "delete")
-"""What leaves an object."""
+"""The changes that leave an object."""
 
 
 def hows(size: int) -> tuple[How, ...]:
@@ -126,10 +126,10 @@ def after_a_put(ctx: Context, key: str) -> Writer:
 
 
 SETTLED: tuple[Callable[[Context, str], Writer], ...] = (with_nothing_more, after_a_take_over, after_a_put)
-"""What leaves a writer that has nothing to publish."""
+"""Works that leave a writer with nothing to publish."""
 
 PENDING = (with_more_behind, with_the_middle_written_over)
-"""What leaves one that has. Where it writes in place, nobody can tell its bytes from what another program appends."""
+"""Works that leave one with bytes to publish. If it writes in place, these look like bytes that another appends."""
 
 
 def without_the_append(ctx: Context, key: str, left: bytes | None) -> bytes | None:

@@ -201,7 +201,7 @@ def handles_give_back_what_they_hold(ctx: Context) -> None:
     A service that leaks one for each upload stops after a day.
     """
     ctx.driver.put("key", ctx.payload("held").read(700))
-    _open_and_end(ctx, 4)  # what a pool keeps, it keeps from the first few on
+    _open_and_end(ctx, 4)  # a pool keeps its resources from the first few on
     before = _held()
     _open_and_end(ctx, 12)
     more = _held() - before
@@ -377,7 +377,7 @@ def of_writers_opened_at_once_one_is_left(ctx: Context) -> None:
                 writer.close()
             except FencedError:
                 told += 1
-        assert told == 2, f"{told} of 3 writers were told that they are fenced, instead of 2"
+        assert told == 2, f"{told} of 3 writers raised FencedError, instead of 2"
         ctx.expect(f"d/{number}", ctx.payload("once").read(600))
 
 

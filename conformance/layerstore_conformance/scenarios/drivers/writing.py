@@ -34,7 +34,7 @@ def opening_creates_nothing(ctx: Context) -> None:
     """A writer of a new object begins with no bytes and no version, and leaves no trace if it is never flushed."""
     writer = ctx.driver.open_writer("new/key")
     assert (writer.size, writer.tell()) == (0, 0), f"size {writer.size}, at {writer.tell()}, instead of 0"
-    assert writer.version is None, f"version {writer.version!r} of what is not there"
+    assert writer.version is None, f"version {writer.version!r} of an object that is not there"
     assert ctx.stored() == [], "the object was there before the first flush"
     writer.discard()
     assert ctx.stored() == [], "the object was there after the discard"
@@ -141,7 +141,7 @@ def a_gap_holds_nothing_of_what_was_discarded(ctx: Context) -> None:
     ctx.driver.put("key", data)
     discarded = ctx.driver.open_writer("key")
     discarded.write(data)
-    discarded.flush()  # so that what it goes on with may lie right behind bytes of its own
+    discarded.flush()  # so that its next bytes may lie right behind its own flushed ones
     discarded.write(ctx.payload("discarded").read(5000))
     discarded.discard()
     with ctx.open().open_writer("key") as writer:
@@ -268,7 +268,7 @@ def a_flush_publishes_everything_written(ctx: Context) -> None:
         writer.write(data[writer.tell() : end])
         writer.flush()
         ctx.expect("key", data[:end])
-        assert writer.version == ctx.open().stat("key").version, "the writer's version is not what is visible"
+        assert writer.version == ctx.open().stat("key").version, "the writer's version is not the visible one"
     model = bytearray(data)
     for start in (700, 100, 7000, 5999, 70_000, 5):
         writer.seek(start)
@@ -356,10 +356,10 @@ def a_writer_let_go_of_publishes_nothing(ctx: Context) -> None:
         writer.write(ctx.payload("dropped").read(5000))
         del writer
         gc.collect()
-    assert ctx.stored() == ["old", "over"], "a new object that nobody flushed is listed"
+    assert ctx.stored() == ["old", "over"], "a new object is listed before its first flush"
     for key in ("old", "over"):
         ctx.expect(key, data)
-        assert ctx.open().open_writer(key).size == 3000, "the next writer begins with what was dropped"
+        assert ctx.open().open_writer(key).size == 3000, "the next writer begins with dropped bytes"
 
 
 @scenario("W7", kills=("error-in-a-block-publishes",), rows=(161, 162))
@@ -385,7 +385,7 @@ def a_killed_writer_leaves_what_it_flushed(ctx: Context) -> None:
         there.hold(write, "key", [(3000, lost), (100, lost)], flush=False)
         there.hold(write, "new", [(0, lost)], flush=False)
         there.kill()
-    assert ctx.stored() == ["key"], "a new object that nobody flushed is listed"
+    assert ctx.stored() == ["key"], "a new object is listed before its first flush"
     ctx.expect("key", data)
     with ctx.driver.open_writer("key") as writer:
         assert writer.size == 3000, f"the next writer begins with {writer.size} bytes instead of 3000"

@@ -49,11 +49,11 @@ def a_purge_removes_what_is_old_and_nothing_else(ctx: Context) -> None:
     dry = ctx.service().purge(WEEK, dry_run=True, now=now)
     assert before == {key: driver.stat(key).version for key in ctx.stored()}, "a dry run has changed something"
     report = ctx.service().purge(WEEK, now=now)
-    assert report.removed == dry.removed, f"a dry run told of {dry.removed}, removed were {report.removed}"
+    assert report.removed == dry.removed, f"a dry run listed {dry.removed}, and {report.removed} were removed"
     assert sorted(each.uuid for each in report.removed) == sorted(gone)
     assert sorted(each.uuid for each in report.skipped) == ["not-an-upload", "stray.tmp"], report.skipped
     kept = [key for key in before if not any(uuid in key for uuid in gone)]
-    assert ctx.stored() == kept, "more was removed, or less, than was told"
+    assert ctx.stored() == kept, "the report does not match the removed keys"
     expect_layer(ctx, "a", data)
 
 
@@ -105,11 +105,11 @@ def who_has_a_purged_upload_open_is_told(ctx: Context) -> None:
     acts: tuple[Callable[[LayerUpload], object], ...] = (
         lambda upload: upload.flush(),
         lambda upload: upload.close(),
-        lambda upload: upload.finish(digest(b"told")),
+        lambda upload: upload.finish(digest(b"open")),
     )
     for act in acts:
         upload = ctx.service().upload("a")
-        upload.write(b"told")
+        upload.write(b"open")
         upload.flush()
         trap = Trap()
         trap.set(of("delete"), lambda upload=upload: fenced(upload))  # type: ignore[misc]  # bound for this turn

@@ -31,7 +31,7 @@ class RivalWriter:
         """Be ready to append."""
         self.ctx, self.uuid, self.before = ctx, uuid, before
         self.stored = data
-        """What was promised to be stored."""
+        """The bytes that must be stored."""
         self.came = False
         """Whether the upload was still there to be resumed."""
 
@@ -117,7 +117,7 @@ def a_finish_during_a_purge_is_a_layer_or_is_told(ctx: Context) -> None:
             expect_layer(ctx, "a", data)
             done += 1
         else:
-            assert not ctx.service().exists("a", digest(data)), "told that it is gone, and yet a layer"
+            assert not ctx.service().exists("a", digest(data)), "the finish says that it is gone, and yet it is a layer"
     assert done, "no finish was in time"
 
 
@@ -141,13 +141,13 @@ def a_purge_during_a_close_leaves_nothing(ctx: Context) -> None:
     """If an upload is purged between two calls of its close, nothing of it is left, and the close raises."""
 
     def work(upload: LayerUpload, data: bytes) -> None:
-        with suppress(FencedError):  # clause F3: a write may tell earlier, the close tells why
+        with suppress(FencedError):  # clause F3: a write may raise it earlier, the close says why
             upload.write(data)
         upload.close()
 
     met = disturbed(ctx, lambda uuid: ctx.service().purge(WEEK, now=later()), work)
     ctx.count("moments", len(met))
-    assert met, "nobody came between"
+    assert met, "no rival came between"
     for uuid, _, outcome in met:
         assert outcome == "LayerUploadUnknownError", f"a purged upload was closed: {outcome}"
         expect_gone(ctx, "a", uuid)

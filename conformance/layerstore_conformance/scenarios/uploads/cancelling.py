@@ -179,7 +179,7 @@ def a_failed_cancel_is_repeated(ctx: Context) -> None:
         trap.set(change(index), fail)
         with refused(BackendUnavailableError):
             upload.cancel()
-        with suppress(LayerUploadUnknownError):  # gone from the first step on; what is left of it is nobody's upload
+        with suppress(LayerUploadUnknownError):  # gone from the first step on; the keys that are left are no upload
             ctx.service().resume("a", upload.uuid).close()
         upload.cancel()
         expect_gone(ctx, "a", upload.uuid)

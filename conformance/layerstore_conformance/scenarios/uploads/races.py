@@ -88,7 +88,7 @@ def an_upload_resumed_during_its_finish_has_one_owner(ctx: Context) -> None:
             expect_layer(ctx, "a", data)
             if uuid in taken:
                 with refused(LayerUploadUnknownError, LayerClosedError):
-                    with suppress(FencedError):  # clause F3: a write may tell earlier, the close tells why
+                    with suppress(FencedError):  # clause F3: a write may raise it earlier, the close says why
                         taken[uuid].write(b"and more")
                     taken[uuid].close()
         expect_gone(ctx, "a", uuid)
@@ -119,12 +119,12 @@ def cancelling_during_a_close_leaves_nothing(ctx: Context) -> None:
     """If an upload is cancelled between two calls of its close, nothing of it is left, and the close raises."""
 
     def write_and_close(upload: LayerUpload, data: bytes) -> None:
-        with suppress(FencedError):  # clause F3: a write may tell earlier, the close tells why
+        with suppress(FencedError):  # clause F3: a write may raise it earlier, the close says why
             upload.write(data)
         upload.close()
 
     met = disturbed(ctx, lambda uuid: ctx.service().cancel("a", uuid), write_and_close)
-    assert met, "nobody came between"
+    assert met, "no rival came between"
     for uuid, _, outcome in met:
         assert outcome == "LayerUploadUnknownError", f"a cancelled upload was closed: {outcome}"
         expect_gone(ctx, "a", uuid)
@@ -225,7 +225,7 @@ def writers_at_once_never_mix(ctx: Context) -> None:
             return b""
 
     stored = [data for data in together([lambda index=index: told(index) for index in range(count)]) if data]  # type: ignore[misc]
-    assert len(stored) == 1, f"{len(stored)} of {count} writers were told that their bytes are stored"
+    assert len(stored) == 1, f"{len(stored)} of {count} writers finished: their bytes cannot all be stored"
     expect_stored(ctx, "a", uuid, stored[0])
     ctx.service().resume("a", uuid, offset=4000).finish(digest(stored[0])).close()
     expect_layer(ctx, "a", stored[0])

@@ -334,7 +334,7 @@ def a_damaged_state_is_not_trusted(ctx: Context) -> None:
     data = ctx.payload("damaged").read(7000)
     uuid = begin(ctx.service(), "a", data[:5000])
     state = ctx.open().get(keys_of("a", uuid).state, 1 << 16) if sha256_is_saved(ctx, uuid) else b"{}"
-    places = [state.find(b"c2hhA") + 20]  # in the chaining value, after its magic in base64: only a checksum tells
+    places = [state.find(b"c2hhA") + 20]  # in the chaining value, after its magic in base64: only a checksum shows it
     places += ctx.random.sample(range(len(state)), min(len(state), 8))
     flipped = [state[:at] + bytes([state[at] ^ 3]) + state[at + 1 :] for at in places if at < len(state)]
     for each in (b"", b"\xff\x00", b"null", state[:-1], bytes(len(state)), *flipped):
@@ -382,7 +382,7 @@ def a_refused_write_changes_nothing(ctx: Context) -> None:
     trap = Trap()
     upload = watched(ctx, trap).upload("a")
     upload.write(data[:3000])
-    for _ in range(2):  # what is gathered, hashed after being stored; and a block, hashed while it is
+    for _ in range(2):  # gathered bytes, hashed after they are stored; and a block, hashed meanwhile
         trap.set(of("write_at"), fail)
         with refused(BackendUnavailableError):
             upload.write(data[3000:])

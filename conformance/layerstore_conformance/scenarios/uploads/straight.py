@@ -353,7 +353,7 @@ def _refuse_a_child(driver: CheckedDriver) -> None:
 
     with Forked(child):
         pass
-    assert list(keys_below(driver, layout.ROOT)) == [], "a child has stored what its parent had gathered"
+    assert list(keys_below(driver, layout.ROOT)) == [], "a child has stored its parent's gathered bytes"
     upload.write(b"and on")
     upload.finish(digest(data + b"and on")).close()
     assert list(LayerService(driver).uploads()) == []
@@ -366,8 +366,8 @@ def what_is_left_of_an_upload_nobody_knew_is_told_and_purged(ctx: Context) -> No
     keys = layout.UploadKeys("a", uuid)
     ctx.open().delete(keys.started_at)
     assert list(ctx.service().uploads()) == []
-    told = [finding.key for finding in ctx.service().scrub() if finding.kind == "leftover"]
-    assert told == [f"{keys.prefix}/"], f"a scrub tells of {told}"
+    found = [finding.key for finding in ctx.service().scrub() if finding.kind == "leftover"]
+    assert found == [f"{keys.prefix}/"], f"a scrub reports {found}"
     young = ctx.service().purge(timedelta(days=1))
     assert [each.uuid for each in young.kept] == [uuid], "younger than was asked for"
     purge(ctx)
