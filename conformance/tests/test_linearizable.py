@@ -50,7 +50,7 @@ def test_a_history_that_has_an_order_is_explained(history: list[Operation]) -> N
 
 @pytest.mark.parametrize("history", UNEXPLAINED.values(), ids=UNEXPLAINED)
 def test_a_history_that_has_no_order_is_refused(history: list[Operation]) -> None:
-    """And the failure tells all of it."""
+    """The failure has all of the history."""
     told = History()
     told.operations = history
     with pytest.raises(AssertionError, match="no order explains this") as failure:

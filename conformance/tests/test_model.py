@@ -1,4 +1,4 @@
-"""The state machine: it finds what is wrong, and tells a script by which anybody sees it again."""
+"""The state machine: it finds an error, and gives a script that repeats it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ search(Context(Harness({URL!r})), examples=30, steps=20)
 
 
 def test_the_model_is_no_mirror_of_the_core(ctx: Context) -> None:
-    """A store and a model that part are told apart: here by a write that the model was not told of."""
+    """A difference between store and model is found: here a write that the model has not seen."""
     state = Comparison(ctx)
     state.begin()
     state.handles[0].real.write(b"untold")
@@ -93,7 +93,7 @@ def test_the_model_is_no_mirror_of_the_core(ctx: Context) -> None:
 
 
 def test_the_model_knows_its_own_rules() -> None:
-    """By the model alone: who resumes fences, who is fenced and told cancels nothing, who is not told cancels all."""
+    """In the model, a resume fences; a handle that has raised FencedError cancels nothing, any other cancels all."""
     model = Model()
     first = model.begin("a")
     assert model.resume(first.upload, None) == "LayerUploadUnknownError"

@@ -57,7 +57,7 @@ def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "whose"), [("memory", "is layerstore's"), ("conformance", "a module layerstore_conf")]
+    ("name", "whose"), [("memory", "belongs to layerstore"), ("conformance", "a module layerstore_conf")]
 )
 def test_a_name_of_somebody_elses_is_refused(tmp_path: Path, name: str, whose: str) -> None:
     """A scheme that is claimed would be in conflict or ignored, and a module of the name would hide another."""

@@ -51,7 +51,7 @@ def on_disk(tmp_path: Path) -> Harness:
 
 
 class Wire:
-    """What stands between a store in memory and its handles, and can be cut: those open then fail once, or for good."""
+    """A connection between a store in memory and its handles: when it is cut, open handles fail once, or for good."""
 
     def __init__(self) -> None:
         """Begin whole."""
@@ -95,7 +95,7 @@ class RemoteReader(PassingReader):
 
 
 class RemoteWriter(PassingWriter):
-    """A writer that tells of a cut once, and connects anew."""
+    """A writer that raises once after a cut, and connects anew."""
 
     def __init__(self, inner: Writer, wire: Wire) -> None:
         """Write over a connection of its own."""

@@ -115,7 +115,7 @@ def test_a_link_that_leads_nowhere_is_found(raw: CheckedDriver, finished: Tracke
 
 @pytest.mark.parametrize("text", [b"", b"sha256:", b"\xff"])
 def test_a_link_that_is_none_is_found(raw: CheckedDriver, finished: TrackedUpload, text: bytes) -> None:
-    """What cannot even name a blob fails as well, by the name it does not make."""
+    """A link that does not even name a blob fails as well."""
     raw.put(layout.link("b", Digest.parse(finished.wanted)), text)
     with pytest.raises((InvalidPathError, UnicodeDecodeError)):
         theorem.check_store(raw)
@@ -140,7 +140,7 @@ def test_a_layer_of_other_bytes_is_found_and_narrated(
 
 
 def test_an_upload_that_is_as_promised_passes(store: LayerService, closed: TrackedUpload) -> None:
-    """It is there, and the check tells so."""
+    """It is there, and the check says so."""
     assert theorem.check_upload(store, closed)
 
 
@@ -186,7 +186,7 @@ def test_a_finished_upload_that_is_still_there_is_found(
 
 
 def test_a_cancelled_upload_that_is_still_there_is_found(raw: CheckedDriver, store: LayerService) -> None:
-    """What was cancelled must stay so."""
+    """A cancelled upload must stay cancelled."""
     tracked = TrackedUpload(store, "a")
     lifecycles.cancelled(tracked)
     raw.put(keys(tracked).started_at, b"2015-01-21T16:42:05Z")
@@ -283,7 +283,7 @@ def test_a_purge_that_removes_nothing_is_found(
 
 
 def test_a_purged_upload_that_is_still_there_is_found(raw: CheckedDriver, store: LayerService) -> None:
-    """What was purged must stay so."""
+    """A purged upload must stay purged."""
     tracked = TrackedUpload(store, "a")
     lifecycles.purged(tracked)
     raw.put(keys(tracked).started_at, b"2015-01-21T16:42:05Z")
@@ -294,7 +294,7 @@ def test_a_purged_upload_that_is_still_there_is_found(raw: CheckedDriver, store:
 def test_an_earlier_layer_that_is_gone_is_found_before_it_is_healed(
     raw: CheckedDriver, store: LayerService, finished: TrackedUpload
 ) -> None:
-    """Uploading it again brings it back; that it was gone meanwhile is told."""
+    """An upload brings it back; the check reports that it was gone meanwhile."""
     finished.begin()
     finished.write(9000)
     finished.close()
@@ -311,5 +311,5 @@ def test_a_resumed_upload_that_is_mistaken_about_its_bytes_is_found(
     closed.write()
     closed.abandon()
     monkeypatch.setattr(layerstore.LayerUpload, "digest", lambda _: digest(OTHER))
-    with pytest.raises(AssertionError, match="it says that it has other bytes than are stored"):
+    with pytest.raises(AssertionError, match="is not that of the stored bytes"):
         theorem.finish_again(store, closed)

@@ -1,4 +1,4 @@
-"""Two writers on one upload: whatever finish accepts reads back to its digest, and the fenced one is told."""
+"""Two writers on one upload: every accepted finish reads back to its digest, and the fenced writer gets an error."""
 
 import multiprocessing
 import threading
@@ -61,7 +61,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], s
 
 
 def test_whatever_finish_accepts_reads_back(writers: Writers, new_url: Callable[[int], str]) -> None:
-    """Two writers interleaved at every driver call get only layers that are what they say, and are told."""
+    """Two writers interleaved at every driver call get only layers that match their digests, or errors."""
     outcomes: list[WriterResult] = []
     for seed in SEEDS:
         race = writers.race(new_url(seed), seed)

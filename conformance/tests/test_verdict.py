@@ -1,4 +1,4 @@
-"""The verdict of a run: nothing vacuous passes, whatever pytest was told, and who runs no scenario notices nothing."""
+"""The verdict of a run: no vacuous run passes, with any option of pytest, and a run without scenarios sees nothing."""
 
 import pytest
 
@@ -98,7 +98,7 @@ def test_every_scenario_passes(pytester: pytest.Pytester) -> None:
 
 
 def test_a_skip_is_no_pass(pytester: pytest.Pytester) -> None:
-    """What a driver declares not to have is counted and named."""
+    """A capability that a driver does not declare is counted and named."""
     result = run_suite(pytester, scenarios=("one", "shared"))
     assert result.ret == 0
     assert said(result).startswith("PASSED: 1 passed, 1 skipped ")
@@ -147,7 +147,7 @@ INCOMPLETE = {
 @pytest.mark.parametrize("processes", ["-n0", "-n1"])
 @pytest.mark.parametrize("arguments", INCOMPLETE.values(), ids=INCOMPLETE)
 def test_a_scenario_that_is_not_run(pytester: pytest.Pytester, arguments: list[str], processes: str) -> None:
-    """Whatever keeps a scenario from running makes the run incomplete, with its own exit status."""
+    """A scenario that is kept from running makes the run incomplete, with an exit status of its own."""
     pytester.makepyfile(test_conformance=HARNESS)
     result = run(pytester, *arguments, processes)
     assert result.ret == 6
@@ -206,7 +206,7 @@ def test_a_parametrised_harness_is_a_suite_for_each_parameter(pytester: pytest.P
 
 
 def test_one_suite_of_several_that_is_incomplete(pytester: pytest.Pytester) -> None:
-    """What is missing of one parameter's suite is not made up for by another's."""
+    """A scenario missing from one parameter's suite is not replaced by another's."""
     pytester.makepyfile(test_many=SEVERAL)
     result = run(pytester, "-k", "not (fake.two and b)")
     assert result.ret == 6
