@@ -21,6 +21,7 @@ from layerstore_conformance.kit.unwritten import unwritten
 if TYPE_CHECKING:
     from layerstore import Verify
     from layerstore.driver import Driver
+    from layerstore_conformance.engine.defect import Wrap
     from layerstore_conformance.engine.profile import Profile
     from layerstore_conformance.harness import Harness
 
@@ -31,9 +32,6 @@ TRACE = 40
 """Driver calls kept for the report of a failure."""
 
 T = TypeVar("T")
-
-Wrap = Callable[["Driver"], "Driver"]
-"""Puts something in front of a driver."""
 
 
 class Context:

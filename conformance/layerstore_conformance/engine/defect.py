@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from layerstore.driver import Driver
 
 Wrap = Callable[["Driver"], "Driver"]
+"""Puts something in front of a driver."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from layerstore.unwritten import UnwrittenError, in_order
-from layerstore_conformance.engine.context import Context, Wrap
+from layerstore_conformance.engine.context import Context
 from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from layerstore_conformance.engine.defect import Wrap
     from layerstore_conformance.engine.profile import Profile
     from layerstore_conformance.engine.scenario import Scenario
     from layerstore_conformance.harness import Harness

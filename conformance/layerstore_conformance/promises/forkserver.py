@@ -48,7 +48,7 @@ NAME = "crash/matrix"
 LONGEST = 300
 """Seconds after which an alarm kills a worker that has not ended; its exit record says so."""
 
-Step = tuple[object, ...]
+Message = tuple[object, ...]
 """A worker's message: the name of a step, and its details."""
 
 
@@ -71,7 +71,7 @@ class ExitRecord:
     """How a worker ended, and the messages that it had sent by then."""
 
     plan: Plan
-    told: tuple[Step, ...]
+    told: tuple[Message, ...]
     status: int
     """As ``waitpid`` gives it."""
 
@@ -193,7 +193,7 @@ class _Server:
             receiver.close()
             self._be_worker(plan, sender)
         sender.close()
-        told: list[Step] = []
+        told: list[Message] = []
         with receiver, suppress(EOFError):
             while True:
                 told.append(receiver.recv())
