@@ -284,7 +284,7 @@ class DeleteDoesNotFence(DefectiveDriver):
 
 class _Unfenced(PassingWriter):
     deleted = False
-    """Whether a delete took the object since it was opened."""
+    """Whether the object was deleted since it was opened."""
 
     def __init__(self, driver: DeleteDoesNotFence, inner: Writer) -> None:
         super().__init__(inner)

@@ -165,7 +165,7 @@ class AFlushFencesItsWriter(WriterDefect):
 
 class _OwningWriter(ReplayingWriter):
     spared = False
-    """Whether it goes on, whoever has fenced it, unless the key has another owner by now."""
+    """Whether it goes on though it was fenced, unless the key has another owner by now."""
 
     def fenced(self, error: FencedError) -> str:
         if self.spared and _owners(self.driver).get(self.key) is self:

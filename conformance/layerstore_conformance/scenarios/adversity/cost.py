@@ -24,7 +24,7 @@ SMALL = {"put": 2, "stat": 1}
 """Driver calls of an upload that is finished while it is gathered: blob, link, and a look whether the blob is there."""
 
 LARGE = {"open_writer": 1, "publish": 1, "move": 1, "put": 1, "stat": 1}
-"""Of one that was never flushed, beside its writes."""
+"""Driver calls of an upload that was never flushed, beside its writes."""
 
 FLUSHED = {
     "put": 4,  # startedat, state, intent, link
@@ -35,7 +35,7 @@ FLUSHED = {
     "move": 1,
     "delete": 2,  # startedat, and then the rest
 }
-"""Of one that was flushed once, so that others know of it."""
+"""Driver calls of an upload that was flushed once, so that others know of it."""
 
 SIZE = 300_000
 

@@ -17,7 +17,7 @@ GROUP = "model"
 
 
 EXAMPLES: Final = MappingProxyType({"quick": (10, 25), "default": (12, 35), "full": (1000, 60)})
-"""How many lists of steps, and how long each."""
+"""The number of lists of steps, and the length of each."""
 
 
 def followed(ctx: Context, *histories: Callable[[Comparison], None]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GROUP = "primitives"
 
 LOOKS = 1000
-"""How often it is looked whether a delete has begun, before the process that deletes is killed all the same."""
+"""Checks whether a delete has begun, before the deleting process is killed all the same."""
 
 
 @scenario("D1", kills=("delete-does-nothing", "deleted-key-still-read", "delete-waits-for-close"), rows=(108, 114))

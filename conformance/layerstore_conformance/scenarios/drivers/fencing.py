@@ -341,7 +341,7 @@ def a_process_is_told_that_it_was_fenced(ctx: Context) -> None:
 
 
 _open: list[Writer] = []
-"""Of the other process: the writer that it has open."""
+"""In the other process: its open writer."""
 
 
 def _open_for(driver: CheckedDriver, key: str, data: bytes) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GROUP = "concurrency"
 
 LARGE = 1 << 20
-"""Bytes of an object of which a reader has only begun to read, and a connection to bring."""
+"""Bytes of an object, enough that a reader has only begun to read them, and a connection to transfer them."""
 
 LONG = Payload("forked").read(LARGE)
 SHORT = Payload("short").read(3000)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 GROUP = "primitives"
 
 ODD = ("a", "Z", "0", "_", "-", "+", "--", "a.", "a..b", "a.tmp", "a_b", "CON", "nul.txt", "x+20", "tilde-1")
-"""Keys that a shell, a URL or some filesystem makes something else of."""
+"""Keys that a shell, a URL or some filesystem changes."""
 
 NO_KEYS = ("", "/", "/a", "a/", "a//b", "a b", "a\n", "a\\b", "a:b", "a%2fb", "a*", "é", "\udcff", "a\0b", "k" * 256)
 """Texts that are no keys: empty segments, spaces, controls, escapes, no ASCII, no text, a segment too long."""
 
 DOTTED = (".", "..", "../a", "a/../b", "a/./b", "a/..", ".hidden", "a/.hidden", "...")
-"""Segments that begin with a dot: the way out of the store, and names that are the driver's own."""
+"""Segments that begin with a dot: ways out of the store, and the driver's own names."""
 
 LONGEST_REST = 1000 - 33
 """Bytes that a key may have beside a segment of 32 bytes and its slash."""

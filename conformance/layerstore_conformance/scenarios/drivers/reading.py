@@ -25,7 +25,7 @@ LARGE = (9 << 20) + 5
 """Bytes: beyond the 4 and 8 MiB at which SDKs begin to cut objects into parts."""
 
 PIECE = 1_000_003
-"""Bytes: no divisor of what anybody fetches ahead, so that some reads go over the end of that."""
+"""Bytes: no divisor of a common read-ahead size, so that some reads cross its end."""
 
 
 @scenario("R1", kills=("reader-ignores-its-offset",), rows=(34, 43, 49))

@@ -41,7 +41,7 @@ MIB = 1 << 20
 ROUNDS = 10
 
 LAYER_SIZE: dict[Profile, int] = {"quick": 48 * MIB, "default": 64 * MIB, "full": 1024 * MIB}
-"""Bytes of the layer that is streamed, much larger than what may be in memory of it."""
+"""Bytes of the streamed layer, much more than the memory that it may use."""
 
 
 def larger(ctx: Context, size: int) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GROUP = "cancel"
 
 POINTS = ("begun", "written", "flushed", "closed", "resumed", "written after resuming")
-"""Moments in the life of an upload."""
+"""Points in the lifecycle of an upload."""
 
 
 def upload_at(ctx: Context, point: str) -> str:

@@ -47,7 +47,7 @@ GROUP = "upload"
 SMALL = 3000
 LARGE = FRONT + 5000
 SIZES = (SMALL, LARGE)
-"""Bytes: less than is gathered in front of the backend, and more."""
+"""Bytes: fewer than are gathered in front of the backend, and more."""
 
 SIDES: tuple[Side, ...] = ("before", "after")
 

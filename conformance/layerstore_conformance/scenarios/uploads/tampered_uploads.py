@@ -33,7 +33,7 @@ SIZE = 5000
 POLICIES: tuple[Verify, ...] = ("resume", "reread")
 
 Change = Callable[["Context", str, "How"], bytes | None]
-"""Changes an object, and returns what it holds then."""
+"""Changes an object, and returns its bytes afterwards."""
 
 Settled = Literal["a layer", "refused"]
 

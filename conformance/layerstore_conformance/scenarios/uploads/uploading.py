@@ -27,7 +27,7 @@ BLOCK = 1 << 20
 """Bytes that the core copies, hashes and writes at a time; many backends have a border there, too."""
 
 EDGES = (0, 1, 511, 512, 513, 0, 4095, 65_535, 65_536, 65_537, 262_143, 262_145, BLOCK - 1, BLOCK, BLOCK + 1)
-"""Sizes of chunks about every border there is below."""
+"""Sizes of chunks around every border below."""
 
 
 @scenario("W3", "W6", "M1", "P1", kills=("finished-without-a-link", "moves-and-reports-a-failure"), rows=(141,))
