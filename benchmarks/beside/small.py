@@ -15,7 +15,7 @@ from work import GIB, KIB, MIB, REPOSITORY, Finding, Machine, at_least, at_most,
 
 import layerstore
 from layerstore import Digest, LayerService, layout
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 LAYERS = 400
 """Small layers, of a machine whose large ones have a GiB."""

@@ -17,7 +17,7 @@ from interleaved import Seconds, Way, interleave
 
 import layerstore
 from layerstore import LayerService
-from layerstore_conformance.payloads import Payload
+from layerstore_conformance.kit.payloads import Payload
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 

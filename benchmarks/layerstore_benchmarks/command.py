@@ -13,8 +13,8 @@ import click
 
 from layerstore.cli.size import size as read_size
 from layerstore_benchmarks.case import plan
-from layerstore_conformance.extra import CONFIGURATION, need
-from layerstore_conformance.urlcommand import URLCommand
+from layerstore_conformance.cli.extra import CONFIGURATION, need
+from layerstore_conformance.cli.urlcommand import URLCommand
 
 if TYPE_CHECKING:
     from layerstore_benchmarks.document import Document
@@ -97,8 +97,8 @@ def _measured(url: str, options: dict[str, int]) -> Document:
     from layerstore_benchmarks.document import document
     from layerstore_benchmarks.payload import Source
     from layerstore_benchmarks.run import Run, can_drop_caches
+    from layerstore_conformance.engine.subject import UnusableStoreError, examine
     from layerstore_conformance.harness import Harness
-    from layerstore_conformance.subject import UnusableStoreError, examine
 
     harness, began = Harness(url), datetime.now(UTC)
     try:

@@ -12,7 +12,7 @@ from layerstore import Digest, layout, sha256
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
 from layerstore_benchmarks.steps import STEPS, Bench, Laps
-from layerstore_conformance.watching import Tally
+from layerstore_conformance.steps.watching import Tally
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from layerstore_benchmarks.counting import Costs
     from layerstore_benchmarks.run import Run, Times
-    from layerstore_conformance.subject import Subject
+    from layerstore_conformance.engine.subject import Subject
 
 SCHEMA = "layerstore-bench/1"
 """The form of the document; another number where a reader of this one would go wrong."""

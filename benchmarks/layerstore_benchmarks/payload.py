@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 
-from layerstore_conformance.payloads import Payload
+from layerstore_conformance.kit.payloads import Payload
 
 PERIOD = 16 << 20
 """Bytes after which a layer repeats itself: far more than a cache holds, and than a backend compresses over."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from layerstore import Digest, LayerService, layout
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
-from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -18,9 +18,9 @@ from layerstore_benchmarks.compare import compare
 from layerstore_benchmarks.document import Document, Results, document, read
 from layerstore_benchmarks.payload import Source
 from layerstore_benchmarks.run import Run
+from layerstore_conformance.engine.subject import examine
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.reports.reading import DocumentError
-from layerstore_conformance.subject import examine
 
 SIZE, WRITE = 20_000, 10_000
 OPTIONS = {"size": SIZE, "write_size": WRITE, "rounds": 2, "seed": 0}

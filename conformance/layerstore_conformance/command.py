@@ -1,7 +1,7 @@
-"""``layerstore conformance``: the suite, for a store's URL, and what changed between two runs of it.
+"""``layerstore conformance``: the suite, for a store's URL, and the changes between two runs of it.
 
 The scenarios run in a pytest of their own, in another process: its plugins, its rewriting of asserts and its handling
-of signals are not ours, and what is configured where the command happens to be run has no say in a driver's verdict.
+of signals are not ours, and no configuration of the current directory may change a driver's verdict.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
-from layerstore_conformance.extra import CONFIGURATION, need
+from layerstore_conformance.cli.extra import CONFIGURATION, need
+from layerstore_conformance.cli.urlcommand import URLCommand
 from layerstore_conformance.storm.command import storm
-from layerstore_conformance.urlcommand import URLCommand
 
 HERE = Path(__file__).parent
 
@@ -30,10 +30,10 @@ PATIENCE = 30
 @click.argument("url")
 @click.option("--report", metavar="DIR", help="Write report.html, report.json, junit.xml, matrix.md, badge.svg there.")
 @click.option("--only", metavar="GROUP|ID", multiple=True, help="Only this group, module or scenario; repeatable.")
-@click.option("--prove", is_flag=True, help="Also plant every known defect in front of the driver, and see it found.")
-@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of payloads and choices.")
-@click.option("--quick", "profile", flag_value="quick", help="What takes seconds.")
-@click.option("--full", "profile", flag_value="full", help="Everything, a layer of a GiB too.")
+@click.option("--prove", is_flag=True, help="Also plant every known defect, and check that it is found.")
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of payloads and choices.")
+@click.option("--quick", "profile", flag_value="quick", help="Only what takes seconds.")
+@click.option("--full", "profile", flag_value="full", help="Everything, also layers of a GiB.")
 @click.option("--waivers", metavar="FILE", help="Scenarios that may fail, each with a reason and a last day.")
 @click.option("-n", "processes", metavar="N", type=click.IntRange(min=0), default=0, help="Run in N processes.")
 @click.pass_context
@@ -46,14 +46,13 @@ def conformance(context: click.Context, /, url: str, processes: int, **options: 
       layerstore conformance storm URL --seconds 3600
       layerstore conformance diff BEFORE/report.json AFTER/report.json
 
-    What is stored at URL already stays as it is: every scenario has a prefix of its own, below layerstore-conformance/,
-    and takes it away afterwards.
+    Objects that are already at URL stay as they are: every scenario has a prefix of its own, below
+    layerstore-conformance/, and deletes it afterwards.
 
-    Exit status: 0 every selected scenario was run, and passed, was skipped for something the driver declares not to
-    have, or is waived; 1 one failed, a waiver has expired, or a planted defect was not found; 2 a command line that
-    makes no sense; 3 the suite itself broke; 6 the run is incomplete: a scenario was not run, or run twice; 7 it could
-    not begin: the store does not open, no such scenario, waivers out of order, an extra that is not installed; 130, 143
-    interrupted.
+    Exit status: 0 every selected scenario was run, and passed, was skipped because the driver declares not to have
+    what it needs, or is waived; 1 a scenario failed, a waiver has expired, or a planted defect was not found; 2 usage
+    error; 3 the suite itself broke; 6 the run is incomplete: a scenario was not run, or run twice; 7 the run could not
+    begin: the store does not open, a scenario or a waiver is unknown, an extra is not installed; 130, 143 interrupted.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
     need("conformance", "pytest", *(["xdist"] if processes else []), *(["jinja2"] if options["report"] else []))
     context.exit(_run(_pytest(url, processes, options)))
@@ -65,9 +64,9 @@ def conformance(context: click.Context, /, url: str, processes: int, **options: 
 @click.argument("after", type=click.Path(path_type=Path))
 @click.pass_context
 def diff(context: click.Context, before: Path, after: Path) -> None:
-    """Tell what changed between two runs: the report.json of each.
+    """Print the changes between two runs, from the report.json of each.
 
-    Exit status: 0 nothing newly fails; 1 something does; 7 a file is no report.
+    Exit status: 0 no scenario newly fails; 1 one does; 7 a file is no report.
     """
     from layerstore_conformance.reports.difference import difference, read_report
     from layerstore_conformance.reports.reading import DocumentError
@@ -88,7 +87,13 @@ conformance.word(storm)
 def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
     """Return the command line of pytest."""
     words = [sys.executable, "-m", "pytest", str(HERE / "test_conformance.py")]
-    words += [f"--config-file={HERE / 'command.ini'}", f"--rootdir={HERE}", "--noconftest", "-p", "no:cacheprovider"]
+    words += [
+        f"--config-file={HERE / 'cli' / 'command.ini'}",
+        f"--rootdir={HERE}",
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+    ]
     words += ["-p", "layerstore_conformance.plugin", "-qq", "-rN", "--tb=short", f"--layerstore-url={url}"]
     words += ["-p", "xdist", f"--numprocesses={processes}"] if processes else []
     words += [f"--layerstore-only={name}" for name in options["only"]]
@@ -97,16 +102,16 @@ def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
         words += [f"--layerstore-{name}={options[name]}"] if options[name] else []
     words += ["--layerstore-prove"] if options["prove"] else []
     if not sys.stdout.isatty():
-        words += ["-p", "layerstore_conformance.quiet", "-o", "console_output_style=classic"]
+        words += ["-p", "layerstore_conformance.session.quiet", "-o", "console_output_style=classic"]
     return words
 
 
 def _run(words: Sequence[str]) -> int:
-    """Run pytest, and return its exit status; one who is interrupted lets it clean up."""
+    """Run pytest, and return its exit status; after an interrupt, let it clean up."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     environment["PYTHONSAFEPATH"] = "1"  # `python -m` would look for modules in the current directory first
-    # In a group of its own: Ctrl-C reaches it once, through us, and not a second time while it cleans up.
+    # In a process group of its own: Ctrl-C reaches it once, through us, and not a second time while it cleans up.
     child = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, process_group=0)
     try:
         return child.wait()
@@ -116,7 +121,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    os.killpg(child.pid, signal.SIGINT)  # the workers of -n too: the one they work for would merely end them
+    os.killpg(child.pid, signal.SIGINT)  # the workers of -n too: their parent would merely end them
     try:
         child.wait(PATIENCE)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The harness: how the suite gets at the driver under test, and what it may ask of it."""
+"""The harness: how the suite opens the driver under test, and what else the author offers it."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 
 How = Literal["append", "truncate", "replace", "replace-quietly", "remake", "remake-otherwise", "delete"]
-"""What another program does to an object, past the driver.
+"""A change by another program, behind the driver's back.
 
 ``append`` and ``truncate`` change its length in place. ``replace`` stores other bytes of the same size;
-``replace-quietly`` does so and keeps all that the backend lets a program keep, or set as it was: times, metadata,
-content type, the file itself. ``remake`` deletes the object and makes it anew of the same bytes,
+``replace-quietly`` does so and keeps, or sets back, as much as the backend allows: times, metadata, content type, the
+file itself. ``remake`` deletes the object and makes it anew of the same bytes,
 ``remake-otherwise`` of other bytes. ``delete`` leaves none."""
 
 HOWS: tuple[How, ...] = get_args(How)
 
 Tamper = Callable[[str, How], None]
-"""Given a whole key and what to do, does it; :func:`changed` tells which bytes have to be there afterwards."""
+"""Takes a whole key and a change, and makes it; :func:`changed` returns the bytes that must be there afterwards."""
 
 Foreign = Callable[[str], AbstractContextManager[Collection[str]]]
-"""Given a prefix, puts directly below it whatever the backend can hold that is no object, and makes the directories
-for that; gives the names of it, whole, as ``scan`` tells them; and takes it away again."""
+"""Takes a prefix, and puts directly below it every kind of foreign thing that the backend can hold, with directories
+above; the block gets their whole names, as ``scan`` yields them; afterwards they are removed."""
 
 _OTHERWISE = bytes(each ^ 0xFF for each in range(256))
 
 
 def changed(data: bytes, how: How) -> bytes | None:
-    """Return what an object of these bytes holds when another program has been at it; None: it is gone."""
+    """Return the bytes of an object after another program's change; None if it is gone."""
     if how == "delete":
         return None
     if how == "append":
@@ -52,7 +52,7 @@ def changed(data: bytes, how: How) -> bytes | None:
 
 
 OFFERS = frozenset({"url", "side_door", "tamper", "foreign", "missing", "restart", "cut", "fork"})
-"""What a harness may offer."""
+"""Everything that a harness may offer."""
 
 
 class SideDoor(Protocol):
@@ -66,16 +66,16 @@ class SideDoor(Protocol):
 
 
 class Harness:
-    """What an author gives the suite. With a URL alone everything essential runs.
+    """The author's part of the suite. With a URL alone everything essential runs.
 
     ::
 
-        Harness("mystore://bucket")                             # opens it anew whenever a fresh handle is asked for
+        Harness("mystore://bucket")                             # opened anew for every fresh handle
         Harness(factory=lambda: MyDriver(connection))           # no URL: scenarios with a second process are skipped
-        Harness("mystore://bucket", side_door=RawBucket(...))   # observations through the backend's own tools
-        Harness("mystore://bucket", tamper=change_by_sdk)       # changes through them
+        Harness("mystore://bucket", side_door=RawBucket(...))   # checks through the backend's own tools
+        Harness("mystore://bucket", tamper=change_by_sdk)       # changes through those tools
 
-    The backend may hold other things: every scenario has a random prefix to itself, and leaves nothing below it.
+    The backend may hold other objects: every scenario has a random prefix to itself, and leaves nothing below it.
     """
 
     def __init__(
@@ -92,22 +92,21 @@ class Harness:
         fork: bool = True,
         scale: float = 1.0,
     ) -> None:
-        """Open the driver by ``url``, or by ``factory``: called again, it opens the same store anew.
+        """Open the driver by ``url``, or by ``factory``, which must open the same store at every call.
 
-        ``tamper`` changes an object as another program does, ``foreign`` puts what is no object beside the objects.
-        ``missing`` is the URL of a backend that there is not: an unknown bucket, a directory never made. ``restart``
-        kills the backend and starts it again; ``cut`` breaks every connection to it that is open, and lets new ones be
-        made. Both return when it is done. ``fork`` is false for a driver whose client does not outlive a fork of its
-        process (clause T5). ``scale`` shrinks (below 1) what scenarios store and how often they repeat,
-        for a backend that is slow or dear.
+        ``tamper`` changes an object as another program does; ``foreign`` puts foreign things beside the objects.
+        ``missing`` is the URL of a backend that does not exist: an unknown bucket, a directory never made. ``restart``
+        kills the backend and starts it again; ``cut`` breaks every open connection to it, and lets new ones be made.
+        Both return when it is done. ``fork`` is false for a driver whose client does not survive a fork of its process
+        (clause T5). A ``scale`` below 1 shrinks the sizes and repetitions of scenarios, for a slow or dear backend.
 
         Raises:
-            ValueError: neither url nor factory, or a scale that is not above 0.
+            ValueError: both or neither of url and factory are given, or the scale is not above 0.
         """
         if (url is None) == (factory is None):
             raise ValueError("a harness takes either a url or a factory")
         if scale <= 0:
-            raise ValueError(f"scale is above 0, not {scale}")
+            raise ValueError(f"scale must be above 0, not {scale}")
         self.url = url
         self.side_door = side_door
         self.tamper = tamper
@@ -127,7 +126,7 @@ class Harness:
         return driver if isinstance(driver, CheckedDriver) else CheckedDriver(driver)
 
     def declared(self, capabilities: Capabilities) -> frozenset[str]:
-        """Return the names of what driver and harness declare, as scenarios need it."""
+        """Return the names of the capabilities and offers that scenarios may need."""
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
         names |= {name for name in OFFERS if getattr(self, name)}
         names |= {"hypothesis"} if find_spec("hypothesis") else set()
@@ -139,7 +138,7 @@ class Harness:
 
     @cached_property
     def _found(self) -> tuple[StoreURL, type[Driver]]:
-        """Look through what is installed for the URL's driver; once, for a suite opens a store a thousand times."""
+        """Find the URL's driver among the installed ones; once, because a suite opens a store a thousand times."""
         assert self.url is not None, "checked in the constructor"
         url = StoreURL.parse(self.url)
         open_driver(url).close()  # as every user opens it: an unknown option or contract is refused here

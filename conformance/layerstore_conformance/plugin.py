@@ -1,7 +1,7 @@
 """The pytest plugin: options, the harness, and a verdict at the end.
 
-It is imported in every pytest run of everybody who has layerstore installed: it imports pytest and the standard
-library, and nothing else before a scenario is wanted.
+Every pytest run with layerstore installed imports it: it imports only pytest and the standard library before a scenario
+is wanted.
 """
 
 from __future__ import annotations
@@ -9,35 +9,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from layerstore_conformance.session.items import SUITE, UNUSABLE, suite_of, takes
 
 if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
 
-# Before a scenario is imported: an assert that shows no values is worth nothing in somebody else's CI.
-pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.context")
-
-RECORD = "layerstore"
-"""The user property under which a test report carries a scenario's record."""
-
-SUBJECT = "layerstore-subject"
-"""The user property that tells the driver under test."""
-
-CLAIM = "layerstore-claim"
-"""The user property that tells what became of a claim to find a planted defect."""
-
-UNWRITTEN = "layerstore-unwritten"
-"""The user property that tells for want of which parts of the driver a scenario failed."""
-
-UNUSABLE = "layerstore-unusable"
-"""The user property that says why no scenario can be run."""
-
-SUITE = "layerstore-suite"
-"""The user property that tells which suite a test belongs to: a module's, or one of several of a module."""
-
-OPTIONS = ("url", "only", "seed", "profile", "report", "waivers", "prove")
+# Before a scenario is imported: an assert that shows no values is worth nothing in a CI log.
+pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.engine.context")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,18 +29,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--layerstore-only", metavar="NAME", action="append", default=[], help="only this group, module or scenario id"
     )
-    group.addoption("--layerstore-seed", metavar="N", type=int, default=0, help="of payloads and choices; 0")
+    group.addoption("--layerstore-seed", metavar="N", type=int, default=0, help="seed of payloads and choices; 0")
     group.addoption(
-        "--layerstore-profile", choices=["quick", "default", "full"], default="default", help="how much is run; default"
+        "--layerstore-profile", choices=["quick", "default", "full"], default="default", help="how much to run; default"
     )
     group.addoption("--layerstore-report", metavar="DIR", help="write report.json, report.html, junit.xml, ... there")
     group.addoption("--layerstore-waivers", metavar="FILE", help="scenarios that may fail, each with reason and expiry")
-    group.addoption("--layerstore-prove", action="store_true", help="plant every known defect, and see it found")
+    group.addoption("--layerstore-prove", action="store_true", help="check that planted defects are found")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the verdict, in the process that has it all."""
-    from layerstore_conformance.verdict import Verdict, Watch  # light: the standard library only
+    """Register the verdict, in the process that collects all results."""
+    from layerstore_conformance.session.verdict import Verdict, Watch  # light: the standard library only
 
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Watch(), "layerstore-watch")
@@ -71,8 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Go no further with options that name what there is not."""
-    from layerstore_conformance.verdict import CONFIGURATION, mistake
+    """Stop at options with an unknown name."""
+    from layerstore_conformance.session.verdict import CONFIGURATION, mistake
 
     said = "" if hasattr(config, "workerinput") else mistake(config)
     if not said:
@@ -83,7 +65,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take the proof away where it is not asked for, and note which suite each test belongs to."""
+    """Remove the proof if it is not asked for, and note the suite of each test."""
     for item in items:
         if takes(item, "layerstore_scenario") or takes(item, "layerstore_claim"):
             item.user_properties.append((SUITE, suite_of(item)))
@@ -95,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Stop at a harness that cannot be made: it would be the same error for every scenario."""
+    """Stop at a harness that cannot be made: every scenario would have the same error."""
     report = yield
     if call.excinfo is None or not takes(item, "layerstore_scenario") or not report.failed:
         return report
@@ -104,42 +86,18 @@ def pytest_runtest_makereport(
         report.user_properties.append((UNUSABLE, reason))
         item.session.shouldstop = "no store to run scenarios on"
     if UNUSABLE in dict(report.user_properties) and not getattr(call.excinfo.value, "pytrace", True):
-        report.longrepr = str(call.excinfo.value)  # nobody's code is to be shown: the verdict says it all
+        report.longrepr = str(call.excinfo.value)  # no code is shown: the verdict has the reason
     elif crash := getattr(report.longrepr, "reprcrash", None):
-        crash.message = crash.message.partition("\n")[0]  # in CI pytest's summary would tell the whole story once more
+        crash.message = crash.message.partition("\n")[0]  # in CI pytest's summary would print the narration once more
     return report
 
 
 @pytest.fixture(scope="session")
 def layerstore_harness(request: pytest.FixtureRequest) -> Harness:
-    """Return the harness of ``--layerstore-url``; override this fixture to give another one."""
+    """Return the harness of ``--layerstore-url``; override this fixture for another one."""
     from layerstore_conformance.harness import Harness
 
     url = request.config.getoption("layerstore_url")
     if url is None:
         pytest.fail("give --layerstore-url, or override the fixture layerstore_harness", pytrace=False)
     return Harness(url)
-
-
-def suite_of(item: pytest.Item) -> str:
-    """Return the name of a test's suite: its module, and where the harness is parametrised, by which parameter.
-
-    Any other parameter runs every scenario again, on the same harness, and makes no suite.
-    """
-    module = item.nodeid.partition("::")[0]
-    callspec = item.callspec  # type: ignore[attr-defined]  # of a parametrised test
-    (mine,) = {"layerstore_scenario", "layerstore_claim"} & callspec.params.keys()
-    if callspec.params.keys() - {mine} != {"layerstore_harness"}:
-        return module
-    return f"{module}[{callspec.id.replace(named(callspec.params[mine]), '', 1).strip('-')}]"
-
-
-def named(made: Any) -> str:  # noqa: ANN401  (a scenario, or a claim of one: neither is imported here)
-    """Return how a scenario, a claim to find a defect, or the want of claims is named among a test's parameters."""
-    return "-".join(each.id for each in made) if isinstance(made, tuple) else getattr(made, "id", "")
-
-
-def takes(item: pytest.Item, name: str) -> bool:
-    """Return whether a test is parametrised by this."""
-    callspec = getattr(item, "callspec", None)
-    return callspec is not None and name in callspec.params

@@ -1,4 +1,4 @@
-"""The scenarios as one parametrised test; a driver author's own module takes it over whole.
+"""The scenarios as one parametrised test, which a driver author's own test module imports.
 
 ::
 
@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore_conformance.plugin import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named
-from layerstore_conformance.prove import attempt, claims
-from layerstore_conformance.record import record
-from layerstore_conformance.run import run
-from layerstore_conformance.scenario import selected
-from layerstore_conformance.subject import Subject, UnusableStoreError, examine, expect_one_store
-from layerstore_conformance.waivers import Waiver, read_waivers
+from layerstore_conformance.engine.prove import attempt, claims
+from layerstore_conformance.engine.run import run
+from layerstore_conformance.engine.scenario import selected
+from layerstore_conformance.engine.subject import Subject, UnusableStoreError, examine, expect_one_store
+from layerstore_conformance.session.items import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named
+from layerstore_conformance.verdict.record import record
+from layerstore_conformance.verdict.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
-    from layerstore_conformance.defect import Defect
+    from layerstore_conformance.engine.defect import Defect
+    from layerstore_conformance.engine.scenario import Scenario
     from layerstore_conformance.harness import Harness
-    from layerstore_conformance.scenario import Scenario
 
 __all__ = ["pytest_generate_tests", "test_proof", "test_scenario"]
 
@@ -38,7 +38,7 @@ _WAIVERS = pytest.StashKey[dict[str, Waiver]]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of every scenario that is selected, and of every claim of theirs if they are to be proved."""
+    """Make a test of every selected scenario, and of each of their claims if a proof is asked for."""
     wanted = {"layerstore_scenario", "layerstore_claim"} & set(metafunc.fixturenames)
     if not wanted:
         return
@@ -47,7 +47,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "layerstore_scenario" in wanted:
         metafunc.parametrize("layerstore_scenario", chosen, ids=[named(each) for each in chosen])
         return
-    # Without the option one item stands for all of them, and the plugin takes it away.
+    # Without the option one item stands for all claims, and the plugin removes it.
     made = claims(chosen) if options.layerstore_prove else [None]
     metafunc.parametrize("layerstore_claim", made, ids=[named(each) for each in made])
 
@@ -89,7 +89,7 @@ def test_proof(
 
 
 def _examined(harness: Harness, request: pytest.FixtureRequest) -> Subject:
-    """Tell which driver is under test, once for every harness."""
+    """Return the description of the driver under test, made once for every harness."""
     known = request.config.stash.setdefault(_SUBJECTS, [])
     for each, subject in known:
         if each is harness:
@@ -102,7 +102,7 @@ def _examined(harness: Harness, request: pytest.FixtureRequest) -> Subject:
     else:
         known.append((harness, subject))
         return subject
-    # It would be the same error for every scenario.
+    # Every scenario would have the same error.
     request.node.user_properties.append((UNUSABLE, reason))
     request.session.shouldstop = "no store to run scenarios on"
     pytest.fail(reason, pytrace=False)

@@ -1,32 +1,32 @@
-"""What the suite is made of, for a driver author's own tests; docs/testing.md shows each at work.
+"""The suite's own tools, for a driver author's tests; docs/testing.md shows each at work.
 
-What is named here is public: it changes as the driver contract does, with a major version and a word in the changelog.
-The modules that it comes from are not; their names may change with any release.
+The names here are public: they change as the driver contract does, with a major version and a word in the changelog.
+The modules that they come from are not public; their names may change with any release.
 """
 
-from layerstore_conformance.crashing import Death, Plan, Zygote
-from layerstore_conformance.faults import KINDS, Fault, FaultPlan
-from layerstore_conformance.faulty import FaultyDriver
+from layerstore_conformance.faults.faulty import FaultyDriver
+from layerstore_conformance.faults.plan import KINDS, Fault, FaultPlan
 from layerstore_conformance.harness import Harness, SideDoor
-from layerstore_conformance.killing import CutPoint
-from layerstore_conformance.lifecycles import LIFECYCLES, Life, straight
-from layerstore_conformance.payloads import Payload, difference, digest, expect_same
-from layerstore_conformance.theorem import cancel_again, check_cut_off, check_store, finish_again
+from layerstore_conformance.kit.payloads import Payload, difference, digest, expect_same
+from layerstore_conformance.promises.forkserver import ExitRecord, ForkServer, Plan
+from layerstore_conformance.promises.killing import CutPoint
+from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload, straight
+from layerstore_conformance.promises.theorem import cancel_again, check_cut_off, check_store, finish_again
 
 __all__ = [
     "KINDS",
     "LIFECYCLES",
     "CutPoint",
-    "Death",
+    "ExitRecord",
     "Fault",
     "FaultPlan",
     "FaultyDriver",
+    "ForkServer",
     "Harness",
-    "Life",
     "Payload",
     "Plan",
     "SideDoor",
-    "Zygote",
+    "TrackedUpload",
     "cancel_again",
     "check_cut_off",
     "check_store",
@@ -36,3 +36,15 @@ __all__ = [
     "finish_again",
     "straight",
 ]
+
+_OLD = {"Death": ExitRecord, "Life": TrackedUpload, "Zygote": ForkServer}
+"""Former names, each with its successor."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OLD:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import warnings
+
+    warnings.warn(f"{name} is deprecated: use {_OLD[name].__name__}", DeprecationWarning, stacklevel=2)
+    return _OLD[name]

@@ -1,4 +1,4 @@
-"""What no other program can do to a store in memory: the proof does it, so that planted defects can be found there."""
+"""Changes of a store in memory that no other program can make: the proof makes them, to find planted defects."""
 
 from __future__ import annotations
 

@@ -1,34 +1,34 @@
-"""Lives that end otherwise than they should. A module of its own, for a zygote imports it by its name."""
+"""Lifecycles with the wrong end. A module of its own, which a fork server imports by its name."""
 
 import os
 import signal
 
-from layerstore_conformance.lifecycles import Life
+from layerstore_conformance.promises.lifecycles import TrackedUpload
 
 
-def by_an_error(life: Life) -> None:
+def by_an_error(tracked: TrackedUpload) -> None:
     """Begin, flush, and fail."""
-    life.begin()
-    life.flush()
-    raise LookupError("what the child met")
+    tracked.begin()
+    tracked.flush()
+    raise LookupError("the worker's own")
 
 
-def by_exiting(life: Life) -> None:
+def by_exiting(tracked: TrackedUpload) -> None:
     """Begin, flush, and exit."""
-    life.begin()
-    life.flush()
+    tracked.begin()
+    tracked.flush()
     os._exit(3)
 
 
-def by_an_alarm(life: Life) -> None:
-    """Begin, flush, and die of what ends a child that hangs."""
-    life.begin()
-    life.flush()
+def by_an_alarm(tracked: TrackedUpload) -> None:
+    """Begin, flush, and die of the alarm that ends a worker which hangs."""
+    tracked.begin()
+    tracked.flush()
     signal.raise_signal(signal.SIGALRM)
 
 
-def by_a_kill_from_elsewhere(life: Life) -> None:
+def by_a_kill_from_elsewhere(tracked: TrackedUpload) -> None:
     """Begin, flush, and be killed as by the kernel, when memory runs out."""
-    life.begin()
-    life.flush()
+    tracked.begin()
+    tracked.flush()
     signal.raise_signal(signal.SIGKILL)

@@ -52,7 +52,7 @@ def test_the_command_ends_with_one_verdict_line(tmp_path: Path) -> None:
 def test_who_lacks_the_extra_is_told_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, words: list[str]
 ) -> None:
-    """It is no failure of a scenario, and told before any is run."""
+    """It is no failure of a scenario, and it is reported before any is run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)
     result = CliRunner().invoke(command.conformance, ["memory://lacking", *words])
@@ -61,7 +61,7 @@ def test_who_lacks_the_extra_is_told_to_install_it(
 
 
 def test_an_author_whose_driver_is_ignored_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever claims layerstore's own scheme is not left to take the verdict on it for one on the driver."""
+    """A driver that claims layerstore's own scheme gets no verdict of layerstore's driver without a warning."""
     info = tmp_path / "mine-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
@@ -103,7 +103,7 @@ MISTAKES = {("nosuch://x",): 7, ("memory://x", "--only=nothing"): 7, (): 2, ("me
 
 @pytest.mark.parametrize(("arguments", "status"), MISTAKES.items())
 def test_a_mistake_is_told_in_one_line(arguments: tuple[str, ...], status: int) -> None:
-    """What cannot begin has an exit status of its own, and no traceback."""
+    """A run that cannot begin has an exit status of its own, and no traceback."""
     result = run(*arguments)
     assert result.returncode == status
     assert "rror: " in (result.stdout + result.stderr).replace("ERROR: ", "error: ")
@@ -111,11 +111,13 @@ def test_a_mistake_is_told_in_one_line(arguments: tuple[str, ...], status: int) 
 
 
 def test_the_help_names_every_exit_status() -> None:
-    """Who scripts the command need not read its source."""
+    """A user who scripts the command need not read its source."""
     text = " ".join(CliRunner().invoke(command.conformance, ["--help"]).output.split())
     assert "Exit status: 0 every selected scenario" in text
     assert [
-        word for word in ("1 one failed", "6 the run is incomplete", "7 it could not begin") if word not in text
+        word
+        for word in ("1 a scenario failed", "6 the run is incomplete", "7 the run could not begin")
+        if word not in text
     ] == []
 
 
@@ -160,7 +162,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("before", "after", "kind"), CHANGES)
 def test_a_change_is_of_one_kind(before: dict[str, str] | None, after: dict[str, str] | None, kind: str) -> None:
-    """Every change is told once."""
+    """Every change is printed once."""
     found = difference({"a.b": before} if before else {}, {"a.b": after} if after else {})
     assert [name for name in found.__slots__ if getattr(found, name)] == [kind]
     assert len(found.lines()) == 1
@@ -168,7 +170,7 @@ def test_a_change_is_of_one_kind(before: dict[str, str] | None, after: dict[str,
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "layerstore-conformance-report/2"}'])
 def test_a_file_that_is_no_report(tmp_path: Path, text: str) -> None:
-    """What cannot be compared is named, with its own exit status."""
+    """A file that cannot be compared is named, with an exit status of its own."""
     (tmp_path / "bad.json").write_text(text)
     result = diff(report(tmp_path, "one.json"), str(tmp_path / "bad.json"))
     assert (result.exit_code, result.output.count("\n")) == (7, 1)

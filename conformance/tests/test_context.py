@@ -1,4 +1,4 @@
-"""What a scenario is given is taken away again, whoever interrupts."""
+"""A scenario's store is cleaned up even after an interrupt."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from layerstore import open_driver
 from layerstore.driver import Driver
 from layerstore.passing import PassingDriver
-from layerstore_conformance.context import Context
+from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.run import run
+from layerstore_conformance.engine.scenario import scenarios
+from layerstore_conformance.engine.subject import examine
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.run import run
-from layerstore_conformance.scenario import scenarios
-from layerstore_conformance.subject import examine
 
 
 class Interrupted(PassingDriver):
@@ -55,7 +55,7 @@ def test_a_scenario_that_is_interrupted_while_it_cleans_up_leaves_nothing(
 
 
 def test_an_examination_that_is_interrupted_leaves_nothing(harness: Harness, request: pytest.FixtureRequest) -> None:
-    """What is written to see whether the store is there goes, too."""
+    """The object that shows whether the store is there is deleted, too."""
     with pytest.raises(KeyboardInterrupt):
         examine(harness)
     assert left(request) == []
@@ -70,7 +70,7 @@ class Broken(PassingDriver):
 
 
 def test_a_scenario_that_does_not_apply_is_skipped_whatever_the_driver() -> None:
-    """A mistake that cleaning up meets is told by the scenarios that are run, and does not make the run incomplete."""
+    """An error of a clean-up does not make the run incomplete: scenarios that are run find it."""
     harness = Harness(factory=lambda: Broken(open_driver("memory:")))
     (one,) = (each for each in scenarios() if each.id == "putting.a-put-outlives-the-process")
     assert run(one, harness).outcome == "skipped"

@@ -8,33 +8,33 @@ import pytest
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance import theorem
-from layerstore_conformance.cutting import Cut, CutObserver, PiecemealDriver, Side
-from layerstore_conformance.lifecycles import LIFECYCLES, Life
+from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver, Side
+from layerstore_conformance.promises import theorem
+from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload
 
 pytestmark = pytest.mark.once
 
 NEVER = 1 << 30
 
-Lifecycle = Callable[[Life], None]
+Lifecycle = Callable[[TrackedUpload], None]
 
 
-def live(url: str, lifecycle: Lifecycle, observer: CutObserver) -> Life:
-    """Live a life as far as the observer lets it, and drop every handle as a dying process does."""
+def live(url: str, lifecycle: Lifecycle, observer: CutObserver) -> TrackedUpload:
+    """Run a lifecycle as far as the observer lets it, and drop every handle as a dying process does."""
     driver = CheckedDriver(PiecemealDriver(open_driver(url), observer))
-    life = Life(LayerService(driver), "cut/off")
+    tracked = TrackedUpload(LayerService(driver), "cut/off")
     with suppress(Cut):
-        lifecycle(life)
-    life._upload = None
-    return life
+        lifecycle(tracked)
+    tracked._upload = None
+    return tracked
 
 
-def check(url: str, life: Life, ending: Callable[[LayerService, Life], None]) -> None:
+def check(url: str, tracked: TrackedUpload, ending: Callable[[LayerService, TrackedUpload], None]) -> None:
     """Look at what is left through a fresh driver, and bring it to an end."""
     service = LayerService(open_driver(url))
     theorem.check_store(service.driver)
-    if theorem.check_upload(service, life):
-        ending(service, life)
+    if theorem.check_upload(service, tracked):
+        ending(service, tracked)
         theorem.check_store(service.driver)
 
 
@@ -56,19 +56,22 @@ def new_directory(path: Path) -> Path:
 @pytest.mark.parametrize("ending", [theorem.finish_again, theorem.cancel_again])
 @pytest.mark.parametrize("lifecycle", LIFECYCLES)
 def test_a_life_cut_off_at_any_call_keeps_the_theorem(
-    new_url: Callable[[str], str], lifecycle: Lifecycle, ending: Callable[[LayerService, Life], None], side: Side
+    new_url: Callable[[str], str],
+    lifecycle: Lifecycle,
+    ending: Callable[[LayerService, TrackedUpload], None],
+    side: Side,
 ) -> None:
     """Cut off anywhere, an upload is as promised, can be finished or cancelled, and nothing partial is visible."""
     whole = CutObserver(NEVER, side)
-    life = live(new_url("whole"), lifecycle, whole)
-    assert life.ended
+    tracked = live(new_url("whole"), lifecycle, whole)
+    assert tracked.ended
     for passing in range(len(whole.calls)):
         url = new_url(f"{passing}")
         observer = CutObserver(passing, side)
-        life = live(url, lifecycle, observer)
+        tracked = live(url, lifecycle, observer)
         assert observer.dead
         try:
-            check(url, life, ending)
+            check(url, tracked, ending)
         except Exception as error:
             error.add_note(f"cut off {side} call {passing}, {observer.calls[-1]}")
             raise

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from layerstore_conformance.documents import PAGES, write
-from layerstore_conformance.rows import BY_CONSTRUCTION, LEFT_OUT, rows
-from layerstore_conformance.scenario import scenarios
+from layerstore_conformance.documents.pages import PAGES, write
+from layerstore_conformance.documents.rows import BY_CONSTRUCTION, LEFT_OUT, rows
+from layerstore_conformance.engine.scenario import scenarios
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -12,12 +12,12 @@ from layerstore import BackendUnavailableError, FencedError, NoSpaceError, open_
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Writer
 from layerstore.passing import PassingDriver
-from layerstore_conformance.context import Context
-from layerstore_conformance.defect import defects
-from layerstore_conformance.faults import ANY, KINDS, Fault, FaultPlan
-from layerstore_conformance.faulty import FaultyDriver
+from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.defect import defects
+from layerstore_conformance.faults.faulty import FaultyDriver
+from layerstore_conformance.faults.plan import ANY, KINDS, Fault, FaultPlan
+from layerstore_conformance.faults.playing import play
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.playing import play
 
 METHODS = st.sampled_from(sorted(KINDS)).flatmap(
     lambda method: st.tuples(st.just(method), st.sampled_from(KINDS[method]))
@@ -76,7 +76,7 @@ def test_fail_before_does_nothing() -> None:
 
 @pytest.mark.parametrize("method", ["put", "publish", "move", "delete"])
 def test_fail_after_has_done_it(method: str) -> None:
-    """What fails after it is done is done."""
+    """A call that fails after its effect has its effect."""
     driver, front = faulty(f"{method}#1:fail-after")
     driver.inner.put("old", b"bytes")
     writer = front.open_writer("new")
@@ -204,7 +204,7 @@ def test_a_stale_listing_names_what_has_gone() -> None:
 
 
 def test_a_full_store_refuses_until_there_is_room() -> None:
-    """What would pass the limit is refused and stores nothing; what fits is stored; room can be made."""
+    """A write beyond the limit is refused and stores nothing; one that fits is stored; room can be made."""
     driver, front = faulty("full:10")
     front.put("a", bytes(6))
     writer = front.open_writer("b")
@@ -235,7 +235,7 @@ def test_one_call_in_so_many_fails() -> None:
 
 
 def test_a_failure_tells_the_plan_and_how_to_see_it_again() -> None:
-    """What fails under a plan tells the plan in one line, and a script that fails in the same way."""
+    """A failure under a plan has the plan in one line, and a script that fails in the same way."""
     with defects()["no-intent"].plant():
         ctx = Context(Harness("memory://test-faults"), seed=3)
         with pytest.raises(AssertionError, match="under the plan: move#1:fail-after\n") as told:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerstore_conformance.linearizable import History, Operation, What, in_order
+from layerstore_conformance.model.linearizable import History, Operation, What, explaining_order
 
 
 def operation(what: What, value: int | None, called: int, returned: int) -> Operation:
@@ -43,14 +43,14 @@ UNEXPLAINED = {
 @pytest.mark.parametrize("history", EXPLAINED.values(), ids=EXPLAINED)
 def test_a_history_that_has_an_order_is_explained(history: list[Operation]) -> None:
     """The order found is one of all the operations."""
-    found = in_order(history)
+    found = explaining_order(history)
     assert found is not None
     assert sorted(found, key=str) == sorted(history, key=str)
 
 
 @pytest.mark.parametrize("history", UNEXPLAINED.values(), ids=UNEXPLAINED)
 def test_a_history_that_has_no_order_is_refused(history: list[Operation]) -> None:
-    """And the failure tells all of it."""
+    """The failure has all of the history."""
     told = History()
     told.operations = history
     with pytest.raises(AssertionError, match="no order explains this") as failure:
@@ -84,4 +84,4 @@ OPERATIONS = st.builds(
 @given(st.lists(OPERATIONS, max_size=5))
 def test_trying_every_order_says_the_same(history: list[Operation]) -> None:
     """The search agrees with the definition."""
-    assert (in_order(history) is not None) == any(explains(order) for order in itertools.permutations(history))
+    assert (explaining_order(history) is not None) == any(explains(order) for order in itertools.permutations(history))

@@ -1,4 +1,4 @@
-"""The state machine: it finds what is wrong, and tells a script by which anybody sees it again."""
+"""The state machine: it finds an error, and gives a script that repeats it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from layerstore_conformance.comparison import Comparison
-from layerstore_conformance.context import Context
-from layerstore_conformance.defect import defects
+from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.model import Model
-from layerstore_conformance.statemachine import search
+from layerstore_conformance.model.comparison import Comparison
+from layerstore_conformance.model.model import Model
+from layerstore_conformance.model.statemachine import search
 
 URL = "memory://test-model"
 
@@ -73,9 +73,9 @@ def test_steps_are_counted(ctx: Context) -> None:
 def test_nothing_is_left_where_it_was_started(tmp_path: Path) -> None:
     """No directory of hypothesis's appears where somebody runs the suite."""
     program = f"""
-from layerstore_conformance.context import Context
+from layerstore_conformance.engine.context import Context
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.statemachine import search
+from layerstore_conformance.model.statemachine import search
 search(Context(Harness({URL!r})), examples=30, steps=20)
 """
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
@@ -83,7 +83,7 @@ search(Context(Harness({URL!r})), examples=30, steps=20)
 
 
 def test_the_model_is_no_mirror_of_the_core(ctx: Context) -> None:
-    """A store and a model that part are told apart: here by a write that the model was not told of."""
+    """A difference between store and model is found: here a write that the model has not seen."""
     state = Comparison(ctx)
     state.begin()
     state.handles[0].real.write(b"untold")
@@ -93,7 +93,7 @@ def test_the_model_is_no_mirror_of_the_core(ctx: Context) -> None:
 
 
 def test_the_model_knows_its_own_rules() -> None:
-    """By the model alone: who resumes fences, who is fenced and told cancels nothing, who is not told cancels all."""
+    """In the model, a resume fences; a handle that has raised FencedError cancels nothing, any other cancels all."""
     model = Model()
     first = model.begin("a")
     assert model.resume(first.upload, None) == "LayerUploadUnknownError"

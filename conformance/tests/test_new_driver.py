@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from layerstore.unwritten import PARTS
-from layerstore_conformance.clauses import clauses
+from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.scaffold import distribution
-from layerstore_conformance.scaffold.command import new_driver
+from layerstore_conformance.scaffold.command import module_of, new_driver
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 
@@ -24,7 +24,7 @@ CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 def made(folder: Path, name: str = "crate-2") -> Path:
     """Write a distribution into a new folder."""
     target = folder / "made"
-    distribution.write(name, target)
+    distribution.write(name, module_of(name), target)
     return target
 
 
@@ -57,7 +57,7 @@ def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "whose"), [("memory", "is layerstore's"), ("conformance", "a module layerstore_conf")]
+    ("name", "whose"), [("memory", "belongs to layerstore"), ("conformance", "a module layerstore_conf")]
 )
 def test_a_name_of_somebody_elses_is_refused(tmp_path: Path, name: str, whose: str) -> None:
     """A scheme that is claimed would be in conflict or ignored, and a module of the name would hide another."""
@@ -70,7 +70,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     for target in (tmp_path, tmp_path / "there"):
         result = asked("crate", "--dir", str(target))
-        assert (result.exit_code, "is there already" in result.output) == (1, True)
+        assert (result.exit_code, "exists and is not an empty directory" in result.output) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     (tmp_path / "there").unlink()
     assert asked("crate", "--dir", str(tmp_path)).exit_code == 0

@@ -16,13 +16,13 @@ import pytest
 from layerstore import BackendUnavailableError, open_driver
 from layerstore.driver import Driver
 from layerstore.passing import PassingDriver
+from layerstore_conformance.engine.run import run
+from layerstore_conformance.engine.scenario import selected
+from layerstore_conformance.engine.subject import examine
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.judging import Evidence, Expected, judge
-from layerstore_conformance.record import record
 from layerstore_conformance.reports import Run, write_reports
-from layerstore_conformance.run import run
-from layerstore_conformance.scenario import selected
-from layerstore_conformance.subject import examine
+from layerstore_conformance.verdict.judging import Evidence, Expected, judge
+from layerstore_conformance.verdict.record import record
 
 pytestmark = pytest.mark.once
 
@@ -56,7 +56,7 @@ document.title = JSON.stringify({
 });
 </script>
 """
-"""Filters by two words, and tells what the page is like then."""
+"""Filters by two words, and returns the state of the page."""
 
 
 class Wrong(PassingDriver):
@@ -138,7 +138,7 @@ def test_the_page_needs_nothing_else_and_lets_nothing_in(browser: str, report: P
 
 
 def test_the_page_shows_the_scenarios_that_are_looked_for(browser: str, report: Path, tmp_path: Path) -> None:
-    """Words filter the scenarios; failures stay where they are told first."""
+    """Words filter the scenarios; the list of failures stays."""
     found = look(browser, report, tmp_path)
     texts = [each.id.replace("-", " ") for each in selected("quick", ("moving", "putting", "outages"))]
     assert 0 < found["shown"] < len(texts)

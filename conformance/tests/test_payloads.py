@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from layerstore_conformance.payloads import BLOCK, Payload, difference, digest, expect_same
+from layerstore_conformance.kit.payloads import BLOCK, Payload, difference, digest, expect_same
 
 DATA = Payload("one").read(10 * BLOCK)
 OTHER = Payload("two", 7).read(10 * BLOCK)
@@ -90,14 +90,14 @@ def test_a_difference_names_the_other_payload() -> None:
 
 @pytest.mark.parametrize("shift", [1, 100, BLOCK, 700])
 def test_a_difference_names_the_same_payload_elsewhere(shift: int) -> None:
-    """Shifted bytes are told from foreign ones."""
+    """Shifted bytes are distinguished from foreign ones."""
     told = difference(DATA, DATA[:1000] + DATA[1000 + shift :])
     at = int(told.partition("up to byte ")[2].partition(";")[0])
     assert f"there: byte {at + shift} of payload one:0 instead of byte {at} of payload one:0" in told
 
 
 def test_a_difference_shows_bytes_of_no_payload() -> None:
-    """What is nobody's is shown."""
+    """Bytes of no payload are shown."""
     told = difference(DATA, DATA[:1024] + b"?" * 2000)
     assert told == (
         "3024 bytes instead of 5120, the same up to byte 1024; "
@@ -106,7 +106,7 @@ def test_a_difference_shows_bytes_of_no_payload() -> None:
 
 
 def test_large_bytes_are_not_compared_by_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where bytes differ the difference is told; pytest, which would look for it in minutes, is not asked."""
+    """The message has the difference; pytest, which would need minutes to find it, is not asked."""
 
     def compare(*_: object) -> str:
         pytest.fail("pytest was asked to compare")

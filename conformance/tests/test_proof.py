@@ -12,12 +12,12 @@ import pytest
 from layerstore import BackendUnavailableError, open_driver
 from layerstore.driver import Driver, Reader, Writer
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
-from layerstore_conformance.clauses import clauses
-from layerstore_conformance.defect import defects
+from layerstore_conformance.engine.clauses import clauses
+from layerstore_conformance.engine.defect import defects
+from layerstore_conformance.engine.prove import finds
+from layerstore_conformance.engine.run import run
+from layerstore_conformance.engine.scenario import Scenario, scenarios
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.prove import finds
-from layerstore_conformance.run import run
-from layerstore_conformance.scenario import Scenario, scenarios
 
 if TYPE_CHECKING:
     from tests.behind_memory import Littered, littering, tampering
@@ -51,7 +51,7 @@ def on_disk(tmp_path: Path) -> Harness:
 
 
 class Wire:
-    """What stands between a store in memory and its handles, and can be cut: those open then fail once, or for good."""
+    """A connection between a store in memory and its handles: when it is cut, open handles fail once, or for good."""
 
     def __init__(self) -> None:
         """Begin whole."""
@@ -95,7 +95,7 @@ class RemoteReader(PassingReader):
 
 
 class RemoteWriter(PassingWriter):
-    """A writer that tells of a cut once, and connects anew."""
+    """A writer that raises once after a cut, and connects anew."""
 
     def __init__(self, inner: Writer, wire: Wire) -> None:
         """Write over a connection of its own."""

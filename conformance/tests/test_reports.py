@@ -12,12 +12,12 @@ import pytest
 import xmlschema
 
 from layerstore import open_driver
+from layerstore_conformance.engine.subject import Subject, examine
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.judging import Evidence, Expected, judge
-from layerstore_conformance.record import Record
 from layerstore_conformance.reports import Document, Run, document, write_reports
-from layerstore_conformance.subject import Subject, examine
-from layerstore_conformance.waivers import Waiver
+from layerstore_conformance.verdict.judging import Evidence, Expected, judge
+from layerstore_conformance.verdict.record import Record
+from layerstore_conformance.verdict.waivers import Waiver
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 XSD = Path(__file__).with_name("junit.xsd")
@@ -46,6 +46,7 @@ def record(name: str, outcome: str, text: str) -> Record:
         "counts": {"cut points": 3},
         "looks_like": text if outcome == "failed" else "",
         "narration": f"narrated {text}" if outcome == "failed" else "",
+        "waiver": "",
     }
     return made
 
@@ -132,7 +133,7 @@ def test_a_ci_viewer_sees_every_outcome(tmp_path: Path) -> None:
 
 
 def test_a_ci_viewer_sees_that_a_run_is_incomplete(tmp_path: Path) -> None:
-    """What never ran is an error, and not a report that happens to be shorter."""
+    """A scenario that never ran is an error, and not merely missing from the report."""
     found = cases(written(tmp_path, run(missing=("putting.gone",)), "junit.xml"))
     assert found["the run is complete"] == [("error", "1 not run: putting.gone")]
 
@@ -163,7 +164,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["report.html", "badge.svg"])
 def test_hostile_names_are_text(tmp_path: Path, name: str) -> None:
-    """Whatever a driver, an error or a waiver says, no element comes of it."""
+    """No text of a driver, an error or a waiver becomes an element."""
     tree = html5lib.parse(written(tmp_path, run(HOSTILE), name), namespaceHTMLElements=False)
     assert len(tree.findall(".//script")) == (name == "report.html")
     assert tree.findall(".//img") == []
@@ -176,7 +177,7 @@ def test_hostile_names_break_no_table(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_the_clause_that_was_broken(tmp_path: Path) -> None:
-    """A failure is told with the words of the contract."""
+    """A failure quotes the contract."""
     tree = html5lib.parse(written(tmp_path, run(), "report.html"), namespaceHTMLElements=False)
     (failure,) = [each for each in tree.iter("article") if each.attrib["class"] == "failure"]
     assert "put stores the bytes whole" in " ".join("".join(failure.itertext()).split())
@@ -205,5 +206,5 @@ def test_options_of_the_url_are_in_no_report() -> None:
 
 
 def test_a_driver_of_this_distribution_is_known_as_such() -> None:
-    """Whose driver it was is told from what is installed."""
+    """The driver's distribution is found among the installed ones."""
     assert examine(Harness("memory://whose"))["distribution"] == "layerstore"

@@ -65,7 +65,7 @@ def test_a_worker_that_hangs_ends_and_leaves_its_stacks(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_by_itself_is_a_violation(tmp_path: Path) -> None:
-    """Nothing but a signal of the director's ends a worker; what it said is told."""
+    """Only a signal of the director's may end a worker; its last words are reported."""
     director = Director(Plan("nosuch://store", "storm", tmp_path, processes=1, deadline=1), Counter())
     director.run()
     (found,) = director.violations[:1]

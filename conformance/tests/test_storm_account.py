@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from layerstore import LayerService, layout, open_driver
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.storm import journal
 from layerstore_conformance.storm.account import Account, bytes_that_differ, clean
 from layerstore_conformance.storm.journal import Journal, Operation
@@ -73,13 +73,13 @@ def test_a_layer_that_was_acknowledged_must_be_there(operations: list[Operation]
 
 
 def test_a_layer_of_an_earlier_round_must_be_there() -> None:
-    """What was kept is promised without an operation of this round."""
+    """A kept layer is promised without an operation of this round."""
     assert [found.kind for found in Account([], {LAYER}).layers(set())] == ["lost"]
     assert list(Account([operation("unlink", 1, 2, name="a/b", digest=WANTED)], {LAYER}).layers(set())) == []
 
 
 def test_a_layer_that_nobody_finished_must_not_be_visible() -> None:
-    """What is visible was finished, mounted or kept."""
+    """Every visible layer was finished, mounted or kept."""
     assert [found.kind for found in Account([]).layers({LAYER})] == ["unasked"]
     assert list(Account([operation("finish", 1, **MOUNT.asked)]).layers({LAYER})) == []
 
@@ -100,12 +100,12 @@ FLUSHED = operation("flush", 1, 2, uuid="u", size=7, content=WANTED)
     ],
 )
 def test_an_upload_that_nobody_ended_must_be_there(ending: list[Operation], kinds: list[str]) -> None:
-    """What was flushed can be gone on with, unless a finish, a cancel or a purge may have taken it."""
+    """A flushed upload is there, unless a finish, a cancel or a purge may have removed it."""
     assert [found.kind for found in Account([FLUSHED, *ending]).uploads_now({})] == kinds
 
 
 def test_an_offset_never_goes_back() -> None:
-    """A listing or resume that began after a flush was acknowledged tells at least its size."""
+    """A listing or resume that began after an acknowledged flush has at least its size."""
     assert [found.kind for found in Account([FLUSHED]).uploads_now({"u": 6})] == ["went back"]
     assert list(Account([FLUSHED]).uploads_now({"u": 7})) == []
     late = [
@@ -126,7 +126,7 @@ def test_a_resumed_upload_holds_what_somebody_flushed() -> None:
 
 
 def test_a_finish_is_refused_for_other_bytes_only_where_another_has_written_them() -> None:
-    """Who alone had the upload wrote what it holds; "finish again" tries digests that others have told."""
+    """A worker that alone had the upload wrote its bytes; "finish again" tries digests of other workers."""
     wrong = refused("finish", 3, "LayerInvalidDigestError", name="a/b", digest=WANTED, uuid="u")
     other = Operation("worker-2", 1, "resume", 2.0, {"uuid": "u"})
     late = Operation("worker-2", 1, "resume", 5.0, {"uuid": "u"})
@@ -205,7 +205,7 @@ def test_the_effect_of_an_interrupted_operation_may_yet_come(tmp_path: Path) -> 
 
 
 def test_a_story_tells_what_befell_the_subject() -> None:
-    """Operations on it, in order, and the signals to whoever did them; nothing else."""
+    """Operations on it, in order, and the signals to their workers; nothing else."""
     other = Operation("worker-2", 1, "fetch", 2.0, {"digest": digest(b"others")})
     strikes = [(1_500_000_001, "worker-1: kill"), (1_500_000_002, "worker-2: kill")]
     told = story(Violation("lost", "it is gone", (WANTED,)), [FINISH, other], strikes)

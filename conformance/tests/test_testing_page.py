@@ -34,3 +34,16 @@ def test_what_is_public_is_listed() -> None:
     """Everything imported to be offered is offered, and nothing else."""
     offered = {name for name in vars(testing) if name.isidentifier() and name[0] != "_"}
     assert offered == set(testing.__all__)
+
+
+@pytest.mark.parametrize(("old", "new"), [("Zygote", "ForkServer"), ("Death", "ExitRecord"), ("Life", "TrackedUpload")])
+def test_a_former_name_is_importable_with_a_warning(old: str, new: str) -> None:
+    """A test that was written with a former name still runs, and its author learns the present one."""
+    with pytest.warns(DeprecationWarning, match=f"{old} is deprecated: use {new}"):
+        assert getattr(testing, old) is getattr(testing, new)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """Only former names are looked up."""
+    with pytest.raises(AttributeError, match="no attribute 'zygote'"):
+        testing.zygote  # noqa: B018  (the access is what is tested)

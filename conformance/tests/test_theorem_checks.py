@@ -11,9 +11,10 @@ import pytest
 import layerstore
 from layerstore import Digest, InvalidPathError, LayerService, layout, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance import lifecycles, theorem
-from layerstore_conformance.lifecycles import LIFECYCLES, Life
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.promises import lifecycles, theorem
+from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload
 
 OTHER = Payload("other").read(3000)
 
@@ -37,66 +38,66 @@ def store(url: str) -> LayerService:
 
 
 @pytest.fixture
-def finished(store: LayerService) -> Life:
-    """Live a life to its layer."""
-    life = Life(store, "a")
-    lifecycles.straight(life)
-    return life
+def finished(store: LayerService) -> TrackedUpload:
+    """Run a straight lifecycle to its layer."""
+    tracked = TrackedUpload(store, "a")
+    lifecycles.straight(tracked)
+    return tracked
 
 
 @pytest.fixture
-def closed(store: LayerService) -> Life:
-    """Live a life as far as a closed upload of two chunks."""
-    life = Life(store, "a")
-    life.begin()
-    life.write()
-    life.write()
-    life.close()
-    return life
+def closed(store: LayerService) -> TrackedUpload:
+    """Run a lifecycle as far as a closed upload of two chunks."""
+    tracked = TrackedUpload(store, "a")
+    tracked.begin()
+    tracked.write()
+    tracked.write()
+    tracked.close()
+    return tracked
 
 
-def keys(life: Life) -> layout.UploadKeys:
-    """Return the keys of a life's upload."""
-    assert life.uuid
-    return layout.UploadKeys(life.name, life.uuid)
+def keys(tracked: TrackedUpload) -> layout.UploadKeys:
+    """Return the keys of a tracked upload."""
+    assert tracked.uuid
+    return layout.UploadKeys(tracked.name, tracked.uuid)
 
 
-def blob(life: Life) -> str:
-    """Return the key of a life's layer."""
-    return layout.blob(Digest.parse(life.wanted))
+def blob(tracked: TrackedUpload) -> str:
+    """Return the key of a tracked upload's layer."""
+    return layout.blob(Digest.parse(tracked.wanted))
 
 
 @pytest.mark.parametrize("lifecycle", LIFECYCLES)
 def test_an_undisturbed_life_passes_every_check(
-    store: LayerService, raw: CheckedDriver, lifecycle: Callable[[Life], None]
+    store: LayerService, raw: CheckedDriver, lifecycle: Callable[[TrackedUpload], None]
 ) -> None:
     """The checks find nothing where nothing is wrong."""
-    life = Life(store, "a")
-    lifecycle(life)
+    tracked = TrackedUpload(store, "a")
+    lifecycle(tracked)
     theorem.check_store(raw)
-    theorem.check_nothing_left(raw, life)
-    assert not theorem.check_upload(store, life)
-    if life.finished:
-        theorem.check_layer(store, life)
+    theorem.check_nothing_left(raw, tracked)
+    assert not theorem.check_upload(store, tracked)
+    if tracked.finished:
+        theorem.check_layer(store, tracked)
 
 
 def test_every_key_below_a_prefix_is_found(raw: CheckedDriver) -> None:
     """However deep, and nothing beside it."""
     for key in ("a/b", "a/c/d/e", "a/c/f", "ab", "b/a"):
         raw.put(key, b"")
-    assert list(theorem.keys_below(raw, "a")) == ["a/b", "a/c/d/e", "a/c/f"]
-    assert len(list(theorem.keys_below(raw, ""))) == 5
+    assert list(keys_below(raw, "a")) == ["a/b", "a/c/d/e", "a/c/f"]
+    assert len(list(keys_below(raw, ""))) == 5
 
 
 @pytest.mark.parametrize("data", [b"", OTHER])
-def test_a_blob_of_other_bytes_is_found(raw: CheckedDriver, finished: Life, data: bytes) -> None:
+def test_a_blob_of_other_bytes_is_found(raw: CheckedDriver, finished: TrackedUpload, data: bytes) -> None:
     """Empty, or whole and another's."""
     raw.put(blob(finished), data)
     with pytest.raises(AssertionError, match="holds other bytes"):
         theorem.check_store(raw)
 
 
-def test_a_blob_that_is_partial_is_found(raw: CheckedDriver, finished: Life) -> None:
+def test_a_blob_that_is_partial_is_found(raw: CheckedDriver, finished: TrackedUpload) -> None:
     """One byte short is not whole, whether a repository has it or not."""
     raw.delete(layout.REPOSITORIES)
     raw.put(blob(finished), bytes(finished.content[:-1]))
@@ -105,7 +106,7 @@ def test_a_blob_that_is_partial_is_found(raw: CheckedDriver, finished: Life) -> 
 
 
 @pytest.mark.parametrize("text", [digest(OTHER), "damaged"])
-def test_a_link_that_leads_nowhere_is_found(raw: CheckedDriver, finished: Life, text: str) -> None:
+def test_a_link_that_leads_nowhere_is_found(raw: CheckedDriver, finished: TrackedUpload, text: str) -> None:
     """To no blob that is there."""
     raw.put(layout.link("b", Digest.parse(finished.wanted)), text.encode())
     with pytest.raises(AssertionError, match="leads nowhere"):
@@ -113,42 +114,44 @@ def test_a_link_that_leads_nowhere_is_found(raw: CheckedDriver, finished: Life, 
 
 
 @pytest.mark.parametrize("text", [b"", b"sha256:", b"\xff"])
-def test_a_link_that_is_none_is_found(raw: CheckedDriver, finished: Life, text: bytes) -> None:
-    """What cannot even name a blob fails as well, by the name it does not make."""
+def test_a_link_that_is_none_is_found(raw: CheckedDriver, finished: TrackedUpload, text: bytes) -> None:
+    """A link that does not even name a blob fails as well."""
     raw.put(layout.link("b", Digest.parse(finished.wanted)), text)
     with pytest.raises((InvalidPathError, UnicodeDecodeError)):
         theorem.check_store(raw)
 
 
-def test_a_blob_that_went_from_under_its_link_is_found(raw: CheckedDriver, finished: Life) -> None:
+def test_a_blob_that_went_from_under_its_link_is_found(raw: CheckedDriver, finished: TrackedUpload) -> None:
     """The link is left, and leads nowhere."""
     raw.delete(blob(finished))
     with pytest.raises(AssertionError, match="leads nowhere"):
         theorem.check_store(raw)
 
 
-def test_a_layer_of_other_bytes_is_found_and_narrated(raw: CheckedDriver, store: LayerService, finished: Life) -> None:
+def test_a_layer_of_other_bytes_is_found_and_narrated(
+    raw: CheckedDriver, store: LayerService, finished: TrackedUpload
+) -> None:
     """The check says what lies there instead."""
     raw.put(blob(finished), bytes(finished.content[:3000]) + OTHER + bytes(finished.content[6000:]))
     with pytest.raises(
-        AssertionError, match=r"there: byte 0 of payload other:0 instead of byte 3000 of payload life:0"
+        AssertionError, match=r"there: byte 0 of payload other:0 instead of byte 3000 of payload upload:0"
     ):
         theorem.check_layer(store, finished)
 
 
-def test_an_upload_that_is_as_promised_passes(store: LayerService, closed: Life) -> None:
-    """It is there, and the check tells so."""
+def test_an_upload_that_is_as_promised_passes(store: LayerService, closed: TrackedUpload) -> None:
+    """It is there, and the check says so."""
     assert theorem.check_upload(store, closed)
 
 
-def test_an_upload_that_is_gone_is_found(raw: CheckedDriver, store: LayerService, closed: Life) -> None:
+def test_an_upload_that_is_gone_is_found(raw: CheckedDriver, store: LayerService, closed: TrackedUpload) -> None:
     """Nobody had begun to finish or to cancel it."""
     raw.delete(keys(closed).prefix)
     with pytest.raises(AssertionError, match="an upload that was promised is gone"):
         theorem.check_upload(store, closed)
 
 
-def test_an_upload_without_its_data_is_found(raw: CheckedDriver, store: LayerService, closed: Life) -> None:
+def test_an_upload_without_its_data_is_found(raw: CheckedDriver, store: LayerService, closed: TrackedUpload) -> None:
     """It is listed, and what was promised is not there."""
     raw.delete(keys(closed).data)
     with pytest.raises(AssertionError, match="0 bytes instead of 6000"):
@@ -156,14 +159,16 @@ def test_an_upload_without_its_data_is_found(raw: CheckedDriver, store: LayerSer
 
 
 @pytest.mark.parametrize("data", [b"", b"short", OTHER + OTHER])
-def test_an_upload_of_other_bytes_is_found(raw: CheckedDriver, store: LayerService, closed: Life, data: bytes) -> None:
+def test_an_upload_of_other_bytes_is_found(
+    raw: CheckedDriver, store: LayerService, closed: TrackedUpload, data: bytes
+) -> None:
     """Fewer than were promised, or others."""
     raw.put(keys(closed).data, data)
     with pytest.raises(AssertionError, match=r"bytes.*the same up to byte"):
         theorem.check_upload(store, closed)
 
 
-def test_an_upload_of_bytes_that_were_never_flushed_is_found(store: LayerService, closed: Life) -> None:
+def test_an_upload_of_bytes_that_were_never_flushed_is_found(store: LayerService, closed: TrackedUpload) -> None:
     """More than was promised is as wrong as less."""
     with store.resume("a", keys(closed).uuid) as upload:
         upload.write(OTHER)
@@ -172,7 +177,7 @@ def test_an_upload_of_bytes_that_were_never_flushed_is_found(store: LayerService
 
 
 def test_a_finished_upload_that_is_still_there_is_found(
-    raw: CheckedDriver, store: LayerService, finished: Life
+    raw: CheckedDriver, store: LayerService, finished: TrackedUpload
 ) -> None:
     """Its beginning came back."""
     raw.put(keys(finished).started_at, b"2015-01-21T16:42:05Z")
@@ -181,15 +186,17 @@ def test_a_finished_upload_that_is_still_there_is_found(
 
 
 def test_a_cancelled_upload_that_is_still_there_is_found(raw: CheckedDriver, store: LayerService) -> None:
-    """What was cancelled must stay so."""
-    life = Life(store, "a")
-    lifecycles.cancelled(life)
-    raw.put(keys(life).started_at, b"2015-01-21T16:42:05Z")
+    """A cancelled upload must stay cancelled."""
+    tracked = TrackedUpload(store, "a")
+    lifecycles.cancelled(tracked)
+    raw.put(keys(tracked).started_at, b"2015-01-21T16:42:05Z")
     with pytest.raises(AssertionError, match="a cancelled upload is still there"):
-        theorem.check_upload(store, life)
+        theorem.check_upload(store, tracked)
 
 
-def test_a_finished_upload_without_its_layer_is_found(raw: CheckedDriver, store: LayerService, finished: Life) -> None:
+def test_a_finished_upload_without_its_layer_is_found(
+    raw: CheckedDriver, store: LayerService, finished: TrackedUpload
+) -> None:
     """The upload is gone, and so is the link."""
     raw.delete(layout.layers("a"))
     with pytest.raises(layerstore.UnknownLayerError):
@@ -197,28 +204,30 @@ def test_a_finished_upload_without_its_layer_is_found(raw: CheckedDriver, store:
 
 
 @pytest.mark.parametrize("name", ["state", "data", "intent/x"])
-def test_what_is_left_of_an_upload_is_found(raw: CheckedDriver, finished: Life, name: str) -> None:
+def test_what_is_left_of_an_upload_is_found(raw: CheckedDriver, finished: TrackedUpload, name: str) -> None:
     """Any key below the upload is one too many."""
     raw.put(f"{keys(finished).prefix}/{name}", b"")
     with pytest.raises(AssertionError, match=f"left of the upload.*{name}"):
         theorem.check_nothing_left(raw, finished)
 
 
-def test_an_upload_that_was_cut_off_is_finished(store: LayerService, raw: CheckedDriver, closed: Life) -> None:
+def test_an_upload_that_was_cut_off_is_finished(store: LayerService, raw: CheckedDriver, closed: TrackedUpload) -> None:
     """The ending writes it again, finishes it, and finds the layer."""
     theorem.finish_again(store, closed)
     theorem.check_store(raw)
     assert store.exists("a", closed.wanted)
 
 
-def test_an_upload_that_was_cut_off_is_cancelled(store: LayerService, raw: CheckedDriver, closed: Life) -> None:
+def test_an_upload_that_was_cut_off_is_cancelled(
+    store: LayerService, raw: CheckedDriver, closed: TrackedUpload
+) -> None:
     """The ending leaves nothing, and makes sure that it is gone."""
     theorem.cancel_again(store, closed)
-    assert list(theorem.keys_below(raw, "")) == []
+    assert list(keys_below(raw, "")) == []
 
 
 def test_a_cancel_that_does_nothing_is_found(
-    store: LayerService, closed: Life, monkeypatch: pytest.MonkeyPatch
+    store: LayerService, closed: TrackedUpload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that only says that it has cancelled is not believed."""
     monkeypatch.setattr(store, "cancel", lambda *_: None)
@@ -231,12 +240,12 @@ def test_a_cancel_that_does_nothing_is_found(
 
 def test_a_life_accepts_no_wrong_digest(store: LayerService, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lifecycle that finishes with a wrong digest fails where that succeeds."""
-    monkeypatch.setattr(Life, "finish", lambda *_: None)
+    monkeypatch.setattr(TrackedUpload, "finish", lambda *_: None)
     with pytest.raises(AssertionError, match="a wrong digest was accepted"):
-        lifecycles.wrong_then_right(Life(store, "a"))
+        lifecycles.wrong_then_right(TrackedUpload(store, "a"))
 
 
-def test_an_upload_that_nobody_lists_is_found(raw: CheckedDriver, store: LayerService, closed: Life) -> None:
+def test_an_upload_that_nobody_lists_is_found(raw: CheckedDriver, store: LayerService, closed: TrackedUpload) -> None:
     """Data without a beginning, of an upload that nobody had begun to end."""
     raw.delete(keys(closed).started_at)
     with pytest.raises(AssertionError, match="keys of uploads that are not listed"):
@@ -244,17 +253,19 @@ def test_an_upload_that_nobody_lists_is_found(raw: CheckedDriver, store: LayerSe
 
 
 def test_what_a_cancel_that_was_cut_off_has_left_is_reclaimed(
-    raw: CheckedDriver, store: LayerService, closed: Life
+    raw: CheckedDriver, store: LayerService, closed: TrackedUpload
 ) -> None:
     """It need not be listed, and it goes."""
     raw.delete(keys(closed).started_at)
     closed.take("cancelling")
     theorem.check_reclaimed(store, closed)
-    assert list(theorem.keys_below(raw, "")) == []
+    assert list(keys_below(raw, "")) == []
 
 
 @pytest.mark.parametrize("key", [f"{layout.uploads('a')}/stray", "layerstore/stray"])
-def test_what_nobody_reclaims_is_found(raw: CheckedDriver, store: LayerService, finished: Life, key: str) -> None:
+def test_what_nobody_reclaims_is_found(
+    raw: CheckedDriver, store: LayerService, finished: TrackedUpload, key: str
+) -> None:
     """Wherever it lies, it is no layer."""
     raw.put(key, b"")
     with pytest.raises(AssertionError, match=r"left of uploads that were purged.*stray"):
@@ -262,7 +273,7 @@ def test_what_nobody_reclaims_is_found(raw: CheckedDriver, store: LayerService, 
 
 
 def test_a_purge_that_removes_nothing_is_found(
-    store: LayerService, closed: Life, monkeypatch: pytest.MonkeyPatch
+    store: LayerService, closed: TrackedUpload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report that does not name the upload is not believed to have taken it."""
     nothing = store.purge(timedelta(0), dry_run=True, name="b")
@@ -272,18 +283,18 @@ def test_a_purge_that_removes_nothing_is_found(
 
 
 def test_a_purged_upload_that_is_still_there_is_found(raw: CheckedDriver, store: LayerService) -> None:
-    """What was purged must stay so."""
-    life = Life(store, "a")
-    lifecycles.purged(life)
-    raw.put(keys(life).started_at, b"2015-01-21T16:42:05Z")
+    """A purged upload must stay purged."""
+    tracked = TrackedUpload(store, "a")
+    lifecycles.purged(tracked)
+    raw.put(keys(tracked).started_at, b"2015-01-21T16:42:05Z")
     with pytest.raises(AssertionError, match="a purged upload is still there"):
-        theorem.check_upload(store, life)
+        theorem.check_upload(store, tracked)
 
 
 def test_an_earlier_layer_that_is_gone_is_found_before_it_is_healed(
-    raw: CheckedDriver, store: LayerService, finished: Life
+    raw: CheckedDriver, store: LayerService, finished: TrackedUpload
 ) -> None:
-    """Uploading it again brings it back; that it was gone meanwhile is told."""
+    """An upload brings it back; the check reports that it was gone meanwhile."""
     finished.begin()
     finished.write(9000)
     finished.close()
@@ -293,12 +304,12 @@ def test_an_earlier_layer_that_is_gone_is_found_before_it_is_healed(
 
 
 def test_a_resumed_upload_that_is_mistaken_about_its_bytes_is_found(
-    store: LayerService, closed: Life, monkeypatch: pytest.MonkeyPatch
+    store: LayerService, closed: TrackedUpload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its digest is compared before anything is written over it."""
     closed.resume()
     closed.write()
     closed.abandon()
     monkeypatch.setattr(layerstore.LayerUpload, "digest", lambda _: digest(OTHER))
-    with pytest.raises(AssertionError, match="it says that it has other bytes than are stored"):
+    with pytest.raises(AssertionError, match="is not that of the stored bytes"):
         theorem.finish_again(store, closed)

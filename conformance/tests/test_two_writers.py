@@ -1,4 +1,4 @@
-"""Two writers on one upload: whatever finish accepts reads back to its digest, and the fenced one is told."""
+"""Two writers on one upload: every accepted finish reads back to its digest, and the fenced writer gets an error."""
 
 import multiprocessing
 import threading
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerService, open_driver
-from layerstore_conformance import theorem
-from layerstore_conformance.interleaving import Outcome, serve, take_turns
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.promises import theorem
+from layerstore_conformance.promises.interleaving import WriterResult, serve, take_turns
 
 pytestmark = pytest.mark.once
 
@@ -25,7 +25,7 @@ class Writers:
         self.turns = turns
         self.jobs = jobs
 
-    def race(self, url: str, seed: int) -> list[Outcome]:
+    def race(self, url: str, seed: int) -> list[WriterResult]:
         """Let both write on one new upload."""
         upload = LayerService(open_driver(url)).upload("two/writers")
         upload.write(Payload("first", seed).read(1500))
@@ -61,8 +61,8 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], s
 
 
 def test_whatever_finish_accepts_reads_back(writers: Writers, new_url: Callable[[int], str]) -> None:
-    """Two writers interleaved at every driver call get only layers that are what they say, and are told."""
-    outcomes: list[Outcome] = []
+    """Two writers interleaved at every driver call get only layers that match their digests, or errors."""
+    outcomes: list[WriterResult] = []
     for seed in SEEDS:
         race = writers.race(new_url(seed), seed)
         service = LayerService(open_driver(new_url(seed)))

@@ -11,13 +11,13 @@ import pytest
 from layerstore import BackendUnavailableError, Reader, Stat, Writer, open_driver
 from layerstore.passing import PassingDriver, PassingWriter
 from layerstore.unwritten import UnwrittenError
-from layerstore_conformance.crashing import Death, Plan
+from layerstore_conformance.engine.run import Result, run
+from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.interleaving import Outcome, attempt
-from layerstore_conformance.lifecycles import straight
-from layerstore_conformance.run import Result, run
-from layerstore_conformance.scenario import scenarios
-from layerstore_conformance.unwritten import sendable, unwritten
+from layerstore_conformance.kit.unwritten import sendable, unwritten
+from layerstore_conformance.promises.forkserver import ExitRecord, Plan
+from layerstore_conformance.promises.interleaving import WriterResult, attempt
+from layerstore_conformance.promises.lifecycles import straight
 
 pytest_plugins = ["pytester"]
 
@@ -169,7 +169,7 @@ def test_the_innermost_part_of_the_driver_is_named() -> None:
 
 
 def test_an_answer_of_the_driver_is_no_missing_part() -> None:
-    """What a driver makes a driver error of, it has written."""
+    """A part whose error becomes a driver error is written."""
     assert unwritten(raised(lambda: Caught(open_driver("memory:")).stat("key"))) == []
 
 
@@ -183,16 +183,16 @@ def test_a_missing_part_is_told_between_processes() -> None:
 
 
 def test_a_child_that_wants_a_missing_part_tells_its_name() -> None:
-    """A child that is to be killed and fails before is a failure for want of the part it tells."""
-    died = Death(Plan(straight, "whole"), (("raised", "Traceback ...", "move"),), signal.SIGKILL)
+    """A worker that fails before its kill is a failure for want of that part."""
+    died = ExitRecord(Plan(straight, "whole"), (("raised", "Traceback ...", "move"),), signal.SIGKILL)
     with pytest.raises(UnwrittenError, match="does not implement move"):
         died.promise()
 
 
 def test_a_writer_that_fails_ends_its_race() -> None:
-    """Whatever a racing writer meets is an outcome: without one the race would be waited for for ever."""
+    """Every error of a racing writer is a result: without one the race would never end."""
 
-    def write() -> Outcome:
+    def write() -> WriterResult:
         raise KeyError("a mistake")
 
     with pytest.raises(AssertionError, match="KeyError"):
@@ -213,7 +213,7 @@ LATER = "raise NotImplementedError"
 
 @pytest.mark.parametrize("processes", ["-n0", "-n2"])
 def test_the_to_do_list(pytester: pytest.Pytester, processes: str) -> None:
-    """What to write next, in order and with counts, stands before the verdict, and no scenario's story is told."""
+    """The parts to write next, in order and with counts, stand before the verdict; no failure is narrated."""
     result = conformance(pytester, LATER, LATER, processes)
     told = [line for line in result.outlines if line.startswith(("next: ", "then: ", "layerstore conformance: "))]
     count = result.parseoutcomes()["not"]
@@ -224,14 +224,14 @@ def test_the_to_do_list(pytester: pytest.Pytester, processes: str) -> None:
 
 
 def test_the_list_shrinks(pytester: pytest.Pytester) -> None:
-    """What is written is no longer listed."""
+    """A written part is no longer listed."""
     result = conformance(pytester, "self.inner.put(key, data)", LATER)
     assert [line for line in result.outlines if "implement put" in line] == []
     result.stdout.fnmatch_lines(["next: implement delete (D1 D2 D3 D4 D5 F2); * scenarios depend on it"])
 
 
 def test_a_wrong_part_has_its_story_told(pytester: pytest.Pytester) -> None:
-    """What is written and wrong is a failure like any other, in whatever company."""
+    """A part that is written and wrong is a failure like any other."""
     result = conformance(pytester, "self.inner.put(key, data[1:])", LATER)
     assert "what happened:" in result.stdout.str()
 

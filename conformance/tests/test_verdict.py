@@ -1,11 +1,11 @@
-"""The verdict of a run: nothing vacuous passes, whatever pytest was told, and who runs no scenario notices nothing."""
+"""The verdict of a run: no vacuous run passes, with any option of pytest, and a run without scenarios sees nothing."""
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
-from layerstore_conformance import scenario as module
+from layerstore_conformance.engine import scenario as module
 
 def holds(ctx):
     ctx.driver.put("key", b"value")
@@ -98,7 +98,7 @@ def test_every_scenario_passes(pytester: pytest.Pytester) -> None:
 
 
 def test_a_skip_is_no_pass(pytester: pytest.Pytester) -> None:
-    """What a driver declares not to have is counted and named."""
+    """A capability that a driver does not declare is counted and named."""
     result = run_suite(pytester, scenarios=("one", "shared"))
     assert result.ret == 0
     assert said(result).startswith("PASSED: 1 passed, 1 skipped ")
@@ -147,7 +147,7 @@ INCOMPLETE = {
 @pytest.mark.parametrize("processes", ["-n0", "-n1"])
 @pytest.mark.parametrize("arguments", INCOMPLETE.values(), ids=INCOMPLETE)
 def test_a_scenario_that_is_not_run(pytester: pytest.Pytester, arguments: list[str], processes: str) -> None:
-    """Whatever keeps a scenario from running makes the run incomplete, with its own exit status."""
+    """A scenario that is kept from running makes the run incomplete, with an exit status of its own."""
     pytester.makepyfile(test_conformance=HARNESS)
     result = run(pytester, *arguments, processes)
     assert result.ret == 6
@@ -206,7 +206,7 @@ def test_a_parametrised_harness_is_a_suite_for_each_parameter(pytester: pytest.P
 
 
 def test_one_suite_of_several_that_is_incomplete(pytester: pytest.Pytester) -> None:
-    """What is missing of one parameter's suite is not made up for by another's."""
+    """A scenario missing from one parameter's suite is not replaced by another's."""
     pytester.makepyfile(test_many=SEVERAL)
     result = run(pytester, "-k", "not (fake.two and b)")
     assert result.ret == 6
@@ -270,7 +270,7 @@ def test_pytests_own_ways_to_stop_keep_their_status(pytester: pytest.Pytester) -
     """A run that ``-x`` ended is failed as pytest has it, and the verdict says what is missing."""
     result = run_suite(pytester, "-x", scenarios=("bad", "one"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert said(result).startswith("INCOMPLETE: 0 passed, 1 failed; 1 not run, for the run was stopped: fake.one")
+    assert said(result).startswith("INCOMPLETE: 0 passed, 1 failed; 1 not run, because the run was stopped: fake.one")
 
 
 def test_listing_tests_is_no_run(pytester: pytest.Pytester) -> None:

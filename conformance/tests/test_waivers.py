@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from layerstore_conformance.judging import Evidence, Expected, Judgement, judge
-from layerstore_conformance.record import Record
-from layerstore_conformance.waivers import Waiver, WaiverError, check_known, read_waivers
+from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement, judge
+from layerstore_conformance.verdict.record import Record
+from layerstore_conformance.verdict.waivers import Waiver, WaiverError, check_known, read_waivers
 
 TODAY = datetime.now(UTC).date()
 WAIVER = '[[waiver]]\nid = "a.b"\nreason = "not yet"\nexpires = 2126-12-31\n'
@@ -31,6 +31,7 @@ def record(outcome: str) -> Record:
         "counts": {},
         "looks_like": "",
         "narration": "a.b: it is c",
+        "waiver": "",
     }
     return made
 
@@ -101,5 +102,5 @@ def test_waivers_out_of_order(tmp_path: Path, text: str) -> None:
 
 def test_a_waiver_of_no_scenario() -> None:
     """A misspelt id waives nothing: that is a mistake, not a comment."""
-    with pytest.raises(WaiverError, match=r"waived, but no scenario: a\.c"):
+    with pytest.raises(WaiverError, match=r"waivers of unknown scenarios: a\.c"):
         check_known(["a.b", "a.c"], ["a.b"])

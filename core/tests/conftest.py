@@ -11,7 +11,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Scanned
 from layerstore.observed import ObservedDriver
 from layerstore.passing import PassingDriver
-from layerstore_conformance.watching import Trap
+from layerstore_conformance.steps.watching import Trap
 
 
 @pytest.fixture

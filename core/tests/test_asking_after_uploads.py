@@ -22,8 +22,8 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.observed import ObservedDriver
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.watching import Trap, When, of
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Trap, When, of
 
 DATA = Payload("asking").read(5000)
 

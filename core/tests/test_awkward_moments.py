@@ -31,9 +31,9 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.observed import ObservedDriver
 from layerstore.passing import PassingDriver, PassingReader
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.theorem import keys_below
-from layerstore_conformance.watching import Trap, fail, of
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Trap, fail, of
 
 DATA = Payload("awkward").read(5000)
 LARGE = Payload("large").read(600_000)

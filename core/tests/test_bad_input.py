@@ -19,7 +19,7 @@ from layerstore import (
     open_driver,
 )
 from layerstore.observed import Call, ObservedDriver
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.kit.payloads import digest
 
 HEX = "0123456789abcdef" * 4
 GOOD = f"sha256:{HEX}"

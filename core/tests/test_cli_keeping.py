@@ -21,9 +21,9 @@ from layerstore.cli.program import program
 from layerstore.cli.signals import Stopped
 from layerstore.passing import PassingDriver
 from layerstore.scrub import ScrubReport
-from layerstore_conformance.layers import begin, blob, link
-from layerstore_conformance.layers import store as store_layer
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.kit.layers import begin, blob, link
+from layerstore_conformance.kit.layers import store as store_layer
+from layerstore_conformance.kit.payloads import digest
 
 if TYPE_CHECKING:
     from tests.conftest import Strewn

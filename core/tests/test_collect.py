@@ -25,12 +25,12 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
-from layerstore_conformance.cutting import Side
-from layerstore_conformance.layers import blob, link
-from layerstore_conformance.layers import store as store_layer
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.theorem import keys_below
-from layerstore_conformance.watching import Trap, When, fail, of
+from layerstore_conformance.kit.cutting import Side
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.layers import blob, link
+from layerstore_conformance.kit.layers import store as store_layer
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Trap, When, fail, of
 
 if TYPE_CHECKING:
     from tests.conftest import Strewn

@@ -13,8 +13,8 @@ import pytest
 from layerstore import LayerService, LayerUpload, front, layout, open_driver, sha256
 from layerstore.driver import Driver
 from layerstore.observed import ObservedDriver
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.watching import Tally
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Tally
 
 CHUNKS = (1 << 10, 64 << 10, 1 << 20, 5 << 20)
 DATA = Payload("costs").read(15 << 20)

@@ -34,8 +34,9 @@ from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
 from layerstore.spool import Verify
 from layerstore.tarsum import tarsums
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.theorem import check_store, keys_below
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.promises.theorem import check_store
 
 DATA = Payload("finish").read(40_000)
 OTHER = Payload("other").read(40_000)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import layerstore
 from layerstore import LayerUpload, cursor, front, layout, open_driver, sha256, spool, upload
 from layerstore.cursor import BACKLOG, BLOCK, GATHER, MARKS, OVERLAP, RECENT, HashCursor
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -31,8 +31,8 @@ from layerstore.checked import CheckedDriver
 from layerstore.observed import Counts, ObservedDriver
 from layerstore.passing import PassingDriver
 from layerstore.tarsum import tarsums
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.theorem import keys_below
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, digest
 
 UUID = f"{'0' * 8}-0000-0000-0000-{'0' * 12}"
 

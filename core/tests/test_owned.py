@@ -17,7 +17,7 @@ from layerstore import LayerClosedError, LayerService, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Counts, ObservedDriver
 from layerstore.passing import PassingDriver, PassingReader, PassingWriter
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 DATA = Payload("owned").read(1000)
 LARGE = Payload("owned, and large").read(600_000)

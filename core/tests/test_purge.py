@@ -25,9 +25,9 @@ from layerstore.checked import CheckedDriver
 from layerstore.layout import UploadKeys
 from layerstore.observed import Call, ObservedDriver
 from layerstore.passing import PassingDriver
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.theorem import keys_below
-from layerstore_conformance.watching import Trap, When, fail, of
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Trap, When, fail, of
 
 if TYPE_CHECKING:
     from tests.conftest import Strewn

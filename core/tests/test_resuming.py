@@ -25,8 +25,8 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.observed import Call, ObservedDriver
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.theorem import keys_below
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, digest
 
 DATA = Payload("resume").read(200_000)
 MORE = Payload("more").read(5000)

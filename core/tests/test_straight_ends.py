@@ -8,8 +8,8 @@ from layerstore import FencedError, LayerService, UnknownLayerError, layout, ope
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.observed import ObservedDriver
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.watching import Trap, of
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Trap, of
 
 LARGE = Payload("straight").read((1 << 20) + 500)
 

@@ -12,8 +12,8 @@ from layerstore import LayerClosedError, LayerService, LayerUpload, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.observed import ObservedDriver
 from layerstore.turns import Turns, in_turn
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.watching import Trap, of
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Trap, of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

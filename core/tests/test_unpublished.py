@@ -11,7 +11,7 @@ from layerstore import LayerService, LayerUploadUnknownError, Unpublished, layou
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Scanned, Writer
 from layerstore.passing import PassingDriver
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

@@ -39,8 +39,8 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.cursor import BLOCK, OVERLAP
 from layerstore.observed import Call, Counts, ObservedDriver
-from layerstore_conformance.payloads import Payload, difference, digest
-from layerstore_conformance.theorem import keys_below
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, difference, digest
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -695,7 +695,7 @@ FORKING = """
 import io, os, signal, sys, threading
 import layerstore
 from layerstore import cursor, sha256
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 gate, new, data = threading.Event(), sha256.new, Payload("fork").read(1 << 20)
 

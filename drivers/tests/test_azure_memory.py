@@ -6,9 +6,9 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from layerstore import open_driver
+from layerstore_conformance.engine.run import run
+from layerstore_conformance.engine.scenario import Scenario, selected
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.run import run
-from layerstore_conformance.scenario import Scenario, selected
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
 

@@ -16,7 +16,7 @@ import pytest
 
 import layerstore
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_drivers.azure.emulator import Azurite
 
 DATA = Payload("copies").read(700_000)

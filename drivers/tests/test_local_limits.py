@@ -27,10 +27,17 @@ from layerstore import (
     LayerStoreError,
     NoSpaceError,
 )
-from layerstore_conformance import theorem
-from layerstore_conformance.lifecycles import Life, cancelled, middle_rewritten, resumed, straight, wrong_then_right
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.promise import Kept
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.promises import theorem
+from layerstore_conformance.promises.lifecycles import (
+    TrackedUpload,
+    cancelled,
+    middle_rewritten,
+    resumed,
+    straight,
+    wrong_then_right,
+)
+from layerstore_conformance.promises.promise import Kept
 from layerstore_drivers.local import LocalDriver
 
 if TYPE_CHECKING:
@@ -53,7 +60,7 @@ class Limited:
     The process and its driver go on. What they had begun when they met the limit is no burden to them.
     """
 
-    def __init__(self, where: Path, lifecycle: Callable[[Life], None], *, chunk: int = 3000) -> None:
+    def __init__(self, where: Path, lifecycle: Callable[[TrackedUpload], None], *, chunk: int = 3000) -> None:
         self.where, self.lifecycle, self.chunk = where, lifecycle, chunk
         self.lives = 0
         self.raised: set[type[LayerStoreError]] = set()
@@ -75,7 +82,7 @@ class Limited:
             if next(steps) == step:
                 limits.enter_context(limit())
 
-        life = Life(service, NAME, chunk=self.chunk, tell=tell)
+        life = TrackedUpload(service, NAME, chunk=self.chunk, tell=tell)
         with limits:
             try:
                 self.lifecycle(life)
@@ -130,12 +137,12 @@ def _lowered(kind: int, value: int) -> Iterator[None]:
 
 
 @LIVES
-def test_a_limit_of_file_sizes_is_no_space(tmp_path: Path, lifecycle: Callable[[Life], None]) -> None:
+def test_a_limit_of_file_sizes_is_no_space(tmp_path: Path, lifecycle: Callable[[TrackedUpload], None]) -> None:
     """What would be larger than RLIMIT_FSIZE raises NoSpaceError; below, all goes on (E1, E4)."""
     _run(f"with_small_files({str(tmp_path)!r}, limits.{lifecycle.__name__})")
 
 
-def with_small_files(where: str, lifecycle: Callable[[Life], None]) -> None:
+def with_small_files(where: str, lifecycle: Callable[[TrackedUpload], None]) -> None:
     """Lower the limit of file sizes: too small for anything, for a writer's record, or for more than two chunks."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limited = Limited(Path(where), lifecycle)
@@ -145,12 +152,14 @@ def with_small_files(where: str, lifecycle: Callable[[Life], None]) -> None:
 
 
 @LIVES
-def test_a_limit_of_descriptors_is_an_unavailable_backend(tmp_path: Path, lifecycle: Callable[[Life], None]) -> None:
+def test_a_limit_of_descriptors_is_an_unavailable_backend(
+    tmp_path: Path, lifecycle: Callable[[TrackedUpload], None]
+) -> None:
     """With too few descriptors BackendUnavailableError is raised, and nothing is taken for missing (E1, E4)."""
     _run(f"with_few_descriptors({str(tmp_path)!r}, limits.{lifecycle.__name__})")
 
 
-def with_few_descriptors(where: str, lifecycle: Callable[[Life], None]) -> None:
+def with_few_descriptors(where: str, lifecycle: Callable[[TrackedUpload], None]) -> None:
     """Lower the limit of descriptors so that so many, and no more, can still be opened."""
     limited = Limited(Path(where), lifecycle)
     for spare in range(0, 8, 1 if EXHAUSTIVE else 3):
@@ -179,7 +188,9 @@ FAILURES: dict[int, tuple[tuple[str, ...], type[DriverError]]] = {
 
 @LIVES
 @pytest.mark.parametrize("number", FAILURES, ids=errno.errorcode.get)
-def test_from_any_call_on_the_disk_fails(tmp_path: Path, lifecycle: Callable[[Life], None], number: int) -> None:
+def test_from_any_call_on_the_disk_fails(
+    tmp_path: Path, lifecycle: Callable[[TrackedUpload], None], number: int
+) -> None:
     """A disk that is full, over quota, read-only or broken from some call on costs nothing that was stored (E1, E4)."""
     names, error = FAILURES[number]
     limited = Limited(tmp_path, lifecycle)
@@ -228,7 +239,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @LIVES
-def test_a_disk_may_be_full_at_any_step(disk: Path, lifecycle: Callable[[Life], None]) -> None:
+def test_a_disk_may_be_full_at_any_step(disk: Path, lifecycle: Callable[[TrackedUpload], None]) -> None:
     """Filled by another at any step, it holds what it held; emptied, the same upload goes on (E1, E4, W8)."""
     limited = Limited(disk, lifecycle, chunk=30_000)
     limited.at_every_step(partial(_filled, disk / "ballast"))

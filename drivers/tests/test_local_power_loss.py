@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from layerstore import LayerService, LayerStoreError, layout, uploadstate
-from layerstore_conformance import theorem
-from layerstore_conformance.filecalls import Killed, Recorder
-from layerstore_conformance.lifecycles import LIFECYCLES, Life
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.powerloss import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
-from layerstore_conformance.promise import Promise
-from layerstore_conformance.theorem import Ending
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.powerloss.losses import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
+from layerstore_conformance.powerloss.recorder import Killed, Recorder
+from layerstore_conformance.promises import theorem
+from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload
+from layerstore_conformance.promises.promise import Promise
+from layerstore_conformance.promises.theorem import Ending
 from layerstore_drivers.local import LocalDriver, beneath, record
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ GONE = 1 << 60
 """Added to the number of a file that the loss has taken: no other may have it."""
 
 
-def tangled(life: Life) -> None:
+def tangled(life: TrackedUpload) -> None:
     """Append and do not flush, go back instead; and again, with more each time, so that old numbers come back."""
     life.begin()
     for step in range(1, 5):
@@ -67,7 +67,7 @@ def tangled(life: Life) -> None:
     life.finish()
 
 
-def _so_far(life: Life) -> Promise:
+def _so_far(life: TrackedUpload) -> Promise:
     """Return what is promised by now, and stays so."""
     promise = copy.copy(life)
     promise.content, promise.possible = bytearray(life.content), set(life.possible)
@@ -92,10 +92,10 @@ def _recording(recorder: Recorder) -> Iterator[None]:
         yield
 
 
-def _record(root: Path, lifecycle: Callable[[Life], None], *, reuse: bool) -> Recorder:
+def _record(root: Path, lifecycle: Callable[[TrackedUpload], None], *, reuse: bool) -> Recorder:
     """Record a life."""
     root.mkdir()
-    life = Life(LayerService(LocalDriver(root)), NAME)
+    life = TrackedUpload(LayerService(LocalDriver(root)), NAME)
     recorder = Recorder(root, lambda: _so_far(life), reuse=reuse)
     with _recording(recorder):
         lifecycle(life)
@@ -104,10 +104,10 @@ def _record(root: Path, lifecycle: Callable[[Life], None], *, reuse: bool) -> Re
     return recorder
 
 
-def _record_two(root: Path, lifecycle: Callable[[Life], None], dies_at: int, ending: Ending) -> Recorder:
+def _record_two(root: Path, lifecycle: Callable[[TrackedUpload], None], dies_at: int, ending: Ending) -> Recorder:
     """Record a life that is killed at a call, and how another process ends it."""
     root.mkdir()
-    life = Life(LayerService(LocalDriver(root)), NAME)
+    life = TrackedUpload(LayerService(LocalDriver(root)), NAME)
     recorder = Recorder(root, lambda: _so_far(life), reuse=True)
     recorder.dies_at = dies_at
     with _recording(recorder):
@@ -271,7 +271,7 @@ every_life = pytest.mark.parametrize("lifecycle", [*LIFECYCLES, tangled], ids=la
 
 @every_life
 @pytest.mark.parametrize("reuse", [True, False], ids=["numbers reused", "numbers new"])
-def test_power_may_be_lost_at_any_moment(disks: Disks, lifecycle: Callable[[Life], None], reuse: bool) -> None:
+def test_power_may_be_lost_at_any_moment(disks: Disks, lifecycle: Callable[[TrackedUpload], None], reuse: bool) -> None:
     """Whatever is lost of what was not synced: the promised is there, all else is old or new, and all goes on (C4)."""
     recorder = _record(disks.new(), lifecycle, reuse=reuse)
     chance = random.Random(SEED)
@@ -282,7 +282,9 @@ def test_power_may_be_lost_at_any_moment(disks: Disks, lifecycle: Callable[[Life
 
 
 @every_life
-def test_power_may_be_lost_after_another_process_was_killed(disks: Disks, lifecycle: Callable[[Life], None]) -> None:
+def test_power_may_be_lost_after_another_process_was_killed(
+    disks: Disks, lifecycle: Callable[[TrackedUpload], None]
+) -> None:
     """Who was killed may not have synced what is seen: whoever builds on it does, before anything is promised (C4)."""
     chance = random.Random(SEED)
     losses = LOSSES if EXHAUSTIVE else {"all lost": all_lost}

@@ -12,7 +12,7 @@ import pytest
 
 import layerstore
 from layerstore.driver import moment
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 DATA = Payload("times").read(2000)
 

@@ -14,7 +14,7 @@ import pytest
 
 import layerstore
 import layerstore_drivers
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 VERSIONS = ("3.11", "3.13")
 SIZE, FIRST = 700_000, 300_000

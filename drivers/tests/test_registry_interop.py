@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import layerstore
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 
 PROGRAM = "docker-registry"
 NAME = "library/interop"

@@ -1,1 +1,1 @@
-"""The planted defects, a module for each part of the contract: every class or function with the decorator is one."""
+"""The planted defects. A class or function with the decorator is one; its name is the id."""

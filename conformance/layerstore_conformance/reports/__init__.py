@@ -15,7 +15,7 @@ from layerstore_conformance.reports.page import page
 __all__ = ["SCHEMA", "Document", "Run", "document", "write_reports"]
 
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 (section 2.2) or HTML (section 13.2.3.5) has no place for, not even escaped."""
+"""Characters that XML 1.0 (section 2.2) or HTML (section 13.2.3.5) does not allow, not even escaped."""
 
 
 def write_reports(run: Run, folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""``badge.svg``: the verdict, bound to what it was a verdict of."""
+"""``badge.svg``: the verdict, with the driver and suite that it is of."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LETTER = 6.6
 
 
 def badge(made: Document) -> str:
-    """Draw the report; the tooltip says of which driver, by which suite, on what."""
+    """Draw the report; the tooltip has the driver, the suite and the system."""
     outcome = made["verdict"]["outcome"]
     driver, totals = made["driver"], made["totals"]
     name = f"layerstore {made['suite']['version']}"

@@ -1,4 +1,4 @@
-"""What changed between two runs."""
+"""The changes between two runs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Scenarios = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What changed, by scenario id; each is in one list."""
+    """The changes, by scenario id; each is in one list."""
 
     newly_failing: tuple[str, ...]
-    """Failed, and did not before: those that were not there before included."""
+    """Failed, and did not fail before; new scenarios included."""
     newly_passing: tuple[str, ...]
     appeared: tuple[str, ...]
     disappeared: tuple[str, ...]
     changed: tuple[str, ...]
-    """Skipped or waived, and not before, or for another reason."""
+    """Skipped or waived, and was not before, or for another reason."""
 
     def lines(self) -> list[str]:
-        """Say it: a line for each scenario."""
+        """Return a line for each scenario."""
         kinds = {
             "newly failing": self.newly_failing,
             "newly passing": self.newly_passing,
@@ -34,14 +34,14 @@ class Difference:
             "disappeared": self.disappeared,
             "changed": self.changed,
         }
-        return [f"{kind}: {told}" for kind, all_told in kinds.items() for told in all_told]
+        return [f"{kind}: {change}" for kind, changes in kinds.items() for change in changes]
 
 
 def read_report(path: Path) -> Scenarios:
     """Read the scenarios of a ``report.json``.
 
     Raises:
-        DocumentError: it cannot be read, or is none of this version.
+        DocumentError: it cannot be read, or has another schema.
     """
     return {each["id"]: each for each in read_document(path, SCHEMA)["records"]}
 
@@ -50,8 +50,8 @@ def difference(before: Scenarios, after: Scenarios) -> Difference:
     """Compare two runs."""
     kinds: dict[str, list[str]] = {}
     for name in sorted(before.keys() | after.keys()):
-        kind, told = _change(before.get(name), after.get(name))
-        kinds.setdefault(kind, []).append(name + told)
+        kind, change = _change(before.get(name), after.get(name))
+        kinds.setdefault(kind, []).append(name + change)
     names = ("newly_failing", "newly_passing", "appeared", "disappeared", "changed")
     return Difference(**{name: tuple(kinds.get(name, ())) for name in names})
 
@@ -70,7 +70,7 @@ def _change(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tupl
 
 
 def _state(record: dict[str, Any] | None) -> str:
-    """Return what became of a scenario, in a word; a skip and a waiver with their reasons."""
+    """Return the outcome of a scenario, with the reason of a skip or a waiver."""
     if record is None:
         return "not there"
     reason = {"skipped": record["reason"], "waived": record["waiver"]}.get(record["outcome"], "")

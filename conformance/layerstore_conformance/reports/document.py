@@ -1,4 +1,4 @@
-"""``report.json``: everything there is to know of a run. Every other report is drawn from it. Its schema is in docs."""
+"""``report.json``: everything known of a run. Every other report is drawn from it. Its schema is in docs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import Any, TypedDict
 
 from layerstore import CONTRACT_VERSION
-from layerstore_conformance.judging import Evidence, Expected, Judged, Judgement
-from layerstore_conformance.subject import Subject
+from layerstore_conformance.engine.subject import Subject
+from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement
+from layerstore_conformance.verdict.record import Record
 
 SCHEMA = "layerstore-conformance-report/1"
-"""The form of the document; another number where a reader of this one would go wrong."""
+"""The schema of the document; an incompatible one has another number."""
 
 NOBODY: Subject = {
     "scheme": "",
@@ -25,7 +26,7 @@ NOBODY: Subject = {
     "capabilities": {},
     "harness": [],
 }
-"""What is known of the driver if none could be opened."""
+"""The description of the driver if none could be opened."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Document(TypedDict):
     counts: dict[str, int]
     verdict: dict[str, Any]
     waivers: list[dict[str, str]]
-    records: list[Judged]
+    records: list[Record]
     proof: list[dict[str, str]]
 
 
@@ -96,7 +97,7 @@ def document(run: Run) -> Document:
 
 
 def system() -> dict[str, str]:
-    """Tell the interpreter and the system it runs on."""
+    """Return the interpreter and the system it runs on."""
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),

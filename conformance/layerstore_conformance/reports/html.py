@@ -1,4 +1,4 @@
-"""What every page is drawn with. Imported late: only who wants a page needs jinja2."""
+"""The templates of pages. Imported late: only pages need jinja2."""
 
 from __future__ import annotations
 

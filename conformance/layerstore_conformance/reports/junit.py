@@ -1,9 +1,9 @@
 """``junit.xml``, as CI viewers read it: a suite of test cases for every group.
 
-There are two schemas in use, Ant's and Jenkins'; this keeps to what both allow, and gives all that either asks for.
+There are two schemas in use, Ant's and Jenkins'; this file is valid in both, and has all that either asks for.
 
-pytest's own is of tests: it has no groups, no titles and no clauses, counts a waived scenario as skipped without its
-reason, and knows nothing of scenarios that never ran.
+pytest's own file is about tests: it has no groups, titles or clauses, counts a waived scenario as skipped without its
+reason, and lacks the scenarios that never ran.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 if TYPE_CHECKING:
-    from layerstore_conformance.judging import Judged
     from layerstore_conformance.reports.document import Document
+    from layerstore_conformance.verdict.record import Record
 
 
 def junit(made: Document) -> str:
     """Draw the report."""
-    groups: dict[str, list[Judged]] = {}
+    groups: dict[str, list[Record]] = {}
     for each in made["records"]:
         groups.setdefault(each["group"], []).append(each)
     root = Element("testsuites")
@@ -51,7 +51,7 @@ def _suite(root: Element, made: Document, name: str, tests: int, seconds: float)
 
 
 def _end(suite: Element) -> None:
-    """Count what the cases say, and add what Ant wants at the end of every suite."""
+    """Count the outcomes of the cases, and add the elements that Ant wants at the end of every suite."""
     for attribute, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(attribute, str(len(suite.findall(f"testcase/{kind}"))))
     SubElement(suite, "system-out")
@@ -71,30 +71,30 @@ def _properties(made: Document) -> dict[str, str]:
     }
 
 
-def _case(suite: Element, each: Judged) -> None:
+def _case(suite: Element, each: Record) -> None:
     named = {"classname": f"layerstore.{each['group']}", "name": each["id"], "time": f"{each['seconds']:.3f}"}
     case = SubElement(suite, "testcase", named)
     if each["outcome"] == "failed":
-        _told(case, "failure", _first(each), each["narration"])
+        _detail(case, "failure", _first(each), each["narration"])
     elif each["outcome"] == "skipped":
-        _told(case, "skipped", each["reason"], "")
+        _detail(case, "skipped", each["reason"], "")
     elif each["outcome"] == "waived":
-        _told(case, "skipped", f"waived {each['waiver']}", each["narration"])
+        _detail(case, "skipped", f"waived {each['waiver']}", each["narration"])
 
 
 def _whole(root: Element, made: Document) -> None:
-    """Add a case that stands for the run: of scenarios that never ran, a viewer would show nothing at all."""
+    """Add a case for the run itself: a viewer would show nothing of scenarios that never ran."""
     suite = _suite(root, made, "run", 1, 0)
     case = SubElement(
         suite, "testcase", {"classname": "layerstore.run", "name": "the run is complete", "time": "0.000"}
     )
-    _told(case, "error", "; ".join(made["verdict"]["problems"]), made["verdict"]["sentence"])
+    _detail(case, "error", "; ".join(made["verdict"]["problems"]), made["verdict"]["sentence"])
     _end(suite)
 
 
-def _told(case: Element, kind: str, message: str, text: str) -> None:
+def _detail(case: Element, kind: str, message: str, text: str) -> None:
     SubElement(case, kind, {"message": message, "type": f"layerstore.{kind}"}).text = text
 
 
-def _first(each: Judged) -> str:
+def _first(each: Record) -> str:
     return each["reason"].partition("\n")[0] or each["title"]

@@ -1,4 +1,4 @@
-"""``matrix.md``: every scenario and what became of it, for a README or a pull request."""
+"""``matrix.md``: every scenario with its outcome, for a README or a pull request."""
 
 from __future__ import annotations
 

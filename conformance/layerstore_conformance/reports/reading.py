@@ -8,19 +8,19 @@ from typing import Any
 
 
 class DocumentError(ValueError):
-    """A file is no document of the schema."""
+    """A file is no document of this schema."""
 
 
 def read_document(path: Path, schema: str) -> dict[str, Any]:
-    """Read a document whose field ``schema`` names this one.
+    """Read a document of this schema.
 
     Raises:
-        DocumentError: it cannot be read, or is none of this schema.
+        DocumentError: it cannot be read, or has another schema.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DocumentError(f"{path}: {error}") from error
-    if not isinstance(told, dict) or told.get("schema") != schema:
+    if not isinstance(document, dict) or document.get("schema") != schema:
         raise DocumentError(f"{path}: no {schema}")
-    return told
+    return document

@@ -1,1 +1,1 @@
-"""``layerstore new-driver``: a distribution to write a driver in, complete but for the driver."""
+"""``layerstore new-driver``: a distribution for a driver, complete but for the driver."""

@@ -1,4 +1,4 @@
-"""The command: a name, a directory, and what to type next."""
+"""The command: it takes a name and a directory, and prints the next commands to type."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from pathlib import Path
 import click
 
 from layerstore.registry import Registry
-from layerstore_conformance.extra import need
+from layerstore_conformance.cli.extra import need
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
-"""What can be a URL's scheme (RFC 3986) and, after ``layerstore-``, a distribution's name and a module's."""
+"""A name for a URL's scheme (RFC 3986) and, after ``layerstore-``, for a distribution and a module."""
 
 
 @click.command(short_help="Begin a distribution for a new driver.")
 @click.argument("name")
-@click.option("--dir", "folder", metavar="D", type=click.Path(path_type=Path), help="Where; ./layerstore-NAME.")
+@click.option("--dir", "folder", metavar="D", type=click.Path(path_type=Path), help="Directory; ./layerstore-NAME.")
 def new_driver(name: str, folder: Path | None) -> None:
     """Write a distribution for a new driver, of URLs NAME:...
 
-    It has everything but the driver: its methods say which clauses of the contract they have to keep, and the
-    conformance suite tells which of them to write next.
+    It has everything but the driver: each method quotes the clauses of the contract that it must keep, and the
+    conformance suite says which method to write next.
     """
     _check(name)
     folder = folder or Path(f"layerstore-{name}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise click.ClickException(f"{folder} is there already, and no empty directory: choose another with --dir")
+        raise click.ClickException(f"{folder} exists and is not an empty directory: choose another with --dir")
     need("conformance", "jinja2")
     from layerstore_conformance.scaffold.distribution import write
 
-    write(name, folder)
+    write(name, module_of(name), folder)
     click.echo(f"{folder}: a driver for {name}: URLs, to be written in {module_of(name)}.py. Next:")
     click.echo(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
     click.echo(f"  layerstore conformance {name}://test --quick")
 
 
 def module_of(name: str) -> str:
-    """Return the name of the module that a driver is in."""
+    """Return the name of a driver's module."""
     return f"layerstore_{name.replace('-', '_')}"
 
 
 def _check(name: str) -> None:
-    """Refuse a name that is none, or somebody else's.
+    """Refuse a name that is malformed or taken.
 
     Raises:
-        click.BadParameter: it is.
+        click.BadParameter: it is malformed or taken.
     """
     if not NAME.match(name):
         raise click.BadParameter(
@@ -57,6 +57,6 @@ def _check(name: str) -> None:
     claims = [info for info in Registry().drivers() if info.scheme == name]
     others = [info.distribution for info in claims if info.distribution != f"layerstore-{name}"]
     if others:
-        raise click.BadParameter(f"the scheme {name!r} is {' and '.join(others)}'s: choose another")
+        raise click.BadParameter(f"the scheme {name!r} belongs to {' and '.join(others)}: choose another")
     if not claims and find_spec(module_of(name)):
-        raise click.BadParameter(f"there is a module {module_of(name)} already: choose another name")
+        raise click.BadParameter(f"a module {module_of(name)} is installed already: choose another name")

@@ -1,4 +1,4 @@
-"""What ``layerstore new-driver`` writes."""
+"""The files of ``layerstore new-driver``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from layerstore import CONTRACT_VERSION
 from layerstore.unwritten import PARTS
-from layerstore_conformance.clauses import clauses
-from layerstore_conformance.scaffold.command import module_of
+from layerstore_conformance.engine.clauses import clauses
 
 FILES = {
     "pyproject.toml": "pyproject.toml",
@@ -20,30 +19,30 @@ FILES = {
     "test_conformance.py": "tests/test_conformance.py",
     "conformance.yml": ".github/workflows/conformance.yml",
 }
-"""The templates, and what they are for."""
+"""The templates, and the files made of them."""
 
 WHOLE = ("K3", "E1", "E3", "E4", "T1", "T2", "T4", "T5", "X1", "X2", "X3")
-"""The clauses that a driver has to keep in every method."""
+"""The clauses that every method of a driver must keep."""
 
 DECLARED = ("C1", "C2", "C3", "C4", "C5", "C6")
-"""Those that tell what it declares."""
+"""The clauses of its declarations."""
 
 FOREIGN = ("L6",)
-"""That of a method which only some drivers have: ``scan``."""
+"""The clause of ``scan``, a method that only some drivers have."""
 
 WIDTH = 100
 """Columns."""
 
 
-def write(name: str, folder: Path) -> None:
-    """Write a distribution for a driver into a folder, made if missing.
+def write(name: str, module: str, folder: Path) -> None:
+    """Write a distribution for a driver, in a module of that name, into a folder; make the folder if it is missing.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: a file cannot be written.
     """
-    told = {
+    values = {
         "name": name,
-        "module": module_of(name),
+        "module": module,
         "kind": "".join(word.capitalize() for word in name.split("-")),
         "contract": CONTRACT_VERSION,
         "layerstore": version("layerstore"),
@@ -53,13 +52,15 @@ def write(name: str, folder: Path) -> None:
         "foreign": FOREIGN,
     }
     for template, path in FILES.items():
-        target = folder / path.format(module=module_of(name))
+        target = folder / path.format(module=module)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(_environment().get_template(f"{template}.jinja").render(told), encoding="utf-8", newline="\n")
+        target.write_text(
+            _environment().get_template(f"{template}.jinja").render(values), encoding="utf-8", newline="\n"
+        )
 
 
 def _environment() -> Environment:
-    environment = Environment(  # noqa: S701  (what it makes is no page, but Python and TOML)
+    environment = Environment(  # noqa: S701  (it makes Python and TOML, no page)
         loader=PackageLoader("layerstore_conformance.scaffold"),
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -71,7 +72,7 @@ def _environment() -> Environment:
 
 
 def _quoted(names: tuple[str, ...], indent: int = 8) -> str:
-    """Return clauses as a docstring quotes them: one a paragraph, of lines that hang below its first."""
+    """Return clauses for a docstring: each is a paragraph with a hanging indent."""
     begin, further = " " * indent, " " * (indent + 4)
     texts = (f"{name}: {clauses()[name]}" for name in names)
     options = {"width": WIDTH, "break_long_words": False, "break_on_hyphens": False}

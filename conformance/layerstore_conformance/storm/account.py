@@ -1,4 +1,4 @@
-"""The account: what the journals promise, compared with what is there."""
+"""The account: it compares the promises in the journals with the store."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from layerstore import LayerService, layout
-from layerstore_conformance.payloads import digest
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.storm.journal import FINISHES, Operation
 from layerstore_conformance.storm.violation import Violation
-from layerstore_conformance.theorem import keys_below
 
 Layer = tuple[str, str]
 """A repository, and a digest that it has."""
@@ -21,10 +21,10 @@ EMPTY = digest(b"")
 
 
 class Account:
-    """The account of one round: ``kept`` were there when it began, and nothing else was."""
+    """The account of one round: only the layers ``kept`` were there when it began."""
 
     def __init__(self, operations: Iterable[Operation], kept: Iterable[Layer] = ()) -> None:
-        """Sort what was done by what it was done to."""
+        """Sort the operations by the layers and uploads that they used."""
         self.operations = list(operations)
         self.kept = set(kept)
         self.made: dict[Layer, list[Operation]] = defaultdict(list)
@@ -45,7 +45,7 @@ class Account:
             self.uploads[uuid].append(each)
 
     def check(self, service: LayerService) -> tuple[list[Violation], set[Layer]]:
-        """Check everything, all workers having ended; clean up as people do, check again, and return what is there."""
+        """Check the store after all workers have ended, clean up, check again, and return the violations and layers."""
         found = [*bytes_that_differ(service), *self.history()]
         visible = {(info.name, str(info.digest)) for info in service.layers()}
         found += [*self.layers(visible), *self.uploads_now({info.uuid: info.offset for info in service.uploads()})]
@@ -57,16 +57,14 @@ class Account:
         return [*found, *bytes_that_differ(service)], after
 
     def layers(self, visible: set[Layer]) -> Iterator[Violation]:
-        """Compare the layers that are visible with those that are promised and those that may be."""
+        """Compare the visible layers with those that must and those that may be there."""
         for layer in sorted(self._promised() - visible):
-            yield Violation("lost", f"{' '.join(layer)} was acknowledged, is gone, and nobody unlinked it", layer[1:])
+            yield Violation("lost", f"{' '.join(layer)} was acknowledged, and is gone without an unlink", layer[1:])
         for layer in sorted(visible - set(self.made) - self.kept):
-            yield Violation(
-                "unasked", f"{' '.join(layer)} is visible, and nobody has finished or mounted it", layer[1:]
-            )
+            yield Violation("unasked", f"{' '.join(layer)} is visible without a finish or a mount", layer[1:])
 
     def _promised(self) -> set[Layer]:
-        """Return the layers that some acknowledged operation made, or that were kept, and no unlink may have taken."""
+        """Return the layers of acknowledged operations, and those kept, that no unlink may have removed."""
         promised = {layer for layer in self.kept if not self.unlinked.get(layer)}
         for layer, made in self.made.items():
             begun = max((each.begun for each in made if each.acknowledged), default=None)
@@ -75,13 +73,13 @@ class Account:
         return promised
 
     def uploads_now(self, offsets: dict[str, int]) -> Iterator[Violation]:
-        """Compare the uploads that there are with what was acknowledged of them."""
+        """Compare the uploads with their acknowledged flushes."""
         for uuid, operations in self.uploads.items():
             promised = _flushed(operations, before=float("inf"))
             if uuid in offsets and offsets[uuid] < promised:
                 yield _went_back(uuid, promised, offsets[uuid])
             if uuid not in offsets and promised and not self._may_have_ended(uuid, operations):
-                yield Violation("lost", f"upload {uuid} of {promised} bytes is gone, and nobody ended it", (uuid,))
+                yield Violation("lost", f"upload {uuid} of {promised} bytes is gone though it was not ended", (uuid,))
 
     def _may_have_ended(self, uuid: str, operations: list[Operation]) -> bool:
         if any(each.do in (*FINISHES, "cancel") and each.possible for each in operations):
@@ -90,7 +88,7 @@ class Account:
         return any(not each.acknowledged or uuid in each.told["removed"] for each in purges)
 
     def history(self) -> Iterator[Violation]:
-        """Look at what workers have seen of uploads while the storm went on."""
+        """Check the uploads that workers saw during the storm."""
         for uuid, operations in self.uploads.items():
             published = {EMPTY, *(each.asked["content"] for each in operations if "content" in each.asked)}
             yield from _refused(uuid, operations)
@@ -99,12 +97,12 @@ class Account:
 
 
 def _refused(uuid: str, operations: list[Operation]) -> Iterator[Violation]:
-    """Find finishes that were told of other bytes than their own, though no other worker had the upload."""
+    """Find finishes that were refused for other bytes, though no other worker had the upload."""
     for each in operations:
         if each.do == "finish" and each.how == "refused" and each.told["error"] == "LayerInvalidDigestError":
             others = (other for other in operations if other.do == "resume" and other.worker != each.worker)
             if not any(other.begun < each.ended for other in others):
-                yield Violation("other bytes", f"upload {uuid} holds others than were written: {each}", (uuid,))
+                yield Violation("other bytes", f"upload {uuid} holds other bytes than were written: {each}", (uuid,))
 
 
 def _seen(uuid: str, each: Operation, promised: int, published: set[str]) -> Iterator[Violation]:
@@ -113,7 +111,7 @@ def _seen(uuid: str, each: Operation, promised: int, published: set[str]) -> Ite
         yield _went_back(uuid, promised, offset)
     content = each.told.get("content") if each.do == "resume" else None
     if content is not None and content not in published:
-        yield Violation("mixed", f"upload {uuid}, resumed, holds bytes that nobody has flushed", (uuid,))
+        yield Violation("mixed", f"upload {uuid}, resumed, holds bytes that were never flushed", (uuid,))
 
 
 def _offset(uuid: str, each: Operation) -> int | None:
@@ -154,7 +152,7 @@ def _hashed(file: IO[bytes] | Any, wanted: str, what: str) -> Iterator[Violation
 
 
 def clean(service: LayerService) -> Iterator[Violation]:
-    """Purge all uploads, collect all garbage, and see that nothing else than layers is left."""
+    """Purge all uploads, collect all garbage, and check that only layers are left."""
     late = datetime.now(UTC) + timedelta(days=1)
     report = service.purge(timedelta(0), now=late)
     if report.failed or report.skipped or report.kept:

@@ -1,4 +1,4 @@
-"""``layerstore conformance storm``: how much of a storm, on which store; and what came of it."""
+"""``layerstore conformance storm``: its options, and the summary that it prints."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 import click
 
 from layerstore import LayerStoreError, open_driver
-from layerstore_conformance.context import ROOT, though_interrupted
-from layerstore_conformance.extra import CONFIGURATION
+from layerstore_conformance.cli.extra import CONFIGURATION
+from layerstore_conformance.engine.context import ROOT, though_interrupted
 from layerstore_conformance.storm.plan import SIGNALS, Plan
 from layerstore_conformance.storm.storm import Storm
 
 SHOWN = 5
-"""Violations that are told with their stories; the others are counted."""
+"""Violations that are printed with their stories; the others are counted."""
 
 
 class ConfigurationError(click.ClickException):
@@ -30,18 +30,28 @@ class ConfigurationError(click.ClickException):
 
 @click.command(short_help="Kill, stop and interrupt many processes that use a store.")
 @click.argument("url")
-@click.option("--seconds", metavar="N", type=click.FloatRange(min=0), default=0, help="Go on in rounds for so long.")
+@click.option("--seconds", metavar="N", type=click.FloatRange(min=0), default=0, help="Repeat rounds for this long.")
 @click.option(
-    "--operations", metavar="N", type=click.IntRange(min=1), default=2000, show_default=True, help="Of a round."
+    "--operations",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    help="Of one round.",
 )
 @click.option("--processes", metavar="P", type=click.IntRange(min=1), default=4, show_default=True, help="At once.")
-@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of what is done, and to whom.")
-@click.option("--signal", "signals", type=click.Choice(SIGNALS), multiple=True, help="Only these; repeatable.")
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of operations and signals.")
+@click.option("--signal", "signals", type=click.Choice(SIGNALS), multiple=True, help="Only this one; repeatable.")
 @click.option(
     "--grace", metavar="N", type=click.FloatRange(min=0), default=0, help="Seconds that gc leaves a blob alone."
 )
 @click.option(
-    "--deadline", metavar="N", type=click.FloatRange(min=1), default=60, show_default=True, help="Of one call."
+    "--deadline",
+    metavar="N",
+    type=click.FloatRange(min=1),
+    default=60,
+    show_default=True,
+    help="Seconds for one call.",
 )
 @click.option("--logs", metavar="DIR", type=click.Path(path_type=Path), help="Keep the workers' journals there.")
 @click.pass_context
@@ -52,18 +62,18 @@ def storm(context: click.Context, /, url: str, seconds: float, logs: Path | None
       layerstore conformance storm URL
       layerstore conformance storm URL --seconds 3600 --processes 8 --seed 7
 
-    The processes upload, resume, cancel, mount, unlink, fetch, list, scrub, purge and collect. Each notes what it is
-    about to do, and what came of it. After each round every layer and every blob is hashed, and every acknowledged
-    finish and mount must be there, unless somebody has unlinked it; no acknowledged flush may be lost; a purge and a
+    The processes upload, resume, cancel, mount, unlink, fetch, list, scrub, purge and collect. Each keeps a journal of
+    its operations and their results. After each round every layer and every blob is hashed. Every acknowledged finish
+    and mount must be there, unless a process has unlinked it; no acknowledged flush may be lost; a purge and a
     collection must leave nothing but layers. An operation that takes longer than --deadline ends the storm, with the
     stacks of its process.
 
-    Where a move is a copy and a deletion, as on Azure, or where all wait for a process that is stopped, as in SQLite,
+    If a move is a copy and a deletion, as on Azure, or if all processes wait for one that is stopped, as in SQLite,
     give a --grace of some seconds: gc leaves younger blobs alone, and no process is stopped for more than half of it.
-    What is stored at URL already stays as it is.
+    Objects that are already at URL stay as they are.
 
-    Exit status: 0 nothing was violated; 1 something was; 2 a command line that makes no sense; 7 it could not begin;
-    130, 143 interrupted. After a violation the store and the journals stay, to be looked at.
+    Exit status: 0 no promise was violated; 1 one was; 2 usage error; 7 the storm could not begin; 130, 143 interrupted.
+    After a violation the store and the journals stay, for you to look at.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
     _check_shared(url)
     folder = _folder(logs)
@@ -82,16 +92,16 @@ def storm(context: click.Context, /, url: str, seconds: float, logs: Path | None
 
 
 def lines(what: Storm) -> list[str]:
-    """Tell what a storm did and found."""
-    told = [f"{do}: {_by_number(outcomes)}" for do, outcomes in sorted(what.outcomes.items())]
-    told += [line for each in what.violations[:SHOWN] for line in (str(each), *what.stories[each])]
+    """Return the operations and violations of a storm, as lines."""
+    found = [f"{do}: {_by_number(outcomes)}" for do, outcomes in sorted(what.outcomes.items())]
+    found += [line for each in what.violations[:SHOWN] for line in (str(each), *what.stories[each])]
     if what.violations:
-        told.append(f"the journals are in {what.plan.folder}, the store below {what.plan.prefix}")
-    return [*told, summary(what)]
+        found.append(f"the journals are in {what.plan.folder}, the store below {what.plan.prefix}")
+    return [*found, summary(what)]
 
 
 def summary(what: Storm) -> str:
-    """Tell in one line how much a storm did so far."""
+    """Return in one line how much a storm has done so far."""
     counts = what.counts
     struck = ", ".join(f"{counts[each]} {each}s" for each in SIGNALS)
     done = f"{counts['operations']} operations, {struck}, {counts['workers']} processes, {what.rounds} rounds"
@@ -113,7 +123,7 @@ def _check_shared(url: str) -> None:
 
 
 def _forget(folder: Path, logs: Path | None) -> None:
-    """Remove the journals, unless somebody has asked for them."""
+    """Remove the journals, unless ``--logs`` keeps them."""
     if logs is None:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""A driver that takes its time between two calls, now and then: so that processes meet in the middle of things."""
+"""A driver that sometimes waits between two calls, so that processes meet in the middle of their operations."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from layerstore.driver import Driver
 from layerstore.observed import Call, ObservedDriver
 
 USUAL = 0.05
-"""How much of all calls is waited before and after."""
+"""The share of calls with a wait before or after them."""
 
 MOMENT = 0.004
-"""Seconds that is waited at most then."""
+"""Seconds of such a wait, at most."""
 
 MOVES = 0.3
-"""How much of all moves is waited before until others have done something: a move has to notice it."""
+"""The share of moves that wait until other workers have done something: a move must notice it."""
 
 MEANWHILE = 5_000
 """Bytes that other workers write into their journals meanwhile: some fifteen operations."""
 
 LONGEST = 1.0
-"""Seconds after which that is given up: they may be stopped."""
+"""Seconds after which this wait ends: the others may be stopped."""
 
 POLL = 0.002
 """Seconds between two looks at the journals."""
 
 
 def dawdling(driver: Driver, random: Random, journals: Path) -> Driver:
-    """Put such waiting in front of a driver; ``journals`` is where those of all workers are."""
+    """Put waits in front of a driver; ``journals`` is the directory of all workers' journals."""
     return ObservedDriver(driver, _Dawdler(random, journals))
 
 

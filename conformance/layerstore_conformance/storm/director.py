@@ -1,4 +1,4 @@
-"""The director: starts workers, and has them killed, stopped and interrupted while they work."""
+"""The director: it starts workers, and kills, stops and interrupts them while they work."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 SHORT = 0.05
-"""Seconds that a short stop lasts at most."""
+"""Seconds of a short stop, at most."""
 
 MOMENT = 0.003
-"""Seconds that a signal comes at most after the operation that it was waited for has begun."""
+"""Seconds between the beginning of an operation and a signal that is aimed at it, at most."""
 
 AIMS = ("write", "write", "flush", "finish", "finish", "close", "resume", "cancel", "mount", "unlink", "gc", "purge")
-"""Operations that signals wait for: else most of them would come in the longest."""
+"""Operations that signals are aimed at: otherwise most signals would come during the longest ones."""
 
 BURST = 6
 """Interrupts that one process gets at most at once."""
 
 OTHERS_DO = 6
-"""Operations that each of the others begins while one is stopped for long: some of them on the same uploads."""
+"""Operations that each other worker begins while one is stopped for long; some are on the same uploads."""
 
 LONG_ENOUGH = 10
-"""Operations of a worker within which it should do what is waited for; if it does not, any will do."""
+"""Operations of a worker after which a signal no longer waits for the one that it is aimed at."""
 
 OFTEN = {"kill": 1, "stop": 1, "interrupt": 3}
 
 POLL = 0.001
-"""Seconds between two looks at the journals, while somebody is waited for."""
+"""Seconds between two looks at the journals."""
 
 PATIENCE = 30.0
-"""Seconds beyond the deadline, in which a worker that is over it has to dump its stacks."""
+"""Seconds that a worker has to dump its stacks after the deadline."""
 
 
 class Tail:
     """Reads a worker's journal while it grows."""
 
     def __init__(self, path: Path) -> None:
-        """Begin at its beginning; it need not be there yet."""
+        """Begin at the first line; the file need not exist yet."""
         self._path = path
         self._offset = 0
         self.begun = 0
@@ -61,10 +61,10 @@ class Tail:
         self.doing: str | None = None
         """The operation under way."""
         self.surprise: str | None = None
-        """What an operation raised that it may not raise."""
+        """The traceback of an error that an operation may not raise."""
 
     def read(self) -> None:
-        """Take what is new into account."""
+        """Read the new lines."""
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             file.seek(self._offset)
             whole, newline, _ = file.read().rpartition(b"\n")
@@ -89,7 +89,7 @@ class Running:
 
     @property
     def ready(self) -> bool:
-        """Whether it has begun to work, and still lives."""
+        """Whether it has begun to work, and is still running."""
         return self.tail.begun > 0 and self.process.is_alive()
 
     def send(self, number: signal.Signals) -> None:
@@ -108,17 +108,17 @@ class Director:
         self.counts = counts
         self.violations: list[Violation] = []
         self.strikes: list[tuple[int, str]] = []
-        """What was done to whom: when, on the machine's monotonic clock in nanoseconds, and what."""
+        """Every signal: its time, in nanoseconds of the machine's monotonic clock, and the worker."""
         self._random = Random(f"{plan.seed} director")
         self._numbers = count()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([worker.__name__])
         self._running: list[Running] = []
         self._gone = 0
-        """Operations that workers had begun that are no more."""
+        """Operations that ended workers had begun."""
 
     def run(self) -> None:
-        """Have the round's operations done, and end all workers: some in good order, the others by SIGKILL."""
+        """Run the round's operations, and end all workers: some in good order, the others by SIGKILL."""
         self.plan.board.mkdir()
         try:
             self._running = [self._started() for _ in range(self.plan.processes)]
@@ -132,7 +132,7 @@ class Director:
                 each.process.join()
 
     def _let_work(self, until: int) -> None:
-        """Wait until so many operations were begun; look after the workers meanwhile."""
+        """Wait until this many operations have begun; look after the workers meanwhile."""
         while self._begun() < until and not self.violations:
             time.sleep(POLL)
             self._look()
@@ -147,7 +147,7 @@ class Director:
         self.counts["workers"] += 1
         return Running(name, process, Tail(self.plan.folder / f"{name}.journal"))
 
-    # -- what befalls workers
+    # -- signals
 
     def _strike(self) -> None:
         ready = [each for each in self._running if each.ready]
@@ -160,7 +160,7 @@ class Director:
         strikes[kind](victim)
 
     def _aim(self, victim: Running, what: str) -> None:
-        """Wait until somebody is in the middle of an operation of a kind."""
+        """Wait until a worker is in the middle of this operation."""
         last = victim.tail.begun + LONG_ENOUGH
         while victim.ready and victim.tail.doing != what and victim.tail.begun < last:
             time.sleep(POLL)
@@ -179,14 +179,14 @@ class Director:
         self._replace(victim)
 
     def _interrupt(self, victim: Running) -> None:
-        """Interrupt one, and mostly once more, while it deals with that or with what comes next."""
+        """Interrupt a worker, mostly more than once, while it handles the first interrupt or goes on."""
         for _ in range(self._random.randint(1, BURST)):
             self._note("interrupt", victim)
             victim.send(signal.SIGINT)
             time.sleep(self._random.uniform(0, MOMENT))
 
     def _stop(self, victim: Running) -> None:
-        """Stop one; half of the time until each of the others has done a few things."""
+        """Stop a worker, half of the time until each other one has done some operations."""
         self._note("stop", victim)
         victim.send(signal.SIGSTOP)
         if self._random.random() < 0.5:
@@ -200,7 +200,7 @@ class Director:
             victim.send(signal.SIGCONT)
 
     def _wait_for_others(self, victim: Running) -> None:
-        """Wait until the others have done something; who does nothing at all waits for the one that is stopped."""
+        """Wait until the others have done some operations; one that does none waits for the stopped one."""
         others = {each: each.tail.begun for each in self._running if each is not victim and each.ready}
         until = time.monotonic() + (self.plan.grace or self.plan.deadline) / 2
         while time.monotonic() < until and any(_is_behind(each, begun + OTHERS_DO) for each, begun in others.items()):

@@ -1,8 +1,8 @@
-"""A worker's journal: what it was about to do, and what came of it.
+"""A worker's journal: each operation, before it begins and after its end.
 
-Each line is one ``write`` to a file opened for appending. What ``write`` has returned for survives the process, by
-whatever signal it ends; the machine's end is not part of a storm, so nothing is synced, which would also keep workers
-from meeting each other. An operation without its second line may have been done, in part or whole.
+Each line is one ``write`` to a file opened for appending. When ``write`` has returned, the line survives the process,
+whichever signal ends it. A crash of the machine is not part of a storm, so nothing is synced; a sync would also keep
+workers from meeting each other. An operation without its second line may have been done, in part or whole.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Journal:
         """Begin it."""
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
         self.number = 0
-        """Of the operation that was begun last."""
+        """The number of the last operation."""
 
     def begin(self, do: str, asked: Mapping[str, object]) -> None:
-        """Say what is about to be done."""
+        """Note an operation that is about to begin."""
         self.number += 1
         self._write({"do": do, "asked": asked})
 
     def end(self, how: str, told: Mapping[str, object]) -> None:
-        """Say what has come of it."""
+        """Note its result."""
         self._write({"how": how, "told": told})
 
     def _write(self, line: Mapping[str, object]) -> None:
-        # The clock is the machine's: what one process ends before another begins is told in that order.
+        # The clock is the machine's: an operation that ends before another process begins one has the smaller time.
         text = json.dumps({"number": self.number, "at": time.monotonic_ns(), **line})
         os.write(self._file, f"{text}\n".encode())
 
@@ -55,19 +55,19 @@ class Operation:
     how: str = "cut off"
     """``done``, ``refused`` (by an error that is in order), ``interrupted``, ``surprise`` (any other error)."""
     ended: float = inf
-    """When it had returned; until then its effect may come. Of one that was interrupted or cut off nobody knows: a
-    request of it may still be under way."""
+    """When it had returned; until then it may take effect. It is unknown if the operation was interrupted or cut off: a
+    request may still be under way."""
     told: dict[str, Any] = field(default_factory=dict)
 
     @property
     def acknowledged(self) -> bool:
-        """Whether it promised something: it returned, or it finished a layer that was gone when it was to be opened."""
+        """Whether it made a promise: it returned, or it finished a layer that was unlinked before it was opened."""
         unlinked = self.do in FINISHES and self.how == "refused" and self.told["error"] == "UnknownLayerError"
         return self.how == "done" or unlinked
 
     @property
     def possible(self) -> bool:
-        """Whether it may have had an effect; one that found nothing to take away has had none."""
+        """Whether it may have had an effect; it had none if it found nothing to remove."""
         return not (self.how == "refused" and self.told["error"] == NOTHING_THERE.get(self.do))
 
     def end(self, line: Mapping[str, Any]) -> None:
@@ -76,15 +76,15 @@ class Operation:
         self.ended = inf if self.how == "interrupted" else line["at"]
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it as a line."""
         return f"{self.worker} #{self.number} {self.do} {_short(self.asked)}: {self.how} {_short(self.told)}".rstrip()
 
 
 HEX = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
-"""A sha256, of which twelve digits tell people enough."""
+"""A sha256; twelve digits are enough for people."""
 
 FINISHES = ("finish", "finish again")
-"""The second is of an upload whose data has become a blob when another finish was cut off."""
+"""The second is for an upload whose data became a blob when an earlier finish was cut off."""
 
 NOTHING_THERE = {"unlink": "UnknownLayerError", "cancel": "LayerUploadUnknownError"}
 

@@ -1,4 +1,4 @@
-"""The plan of a storm: which store, how much, and what befalls the processes."""
+"""The plan of a storm: the store, how much is done, and the signals that processes get."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNALS: tuple[Signal, ...] = ("kill", "stop", "interrupt")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one storm does; the same for its director and its workers."""
+    """The parameters of one storm; its director and its workers share them."""
 
     url: str
     """The store. The driver must declare ``shared``."""
@@ -25,19 +25,19 @@ class Plan:
     processes: int = 4
     """Workers at once."""
     operations: int = 2000
-    """How many a round begins, all workers together."""
+    """Operations that all workers together begin in a round."""
     signals: tuple[Signal, ...] = SIGNALS
     calm: int = 10
     """Operations between two signals, on average."""
     grace: float = 0.0
-    """Seconds that a blob must be old to be collected. Where a move is a copy and a deletion, a process may be stopped
-    in between: then this must be longer than that, and no process is stopped for more than half of it."""
+    """Age in seconds below which a blob is not collected. If a move is a copy and a deletion, a process may be stopped
+    in between: this must be longer than the stop, and no process is stopped for more than half of it."""
     deadline: float = 60.0
-    """Seconds that one operation may take, being stopped included; then the worker's stacks are dumped."""
+    """Seconds that one operation may take, stops included; then the worker's stacks are dumped."""
     plant: tuple[str, ...] = ()
-    """Planted defects, by id: for the proof that a storm finds something."""
+    """Planted defects, by id, to prove that a storm finds them."""
 
     @property
     def board(self) -> Path:
-        """Where workers tell each other the digest that an upload is about to be finished with."""
+        """The directory in which workers share the digests of finishes that are about to begin."""
         return self.folder / "board"

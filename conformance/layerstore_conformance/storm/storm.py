@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.storm import journal
 from layerstore_conformance.storm.account import Account, Layer
 from layerstore_conformance.storm.director import Director
@@ -24,23 +24,23 @@ LONGEST = 60
 
 @dataclass(slots=True)
 class Storm:
-    """What has come of a storm so far."""
+    """The results of a storm so far."""
 
     plan: Plan
-    """Of the whole; its operations are those of a round."""
+    """The plan; its operations are those of one round."""
     counts: Counter[str] = field(default_factory=Counter)
     """Workers, signals, operations."""
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
-    """What has come of the operations of each kind."""
+    """The results of the operations of each kind."""
     violations: list[Violation] = field(default_factory=list)
     stories: dict[Violation, list[str]] = field(default_factory=dict)
-    """What befell the subjects of each violation, in order."""
+    """The operations on the subjects of each violation, in order."""
     layers: set[Layer] = field(default_factory=set)
-    """What is visible now."""
+    """The visible layers."""
     rounds: int = 0
 
     def round(self) -> None:
-        """Have one round."""
+        """Run one round."""
         folder = self.plan.folder / f"round-{self.rounds}"
         folder.mkdir()
         plan = replace(self.plan, folder=folder, seed=self.plan.seed + self.rounds)
@@ -54,7 +54,7 @@ class Storm:
         self.stories |= {each: story(each, operations, director.strikes) for each in found}
 
     def run(self, *, seconds: float = 0.0, tell: Callable[[Storm], None] | None = None) -> None:
-        """Have rounds, one at least, until so many seconds have passed or a violation is found; tell after each."""
+        """Run rounds, one at least, until the seconds have passed or a violation is found; call ``tell`` after each."""
         self._make_backend()
         until = time.monotonic() + seconds
         while not self.rounds or (time.monotonic() < until and not self.violations):
@@ -80,18 +80,18 @@ class Storm:
             self.outcomes.setdefault(each.do, Counter())[how] += 1
 
     def clear(self) -> None:
-        """Take away what the storm has stored."""
+        """Delete everything that the storm has stored."""
         with closing(open_driver(self.plan.url)) as driver:
             driver.delete(self.plan.prefix)
 
 
 def opened(plan: Plan) -> LayerService:
-    """Open a storm's store, past whatever defects its workers have."""
+    """Open a storm's store, without the defects of its workers."""
     return LayerService(CheckedDriver(PrefixedDriver(open_driver(plan.url), plan.prefix)))
 
 
 def story(violation: Violation, operations: list[Operation], strikes: list[tuple[int, str]]) -> list[str]:
-    """Return what befell the subjects of a violation, one line each, in the order in which it began."""
+    """Return the operations on the subjects of a violation, one line each, in the order in which they began."""
     lines = [(each.begun, str(each)) for each in operations if _concerns(each, violation.subjects)]
     workers = {line.split()[0] for _, line in lines}
     lines += [(float(at), text) for at, text in strikes if text.partition(":")[0] in workers]

@@ -1,4 +1,4 @@
-"""One half of a user of the store: its uploads, and what they hold."""
+"""One half of a user of the store: its uploads, and the bytes that they hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 from layerstore import LayerService, LayerUpload, Verify, layout
 from layerstore.errors import PathNotFoundError
-from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.storm.plan import Plan
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ HANDLES = 2
 WHOLE = 1 << 40
 
 
-class Outcome(Protocol[T_co]):
-    """What has come of an operation."""
+class Reply(Protocol[T_co]):
+    """The result of an operation."""
 
     @property
     def how(self) -> str:
@@ -42,7 +42,7 @@ class Outcome(Protocol[T_co]):
 
     @property
     def value(self) -> T_co | None:
-        """What was returned."""
+        """The value that it returned."""
 
     @property
     def done(self) -> bool:
@@ -50,7 +50,7 @@ class Outcome(Protocol[T_co]):
 
 
 class Do(Protocol):
-    """Do an operation, and tell of it: :meth:`layerstore_conformance.storm.worker.Worker.do`."""
+    """Does an operation and notes it: :meth:`layerstore_conformance.storm.worker.Worker.do`."""
 
     def __call__(
         self,
@@ -58,7 +58,7 @@ class Do(Protocol):
         asked: Mapping[str, object],
         act: Callable[[], T],
         told: Callable[[T], Mapping[str, object]] | None = None,
-    ) -> Outcome[T]:
+    ) -> Reply[T]:
         """Do it."""
 
 
@@ -68,17 +68,17 @@ class Session:
 
     upload: LayerUpload
     content: bytearray
-    """What it holds."""
+    """Its bytes."""
     moved: bool = False
     """Its data has become a blob: it can only be finished or cancelled."""
     torn: tuple[int, bytes] | None = None
-    """A write that was cut off: until it is done again nobody knows what the upload holds."""
+    """A write that was cut off: until it is repeated, the upload's bytes are unknown."""
     doubtful: bool = False
-    """Something of it was interrupted."""
+    """An operation on it was interrupted."""
 
 
 class Uploader:
-    """Whoever uploads: knows what its uploads hold."""
+    """Uploads, and knows the bytes of its uploads."""
 
     def __init__(self, do: Do, reopen: Callable[[], Driver], random: Random, plan: Plan) -> None:
         """Open the store."""
@@ -92,7 +92,7 @@ class Uploader:
         self._service = self._opened()
 
     def leave(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         for session in list(self._sessions):
             self._close(session)
         self._sessions.clear()
@@ -134,7 +134,7 @@ class Uploader:
         return Session(upload, bytearray(content))
 
     def _take(self, session: Session) -> Session:
-        # An older handle on the same upload is let go of: it is fenced, and no other worker has done it.
+        # Drop an older handle on the same upload: this worker has fenced it, and no other.
         self._sessions = [each for each in self._sessions if each.upload.uuid != session.upload.uuid]
         self._sessions.append(session)
         if len(self._sessions) > HANDLES:
@@ -189,7 +189,7 @@ class Uploader:
             self._let_go(session)
 
     def _wanted(self, session: Session) -> str | None:
-        """Return the digest to finish with, having told others: one of them may have to finish with it again."""
+        """Return the digest to finish with, and put it on the board: another worker may need it."""
         path = self._plan.board / session.upload.uuid
         if session.moved:
             told = path.read_text().split() if path.exists() else []
@@ -210,7 +210,7 @@ class Uploader:
         self._let_go(session)
 
     def _settle(self, session: Session) -> None:
-        """Go on after an interrupt as programs do: once more, cancel, or begin where the upload is."""
+        """Go on after an interrupt as programs do: repeat, cancel or resume."""
         session.doubtful = False
         name, uuid = session.upload.name, session.upload.uuid
         choice = self._random.random()
@@ -224,10 +224,10 @@ class Uploader:
             self._let_go(session)
             self._resume_one(name, uuid)
 
-    def _failed(self, session: Session, outcome: Outcome[Any]) -> None:
-        if outcome.how == "interrupted":
+    def _failed(self, session: Session, reply: Reply[Any]) -> None:
+        if reply.how == "interrupted":
             session.doubtful = True
-        elif not outcome.done:
+        elif not reply.done:
             self._let_go(session)
 
     def _let_go(self, session: Session) -> None:
@@ -242,7 +242,7 @@ class Uploader:
 
 
 def _publishing(session: Session) -> dict[str, object]:
-    """Say what others may see from now on."""
+    """Return the fields of an operation after which others may see the upload."""
     asked: dict[str, object] = {"uuid": session.upload.uuid}
     if not session.moved:
         asked |= {"size": len(session.content), "content": digest(bytes(session.content))}
@@ -250,7 +250,7 @@ def _publishing(session: Session) -> dict[str, object]:
 
 
 def offsets_told(listed: list[UploadInfo]) -> dict[str, object]:
-    """Say where the uploads of a listing are."""
+    """Return the offsets of a listing's uploads."""
     return {"offsets": {info.uuid: info.offset for info in listed}}
 
 

@@ -1,4 +1,4 @@
-"""A user of the store: chooses what to do next."""
+"""A user of the store, which does random operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from layerstore_conformance.payloads import Payload
+from layerstore_conformance.kit.payloads import Payload
 from layerstore_conformance.storm.uploading import COMMON, REPOSITORIES, Uploader, offsets_told
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class User(Uploader):
-    """Does one thing after the other."""
+    """Does one operation after the other."""
 
     def __init__(self, do: Do, reopen: Callable[[], Driver], random: Random, plan: Plan) -> None:
         """Open the store."""
@@ -43,7 +43,7 @@ class User(Uploader):
         }
 
     def step(self) -> None:
-        """Do one thing."""
+        """Do one operation."""
         if self._random.random() < 1 / (1 + 2 * len(self._sessions)):
             self._random.choices(list(self._others), list(self._others.values()))[0]()
             return

@@ -1,4 +1,4 @@
-"""A violation: something that was promised, and does not hold."""
+"""A violation: a promise that was not kept."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing that a storm has found."""
+    """One finding of a storm."""
 
     kind: str
     text: str
     subjects: tuple[str, ...] = ()
-    """What it is about: digests, uploads, workers. What befell these is its story."""
+    """The digests, uploads and workers that it is about; their operations are its story."""
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return it as a line."""
         return f"{self.kind}: {self.text}"

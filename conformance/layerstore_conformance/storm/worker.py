@@ -26,8 +26,8 @@ from layerstore.errors import (
     MarkingIncompleteError,
     UnknownLayerError,
 )
-from layerstore_conformance.defect import defects
-from layerstore_conformance.prefixed import PrefixedDriver
+from layerstore_conformance.engine.defect import defects
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.storm.dawdling import dawdling
 from layerstore_conformance.storm.journal import Journal
 from layerstore_conformance.storm.plan import Plan
@@ -42,7 +42,7 @@ LAWFUL: dict[str, tuple[type[LayerStoreError], ...]] = {
     "write": ENDING,
     "flush": ENDING,
     "close": ENDING,
-    # Unlinked at once by another; or what another one has made of it, and the account says whether there was one.
+    # Another worker unlinked it at once, or changed the upload; the account checks whether there was one.
     "finish": (*ENDING, UnknownLayerError, LayerInvalidDigestError),
     "finish again": (*ENDING, UnknownLayerError, LayerInvalidDigestError),
     "resume": (LayerUploadUnknownError,),
@@ -52,12 +52,12 @@ LAWFUL: dict[str, tuple[type[LayerStoreError], ...]] = {
     "fetch": (UnknownLayerError,),
     "gc": (MarkingIncompleteError,),
 }
-"""Errors that others' work may lead to. That the backend is unavailable is always in order, and counted."""
+"""Errors that other workers may cause. BackendUnavailableError is always allowed, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
-    """What has come of an operation."""
+class Reply(Generic[T]):
+    """The result of an operation."""
 
     how: str
     value: T | None = None
@@ -71,7 +71,7 @@ class Outcome(Generic[T]):
 
 
 class Worker:
-    """Does operations, and writes into its journal what it does."""
+    """Does operations, and notes each in its journal."""
 
     def __init__(self, plan: Plan, name: str) -> None:
         """Begin the journal; the first operation is due within the deadline."""
@@ -96,24 +96,24 @@ class Worker:
         asked: Mapping[str, object],
         act: Callable[[], T],
         told: Callable[[T], Mapping[str, object]] | None = None,
-    ) -> Outcome[T]:
-        """Do something; ``told`` says of what was returned what goes into the journal."""
+    ) -> Reply[T]:
+        """Do an operation; ``told`` makes the journal's fields of its result."""
         self._journal.begin(what, asked)
         self._expect_an_end()
-        outcome = self._tried(act, (BackendUnavailableError, *LAWFUL.get(what, ())))
+        reply = self._tried(act, (BackendUnavailableError, *LAWFUL.get(what, ())))
         faulthandler.cancel_dump_traceback_later()
-        self._journal.end(outcome.how, _told(outcome, told))
-        return outcome
+        self._journal.end(reply.how, _noted(reply, told))
+        return reply
 
     def leave(self) -> None:
-        """Be about to end: the interpreter's own end has a deadline, too."""
+        """Note that the worker ends: the interpreter's own end has a deadline, too."""
         self._journal.begin("leave", {})
         self._expect_an_end()
 
     def _expect_an_end(self) -> None:
         faulthandler.dump_traceback_later(self.plan.deadline, exit=True, file=self._stacks)
 
-    def _tried(self, act: Callable[[], T], lawful: tuple[type[LayerStoreError], ...]) -> Outcome[T]:
+    def _tried(self, act: Callable[[], T], lawful: tuple[type[LayerStoreError], ...]) -> Reply[T]:
         try:
             try:
                 self._exposed = True
@@ -121,23 +121,23 @@ class Worker:
             finally:
                 self._exposed = False
         except KeyboardInterrupt:
-            return Outcome("interrupted")
+            return Reply("interrupted")
         except lawful as error:
-            return Outcome("refused", error=type(error).__name__, trace=str(error))
-        except BaseException as error:  # noqa: BLE001  (whatever it is, the storm has found it)
-            return Outcome("surprise", error=type(error).__name__, trace=traceback.format_exc())
-        return Outcome("done", value)
+            return Reply("refused", error=type(error).__name__, trace=str(error))
+        except BaseException as error:  # noqa: BLE001  (any other error is a finding of the storm)
+            return Reply("surprise", error=type(error).__name__, trace=traceback.format_exc())
+        return Reply("done", value)
 
 
-def _told(outcome: Outcome[T], told: Callable[[T], Mapping[str, object]] | None) -> Mapping[str, object]:
-    if not outcome.done:
-        return {"error": outcome.error, "trace": outcome.trace}
-    return {} if told is None else told(outcome.value)  # type: ignore[arg-type]  # done: it is what was returned
+def _noted(reply: Reply[T], told: Callable[[T], Mapping[str, object]] | None) -> Mapping[str, object]:
+    if not reply.done:
+        return {"error": reply.error, "trace": reply.trace}
+    return {} if told is None else told(reply.value)  # type: ignore[arg-type]  # done: it is the result
 
 
 def run(plan: Plan, name: str, environment: Mapping[str, str]) -> None:
     """Be a worker: the target of a process."""
-    os.environ.update(environment)  # that of the server which has forked this one may be an older one
+    os.environ.update(environment)  # the fork server's environment may be an older one
     _silence(plan.folder / f"{name}.stderr")
     worker = Worker(plan, name)
     signal.signal(signal.SIGINT, worker.receive)
@@ -150,7 +150,7 @@ def run(plan: Plan, name: str, environment: Mapping[str, str]) -> None:
 
 
 def _silence(path: Path) -> None:
-    """Have what the interpreter says of exceptions that it cannot raise in a file, and not between others' lines."""
+    """Send the interpreter's messages to a file: they would mix with other processes' lines."""
     os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), 2)
     sys.stderr = os.fdopen(2, "w", closefd=False)
 

@@ -1,0 +1,167 @@
+"""Defects about foreign things: drivers and tools that overlook them or delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+from layerstore import collect, purge, scrub
+from layerstore.checked import CheckedDriver
+from layerstore.driver import Foreign, Scanned, Unpublished
+from layerstore.errors import AccessDeniedError
+from layerstore.survey import Finding
+from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+
+
+@planted("L6")
+class ForeignThingsPassedOver(DefectiveDriver):
+    """A scan yields the same as a listing."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """List."""
+        return self.inner.list(prefix)
+
+
+@planted("L6")
+class ObjectsAreNotScanned(DefectiveDriver):
+    """A scan yields foreign things, and no object."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan for what is foreign."""
+        return (child for child in self.inner.scan(prefix) if isinstance(child, Foreign))
+
+
+@planted("L6", "L5")
+class ForeignThingsListed(DefectiveDriver):
+    """A listing yields foreign things, as if they were objects."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Scan, and tell names."""
+        return iter(sorted(child if isinstance(child, str) else child.name for child in self.inner.scan(prefix)))
+
+
+@planted("L6")
+class ForeignDirectoryPassedOver(DefectiveDriver):
+    """A scan does not yield a directory that holds foreign things and no object."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan, and look into what is found."""
+        return (child for child in self.inner.scan(prefix) if isinstance(child, str) or not self._holds(child))
+
+    def _holds(self, thing: Foreign | Unpublished) -> bool:
+        below = (child.name for child in self.inner.scan(thing.name) if isinstance(child, Foreign))
+        return any(name.startswith(f"{thing.name}/") for name in below)
+
+
+@planted("L6")
+class ForeignPlacePassedOver(DefectiveDriver):
+    """A scan of a prefix yields nothing if a foreign thing has its name."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan for what is below."""
+        for child in self.inner.scan(prefix):
+            if isinstance(child, str) or not f"{prefix}/".startswith(f"{child.name}/"):
+                yield child
+
+
+@planted("D5")
+class ForeignThingsDeleted(DefectiveDriver):
+    """A delete of a prefix deletes the foreign things below it."""
+
+    def delete(self, key: str) -> None:
+        """Delete, and remember what went."""
+        self.inner.delete(key)
+        self._deleted().add(key)
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan without what went."""
+        gone = tuple(f"{key}/" for key in self._deleted())
+        return (child for child in self.inner.scan(prefix) if isinstance(child, str) or not child.name.startswith(gone))
+
+    def _deleted(self) -> set[str]:
+        found: set[str] = self.memory.setdefault("deleted", set())
+        return found
+
+
+@planted_in_core("L6")
+def gc_passes_over_what_is_foreign() -> Iterator[None]:
+    """A collection overlooks foreign things."""
+    real = collect.collect
+
+    def blind(driver: CheckedDriver, **kwargs: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
+        with patch.object(driver, "scan", driver.list):
+            return real(driver, **kwargs)
+
+    with patch.object(collect, "collect", blind):
+        yield
+
+
+@planted_in_core("L6")
+def gc_never_ignores_what_is_foreign() -> Iterator[None]:
+    """A collection is refused for foreign things though it was asked to ignore them."""
+    real = collect.collect
+
+    def strict(driver: CheckedDriver, **kwargs: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
+        return real(driver, **{**kwargs, "ignore_foreign": False})
+
+    with patch.object(collect, "collect", strict):
+        yield
+
+
+@planted_in_core("L6")
+def scrub_passes_over_what_is_foreign() -> Iterator[None]:
+    """A scrub overlooks foreign things."""
+    real = scrub.scrub
+
+    def blind(driver: CheckedDriver, **kwargs: Any) -> Iterator[Finding]:  # noqa: ANN401  (passed on)
+        with patch.object(driver, "scan", driver.list):
+            yield from real(driver, **kwargs)
+
+    with patch.object(scrub, "scrub", blind):
+        yield
+
+
+@planted_in_core("L6")
+def purge_stops_at_what_is_foreign() -> Iterator[None]:
+    """A purge is refused if a foreign thing lies beside uploads."""
+    real = purge.purge
+
+    def strict(driver: CheckedDriver, *args: Any, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
+        listed, scanned = driver.list, driver.scan
+
+        def refuse(prefix: str) -> Iterator[str]:
+            if any(isinstance(child, Foreign) for child in scanned(prefix)):
+                raise AccessDeniedError(prefix, "it holds what is no object", driver.scheme)
+            return listed(prefix)
+
+        with patch.object(driver, "list", refuse), patch.object(driver, "scan", refuse):
+            return real(driver, *args, **kwargs)
+
+    with patch.object(purge, "purge", strict):
+        yield
+
+
+@planted_in_core("D5")
+def purge_passes_over_what_is_foreign() -> Iterator[None]:
+    """A purge removes an upload though a foreign thing lies below it."""
+    real = purge.purge
+
+    def blind(driver: CheckedDriver, *args: Any, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
+        with patch.object(driver, "scan", driver.list):
+            return real(driver, *args, **kwargs)
+
+    with patch.object(purge, "purge", blind):
+        yield
+
+
+@planted_in_core("L6", "L1")
+def names_that_are_no_keys_are_listed() -> Iterator[None]:
+    """A listing yields names that are no keys."""
+    real = CheckedDriver.scan
+
+    def names(self: CheckedDriver, prefix: str) -> Iterator[str]:
+        return (child if isinstance(child, str) else f"{child.name.rstrip('/')}/" for child in real(self, prefix))
+
+    with patch.object(CheckedDriver, "list", names), patch.object(CheckedDriver, "scan", names):
+        yield

@@ -1,0 +1,91 @@
+"""Defects that show when a flush meets a change: the flush goes on as if nothing had come in between."""
+
+from __future__ import annotations
+
+import threading
+
+from layerstore.driver import Writer
+from layerstore.passing import PassingWriter
+from layerstore_conformance.defects.drivers.threads import MOMENT
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
+
+
+class Crossing:
+    """Makes a change wait until a flush has checked its fence, and the flush until the change is made."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._changed = threading.Event()
+
+    def asked(self) -> None:
+        """Say that a flush has checked its fence, and wait a moment for a change."""
+        self._changed.clear()
+        self._asked.set()
+        self._changed.wait(MOMENT)
+        self._asked.clear()
+
+    def before_change(self) -> None:
+        """Wait a moment until a flush has checked its fence."""
+        self._asked.wait(MOMENT)
+
+    def changed(self) -> None:
+        """Say that the change was made."""
+        self._changed.set()
+
+
+@planted("F2", "F4", "D3")
+class FlushOvertakesAChange(DefectiveDriver):
+    """A flush checks its fence, and then publishes over a put, move or delete that came since."""
+
+    @property
+    def crossing(self) -> Crossing:
+        """The place where a flush and a change meet."""
+        found: Crossing = self.memory.setdefault("crossing", Crossing())
+        return found
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that asks too early."""
+        return _AskingWriter(self, self.inner.open_writer(key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, when a flush has asked."""
+        self._wait()
+        self.inner.put(key, data)
+        self.crossing.changed()
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, when a flush has asked."""
+        self._wait()
+        self.inner.move(source, target, version=version)
+        self.crossing.changed()
+
+    def delete(self, key: str) -> None:
+        """Delete, when a flush has asked."""
+        self._wait()
+        self.inner.delete(key)
+        self.crossing.changed()
+
+    def _wait(self) -> None:
+        if threading.active_count() > 1:
+            self.crossing.before_change()
+
+
+class _AskingWriter(PassingWriter):
+    def __init__(self, driver: FlushOvertakesAChange, inner: Writer) -> None:
+        super().__init__(inner)
+        self._driver = driver
+        self._parts: list[tuple[int, bytes]] = []
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self._parts.append((offset, bytes(data)))
+
+    def publish(self) -> str:
+        super().publish()  # it raises if it is fenced
+        if threading.active_count() > 1:
+            self._driver.crossing.asked()
+        self.inner.discard()
+        self.inner = self._driver.inner.open_writer(self.key)
+        for offset, data in self._parts:
+            super().write_at(offset, memoryview(data))
+        return super().publish()

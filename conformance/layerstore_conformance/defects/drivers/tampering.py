@@ -1,0 +1,188 @@
+"""Defects that another program's change shows: versions that stay, writers and readers that overlook the change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+from layerstore.driver import Reader, Stat, Writer
+from layerstore.errors import FencedError
+from layerstore.passing import PassingReader, PassingWriter
+from layerstore_conformance.defects.drivers.fencing import ReplayingWriter
+from layerstore_conformance.defects.drivers.stat_versions import VersionedDriver
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
+
+HEAD = 512
+"""Bytes of an object's beginning."""
+
+
+@planted("X1")
+class VersionIsSizeAndTime(VersionedDriver):
+    """The version is made of size and time, which another program can keep, or set back."""
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell both."""
+        del key
+        return f"{found.size}-{found.modified.timestamp()}"
+
+
+@planted("X1")
+class VersionIsOfTheBeginning(VersionedDriver):
+    """The version is a number that changes when the object is made anew, and a hash of its first bytes."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that counts what it publishes."""
+        return _CountedWriter(self, super().open_writer(key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and count."""
+        self.inner.put(key, data)
+        self.count(key)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, and count."""
+        super().move(source, target, version=version)
+        self.count(target)
+
+    def count(self, key: str) -> None:
+        """Count a change of our own."""
+        self._changes()[key] += 1
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell the number, and hash the beginning."""
+        del found
+        with self.inner.open_reader(key) as reader:
+            return f"{self._changes()[key]}-{hashlib.sha256(reader.read(HEAD)).hexdigest()}"
+
+    def _changes(self) -> Counter[str]:
+        found: Counter[str] = self.memory.setdefault("changes", Counter())
+        return found
+
+
+class _CountedWriter(PassingWriter):
+    def __init__(self, driver: VersionIsOfTheBeginning, inner: Writer) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def publish(self) -> str:
+        super().publish()
+        self._driver.count(self.key)
+        return self._driver.stat(self.key).version
+
+
+@planted("X1")
+class VersionIsNoted(VersionedDriver):
+    """The version is a note beside the object that only the driver writes: other programs leave it as it is."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that notes what it publishes."""
+        return _NotingWriter(self, super().open_writer(key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and note it."""
+        self.inner.put(key, data)
+        self.note(key)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, and note it."""
+        super().move(source, target, version=version)
+        self.note(target)
+
+    def delete(self, key: str) -> None:
+        """Delete, and the notes with it."""
+        self.inner.delete(key)
+        notes = self._notes()
+        for each in [each for each in notes if f"{each}/".startswith(f"{key}/")]:
+            notes.pop(each, None)
+
+    def note(self, key: str) -> None:
+        """Note the version that an object is at."""
+        self._notes()[key] = self.inner.stat(key).version
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell what is noted."""
+        return self._notes().get(key, found.version)
+
+    def _notes(self) -> dict[str, str]:
+        notes: dict[str, str] = self.memory.setdefault("notes", {})
+        return notes
+
+
+class _NotingWriter(PassingWriter):
+    def __init__(self, driver: VersionIsNoted, inner: Writer) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def publish(self) -> str:
+        super().publish()
+        self._driver.note(self.key)
+        return self._driver.stat(self.key).version
+
+
+@planted("X2")
+class AnotherProgramsChangeIsPublishedOver(DefectiveDriver):
+    """A writer is fenced only by this driver: it publishes over another program's bytes."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Fence the earlier ones, and open a writer that knows no other program."""
+        self.fence(key)
+        return _OvertakingWriter(self, self.inner.open_writer(key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Fence, and put."""
+        self.fence(key)
+        self.inner.put(key, data)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, and fence both."""
+        self.inner.move(source, target, version=version)
+        self.fence(source)
+        self.fence(target)
+
+    def delete(self, key: str) -> None:
+        """Fence the key, and all below it, and delete."""
+        for each in [each for each in self.turns() if each.startswith(f"{key}/")]:
+            self.fence(each)
+        self.fence(key)
+        self.inner.delete(key)
+
+    def fence(self, key: str) -> None:
+        """Begin a turn of a key."""
+        self.turns()[key] += 1
+
+    def turns(self) -> Counter[str]:
+        """Return how often each key was taken."""
+        found: Counter[str] = self.memory.setdefault("turns", Counter())
+        return found
+
+
+class _OvertakingWriter(ReplayingWriter):
+    def __init__(self, driver: AnotherProgramsChangeIsPublishedOver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._turns = driver.turns()
+        self._turn = self._turns[self.key]
+
+    def fenced(self, error: FencedError) -> str:
+        if self._turns[self.key] != self._turn:
+            raise error
+        return self.take_over()
+
+
+@planted("X3")
+class ReaderTakesTheNewVersion(DefectiveDriver):
+    """A reader names the present version of the object, and returns the bytes that it was opened on."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that looks once more at every reading."""
+        return _ForgetfulReader(self, self.inner.open_reader(key, offset))
+
+
+class _ForgetfulReader(PassingReader):
+    def __init__(self, driver: ReaderTakesTheNewVersion, inner: Reader) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        count = super().read_at(offset, buffer)
+        self.version = self._driver.stat(self.key).version
+        return count

@@ -1,0 +1,120 @@
+"""Defects of the front, which every writer inherits: counting, closing, and being collected."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from layerstore.checked import CheckedDriver
+from layerstore.driver import Writer
+from layerstore.errors import DriverError, LayerClosedError
+from layerstore.passing import PassingWriter
+from layerstore_conformance.engine.defect import planted_in_core
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Buffer
+
+
+@planted_in_core("W3")
+def size_not_grown() -> Iterator[None]:
+    """A writer's size counts the flushed bytes, not the written ones."""
+    real = CheckedDriver.open_writer
+    with patch.object(CheckedDriver, "open_writer", lambda self, key: _LaggingWriter(real(self, key))):
+        yield
+
+
+class _LaggingWriter(PassingWriter):
+    def write(self, data: Buffer) -> int:
+        size = self.size
+        written = super().write(data)
+        self.size = size
+        return written
+
+    def flush(self) -> None:
+        super().flush()
+        self.size = self.inner.size
+
+
+@planted_in_core("W2")
+def size_grown_by_a_refused_write() -> Iterator[None]:
+    """A writer's size counts a write that was refused, too."""
+    real = Writer.write
+
+    def write(self: Writer, data: Buffer) -> int:
+        try:
+            return real(self, data)
+        except Exception:
+            self.size = max(self.size, self._position + memoryview(data).nbytes)
+            raise
+
+    with patch.object(Writer, "write", write):
+        yield
+
+
+@planted_in_core("W3", "W4")
+def empty_write_grows() -> Iterator[None]:
+    """A write of no bytes beyond the end fills the gap with zeros."""
+    real = Writer.write
+
+    def write(self: Writer, data: Buffer) -> int:
+        gap = self._position - self.size
+        if memoryview(data).nbytes == 0 and gap > 0:
+            self.seek(self.size)
+            real(self, bytes(gap))
+        return real(self, data)
+
+    with patch.object(Writer, "write", write):
+        yield
+
+
+@planted_in_core("W2")
+def items_counted() -> Iterator[None]:
+    """A writer counts a buffer's items where it should count its bytes."""
+    real = Writer.write
+
+    def write(self: Writer, data: Buffer) -> int:
+        written, view = real(self, data), memoryview(data)
+        self._position -= written - len(view)
+        return len(view)
+
+    with patch.object(Writer, "write", write):
+        yield
+
+
+@planted_in_core("W6")
+def closing_a_writer_discards() -> Iterator[None]:
+    """A close of a writer forgets the bytes that were not flushed."""
+    with patch.object(Writer, "close", Writer.discard):
+        yield
+
+
+@planted_in_core("W7", "T4")
+def dropped_writer_publishes() -> Iterator[None]:
+    """A writer that is garbage-collected is flushed first, as files are."""
+    gc.collect()  # objects dropped before are no part of this
+
+    def collected(self: Writer) -> None:
+        with suppress(DriverError, LayerClosedError):
+            self.close()
+
+    with patch.object(Writer, "__del__", collected):
+        yield
+
+
+@planted_in_core("W7")
+def error_in_a_block_publishes() -> Iterator[None]:
+    """A ``with`` block that ends in an error flushes its writer, as if it had ended well."""
+
+    def leave(
+        self: Writer, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del kind, error, trace
+        self.close()
+
+    with patch.object(Writer, "__exit__", leave):
+        yield

@@ -1,0 +1,1 @@
+"""Pages of the documentation that are made of the suite: ``python -m layerstore_conformance.documents docs``."""

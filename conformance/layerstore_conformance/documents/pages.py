@@ -1,0 +1,90 @@
+"""The pages: the table of other suites' behaviours, the proof, and the index of scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from layerstore_conformance.documents.rows import BY_CONSTRUCTION, LEFT_OUT, SECTIONS, rows
+from layerstore_conformance.engine.clauses import clauses
+from layerstore_conformance.engine.defect import defects
+from layerstore_conformance.engine.scenario import GROUPS, scenarios
+
+MADE = "<!-- Made by `python -m layerstore_conformance.documents docs`; edit the suite, not this page. -->"
+
+
+def coverage() -> str:
+    """Return docs/coverage.md: the behaviours that other suites check, with scenarios or the reason for none."""
+    covering = {number: [each.id for each in scenarios() if number in each.rows] for number in rows()}
+    covered = sum(bool(names) for names in covering.values()) + len(BY_CONSTRUCTION)
+    lines = [
+        *("# The behaviours that other suites check", "", MADE, ""),
+        "Twelve public conformance suites (of distribution, OpenDAL, go-cloud, zarr, csi-sanity, perkeep, objstore,",
+        "PyFilesystem2, fsspec, tusd, arrow-rs and the OCI distribution specification) together check these",
+        f"{len(rows())} behaviours; no one of them checks more than 73. This suite covers {covered} of them,",
+        f"and leaves {len(LEFT_OUT)} out for the reasons given.",
+    ]
+    numbered = iter(rows().items())
+    for section, texts in SECTIONS.items():
+        lines += ["", f"## {section}", "", "| # | behaviour | scenarios |", "| ---: | --- | --- |"]
+        for number, text in islice(numbered, len(texts)):
+            lines.append(f"| {number} | {text} | {_covered(number, covering[number])} |")
+    return "\n".join(lines) + "\n"
+
+
+def proof() -> str:
+    """Return docs/proof.md: every planted defect, and the scenarios that find it."""
+    lines = [
+        *("# The proof: the defects that the suite finds", "", MADE, ""),
+        f"There are {len(defects())} planted defects and {len(scenarios())} scenarios. Each defect is planted in",
+        "front of a driver that works, or in the core, and every scenario named beside it finds it. Our CI checks each",
+        "claim, and `layerstore conformance URL --prove` checks them on a driver of yours.",
+    ]
+    for name, text in clauses().items():
+        lines += ["", f"## {name}", "", f"> {text}", "", *_of_clause(name)]
+    return "\n".join(lines) + "\n"
+
+
+def index() -> str:
+    """Return docs/scenarios.md: every scenario with its clauses."""
+    lines = ["# The scenarios", "", MADE]
+    for group in GROUPS:
+        lines += ["", f"## {group}", "", "| scenario | behaviour | clauses |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{each.id}` | {_plain(each.title)} | {' '.join(each.clauses)} |"
+            for each in scenarios()
+            if each.group == group
+        ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"coverage.md": coverage, "proof.md": proof, "scenarios.md": index}
+
+
+def write(folder: Path) -> None:
+    """Write every page into a folder."""
+    for name, make in PAGES.items():
+        (folder / name).write_text(make(), encoding="utf-8", newline="\n")
+
+
+def _covered(number: int, names: Iterable[str]) -> str:
+    if number in LEFT_OUT:
+        return f"*left out*: {LEFT_OUT[number]}"
+    return BY_CONSTRUCTION.get(number) or "<br>".join(f"`{name}`" for name in names)
+
+
+def _of_clause(name: str) -> Iterator[str]:
+    """Yield the table of the defects that break a clause, and the scenarios that cite it and find none of them."""
+    broken = {each.id: each for each in defects().values() if name in each.clauses}
+    yield from ("| defect | fault | found by |", "| --- | --- | --- |")
+    for defect in broken.values():
+        finders = "<br>".join(f"`{each.id}`" for each in scenarios() if defect.id in each.kills)
+        yield f"| `{defect.id}` | {_plain(defect.title)} | {finders} |"
+    others = [each.id for each in scenarios() if name in each.clauses and not broken.keys() & set(each.kills)]
+    if others:
+        yield from ("", "Checked in passing by " + ", ".join(f"`{each}`" for each in others) + ".")
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "`").replace("|", "\\|")

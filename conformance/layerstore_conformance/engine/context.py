@@ -1,0 +1,206 @@
+"""The context of a scenario: a store of its own, fresh handles on it, payloads, and sizes for the profile."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from layerstore import LayerService, open_driver
+from layerstore.checked import CheckedDriver
+from layerstore.observed import Call, ObservedDriver
+from layerstore_conformance.harness import How, changed
+from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.payloads import Payload, expect_same
+from layerstore_conformance.kit.prefixed import PrefixedDriver
+from layerstore_conformance.kit.unwritten import unwritten
+
+if TYPE_CHECKING:
+    from layerstore import Verify
+    from layerstore.driver import Driver
+    from layerstore_conformance.engine.defect import Wrap
+    from layerstore_conformance.engine.profile import Profile
+    from layerstore_conformance.harness import Harness
+
+ROOT = "layerstore-conformance"
+"""The suite stores everything below this key, but for a few keys of the full length."""
+
+TRACE = 40
+"""Driver calls kept for the report of a failure."""
+
+T = TypeVar("T")
+
+
+class Context:
+    """One scenario's own store, in the backend of the driver under test."""
+
+    def __init__(
+        self, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
+    ) -> None:
+        """Open the driver; ``wrap`` goes in front of every handle, for the proof."""
+        self.harness = harness
+        self.seed = seed
+        self.profile = profile
+        self.random = random.Random(seed)
+        self.prefix = f"{ROOT}/{uuid.uuid4().hex}"
+        self.trace: deque[str] = deque(maxlen=TRACE)
+        """The last driver calls, oldest first."""
+        self.notes: list[str] = []
+        """The steps that the scenario noted."""
+        self.counts: Counter[str] = Counter()
+        """The counts of the scenario: cut points, say."""
+        self.unwritten: list[str] = []
+        """The unwritten parts of the driver that the clean-up needed."""
+        self._wrap = wrap
+        self._opened: list[CheckedDriver] = []
+        self.driver = self.open()
+        """A handle on the store; other handles by :meth:`open`."""
+        self.capabilities = self.driver.capabilities
+
+    def open(self) -> CheckedDriver:
+        """Open a fresh handle on the scenario's store: a change is checked through another handle than its own."""
+        driver: Driver = self.harness.open()
+        scheme = driver.scheme if isinstance(driver, CheckedDriver) else type(driver).__name__
+        if self._wrap is not None:
+            driver = self._wrap(driver)
+        front = CheckedDriver(PrefixedDriver(ObservedDriver(driver, self), self.prefix), scheme)
+        self._opened.append(front)
+        return front
+
+    def bare(self) -> CheckedDriver:
+        """Open a fresh handle on the whole backend, without the prefix; the scenario must clean up itself."""
+        return self._bare(self.harness.open())
+
+    def missing(self) -> CheckedDriver:
+        """Open a handle on a backend that does not exist, for scenarios that need ``missing``."""
+        assert self.harness.missing is not None, "needs missing"
+        return self._bare(open_driver(self.harness.missing))
+
+    def _bare(self, driver: CheckedDriver) -> CheckedDriver:
+        wrapped = driver if self._wrap is None else self._wrap(driver)
+        front = CheckedDriver(ObservedDriver(wrapped, self), driver.scheme)
+        self._opened.append(front)
+        return front
+
+    def restart(self) -> None:
+        """Kill the backend and start it again, for scenarios that need ``restart``."""
+        assert self.harness.restart is not None, "needs restart"
+        self.step("the backend is restarted")
+        self.harness.restart()
+
+    def cut(self) -> None:
+        """Break every open connection to the backend, for scenarios that need ``cut``."""
+        assert self.harness.cut is not None, "needs cut"
+        self.step("the connections are cut")
+        self.harness.cut()
+
+    def tamper(self, key: str, how: How) -> bytes | None:
+        """Have another program change an object, for scenarios that need ``tamper``; return its bytes afterwards."""
+        assert self.harness.tamper is not None, "needs tamper"
+        whole = f"{self.prefix}/{key}"
+        with closing(self.harness.open()) as driver:
+            before = driver.get(whole, 1 << 40)
+        self.step(f"another program does to {key}, of {len(before)} bytes: {how}")
+        self.harness.tamper(whole, how)
+        return changed(before, how)
+
+    @contextmanager
+    def foreign(self, prefix: str) -> Iterator[list[str]]:
+        """Put foreign things below a prefix, for scenarios that need ``foreign``, and yield their names."""
+        assert self.harness.foreign is not None, "needs foreign"
+        with self.harness.foreign(f"{self.prefix}/{prefix}") as names:
+            self.step(f"there are {sorted(names)}")
+            assert names, "the harness puts no foreign thing there"
+            yield sorted(name.removeprefix(f"{self.prefix}/").rstrip("/") for name in names)
+
+    def service(self, verify: Verify = "resume") -> LayerService:
+        """Open a fresh service on the scenario's store."""
+        return LayerService(self.open(), verify=verify)
+
+    def payload(self, label: str) -> Payload:
+        """Return a payload with this scenario's seed."""
+        return Payload(label, self.seed)
+
+    def size(self, size: int) -> int:
+        """Return a size in bytes, or a number of repetitions, scaled as the harness asks for; at least 1."""
+        return max(1, int(size * self.harness.scale))
+
+    def step(self, note: str) -> None:
+        """Note a step; the report of a failure has it."""
+        self.notes.append(note)
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Count things that were tried, cut points or plans; the report has the sums."""
+        self.counts[what] += number
+
+    def read(self, key: str) -> bytes:
+        """Read an object whole, through a fresh handle, and through the side door if there is one."""
+        data = self.open().get(key, 1 << 40)
+        if self.harness.side_door is not None and self._wrap is None:
+            beside = self.harness.side_door.read(f"{self.prefix}/{key}")
+            expect_same(beside or b"", data, "by the side door")
+        return data
+
+    def stored(self, prefix: str = "") -> list[str]:
+        """Return every key below a prefix, through a fresh handle, and through the side door if there is one."""
+        found = list(keys_below(self.open(), prefix))
+        if self.harness.side_door is not None and self._wrap is None:
+            whole = f"{self.prefix}/{prefix}".rstrip("/")
+            beside = [key.removeprefix(f"{self.prefix}/") for key in self.harness.side_door.keys(whole)]
+            assert sorted(beside) == sorted(found), f"by the side door there are {sorted(beside)}, listed {found}"
+        return found
+
+    def expect(self, key: str, content: bytes) -> None:
+        """Check through a fresh handle that an object holds exactly this."""
+        expect_same(self.read(key), content, key)
+
+    def same(self, found: bytes, expected: bytes, what: str) -> None:
+        """Check that bytes read in another way than by :meth:`expect` are these."""
+        expect_same(found, expected, what)
+
+    def clean(self) -> list[str]:
+        """Delete every key below the prefix, and return those that are still there afterwards."""
+        return though_interrupted(self._clean)
+
+    def _clean(self) -> list[str]:
+        driver = self.harness.open()
+        left: list[str] = []
+        with self._as_far_as_written():  # a backend that is made when first written to may not be there yet
+            driver.put(f"{self.prefix}/cleaning", b"")
+        with self._as_far_as_written():
+            driver.delete(self.prefix)
+        with self._as_far_as_written():
+            left = list(keys_below(driver, self.prefix))
+        for each in [*self._opened, driver]:
+            each.close()
+        return left
+
+    @contextmanager
+    def _as_far_as_written(self) -> Iterator[None]:
+        try:
+            yield
+        except NotImplementedError as error:
+            parts = unwritten(error)
+            if not parts:
+                raise
+            self.unwritten += parts
+
+    def before(self, call: Call) -> None:
+        """Keep a driver call for the report."""
+        size = f" {call.size}" if call.size else ""
+        self.trace.append(f"{call.method} {call.key.removeprefix(self.prefix + '/')}{size}")
+
+    def after(self, call: Call, result: object) -> None:
+        """Keep nothing more."""
+
+
+def though_interrupted(act: Callable[[], T]) -> T:
+    """Do something that may be repeated; if it is interrupted, do it again before raising."""
+    try:
+        return act()
+    except KeyboardInterrupt:
+        act()
+        raise

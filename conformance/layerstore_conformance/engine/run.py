@@ -1,0 +1,106 @@
+"""Run a scenario on a driver."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from layerstore.unwritten import UnwrittenError, in_order
+from layerstore_conformance.engine.context import Context
+from layerstore_conformance.harness import OFFERS
+from layerstore_conformance.kit.unwritten import unwritten
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from layerstore_conformance.engine.defect import Wrap
+    from layerstore_conformance.engine.profile import Profile
+    from layerstore_conformance.engine.scenario import Scenario
+    from layerstore_conformance.harness import Harness
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of one run of a scenario."""
+
+    scenario: Scenario
+    outcome: Outcome
+    seconds: float
+    reason: str = ""
+    """The cause of the skip, or the message of the failed check."""
+    line: str = ""
+    """File and line of the scenario that failed."""
+    trace: tuple[str, ...] = ()
+    """The last driver calls before the failure, oldest first."""
+    notes: tuple[str, ...] = ()
+    """The steps that the scenario noted."""
+    counts: tuple[tuple[str, int], ...] = ()
+    """The counts of the scenario: cut points, say."""
+    error: BaseException | None = None
+    unwritten: tuple[str, ...] = ()
+    """The unwritten parts of the driver that it needs."""
+
+
+def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
+    """Return why a scenario does not apply to a driver and harness; empty if it does."""
+    for name in scenario.needs:
+        if name not in declared:
+            return f"the harness has no {name}" if name in OFFERS else f"{name} is not declared"
+    for name in scenario.without:
+        if name in declared:
+            return f"{name} is declared"
+    return ""
+
+
+def run(
+    scenario: Scenario, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
+) -> Result:
+    """Run a scenario; ``wrap`` is put in front of every handle, for the proof."""
+    began = time.perf_counter()
+    context = Context(harness, seed=seed, profile=profile, wrap=wrap)
+    reason = unmet(scenario, harness.declared(context.capabilities))
+    if reason:
+        with suppress(Exception):  # it has stored nothing; scenarios that are run find what is wrong with the driver
+            context.clean()
+        return Result(scenario, "skipped", time.perf_counter() - began, reason)
+    try:
+        try:
+            scenario.check(context)
+        finally:
+            left = context.clean()
+        if context.unwritten:
+            raise UnwrittenError(context.unwritten[0])
+        assert not left, f"left below the scenario's prefix: {left[:5]}"
+    except Exception as error:  # noqa: BLE001  (any error is the result of the scenario)
+        wanting = unwritten(error)
+        wanting = in_order([*wanting, *context.unwritten]) if wanting else []  # another failure has its own story
+        return Result(
+            scenario,
+            "failed",
+            time.perf_counter() - began,
+            f"not implemented: {', '.join(wanting)}" if wanting else _said(error),
+            _line(error.__traceback__, scenario),
+            tuple(context.trace),
+            tuple(context.notes),
+            tuple(context.counts.items()),
+            error,
+            tuple(wanting),
+        )
+    return Result(scenario, "passed", time.perf_counter() - began, counts=tuple(context.counts.items()))
+
+
+def _said(error: Exception) -> str:
+    text = str(error) or "the check did not hold"
+    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
+
+
+def _line(trace: TracebackType | None, scenario: Scenario) -> str:
+    """Return the innermost line of the scenario's own file in a traceback."""
+    file = scenario.check.__code__.co_filename
+    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == file]
+    return f"{file.rpartition('/')[2]}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

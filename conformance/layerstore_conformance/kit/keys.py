@@ -1,0 +1,22 @@
+"""Read every key below a prefix by the driver alone: the core has functions for it, and they are under test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layerstore import Driver
+
+WHOLE = 1 << 40
+"""A number of bytes larger than any object of the suite, to read one whole."""
+
+
+def keys_below(driver: Driver, prefix: str) -> Iterator[str]:
+    """Yield every key below a prefix, at any depth."""
+    for child in driver.list(prefix):
+        if child.endswith("/"):
+            yield from keys_below(driver, child.rstrip("/"))
+        else:
+            yield child

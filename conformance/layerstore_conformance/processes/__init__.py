@@ -1,0 +1,1 @@
+"""Other processes: a fresh interpreter with the store open, and a forked child."""

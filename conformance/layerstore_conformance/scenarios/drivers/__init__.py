@@ -1,0 +1,1 @@
+"""Scenarios of the driver alone: keys, reading, writing, listing, moving, fencing, threads, forks."""

@@ -1,0 +1,355 @@
+"""Declarations: a driver has what it declares and refuses what it does not declare; and how a driver is opened."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from importlib.metadata import EntryPoint
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from layerstore import (
+    CONTRACT_VERSION,
+    Capabilities,
+    ContractVersionError,
+    Driver,
+    InvalidURLError,
+    StoreURL,
+    UnknownOptionError,
+    UnsupportedOperationError,
+    hookimpl,
+    open_driver,
+)
+from layerstore.checked import CheckedDriver
+from layerstore.passing import PassingDriver
+from layerstore.registry import GROUP as ENTRY_POINTS
+from layerstore.registry import Registry
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "primitives"
+
+
+class ForeignDriver(PassingDriver):
+    """A driver of a contract version that does not exist."""
+
+    contract_version = "999.0"
+    opened: ClassVar[list[StoreURL]] = []
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Note that it was opened."""
+        del options
+        cls.opened.append(url)
+        raise AssertionError("a driver of an unknown contract was opened")
+
+
+class ForeignPlugin:
+    """The plugin of that driver."""
+
+    @staticmethod
+    @hookimpl
+    def layerstore_driver() -> type[Driver]:
+        """Return the driver."""
+        return ForeignDriver
+
+
+class ListeningDriver(PassingDriver):
+    """A driver with two options, which keeps the options that it was opened with."""
+
+    contract_version = CONTRACT_VERSION
+    options = MappingProxyType({"region": "where the store is", "retries": "how often to try"})
+    opened: ClassVar[list[tuple[StoreURL, dict[str, object]]]] = []
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Keep what it was opened with."""
+        cls.opened.append((url, options))
+        return cls(open_driver("memory:"))
+
+
+class ListeningPlugin:
+    """The plugin of that driver."""
+
+    @staticmethod
+    @hookimpl
+    def layerstore_driver() -> type[Driver]:
+        """Return the driver."""
+        return ListeningDriver
+
+
+def _listening(url: str, **options: object) -> tuple[StoreURL, dict[str, object]]:
+    """Open a URL of the scheme ``listening``, and return the options that reached the driver."""
+    ListeningDriver.opened.clear()
+    claim = EntryPoint("listening", f"{__name__}:{ListeningPlugin.__name__}", ENTRY_POINTS)
+    Registry(lambda: [claim]).open(url, **options).close()
+    return ListeningDriver.opened[-1]
+
+
+@scenario("C1", kills=("contract-not-spelled-out",), rows=(4,))
+def the_contract_is_spelled_out(ctx: Context) -> None:
+    """The driver, and every wrapper in front of it, names in full the major version that it was written for."""
+    major = CONTRACT_VERSION.partition(".")[0]
+    layer: object = ctx.bare()
+    while isinstance(layer, Driver):
+        spelled = getattr(layer, "contract_version", None)
+        assert re.fullmatch(rf"{major}\.[0-9]+", str(spelled)), f"{type(layer).__name__} is written for {spelled!r}"
+        layer = getattr(layer, "inner", None)
+
+
+@scenario("C1", kills=("contract-unchecked",), rows=(4,))
+def another_contract_is_refused(ctx: Context) -> None:
+    """A driver of another major version is refused before it is opened: it cannot know what it must keep."""
+    del ctx
+    claim = EntryPoint("foreign", f"{__name__}:{ForeignPlugin.__name__}", ENTRY_POINTS)
+    ForeignDriver.opened.clear()
+    with refused(ContractVersionError):
+        Registry(lambda: [claim]).open("foreign:")
+    assert not ForeignDriver.opened, "it was opened before it was refused"
+
+
+@scenario("C1", "C3", "C4", "C6", kills=("capabilities-not-yes-or-no", "capabilities-change"), rows=(4,))
+def every_handle_declares_the_same(ctx: Context) -> None:
+    """Capabilities are booleans, ``memory`` is a number of bytes, and every handle declares the same, used or not."""
+    ctx.driver.put("key", ctx.payload("used").read(600))
+    declared = [driver.capabilities for driver in (ctx.driver, ctx.open(), ctx.bare())]
+    for name in (field.name for field in fields(Capabilities)):
+        found = [getattr(each, name) for each in declared]
+        kind, words = (int, "a number of bytes") if name == "memory" else (bool, "yes or no")
+        assert {type(each) for each in found} == {kind}, f"{name} is declared as {found}, not as {words}"
+        assert len(set(found)) == 1, f"{name} is declared as {found}"
+
+
+@scenario(
+    "C2",
+    "K3",
+    "L2",
+    kills=("nested-keys-declared-in-vain", "below-an-object-is-the-object", "ordered-without-the-slash"),
+    rows=(24, 63, 81),
+    needs=("nested_keys",),
+)
+def a_key_can_lie_below_another(ctx: Context) -> None:
+    """A driver that declares ``nested_keys`` keeps an object and others below its key, and lists both.
+
+    Other keys may sort between the two: ``a-`` comes after ``a`` and before ``a/``.
+    """
+    for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y/x", "z", "a-", "source")):
+        ctx.driver.put(key, ctx.payload("nested").read(700, 512 * number))
+    with ctx.driver.open_writer("a/b/c") as writer:
+        writer.write(ctx.payload("written").read(700))
+    ctx.driver.move("z", "a/b/c/d/e")
+    assert list(ctx.open().list("")) == ["a", "a-", "a/", "source", "z/"], "the keys below did not stay there"
+    ctx.driver.move("source", "z")
+    for number, key in enumerate(("a", "a/b", "a/b/c/d", "z/y/x", "a/b/c/d/e", "a-", "z")):
+        ctx.expect(key, ctx.payload("nested").read(700, 512 * number))
+    ctx.expect("a/b/c", ctx.payload("written").read(700))
+    for prefix, expected in (("", ["a", "a-", "a/", "z", "z/"]), ("a/b", ["a/b/c", "a/b/c/"])):
+        found = list(ctx.open().list(prefix))
+        assert found == expected, f"below {prefix!r} lie {found} instead of {expected}"
+
+
+@scenario(
+    "C2",
+    "F1",
+    "F2",
+    kills=("nested-keys-declared-in-vain", "every-change-fences-below-its-prefix"),
+    rows=(63, 118),
+    needs=("nested_keys",),
+)
+def a_key_that_comes_above_or_below_leaves_the_writer_be(ctx: Context) -> None:
+    """With ``nested_keys``, a writer goes on though keys above and below its own were created since it was opened."""
+    data = ctx.payload("nested").read(2100)
+    ctx.driver.put("a/old", data[:700])
+    for key, begun in (("a/old", 700), ("a/new", 0)):
+        writer = ctx.driver.open_writer(key)
+        for later in ("a", f"{key}/b", f"{key}/c/d"):
+            ctx.open().put(later, later.encode())
+        writer.write(data[begun:])
+        writer.close()
+        ctx.expect(key, data)
+        for later in ("a", f"{key}/b", f"{key}/c/d"):
+            ctx.expect(later, later.encode())
+
+
+def _write(driver: CheckedDriver, key: str) -> None:
+    with driver.open_writer(key) as writer:
+        writer.write(b"written where nothing can be")
+
+
+ATTEMPTS: dict[str, Callable[[CheckedDriver, str], None]] = {
+    "put": lambda driver, key: driver.put(key, b"put where nothing can be"),
+    "write": _write,
+    "move": lambda driver, key: driver.move("source", key),
+}
+"""Ways to make an object."""
+
+
+@scenario(
+    "C2",
+    "E4",
+    kills=("nested-keys-denied-in-vain", "failed-move-loses-its-source", "failed-put-leaves-a-trace"),
+    rows=(63, 97, 99),
+    without=("nested_keys",),
+)
+def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
+    """A driver without ``nested_keys`` refuses a key below or above another one, and changes nothing."""
+    data = ctx.payload("stays").read(700)
+    keys = ["a/b", "source", "x/y/z"]
+    for key in keys:
+        ctx.driver.put(key, data)
+    for name, attempt in ATTEMPTS.items():
+        for key in ("a", "a/b/c", "a/b/c/d", "x"):
+            ctx.step(f"{name} {key}")
+            with refused(UnsupportedOperationError):
+                attempt(ctx.driver, key)
+            assert ctx.stored() == keys, f"{name} of {key} left {ctx.stored()}"
+    for key in keys:
+        ctx.expect(key, data)
+
+
+@scenario("C2", "W6", "E4", kills=("nested-keys-denied-in-vain",), rows=(63,), without=("nested_keys",))
+def without_nested_keys_the_later_flush_is_refused(ctx: Context) -> None:
+    """If the other key was created after a writer was opened, the writer's flush is refused and changes nothing."""
+    data = ctx.payload("earlier").read(700)
+    for late, early in (("a", "a/b"), ("c/d", "c")):
+        writer = ctx.driver.open_writer(late)
+        writer.write(ctx.payload("late").read(700))
+        ctx.open().put(early, data)
+        with refused(UnsupportedOperationError):
+            writer.flush()
+        writer.discard()
+        ctx.expect(early, data)
+    assert ctx.stored() == ["a/b", "c"]
+
+
+@scenario("C3", kills=("every-process-has-its-own",), rows=(5,), needs=("shared", "url"))
+def another_process_sees_and_changes_the_same_store(ctx: Context) -> None:
+    """With ``shared`` there is one store for all processes: each sees at once what the others did."""
+    ctx.driver.put("dir/here", ctx.payload("here").read(700))
+    with Elsewhere(ctx) as there:
+        ctx.same(there.run(CheckedDriver.get, "dir/here", 1 << 20), ctx.payload("here").read(700), "elsewhere")
+        there.run(CheckedDriver.put, "dir/there", ctx.payload("there").read(700))
+        ctx.expect("dir/there", ctx.payload("there").read(700))
+        assert there.run(CheckedDriver.stat, "dir/here") == ctx.open().stat("dir/here"), "stat differs elsewhere"
+        ctx.driver.delete("dir/here")
+        assert there.run(_listed, "dir") == ["dir/there"]
+        there.run(CheckedDriver.move, "dir/there", "moved")
+    assert ctx.stored() == ["moved"]
+
+
+@scenario("C4", "P2", "W6", kills=("every-process-has-its-own",), rows=(5, 161), needs=("durable", "url"))
+def what_is_durable_outlives_its_process(ctx: Context) -> None:
+    """With ``durable``, put and flushed bytes are there after the process that stored them was killed.
+
+    No program can see whether they outlive a loss of power, but memory that calls itself durable is found out.
+    """
+    ctx.driver.close()  # without ``shared`` one process at a time may have the store open
+    put, written = ctx.payload("put").read(700), ctx.payload("written").read(700)
+    with Elsewhere(ctx) as there:
+        there.run(CheckedDriver.put, "put", put)
+        there.hold(write, "written", [(0, written)], flush=True)
+        there.kill()
+    ctx.expect("put", put)
+    ctx.expect("written", written)
+
+
+def _listed(driver: CheckedDriver, prefix: str) -> list[str]:
+    return list(driver.list(prefix))
+
+
+@scenario("C5", "C3", "P1", kills=("every-handle-its-own-store",), rows=(5, 8))
+def within_a_process_every_handle_sees_the_same_store(ctx: Context) -> None:
+    """Two drivers opened on one store in one process see each other's changes, ``shared`` or not."""
+    first, second = ctx.driver, ctx.open()
+    first.put("a", ctx.payload("first").read(700))
+    second.put("b", ctx.payload("second").read(700))
+    for driver in (first, second, ctx.open()):
+        ctx.same(driver.get("a", 1000), ctx.payload("first").read(700), "a")
+        ctx.same(driver.get("b", 1000), ctx.payload("second").read(700), "b")
+        assert list(driver.list("")) == ["a", "b"]
+
+
+@scenario("O1", kills=("unknown-options-ignored",), rows=(12,), needs=("url",))
+def an_unknown_option_is_refused(ctx: Context) -> None:
+    """An option that the driver does not have is refused, in the URL and as an argument.
+
+    If a misspelt option were ignored, somebody would believe in a setting that is not there.
+    """
+    assert ctx.harness.url is not None, "needs url"
+    between = "&" if "?" in ctx.harness.url else "?"
+    with refused(UnknownOptionError):
+        open_driver(f"{ctx.harness.url}{between}no-such-option=1").close()
+    with refused(UnknownOptionError):
+        open_driver(ctx.harness.url, **{"no-such-option": "1"}).close()
+
+
+@scenario("O1", kills=("known-options-not-told",), rows=(12,))
+def a_refused_option_is_told_the_known_ones(ctx: Context) -> None:
+    """The error of a misspelt option lists the options that there are."""
+    del ctx
+    with refused(UnknownOptionError) as refusal:
+        _listening("listening:store?regoin=here")
+    assert set(refusal.error.known) == set(ListeningDriver.options), f"known are {refusal.error.known}"
+    unsaid = [name for name in ListeningDriver.options if name not in str(refusal.error)]
+    assert not unsaid, f"{unsaid} is not in {str(refusal.error)!r}"
+
+
+@scenario("O1", kills=("options-beside-the-url-dropped",), rows=(12,))
+def options_reach_the_driver(ctx: Context) -> None:
+    """Options of the URL and options given as arguments reach the driver; an option given as both is refused.
+
+    A secret belongs in an argument, where no log shows it.
+    """
+    del ctx
+    _, options = _listening("listening:store?region=here", retries=5)
+    assert options == {"region": "here", "retries": 5}, f"the driver was opened with {options}"
+    with refused(InvalidURLError):
+        _listening("listening:store?region=here", region="there")
+
+
+@scenario("O1", kills=("host-taken-for-a-path",), rows=(12,))
+def a_url_is_read_by_its_parts(ctx: Context) -> None:
+    """URLs with a host and without one, with a relative path and an absolute one, mean four different things."""
+    del ctx
+    for text, host, path in (
+        ("listening:some/path", None, "some/path"),
+        ("listening:///some/path", None, "/some/path"),
+        ("listening://some/path", "some", "/path"),
+        ("listening://some", "some", ""),
+    ):
+        url, _ = _listening(text)
+        assert (url.host, url.path) == (host, path), f"{text}: host {url.host!r}, path {url.path!r}"
+
+
+@scenario("O1", "O2", kills=("fragments-cut-off",), rows=(12,), needs=("url",))
+def a_url_that_means_nothing_is_refused(ctx: Context) -> None:
+    """A URL with a part that no store's URL can have is refused when it is opened, and not read as something else."""
+    assert ctx.harness.url is not None, "needs url"
+    between = "&" if "?" in ctx.harness.url else "?"
+    for rest in ("#fragment", f"{between}=1", f"{between}a=%zz", f"{between}a=%00"):
+        with refused(InvalidURLError):
+            open_driver(f"{ctx.harness.url}{rest}").close()
+
+
+@scenario("O2", "W1", kills=("opening-the-store-changes-it", "opening-the-store-creates"), rows=(1, 8))
+def opening_the_store_changes_nothing(ctx: Context) -> None:
+    """To open and close drivers on a store creates nothing and changes nothing."""
+    assert ctx.stored() == [], "a fresh store is not empty"
+    ctx.driver.put("key", ctx.payload("stays").read(700))
+    before = ctx.open().stat("key")
+    for _ in range(3):
+        ctx.open().close()
+    assert ctx.open().stat("key") == before, "the object changed"
+    ctx.expect("key", ctx.payload("stays").read(700))
+    assert ctx.stored() == ["key"]
+    looks = [set(ctx.bare().list("")) for _ in range(4)]
+    more = [later - earlier for earlier, later in pairwise(looks)]
+    # Others may put something there, too; but hardly between any two looks.
+    assert not all(more), f"with every opening the store has more at its top: {more}"

@@ -1,0 +1,276 @@
+"""Errors: one kind for each cause, with key and driver; and an error changes nothing."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+from typing import TYPE_CHECKING
+
+from layerstore import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    DriverError,
+    FencedError,
+    InvalidOffsetError,
+    InvalidURLError,
+    NoSpaceError,
+    PathNotFoundError,
+    UnknownOptionError,
+    open_driver,
+)
+from layerstore.checked import CheckedDriver
+from layerstore.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.refusal import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from layerstore.driver import Driver, Reader, Stat, Writer
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "primitives"
+
+
+def _missing(driver: CheckedDriver) -> dict[str, Callable[[], object]]:
+    """Return the calls that ask for a missing key, by name."""
+    return {
+        "stat": lambda: driver.stat("dir/missing"),
+        "open_reader": lambda: driver.open_reader("dir/missing"),
+        "move": lambda: driver.move("dir/missing", "target"),
+    }
+
+
+@scenario("E1", kills=("error-without-key", "error-without-driver"), rows=(10, 11))
+def an_error_names_key_and_driver(ctx: Context) -> None:
+    """An error has the key and the driver as fields, and its message names both.
+
+    Otherwise the log of a service with two stores does not show which key is missing from which.
+    """
+    ctx.driver.put("dir/there", b"there")
+    driver = ctx.open()
+    for name, ask in _missing(driver).items():
+        with refused(PathNotFoundError) as refusal:
+            ask()
+        error = refusal.error
+        assert error.key.endswith("dir/missing"), f"{name}: {error.key!r} instead of a key that ends in dir/missing"
+        assert error.driver == driver.scheme, f"{name}: driver {error.driver!r} instead of {driver.scheme!r}"
+        assert "dir/missing" in str(error), f"{name}: no key in {str(error)!r}"
+        assert driver.scheme in str(error), f"{name}: no driver in {str(error)!r}"
+
+
+@scenario("E1", kills=("error-without-key", "fenced-without-key"), rows=(11,))
+def a_refusal_names_its_key(ctx: Context) -> None:
+    """A refusal for an offset, a version or a later writer names the key."""
+    ctx.driver.put("dir/key", ctx.payload("key").read(600))
+    first = ctx.driver.open_writer("dir/key")
+    ctx.driver.open_writer("dir/key").discard()
+    with refused(InvalidOffsetError) as offset:
+        ctx.driver.open_reader("dir/key", 601)
+    with refused(FencedError) as fenced:
+        first.flush()
+    with refused(FencedError) as moved:
+        ctx.driver.move("dir/key", "target", version="no such version")
+    first.discard()
+    for refusal in (offset, fenced, moved):
+        assert refusal.error.key.endswith("dir/key"), f"{refusal.error!r} does not name the key"
+
+
+@scenario("E1", kills=("error-does-not-pickle",), rows=(11,))
+def an_error_travels_between_processes(ctx: Context) -> None:
+    """A driver's error survives pickling, and has the same message afterwards."""
+    ctx.driver.put("dir/there", b"there")
+    for name, ask in _missing(ctx.open()).items():
+        with refused(PathNotFoundError) as refusal:
+            ask()
+        copy = _travelled(refusal.error)
+        assert type(copy) is type(refusal.error), f"{name}: {type(copy)} instead of {type(refusal.error)}"
+        assert str(copy) == str(refusal.error), f"{name}: {copy} instead of {refusal.error}"
+
+
+def _travelled(error: Exception) -> object:
+    try:
+        return pickle.loads(pickle.dumps(error))  # noqa: S301  (pickled in the same line)
+    except Exception as failure:
+        raise AssertionError(f"{type(error).__name__} does not pickle: {failure}") from failure
+
+
+class _Failing(PassingDriver):
+    """Fails as the operating system does, and so do its readers and writers."""
+
+    def __init__(self, inner: Driver, number: int) -> None:
+        super().__init__(inner)
+        self._error = OSError(number, "made to fail by the scenario")
+
+    def put(self, key: str, data: bytes) -> None:
+        """Fail."""
+        raise self._error
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Fail, half way."""
+        yield f"{prefix}/first"
+        raise self._error
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that fails."""
+        return _FailingReader(self.inner.open_reader(key, offset), self._error)
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that fails."""
+        return _FailingWriter(self.inner.open_writer(key), self._error)
+
+
+class _FailingReader(PassingReader):
+    def __init__(self, inner: Reader, error: OSError) -> None:
+        super().__init__(inner)
+        self._error = error
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        raise self._error
+
+
+class _FailingWriter(PassingWriter):
+    def __init__(self, inner: Writer, error: OSError) -> None:
+        super().__init__(inner)
+        self._error = error
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        raise self._error
+
+    def publish(self) -> str:
+        raise self._error
+
+
+KINDS = {
+    errno.ENOSPC: NoSpaceError,
+    errno.EDQUOT: NoSpaceError,
+    errno.EACCES: AccessDeniedError,
+    errno.EROFS: AccessDeniedError,
+    errno.EIO: BackendUnavailableError,
+    errno.ECONNRESET: BackendUnavailableError,
+    errno.ENOENT: BackendUnavailableError,
+}
+
+
+@scenario(
+    "E1", kills=("system-errors-pass", "system-errors-of-one-kind", "system-errors-without-key"), rows=(2, 168, 181)
+)
+def an_error_of_the_system_is_told_by_its_kind(ctx: Context) -> None:
+    """A full disk, a denied access and an unreachable backend raise three different errors, even during a listing."""
+    for number, kind in KINDS.items():
+        driver = CheckedDriver(_Failing(ctx.driver, number), "failing")
+        with refused(DriverError) as refusal:
+            driver.put("key", b"")
+        _check_translated(refusal.error, number, kind, "key")
+        with refused(DriverError) as listing:
+            list(driver.list("dir"))
+        _check_translated(listing.error, number, kind, "dir")
+
+
+@scenario("E1", kills=("system-errors-pass", "system-errors-pass-handles"), rows=(2, 168, 181))
+def an_error_of_the_system_is_told_by_its_handle(ctx: Context) -> None:
+    """Readers and writers raise the same three errors for a full disk, a denied access and an unreachable backend."""
+    ctx.driver.put("key", ctx.payload("handle").read(600))
+    for number, kind in KINDS.items():
+        driver = CheckedDriver(_Failing(ctx.driver, number), "failing")
+        with driver.open_reader("key") as reader, refused(DriverError) as read:
+            reader.read(1)
+        writer = driver.open_writer("key")
+        with refused(DriverError) as write:
+            writer.write(b"+")
+        with refused(DriverError) as flush:
+            writer.flush()
+        writer.discard()
+        for refusal in (read, write, flush):
+            _check_translated(refusal.error, number, kind, "key")
+
+
+def _check_translated(error: DriverError, number: int, kind: type[DriverError], key: str) -> None:
+    assert type(error) is kind, f"{errno.errorcode[number]} is {type(error).__name__}, not {kind.__name__}"
+    assert error.driver == "failing", f"driver {error.driver!r} instead of 'failing'"
+    assert error.key.endswith(key), f"key {error.key!r} instead of one that ends in {key!r}"
+
+
+@scenario(
+    "E2", kills=("missing-backend-reads-empty", "missing-backend-is-a-missing-key"), rows=(2,), needs=("missing",)
+)
+def a_missing_backend_is_no_empty_one(ctx: Context) -> None:
+    """If there is no backend, a look or a listing raises BackendUnavailableError: the store does not seem empty.
+
+    A purge that took an unmounted disk for an empty store would forget every upload on it.
+    """
+    driver = ctx.missing()
+    looks: dict[str, Callable[[], object]] = {
+        "stat": lambda: driver.stat("key"),
+        "open_reader": lambda: driver.open_reader("key"),
+        "list": lambda: list(driver.list("")),
+        "list of a prefix": lambda: list(driver.list("dir")),
+    }
+    for name, look in looks.items():
+        ctx.step(name)
+        with refused(BackendUnavailableError):
+            look()
+
+
+@scenario("E2", kills=("delete-makes-the-backend", "move-makes-the-backend"), rows=(2,), needs=("missing",))
+def a_missing_backend_is_not_made_in_passing(ctx: Context) -> None:
+    """If there is no backend, a move or a delete raises an error and creates none.
+
+    An empty store that a purge created in the place of an unmounted disk would look as if all were well.
+    """
+    changes: dict[str, Callable[[CheckedDriver], object]] = {
+        "move": lambda driver: driver.move("key", "target"),
+        "delete": lambda driver: driver.delete("key"),
+    }
+    for name, change in changes.items():
+        ctx.step(name)
+        with refused(BackendUnavailableError):
+            change(ctx.missing())
+        ctx.step(f"look after the {name}")
+        with refused(BackendUnavailableError):
+            ctx.missing().stat("key")
+
+
+@scenario("E3", kills=("urls-shown-whole", "option-values-shown"), rows=(12,))
+def no_message_holds_a_credential(ctx: Context) -> None:
+    """No message contains a password that was in a URL, as user, option or connection string.
+
+    Messages end up in logs, tickets and screenshots.
+    """
+    scheme, secret = ctx.driver.scheme, "s3cr3t"
+    urls = (f"{scheme}://user:{secret}@host/path", f"{scheme}:AccountKey={secret}#", f"{scheme}://host/?key={secret}#x")
+    for url in urls:
+        with refused(InvalidURLError) as refusal:
+            open_driver(url).close()
+        assert secret not in f"{refusal.error} {refusal.error!r}", f"the secret is in {refusal.error!r}"
+    if ctx.harness.url is not None:
+        with refused(UnknownOptionError) as refusal:
+            open_driver(ctx.harness.url, **{"no-such-option": secret}).close()
+        assert secret not in f"{refusal.error} {refusal.error!r}", f"the secret is in {refusal.error!r}"
+
+
+@scenario(
+    "E4",
+    kills=("looking-creates", "failed-move-loses-its-source", "move-of-nothing-empties-the-target"),
+    rows=(161, 162),
+)
+def what_is_refused_has_changed_nothing(ctx: Context) -> None:
+    """After every kind of refusal the store is as it was: keys, bytes, times and versions."""
+    for key in ("a/b", "c"):
+        ctx.driver.put(key, ctx.payload("stays").read(700))
+    before = _contents(ctx)
+    for what, kind, ask in (
+        ("a look at a prefix", PathNotFoundError, lambda: ctx.driver.stat("a")),
+        ("a look at a missing key", PathNotFoundError, lambda: ctx.driver.open_reader("missing")),
+        ("a look beyond the end", InvalidOffsetError, lambda: ctx.driver.open_reader("c", 701)),
+        ("a move of a missing key", PathNotFoundError, lambda: ctx.driver.move("missing", "c")),
+        ("a move at no version", FencedError, lambda: ctx.driver.move("c", "a/b", version="no such version")),
+    ):
+        ctx.step(what)
+        with refused(kind):
+            ask()
+        assert _contents(ctx) == before, f"{what} was refused, and changed the store"
+
+
+def _contents(ctx: Context) -> dict[str, tuple[Stat, bytes]]:
+    return {key: (ctx.open().stat(key), ctx.read(key)) for key in ctx.stored()}

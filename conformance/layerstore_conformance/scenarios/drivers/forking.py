@@ -1,0 +1,265 @@
+"""Forking: a parent's open handles stay the parent's; the driver itself works in the child too."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+from layerstore import FencedError, LayerClosedError, LayerService
+from layerstore.checked import CheckedDriver
+from layerstore.driver import Reader, Writer
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.payloads import Payload, digest, expect_same
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.processes.forking import Forked, exit_as_a_program, exit_at_once
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "concurrency"
+
+LARGE = 1 << 20
+"""Bytes of an object, enough that a reader has only begun to read them, and a connection to transfer them."""
+
+LONG = Payload("forked").read(LARGE)
+SHORT = Payload("short").read(3000)
+
+Handles = list[Reader | Writer]
+Step = Callable[[CheckedDriver, Handles], object]
+
+
+@scenario("T5", "T3", kills=("forked-children-use-handles",), needs=("url", "fork"))
+def what_a_parent_has_open_refuses_its_child(ctx: Context) -> None:
+    """A forked child can neither read, write nor publish by a handle of its parent's, nor finish its upload.
+
+    A server may fork a worker in the middle of an upload: two processes must not write one layer.
+    """
+    with Elsewhere(ctx) as there:
+        there.run(_refuse_a_child)
+
+
+def _refuse_a_child(driver: CheckedDriver) -> None:
+    driver.put("read", LONG)
+    upload = LayerService(driver).upload("a")
+    upload.write(SHORT)
+    reader, writer = driver.open_reader("read"), driver.open_writer("key")
+    writer.write(SHORT[:1000])
+
+    def child(_parent: Connection) -> None:
+        for ask in (
+            partial(reader.read, 1),
+            reader.tell,
+            partial(writer.write, b"by the child"),
+            writer.flush,
+            writer.close,
+            partial(upload.write, b"by the child"),
+            partial(upload.finish, digest(SHORT)),
+        ):
+            with refused(LayerClosedError):
+                ask()
+
+    with Forked(child):
+        pass
+    assert "key" not in list(driver.list("")), "the child has published"
+    writer.write(SHORT[1000:])
+    writer.close()
+    expect_same(driver.get("key", LARGE), SHORT, "by the parent's writer")
+    expect_same(reader.read(), LONG, "by the parent's reader")
+    upload.finish(digest(SHORT)).close()
+
+
+def _close(driver: CheckedDriver, handles: Handles) -> None:
+    for handle in handles:
+        with suppress(LayerClosedError):  # a writer's close is a flush
+            handle.close()
+    driver.close()
+
+
+def _discard(driver: CheckedDriver, handles: Handles) -> None:
+    del driver
+    for handle in handles:
+        handle.close() if isinstance(handle, Reader) else handle.discard()
+
+
+def _collect(driver: CheckedDriver, handles: Handles) -> None:
+    del driver
+    handles.clear()
+    gc.collect()
+
+
+def _leave_open(driver: CheckedDriver, handles: Handles) -> None:
+    del driver, handles
+
+
+ENDS: dict[str, tuple[Step, Callable[[], NoReturn]]] = {
+    "closes them, and the driver": (_close, exit_at_once),
+    "discards them": (_discard, exit_at_once),
+    "lets go of them": (_collect, exit_at_once),
+    "exits with them open": (_leave_open, exit_as_a_program),
+    "exits at once with them open": (_leave_open, exit_at_once),
+}
+"""Ways in which a child uses its parent's handles, and ends."""
+
+
+@scenario(
+    *("T5", "T4"),
+    kills=("drafts-go-with-a-forked-child", "readers-end-with-a-forked-child", "a-forked-child-closes-for-its-parent"),
+    needs=("url", "fork"),
+)
+def a_child_that_ends_takes_nothing_along(ctx: Context) -> None:
+    """However a forked child ends, its parent reads, writes and publishes with its open handles.
+
+    Libraries fork without the server's knowledge, and the child's inherited handles are collected when it ends.
+    """
+    for way in ENDS:
+        ctx.step(f"the child {way}")
+        with Elsewhere(ctx) as there:
+            there.run(_outlive_a_child, way)
+        if "shared" in ctx.harness.declared(ctx.capabilities):
+            ctx.expect("key", SHORT)
+            ctx.expect("new", SHORT)
+
+
+def _outlive_a_child(driver: CheckedDriver, way: str) -> None:
+    step, end = ENDS[way]
+    driver.put("read", LONG)
+    driver.put("key", SHORT[:1000])
+    driver.delete("new")
+    held = _opened(driver)
+    with Forked(lambda _parent: step(driver, held), end):
+        pass
+    reader, *writers = held
+    assert isinstance(reader, Reader), "opened first"
+    expect_same(reader.read(), LONG[100:], "by the parent's reader")
+    for key, writer in zip(("key", "new"), writers, strict=True):
+        assert isinstance(writer, Writer), "opened after it"
+        writer.write(SHORT[2000:])
+        writer.close()
+        expect_same(driver.get(key, LARGE), SHORT, f"{key}, by the parent's writer")
+    driver.put("after", SHORT)
+
+
+def _opened(driver: CheckedDriver) -> Handles:
+    """Open a reader, a writer of an object and a writer of a new one; each has begun. Only the caller holds them."""
+    reader, writer, new = driver.open_reader("read"), driver.open_writer("key"), driver.open_writer("new")
+    reader.read(100)
+    writer.write(SHORT[1000:2000])
+    new.write(SHORT[:2000])
+    new.flush()
+    return [reader, writer, new]
+
+
+@scenario("T5", "F1", "F2", kills=("a-forked-child-keeps-the-lock",), needs=("url", "fork"))
+def a_child_that_lives_on_holds_nothing_back(ctx: Context) -> None:
+    """While a forked child lives with its inherited handles, the parent can close, reopen, move and delete.
+
+    A child's inherited handles stay open until it ends, and it may be a server that never ends.
+    """
+    with Elsewhere(ctx) as there:
+        there.run(_go_on_beside_a_child)
+
+
+def _go_on_beside_a_child(driver: CheckedDriver) -> None:
+    driver.put("d/read", LONG)
+    reader, writer, left = driver.open_reader("d/read"), driver.open_writer("d/key"), driver.open_writer("d/key2")
+    writer.write(SHORT[:1000])
+    left.write(SHORT)
+    with Forked(lambda parent: parent.recv()) as child:
+        reader.close()
+        writer.close()
+        left.discard()
+        with driver.open_writer("d/key") as writer:
+            writer.write(SHORT[1000:])
+        expect_same(driver.get("d/key", LARGE), SHORT, "by another writer")
+        driver.put("d/key2", SHORT)
+        driver.move("d/read", "d/key2")
+        expect_same(driver.get("d/key2", LARGE), LONG, "moved")
+        driver.delete("d")
+        assert list(driver.list("")) == [], "deleted, and still there"
+        child.say("end")
+
+
+@scenario("T5", "C3", kills=("driver-is-bound-to-its-process",), needs=("shared", "url", "fork"))
+def parent_and_child_use_one_driver(ctx: Context) -> None:
+    """A forked child and its parent can put, write, read, list, move and delete by one driver at the same time.
+
+    A server opens its store, and then forks the workers that serve it.
+    """
+    count = ctx.size(6)
+    with Elsewhere(ctx) as there:
+        there.run(_work_side_by_side, count)
+    for who in ("child", "parent"):
+        expected = [f"{who}/{number:02}" for number in range(count)]
+        assert ctx.stored(who) == expected, f"{ctx.stored(who)} instead of {expected}"
+        for number, key in enumerate(expected):
+            ctx.expect(key, Payload(who).read(70_000, 512 * number))
+
+
+def _work_side_by_side(driver: CheckedDriver, count: int) -> None:
+    _work(driver, "before", 1)  # a driver that opens its resources late has them open at the fork
+    driver.delete("before")
+    with Forked(lambda _parent: _work(driver, "child", count)):
+        _work(driver, "parent", count)
+
+
+def _work(driver: CheckedDriver, who: str, count: int) -> None:
+    for number in range(count):
+        data = Payload(who).read(70_000, 512 * number)
+        driver.put(f"{who}/put", data[:1000])
+        with driver.open_writer(f"{who}/put") as writer:
+            writer.write(data[1000:])
+        expect_same(driver.get(f"{who}/put", LARGE), data, f"by the {who}")
+        driver.move(f"{who}/put", f"{who}/{number:02}")
+        driver.put(f"{who}/gone", data)
+        driver.delete(f"{who}/gone")
+        found = list(driver.list(who))
+        expected = [f"{who}/{each:02}" for each in range(number + 1)]
+        assert found == expected, f"the {who} lists {found} instead of {expected}"
+
+
+@scenario(
+    *("T5", "F1", "F3"),
+    kills=("fencing-tokens-repeat-after-a-fork", "fencing-absent"),
+    needs=("shared", "url", "fork"),
+)
+def parent_and_child_fence_each_other(ctx: Context) -> None:
+    """If a parent and its forked child each open a writer of one object, the one opened last publishes.
+
+    After a fork, counters and random generators go on alike in both processes: they cannot tell writers apart.
+    """
+    with Elsewhere(ctx) as there:
+        there.run(_take_over_from_a_child)
+    ctx.expect("childs", Payload("parent").read(600))
+    ctx.expect("parents", Payload("child").read(600))
+
+
+def _take_over_from_a_child(driver: CheckedDriver) -> None:
+    driver.open_writer("before").discard()
+
+    def child(parent: Connection) -> None:
+        writer = _written(driver, "childs", "child")
+        parent.send("opened")
+        parent.recv()
+        with refused(FencedError):
+            writer.flush()
+        _written(driver, "parents", "child").close()
+
+    with Forked(child) as forked:
+        forked.hear()
+        _written(driver, "childs", "parent").close()
+        writer = _written(driver, "parents", "parent")
+        forked.say("taken over")
+    with refused(FencedError):
+        writer.flush()
+
+
+def _written(driver: CheckedDriver, key: str, who: str) -> Writer:
+    writer = driver.open_writer(key)
+    writer.write(Payload(who).read(600))
+    return writer

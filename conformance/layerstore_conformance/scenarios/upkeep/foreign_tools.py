@@ -1,0 +1,160 @@
+"""Purge, scrub, collect and listings in a store with foreign things, which no tool understands."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from layerstore import Foreign, MarkingIncompleteError, layout
+from layerstore.layout import UploadKeys
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.layers import begin, blob, link, store
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.ages import SMALL, WEEK, later
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
+
+if TYPE_CHECKING:
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "leaks"
+
+
+def used_store(ctx: Context) -> tuple[str, str, str]:
+    """Store a linked layer, a blob without a link and an upload; return the two digests and the upload's id."""
+    data, unused = ctx.payload("used").read(SMALL), ctx.payload("unused").read(SMALL)
+    store(ctx.service(), "a/b", data)
+    ctx.open().put(blob(unused), unused)
+    return digest(data), digest(unused), begin(ctx.service(), "a/b", b"an upload")
+
+
+def places(linked: str, uuid: str) -> list[str]:
+    """Return the prefixes below which something may refer to a blob."""
+    repository = f"{layout.REPOSITORIES}/a/b"
+    return [
+        *(layout.REPOSITORIES, f"{layout.REPOSITORIES}/a", repository),
+        *(layout.layers("a/b"), layout.links("a/b", "sha256"), link("a/b", linked).removesuffix("/link")),
+        *(f"{repository}/_manifests", f"{repository}/_manifests/revisions/sha256", f"{layout.REPOSITORIES}/empty"),
+        *(layout.uploads("a/b"), UploadKeys("a/b", uuid).prefix, UploadKeys("a/b", uuid).intents),
+    ]
+
+
+def empty(ctx: Context, place: str) -> list[str]:
+    """Return a prefix and the prefixes above it, as far as they hold no object, and so count as foreign themselves."""
+    prefixes = [place.rsplit("/", depth)[0] for depth in range(place.count("/"))]
+    return [prefix for prefix in prefixes if not ctx.stored(prefix)]
+
+
+def expect_there(ctx: Context, place: str, names: list[str]) -> None:
+    """Check that the foreign things below a prefix are still there."""
+    found = [each.name.rstrip("/") for each in ctx.open().scan(place) if isinstance(each, Foreign)]
+    assert sorted(found) == names, f"of {names} there are {sorted(found)}"
+
+
+@scenario("L6", "D5", kills=("gc-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
+def a_collection_that_does_not_understand_everything_deletes_nothing(ctx: Context) -> None:
+    """If a foreign thing may refer to a blob, a collection is refused, and its error names one such thing.
+
+    A repository that is a link to another disk is in use all the same.
+    """
+    linked, _, uuid = used_store(ctx)
+    before = ctx.stored()
+    for place in places(linked, uuid):
+        with ctx.foreign(place) as names:
+            for dry_run in (True, False):
+                with refused(MarkingIncompleteError) as refusal:
+                    ctx.service().collect(now=later(), dry_run=dry_run)
+                said = str(refusal.error)
+                assert any(name in said for name in [*names, *empty(ctx, place)]), f"{said!r} names none of {names}"
+            expect_there(ctx, place, names)
+        assert ctx.stored() == before, "a collection that was refused has deleted something"
+
+
+@scenario("L6", "D5", kills=("gc-never-ignores-what-is-foreign",), needs=("foreign",))
+def a_collection_may_be_made_to_go_on(ctx: Context) -> None:
+    """With ``ignore_foreign`` a collection passes over foreign things, and leaves them in place."""
+    data = ctx.payload("used").read(SMALL)
+    linked, unused, uuid = used_store(ctx)
+    place = f"{layout.REPOSITORIES}/a"
+    with ctx.foreign(place) as names:
+        report = ctx.service().collect(now=later(), ignore_foreign=True)
+        assert [str(each.digest) for each in report.removed] == [unused], f"removed were {report.removed}"
+        expect_there(ctx, place, names)
+        expect_layer(ctx, "a/b", data)
+    ctx.service().cancel("a/b", uuid)
+    assert ctx.stored() == [blob(data), link("a/b", linked)]
+
+
+@scenario("L6", kills=("scrub-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
+def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
+    """A scrub reports each foreign thing in a repository as harm, and goes on."""
+    linked, _, uuid = used_store(ctx)
+    for place in places(linked, uuid):
+        with ctx.foreign(place) as names:
+            found = list(ctx.service().scrub())
+            told = {each.key.rstrip("/") for each in found if each.harmful}
+            if nothing_else := empty(ctx, place):  # then one of them stands for all
+                assert told & {*names, *nothing_else}, f"none of {names} is reported as harm"
+            else:
+                assert told >= set(names), f"of {names} these are reported as harm: {sorted(told)}"
+            assert linked in {str(each.digest) for each in found if each.kind == "ok"}, "the layer was not looked at"
+    assert not [each for each in ctx.service().scrub() if each.harmful]
+
+
+@scenario("L6", "D5", kills=("purge-stops-at-what-is-foreign",), needs=("foreign",))
+def a_purge_leaves_what_it_does_not_understand(ctx: Context) -> None:
+    """A purge removes the old uploads, and leaves the foreign things beside them."""
+    linked, _, uuid = used_store(ctx)
+    for place in [*places(linked, uuid)[:3], layout.uploads("a/b")]:
+        gone = begin(ctx.service(), "a/b", b"old")
+        with ctx.foreign(place) as names:
+            report = ctx.service().purge(WEEK, now=later())
+            assert gone in {each.uuid for each in report.removed}, f"removed were {report.removed}"
+            expect_there(ctx, place, names)
+            expect_gone(ctx, "a/b", gone)
+
+
+@scenario("D5", "L6", kills=("foreign-things-deleted", "purge-passes-over-what-is-foreign"), needs=("foreign",))
+def an_upload_ends_beside_what_it_does_not_understand(ctx: Context) -> None:
+    """An upload with a foreign thing below it can be finished or cancelled, and the thing stays.
+
+    A purge leaves such an upload alone: the owner of the thing may want all of it.
+    """
+    data = ctx.payload("beside").read(SMALL)
+
+    def finish(uuid: str) -> None:
+        ctx.service().resume("a", uuid).finish(digest(data)).close()
+
+    def cancel(uuid: str) -> None:
+        ctx.service().cancel("a", uuid)
+
+    for end in (finish, cancel):
+        uuid = begin(ctx.service(), "a", data)
+        prefix = UploadKeys("a", uuid).prefix
+        with ctx.foreign(prefix) as names:
+            report = ctx.service().purge(timedelta(0), now=later())
+            assert not report.removed, f"purged were {report.removed}"
+            assert report.skipped, "a purge left an upload alone, and does not say so"
+            expect_stored(ctx, "a", uuid, data)
+            end(uuid)
+            assert ctx.stored(prefix) == [], f"left of an upload that was ended: {ctx.stored(prefix)}"
+            expect_there(ctx, prefix, names)
+    expect_layer(ctx, "a", data)
+
+
+@scenario("L6", "L1", kills=("names-that-are-no-keys-are-listed",), needs=("foreign",))
+def listings_pass_over_what_they_do_not_understand(ctx: Context) -> None:
+    """Repositories, layers and uploads are listed as if no foreign thing were there."""
+    linked, _, uuid = used_store(ctx)
+
+    def listed() -> list[object]:
+        service = ctx.service()
+        return [list(service.repositories()), list(service.layers()), list(service.uploads())]
+
+    before = listed()
+    with ExitStack() as stack:
+        for place in places(linked, uuid):
+            stack.enter_context(ctx.foreign(place))
+        assert listed() == before
+        assert ctx.service().exists("a/b", linked)

@@ -1,0 +1,1 @@
+"""The judgement of a run: the record of each scenario, waivers, and the outcome."""
