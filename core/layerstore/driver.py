@@ -214,6 +214,16 @@ class Reader(_Handle, io.RawIOBase):
         self._position += done
         return done
 
+    def write(self, data: Buffer) -> int:
+        """Refuse: a reader is read only.
+
+        Raises:
+            io.UnsupportedOperation: always, but LayerClosedError if the reader is closed.
+        """
+        del data
+        self._check_open()
+        raise io.UnsupportedOperation("a reader cannot be written")
+
     def readall(self) -> bytes:
         """Read from the position to the end."""
         self._check_open()

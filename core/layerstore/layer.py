@@ -83,6 +83,16 @@ class Layer(Owned, io.RawIOBase):
         """Read from the position to the end."""
         return self.read(max(0, self.size - self.tell()))
 
+    def write(self, data: Buffer) -> int:
+        """Refuse: a layer is read only.
+
+        Raises:
+            io.UnsupportedOperation: always, but LayerClosedError if the layer is closed.
+        """
+        del data
+        self._check_open()
+        raise io.UnsupportedOperation("a layer cannot be written")
+
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to an offset in bytes, beyond the end too.
 

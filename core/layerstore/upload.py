@@ -158,6 +158,16 @@ class LayerUpload(Owned, io.RawIOBase):
         self._check_open()
         return self._position
 
+    def readinto(self, buffer: Buffer) -> int:
+        """Refuse: an upload is written, and its layer is read. Every other way of reading ends here too.
+
+        Raises:
+            io.UnsupportedOperation: always, but LayerClosedError if the upload is closed.
+        """
+        del buffer
+        self._check_open()
+        raise io.UnsupportedOperation("an upload cannot be read; finish it, and read the layer")
+
     def writable(self) -> bool:
         """Say that this can be written."""
         return True
