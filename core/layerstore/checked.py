@@ -38,6 +38,9 @@ class CheckedDriver(Driver):
         """Open the URL's driver behind the front, as :func:`layerstore.open_driver` does."""
         raise NotImplementedError("the front is put before a driver by layerstore.open_driver(url)")
 
+    def __repr__(self) -> str:
+        return f"<CheckedDriver {self.scheme} {type(self.inner).__name__}>"
+
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """See :meth:`Driver.open_reader`.
 

@@ -146,9 +146,13 @@ class _Handle(Owned):
     scheme = ""
     """The driver's URL scheme; set by the front."""
 
-    def __init__(self, key: str, position: int) -> None:
+    def __init__(self, key: str, position: int, size: int) -> None:
         self.key = key
+        self.size = size
         self._position = position
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key!r} {self.size} bytes>"
 
     def _check_usable(self, kind: str, *, closed: bool) -> None:
         if closed:
@@ -173,8 +177,7 @@ class Reader(_Handle, io.RawIOBase):
 
     def __init__(self, key: str, size: int, version: str, offset: int = 0) -> None:
         """Open at ``offset`` (bytes, zero-based) an object of ``size`` bytes."""
-        super().__init__(key, offset)
-        self.size = size
+        super().__init__(key, offset, size)
         self.version = version
         self._take_hold()
 
@@ -274,8 +277,7 @@ class Writer(_Handle, ABC):
 
     def __init__(self, key: str, size: int, version: str | None) -> None:
         """Open an object of ``size`` bytes at its ``version``, or a new one: no bytes, and no version."""
-        super().__init__(key, size)
-        self.size = size
+        super().__init__(key, size, size)
         self.version = version
         self._take_hold()
 

@@ -287,6 +287,9 @@ class LayerService(Single):
         """Close the driver; the service is not used again. Closing again does nothing."""
         self.driver.close()
 
+    def __repr__(self) -> str:
+        return f"<LayerService {self.driver.scheme} verify={self.verify}>"
+
     def __enter__(self) -> Self:
         return self
 
