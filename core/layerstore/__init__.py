@@ -10,11 +10,23 @@
 b'hello, layers'
 """
 
+import logging
 from typing import Any
 
+from layerstore.checked import CheckedDriver
 from layerstore.collect import Collected, CollectReport
 from layerstore.digest import Digest, FSLayer
-from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Foreign, Reader, Stat, Unpublished, Writer
+from layerstore.driver import (
+    CONTRACT_VERSION,
+    Capabilities,
+    Driver,
+    Foreign,
+    Reader,
+    Scanned,
+    Stat,
+    Unpublished,
+    Writer,
+)
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -52,12 +64,15 @@ from layerstore.hookspecs import hookimpl
 from layerstore.layer import Layer
 from layerstore.purge import PurgeEntry, PurgeReport
 from layerstore.registry import open_driver
-from layerstore.scrub import ScrubReport
+from layerstore.scrub import Progress, ScrubReport
 from layerstore.service import LayerInfo, LayerService, UploadInfo
 from layerstore.spool import Verify
-from layerstore.survey import Finding
+from layerstore.survey import Finding, FindingKind
+from layerstore.unwritten import UnwrittenError
 from layerstore.upload import LayerUpload
 from layerstore.url import StoreURL
+
+logging.getLogger("layerstore").addHandler(logging.NullHandler())  # without it Python prints what nobody asked to see
 
 
 def open(url: str | StoreURL, *, verify: Verify = "resume", **options: Any) -> LayerService:  # noqa: A001, ANN401
@@ -81,6 +96,7 @@ __all__ = [
     "AccessDeniedError",
     "BackendUnavailableError",
     "Capabilities",
+    "CheckedDriver",
     "CollectReport",
     "Collected",
     "ContractVersionError",
@@ -92,6 +108,7 @@ __all__ = [
     "FSLayer",
     "FencedError",
     "Finding",
+    "FindingKind",
     "Foreign",
     "InvalidArchiveError",
     "InvalidDigestError",
@@ -115,9 +132,11 @@ __all__ = [
     "OffsetMismatchError",
     "PathNotFoundError",
     "PluginError",
+    "Progress",
     "PurgeEntry",
     "PurgeReport",
     "Reader",
+    "Scanned",
     "ScrubReport",
     "Stat",
     "StoreURL",
@@ -128,6 +147,7 @@ __all__ = [
     "Unpublished",
     "UnsupportedDigestError",
     "UnsupportedOperationError",
+    "UnwrittenError",
     "UploadInfo",
     "Verify",
     "Writer",

@@ -13,20 +13,20 @@ from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import InvalidNameError, InvalidUploadIDError, LayerStoreError
 
-Kind = Literal["ok", "damaged", "unreadable", "missing", "damaged-link", "unlinked", "foreign", "leftover"]
+FindingKind = Literal["ok", "damaged", "unreadable", "missing", "damaged-link", "unlinked", "foreign", "leftover"]
 """``ok``: a blob is what its name says. ``damaged``: it is not. ``unreadable``: it, or a part of the store, cannot be
 read, or is not understood. ``missing``: a link leads to no blob. ``damaged-link``: to nothing at all. ``unlinked``: no
 link leads to a blob, and no finish has claimed it. ``foreign``: not of this layout. ``leftover``: of something that was
 cut off."""
 
-HARMFUL: tuple[Kind, ...] = ("damaged", "unreadable", "missing", "damaged-link")
+HARMFUL: tuple[FindingKind, ...] = ("damaged", "unreadable", "missing", "damaged-link")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a scrub has found."""
 
-    kind: Kind
+    kind: FindingKind
     key: str
     """Of the blob; of a ``missing`` one, of the link to it."""
     digest: Digest | None = None
@@ -138,5 +138,5 @@ class _Surveyor:
         elif link is not None and link.target is not None and link.target.algorithm == "sha256":
             self.found.links.setdefault(link.target.hex, []).append(key)
 
-    def _odd(self, kind: Kind, key: str, detail: str = "") -> None:
+    def _odd(self, kind: FindingKind, key: str, detail: str = "") -> None:
         self.found.odd.append(Finding(kind, key, detail=detail))

@@ -3,44 +3,46 @@
 import io
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 import layerstore
-from layerstore import Digest, LayerClosedError
+from layerstore import Digest, Layer, LayerClosedError, LayerUpload, Reader
 
-CANNOT_READ = [
+Ask: TypeAlias = Callable[[Any], object]
+
+CANNOT_READ: list[Ask] = [
     lambda file: file.read(1),
     lambda file: file.read(),
     lambda file: file.readall(),
     lambda file: file.readinto(bytearray(1)),
     lambda file: file.readline(),
-    lambda file: next(file),
+    next,
     lambda file: shutil.copyfileobj(file, io.BytesIO()),
 ]
-CANNOT_WRITE = [
+CANNOT_WRITE: list[Ask] = [
     lambda file: file.write(b""),
     lambda file: file.write(b"x"),
     lambda file: file.writelines([b"x"]),
     lambda file: shutil.copyfileobj(io.BytesIO(b"x"), file),
 ]
-CANNOT = [lambda file: file.truncate(), lambda file: file.truncate(0), lambda file: file.fileno()]
+CANNOT: list[Ask] = [lambda file: file.truncate(), lambda file: file.truncate(0), lambda file: file.fileno()]
 
 
-def upload() -> Any:
+def upload() -> LayerUpload:
     """Return an upload that is open."""
     return layerstore.open("memory:").upload("demo")
 
 
-def layer() -> Any:
+def layer() -> Layer:
     """Return a layer that is open."""
     opened = upload()
     opened.write(b"bytes")
     return opened.finish(Digest.of(b"bytes"))
 
 
-def reader() -> Any:
+def reader() -> Reader:
     """Return a reader that is open."""
     driver = layerstore.open_driver("memory:")
     driver.put("key", b"bytes")
@@ -48,26 +50,27 @@ def reader() -> Any:
 
 
 @pytest.mark.parametrize("ask", CANNOT_READ + CANNOT)
-def test_an_upload_refuses_to_be_read(ask: Callable[[Any], object]) -> None:
+def test_an_upload_refuses_to_be_read(ask: Ask) -> None:
     """Whichever way it is asked; it says so itself, and ``readable`` says it beforehand."""
-    with upload() as file, pytest.raises(io.UnsupportedOperation):
+    with upload() as file:
         assert not file.readable()
-        ask(file)
+        with pytest.raises(io.UnsupportedOperation):
+            ask(file)
 
 
 @pytest.mark.parametrize("ask", CANNOT_WRITE + CANNOT)
 @pytest.mark.parametrize("opened", [layer, reader])
-def test_what_is_read_refuses_to_be_written(opened: Callable[[], Any], ask: Callable[[Any], object]) -> None:
+def test_what_is_read_refuses_to_be_written(opened: Callable[[], Layer | Reader], ask: Ask) -> None:
     """Whichever way it is asked, and also if nothing is to be written."""
-    with opened() as file, pytest.raises(io.UnsupportedOperation):
+    with opened() as file:
         assert not file.writable()
-        ask(file)
+        with pytest.raises(io.UnsupportedOperation):
+            ask(file)
 
 
 def test_a_closed_file_object_says_that_it_is_closed() -> None:
     """That comes first, as it does of Python's own."""
-    for opened, ask in [(upload, CANNOT_READ[0]), (layer, CANNOT_WRITE[0]), (reader, CANNOT_WRITE[0])]:
-        file = opened()
+    for file, ask in [(upload(), CANNOT_READ[0]), (layer(), CANNOT_WRITE[0]), (reader(), CANNOT_WRITE[0])]:
         file.close()
         with pytest.raises(LayerClosedError):
             ask(file)
