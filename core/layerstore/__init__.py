@@ -1,11 +1,12 @@
-"""Container layers in any backend: uploads that survive, layers that are what their digest says.
+"""Container layers in any backend: uploads survive a crash, and a layer's bytes hash to its digest.
 
->>> import hashlib, layerstore
+>>> import layerstore
+>>> from layerstore import Digest
 >>> store = layerstore.open("memory://example")
 >>> upload = store.upload("library/hello")
 >>> upload.write(b"hello, layers")
 13
->>> layer = upload.finish("sha256:" + hashlib.sha256(b"hello, layers").hexdigest())
+>>> layer = upload.finish(Digest.of(b"hello, layers"))
 >>> layer.read()
 b'hello, layers'
 """
@@ -78,15 +79,16 @@ logging.getLogger("layerstore").addHandler(logging.NullHandler())  # without it 
 def open(url: str | StoreURL, *, verify: Verify = "resume", **options: Any) -> LayerService:  # noqa: A001, ANN401
     """Open the store a URL names: ``memory://NAME``, ``local:///absolute/path``, ``local:relative/path``.
 
-    ``verify`` is how uploads are verified when they are finished (see :class:`LayerService`); ``options`` are the
-    driver's, in the URL or here. Nothing is created before something is stored.
+    ``verify`` selects how ``finish`` verifies uploads (see :class:`LayerService`). ``options`` are the driver's; they
+    may be in the URL or here. Nothing is created before something is stored.
 
     Raises:
-        InvalidURLError: no store URL.
-        UnknownDriverError: no driver for its scheme.
+        InvalidURLError: ``url`` is not a store URL.
+        UnknownDriverError: no installed driver has this scheme.
         UnknownOptionError: the driver has no such option.
-        PluginError: the driver's plugin does not load, or two claim the scheme, or it is of another contract version.
-        ValueError: no such policy.
+        PluginError: the driver's plugin does not load, two distributions claim the scheme, or the driver is written for
+            another version of the contract.
+        ValueError: ``verify`` is not a policy.
     """
     return LayerService(open_driver(url, **options), verify=verify)
 

@@ -1,4 +1,4 @@
-"""Spans of time and moments, as people write them."""
+"""Spans of time and points in time, as people write them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def span(text: str) -> timedelta:
 
 
 def moment(text: str) -> datetime:
-    """Read a moment: RFC 3339, as ``2026-07-01T00:00:00Z``, or how long ago, as ``7d``."""
+    """Read a point in time: RFC 3339, as ``2026-07-01T00:00:00Z``, or how long ago, as ``7d``."""
     if _SPAN.fullmatch(text):
         try:
             return datetime.now(UTC) - span(text)
