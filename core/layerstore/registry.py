@@ -220,7 +220,7 @@ def _loaded(claim: _Claim) -> type[Driver]:
     driver = _imported(claim)
     _check_contract(claim, driver)  # before completeness: another contract may have other methods
     if missing := sorted(driver.__abstractmethods__):
-        later = "what is not written yet may raise NotImplementedError"
+        later = "methods that are not written yet may raise NotImplementedError"
         raise claim.refused(f"{driver.__name__} has no {', '.join(missing)}; {later}")
     _check_signatures(claim, driver)
     return driver
@@ -283,7 +283,7 @@ def _check_opened(claim: _Claim, driver: type[Driver], opened: object) -> None:
 
 def _merged(url: StoreURL, options: Mapping[str, object], known: Mapping[str, str]) -> dict[str, object]:
     if twice := sorted(options.keys() & url.options.keys()):
-        raise InvalidURLError(str(url), f"option {twice[0]!r} is in the URL and given beside it")
+        raise InvalidURLError(str(url), f"option {twice[0]!r} is given in the URL and as an argument")
     merged = {**url.options, **options}
     if unknown := sorted(merged.keys() - known.keys()):
         raise UnknownOptionError(url.scheme, unknown[0], tuple(sorted(known)))
