@@ -281,7 +281,7 @@ class Interruption:
             return thread.submit(self._interrupt, action).result()
 
     def _interrupt(self, action: Callable[[], object]) -> bool:
-        gc.disable()  # else a handle that an earlier test has left may be collected, and interrupted, in place of this one
+        gc.disable()  # else a handle of an earlier test may be collected, and interrupted in its place
         try:
             sys.settrace(self)
             action()
