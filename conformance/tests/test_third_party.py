@@ -84,7 +84,7 @@ def test_a_defect_fails_and_the_clause_is_named(python: Path, tmp_path: Path) ->
     install(python, tmp_path, 'each.startswith(f"{key}/")', "each.startswith(key)")
     done = conformance(python, tmp_path, "--only", "deleting")
     assert done.returncode == 1
-    assert "  clause D1: `delete(key)` deletes the object and everything below `key/`" in done.stdout
+    assert "  clause D1: `delete(key)` must delete the object and everything below `key/`" in done.stdout
     assert "looks like: delete-goes-by-letters" in done.stdout
     assert "again: layerstore conformance dict://theirs --only deleting." in done.stdout
     assert done.stdout.splitlines()[-1].startswith("layerstore conformance: FAILED: ")

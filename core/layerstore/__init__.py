@@ -1,20 +1,33 @@
-"""Container layers in any backend: uploads that survive, layers that are what their digest says.
+"""Container layers in any backend: uploads survive a crash, and a layer's bytes hash to its digest.
 
->>> import hashlib, layerstore
+>>> import layerstore
+>>> from layerstore import Digest
 >>> store = layerstore.open("memory://example")
 >>> upload = store.upload("library/hello")
 >>> upload.write(b"hello, layers")
 13
->>> layer = upload.finish("sha256:" + hashlib.sha256(b"hello, layers").hexdigest())
+>>> layer = upload.finish(Digest.of(b"hello, layers"))
 >>> layer.read()
 b'hello, layers'
 """
 
+import logging
 from typing import Any
 
+from layerstore.checked import CheckedDriver
 from layerstore.collect import Collected, CollectReport
 from layerstore.digest import Digest, FSLayer
-from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Foreign, Reader, Stat, Unpublished, Writer
+from layerstore.driver import (
+    CONTRACT_VERSION,
+    Capabilities,
+    Driver,
+    Foreign,
+    Reader,
+    Scanned,
+    Stat,
+    Unpublished,
+    Writer,
+)
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -52,26 +65,30 @@ from layerstore.hookspecs import hookimpl
 from layerstore.layer import Layer
 from layerstore.purge import PurgeEntry, PurgeReport
 from layerstore.registry import open_driver
-from layerstore.scrub import ScrubReport
+from layerstore.scrub import Progress, ScrubReport
 from layerstore.service import LayerInfo, LayerService, UploadInfo
 from layerstore.spool import Verify
-from layerstore.survey import Finding
+from layerstore.survey import Finding, FindingKind
+from layerstore.unwritten import UnwrittenError
 from layerstore.upload import LayerUpload
 from layerstore.url import StoreURL
+
+logging.getLogger("layerstore").addHandler(logging.NullHandler())  # without it Python prints what nobody asked to see
 
 
 def open(url: str | StoreURL, *, verify: Verify = "resume", **options: Any) -> LayerService:  # noqa: A001, ANN401
     """Open the store a URL names: ``memory://NAME``, ``local:///absolute/path``, ``local:relative/path``.
 
-    ``verify`` is how uploads are verified when they are finished (see :class:`LayerService`); ``options`` are the
-    driver's, in the URL or here. Nothing is created before something is stored.
+    ``verify`` selects how ``finish`` verifies uploads (see :class:`LayerService`). ``options`` are the driver's; they
+    may be in the URL or here. Nothing is created before something is stored.
 
     Raises:
-        InvalidURLError: no store URL.
-        UnknownDriverError: no driver for its scheme.
+        InvalidURLError: ``url`` is not a store URL.
+        UnknownDriverError: no installed driver has this scheme.
         UnknownOptionError: the driver has no such option.
-        PluginError: the driver's plugin does not load, or two claim the scheme, or it is of another contract version.
-        ValueError: no such policy.
+        PluginError: the driver's plugin does not load, two distributions claim the scheme, or the driver is written for
+            another version of the contract.
+        ValueError: ``verify`` is not a policy.
     """
     return LayerService(open_driver(url, **options), verify=verify)
 
@@ -81,6 +98,7 @@ __all__ = [
     "AccessDeniedError",
     "BackendUnavailableError",
     "Capabilities",
+    "CheckedDriver",
     "CollectReport",
     "Collected",
     "ContractVersionError",
@@ -92,6 +110,7 @@ __all__ = [
     "FSLayer",
     "FencedError",
     "Finding",
+    "FindingKind",
     "Foreign",
     "InvalidArchiveError",
     "InvalidDigestError",
@@ -115,9 +134,11 @@ __all__ = [
     "OffsetMismatchError",
     "PathNotFoundError",
     "PluginError",
+    "Progress",
     "PurgeEntry",
     "PurgeReport",
     "Reader",
+    "Scanned",
     "ScrubReport",
     "Stat",
     "StoreURL",
@@ -128,6 +149,7 @@ __all__ = [
     "Unpublished",
     "UnsupportedDigestError",
     "UnsupportedOperationError",
+    "UnwrittenError",
     "UploadInfo",
     "Verify",
     "Writer",

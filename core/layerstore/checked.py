@@ -1,4 +1,4 @@
-"""The front of every driver: arguments in order before the driver sees them, errors with its name after."""
+"""The front of every driver: it checks arguments before the driver sees them, and adds the driver's name to errors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ HandleT = TypeVar("HandleT", Reader, Writer)
 class CheckedDriver(Driver):
     """Any driver, behind the checks of clauses K1 to K3, R2 and E1. This is what ``open_driver`` returns.
 
-    A driver below may rely on them; a caller above may rely on every storage failure being a ``DriverError`` that names
-    the driver and the key.
+    The driver behind it gets only valid arguments. Its callers get every failure of storage as a ``DriverError`` that
+    names the driver and the key.
     """
 
     contract_version = "1.0"
 
     def __init__(self, driver: Driver, scheme: str = "") -> None:
-        """Put ``driver`` behind the front; ``scheme`` is its name in messages, else its class's name."""
+        """Put ``driver`` behind the front. Messages call it ``scheme`` or, if that is empty, by its class's name."""
         self.inner = driver
         self.scheme = scheme or type(driver).__name__
         self.capabilities = driver.capabilities
@@ -36,7 +36,10 @@ class CheckedDriver(Driver):
     @classmethod
     def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
         """Open the URL's driver behind the front, as :func:`layerstore.open_driver` does."""
-        raise NotImplementedError("the front is put before a driver by layerstore.open_driver(url)")
+        raise NotImplementedError("layerstore.open_driver(url) puts the front before a driver")
+
+    def __repr__(self) -> str:
+        return f"<CheckedDriver {self.scheme} {type(self.inner).__name__}>"
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """See :meth:`Driver.open_reader`.
@@ -72,7 +75,7 @@ class CheckedDriver(Driver):
                 except BackendUnavailableError:
                     if self.stat(key).version == reader.version:
                         raise
-                    # else it was replaced meanwhile, and that version cannot be read any more (clause R4)
+                    # else it was replaced meanwhile, and that version can no longer be read (clause R4)
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""
@@ -92,7 +95,7 @@ class CheckedDriver(Driver):
         return (child for child in self._children(prefix, self.inner.list) if isinstance(child, str))
 
     def scan(self, prefix: str) -> Iterator[Scanned]:
-        """See :meth:`Driver.scan`. What is known to be harmless is passed over (:data:`layerstore.keys.HARMLESS`)."""
+        """See :meth:`Driver.scan`. Harmless things are left out (:data:`layerstore.keys.HARMLESS`)."""
         self._check_prefix(prefix)
         children = self._children(prefix, self.inner.scan)
         return (child for child in children if isinstance(child, str) or not is_harmless(child.name))
@@ -104,7 +107,7 @@ class CheckedDriver(Driver):
             raise error.named(self.scheme)  # noqa: B904  (the same error again)
 
     def _children(self, prefix: str, method: Callable[[str], Iterator[Scanned]]) -> Iterator[Scanned]:
-        """Yield what a driver's method does; a name that is no key is foreign, whatever the driver takes it for."""
+        """Yield what a driver's method yields; a name that is no key becomes ``Foreign``."""
         children = call_driver(self.scheme, prefix, method, prefix)
         while (child := call_driver(self.scheme, prefix, next, children, None)) is not None:
             if isinstance(child, str) and not is_key(child.removesuffix("/")):

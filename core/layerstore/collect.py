@@ -1,42 +1,41 @@
 """Collecting garbage: blobs that no repository links and no finish under way has claimed.
 
-    mark            what every link, in every repository, points to, and the intents of all uploads
-    pick            blobs not marked, and stored before the mark began, with their versions
-    mark again      those marked by now are let go
-    move            each blob picked, if it is still at its version, goes to a trash key of its own
-    mark once more  those marked by now are put back
-    take            each of the rest goes where nobody looks for a blob, and is told of
-    delete          what was taken
+    mark            list the targets of all links, in every repository, and the intents of all uploads
+    pick            list the blobs that are not marked, and were stored before the mark began, with their versions
+    mark again      drop those that are marked by now
+    move            move each picked blob, if it is still at its version, to a trash key of its own
+    mark once more  put those back that are marked by now
+    take            move each of the rest to where nobody looks for a blob, and report it
+    delete          delete what was taken
 
-Nothing that a ``finish`` or ``mount`` has returned for is lost, whatever comes between:
+No layer that a ``finish`` or ``mount`` has returned for is lost, whatever comes between two steps:
 
 - A finish puts its intent, moves its data over the blob, puts its link, and then removes its intent. Every mark reads
-  all intents before all links, so a finish that has put its intent when a mark begins is seen by it, by the one or by
-  the other. One that puts it after the second mark began moves its data after the blob was picked: the blob has another
-  version, and is not moved (M4). So a finish is never disturbed, and what it has healed is never taken away.
-- A finish that moves its data after the blob has gone to the trash makes a new blob, which nobody here touches.
-- A finish of an upload that nobody else knows of puts no intent. Its blob is younger than ``grace``, or is there anew
-  when one of the same bytes has been picked (M4). Where ``grace`` is shorter than a finish takes, the blob may be
-  moved. If its link was put before, the third mark sees that; if not, the finish looks, and does not find the blob.
-- A mount copies no bytes; it may link a blob that one mark has not seen linked, while another's link goes that it would
-  have seen. It returns after it has found the blob there. When it did so before the move, the third mark, which begins
-  after it, sees the link. After the move there is no blob to be found until one is put back, and it does not return.
-- What is put back may meet a blob that a finish has made meanwhile. That one stays. Where there seems to be none, one
-  may yet come before the trash does, so that is first read, and put back only if it is what its name says: the same
-  bytes once more. One that is damaged goes into quarantine.
-- Two collections at once use different trash keys. What an earlier one that was cut off has left in the trash is listed
-  before the first mark, so that each mark here is one that begins after the move, and ends in the same way. Where the
-  blob is in its place, too, a move may be under way (M2): whoever copies it now deletes it there next, and what is in
-  the trash may be the last of it. So that is left alone until it is as old as a blob must be.
-- A blob that was picked and is gone when it is to be moved may have been taken by another collection, which may die:
-  what is in the trash of it is looked for once more, and ends here as well, with the third mark.
-- So what lies in the trash may be ended by several collections at once. All of them have marked after it came there, so
-  that whichever takes it away is right to. Of several one does (M3), and that one tells of it. What it has not come to
-  delete, cut off, is nobody's blob any more, and goes with the next collection.
+  all intents before all links, so if a finish has put its intent when a mark begins, the mark sees its intent or its
+  link. A finish that puts its intent after the second mark began moves its data after the blob was picked: the blob has
+  another version then, and is not moved (M4). So a finish is never disturbed, and a blob it has mended never removed.
+- A finish that moves its data after the blob was moved to the trash makes a new blob, which a collection leaves alone.
+- A finish of an upload that nobody else knows of puts no intent. Its blob is younger than ``grace``; if a blob of the
+  same bytes was picked, the finish gives it another version (M4). If ``grace`` is shorter than a finish takes, the blob
+  may be moved. If the link was put before, the third mark sees it; if not, the last step of the finish finds no blob.
+- A mount copies no bytes. It may link a blob that one mark has not seen linked, while the link that the mark would have
+  seen elsewhere is removed. A mount returns only after it has found the blob. If it found it before the move, the third
+  mark, which begins after the move, sees the link. After the move it finds no blob until one is put back.
+- If a finish has made the blob anew meanwhile, that one stays, and the one in the trash is deleted. If no blob is
+  there, one may still appear before the one in the trash is put back. So the trash is read first, and put back only if
+  it has the digest of its name: then both have the same bytes. A damaged one goes to quarantine.
+- Two collections at once use different trash keys. Blobs that an earlier collection has left in the trash are listed
+  before the first mark, so that each mark begins after they were moved there, and they end in the same way. If a blob
+  is in its place too, a move may be under way (M2): the process that copies it will delete it there next, and the copy
+  in the trash may then be the only one. So such a copy is left alone until it is as old as a blob must be.
+- If a picked blob is gone when it is to be moved, another collection may have taken it, and may die. Its copy in the
+  trash is looked for once more, and ends here as well, with the third mark.
+- So several collections at once may end the same blob in the trash. All of them have marked after it was moved there,
+  so each of them may remove it. One of them does (M3), and reports it. If that one is cut off before it deletes the
+  bytes, the next collection deletes them.
 
-A mark that could not read or understand everything ends the collection: what is in the trash is put back, and nothing
-is deleted. Blobs are taken for as old as the backend says, by its own clock; ``grace`` is for the difference to this
-one's.
+If a mark cannot read or understand everything, the collection ends: blobs in the trash are put back, and nothing is
+deleted. The age of a blob is by the backend's clock; ``grace`` allows for the difference to this node's clock.
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ from layerstore.spool import measure
 from layerstore.walk import Odd
 
 GRACE = timedelta(hours=1)
-"""How much older than the mark a blob must be: more than the clocks of two nodes differ."""
+"""How much older than the mark a blob must be: more than the difference between two nodes' clocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A blob that nothing was found to use."""
+    """A blob that is not in use, as far as the collection found."""
 
     digest: Digest
     size: int
@@ -72,20 +71,20 @@ class Collected:
 
 @dataclass(slots=True)
 class CollectReport:
-    """What a collection did or, as a dry run, would do."""
+    """The result of a collection or, after a dry run, what it would do."""
 
     dry_run: bool
     removed: list[Collected] = field(default_factory=list)
     kept: list[Collected] = field(default_factory=list)
-    """Not in use before, but by the end: claimed, linked or stored anew meanwhile."""
+    """Not in use at first, but at the end: claimed, linked or stored again meanwhile."""
     failed: list[Collected] = field(default_factory=list)
     """Each with its error; the next collection tries again."""
     in_use: int = 0
     """Digests marked."""
     young: int = 0
-    """Blobs not marked, but stored too late to be collected."""
+    """Blobs that are not marked, but too young to be collected."""
     ignored: dict[str, str] = field(default_factory=dict)
-    """Names of things not understood that were passed over (``ignore_foreign``), and what they are."""
+    """Foreign things that were ignored (``ignore_foreign``): their names, and what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +126,10 @@ def collect(
 
 
 def _mark(driver: CheckedDriver, odd: Odd) -> set[str]:
-    """Return the sha256, in hex, of all that is in use: first what is claimed, then what is linked.
+    """Return the sha256, in hex, of all blobs in use: first those that are claimed, then those that are linked.
 
     Raises:
-        MarkingIncompleteError: something could not be listed or read, or ``odd`` says so of what is not understood.
+        MarkingIncompleteError: something could not be listed or read, or ``odd`` refuses a foreign thing.
     """
     used: set[str] = set()
     children = walk.telling(driver, odd)
@@ -189,7 +188,7 @@ def _unused(driver: CheckedDriver, before: datetime, report: CollectReport, used
 
 
 def _left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[_Picked]:
-    """Yield what a collection that was cut off has left in the trash, and that nobody can be at the moving of."""
+    """Yield the blobs that a collection that was cut off has left in the trash, unless one may just be moved there."""
     for key in walk.keys_below(driver.list, below):
         digest, stat = walk.blob_of(key), driver.find(key)
         if digest is None or stat is None:
@@ -201,7 +200,7 @@ def _left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[_Pick
 def _trashed(
     driver: CheckedDriver, picked: list[_Picked], report: CollectReport, before: datetime
 ) -> Iterator[_Picked]:
-    """Move to the trash what is still as it was picked, and yield it there; so, too, what another one has moved."""
+    """Move picked blobs that are still at their versions to the trash, and yield them; also those another one moved."""
     for each in picked:
         key = layout.trashed(each.blob.digest)
         try:
@@ -222,7 +221,7 @@ def _trashed(
 
 
 def _is_there(driver: CheckedDriver, key: str) -> bool:
-    """Tell whether a move that failed has moved all the same: its answer alone may have been lost."""
+    """Return whether a move that failed has moved the blob all the same: only its answer may have been lost."""
     with suppress(DriverError):
         return driver.find(key) is not None
     return False
@@ -236,7 +235,7 @@ def _end(driver: CheckedDriver, each: _Picked, report: CollectReport, used: set[
         elif not report.dry_run:
             _delete(driver, each)
     except PathNotFoundError:
-        return  # another collection has taken it, and tells of it
+        return  # another collection has taken it, and reports it
     except DriverError as error:
         report.failed.append(replace(each.blob, error=error))
     else:
@@ -244,7 +243,7 @@ def _end(driver: CheckedDriver, each: _Picked, report: CollectReport, used: set[
 
 
 def _delete(driver: CheckedDriver, each: _Picked) -> None:
-    """Take it away in one step, which of several collections one does, and then delete it.
+    """Take it away in one step, in which only one of several collections succeeds, and then delete it.
 
     Raises:
         PathNotFoundError: another collection has taken it.
@@ -254,7 +253,7 @@ def _delete(driver: CheckedDriver, each: _Picked) -> None:
     try:
         driver.delete(taken)
     except DriverError:
-        with suppress(DriverError):  # for the next collection, which then tells of it
+        with suppress(DriverError):  # for the next collection, which then reports it
             driver.move(taken, each.key)
         raise
 

@@ -1,4 +1,4 @@
-"""The hash cursor: how much of an upload is hashed already, and from where hashing can go on."""
+"""The hash cursor: the hash of an upload's first bytes, and positions from which hashing can go on."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ GATHER: Final = 64 << 10
 """Bytes of small writes gathered before they are hashed: a call of the hash costs as much as hashing 1 to 2 KiB."""
 
 OVERLAP: Final = 256 << 10
-"""From so many bytes on, hashing happens in another thread; below, the hop costs more than it saves."""
+"""Writes of at least this many bytes are hashed in another thread; for smaller ones that costs more than it saves."""
 
 BACKLOG: Final = 3
 """Blocks that hashing may lag behind."""
 
 MARKS: Final = 64
-"""States kept to go back to; the last 16 all, of older ones every second is dropped when there are more."""
+"""The most states that are kept to go back to. If there are more, every second one is dropped, except the last 16."""
 
 RECENT: Final = 16
 
 
 def buffers() -> Iterator[memoryview]:
-    """Yield buffers of up to a block, small ones first; one comes round again when hashing can no longer be reading it.
+    """Yield buffers of up to a block, small ones first; a buffer is reused once hashing can no longer be reading it.
 
-    Each is made when it is asked for: a stream of a few KiB costs no more than that.
+    Each is made when it is first needed, so a stream of a few KiB takes only a few KiB.
     """
     yield from (memoryview(bytearray(size)) for size in (16 << 10, 64 << 10, 256 << 10))
     made = []
@@ -45,9 +45,9 @@ def buffers() -> Iterator[memoryview]:
 
 
 class HashCursor:
-    """SHA-256 of an upload's contiguous prefix, up to :attr:`offset`, with marks on the way to go back to.
+    """SHA-256 of an upload's contiguous prefix, up to :attr:`offset`, with marks to go back to.
 
-    It is told only of bytes that the upload has stored there, or is storing; if storing fails it is cut back. Bytes
+    The caller gives it only bytes that the upload has stored, or is storing, and cuts it back if storing fails. Bytes
     given to :meth:`start` must not change until :meth:`settle` has returned.
     """
 
@@ -62,7 +62,7 @@ class HashCursor:
 
     @property
     def offset(self) -> int:
-        """Bytes from the start that are covered, hashed or about to be."""
+        """Bytes from the start that are covered: hashed, or about to be hashed."""
         return self._hashed + len(self._pending)
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -96,7 +96,7 @@ class HashCursor:
         self._go_back()
 
     def marks(self) -> list[tuple[int, bytes]]:
-        """Return offsets and exported states, the last at :attr:`offset`; none where states cannot be exported."""
+        """Return offsets and exported states, the last at :attr:`offset`; none if states cannot be exported."""
         self.settle()
         return [(offset, state.export()) for offset, state in self._marks[1:] if state.exportable]
 
@@ -112,7 +112,7 @@ class HashCursor:
         self._hasher = state.copy()
 
     def _wait(self, running: int = 0) -> None:
-        """Wait until at most so many blocks are running. If one failed, nothing is covered any more."""
+        """Wait until at most ``running`` blocks are not hashed yet. If one failed, nothing is covered any more."""
         failure: BaseException | None = None
         while len(self._running) > (running if failure is None else 0):
             failure = self._running[0].wait() or failure
@@ -123,7 +123,7 @@ class HashCursor:
             raise failure
 
     def _absorb(self) -> None:
-        """Hash what small writes have gathered."""
+        """Hash the gathered bytes of small writes."""
         if self._pending:
             self._wait()
             self._hasher.update(self._pending)

@@ -24,18 +24,18 @@ _HEX = re.compile(r"[0-9a-f]+\Z")
 class Digest:
     """A validated ``algorithm:hex``, as the OCI image specification spells it (descriptor.md, "Digests").
 
-    sha256 is canonical: every blob is stored under it. sha384 and sha512 are verified and kept as further names.
-    A tarsum names a layer inside one repository and is no content digest: other bytes can have the same one.
+    sha256 is canonical: every blob is stored under it. sha384 and sha512 are verified, and kept as further names.
+    A tarsum names a layer inside one repository. It is no content digest: other bytes can have the same tarsum.
     """
 
     algorithm: str
     hex: str
 
     def __post_init__(self) -> None:
-        """Refuse, however it was made, what is no digest.
+        """Check the fields, also of a digest that was not made by :meth:`parse`.
 
         Raises:
-            InvalidDigestError: not as many hex digits in lower case as the algorithm makes.
+            InvalidDigestError: ``hex`` is not the algorithm's number of hex digits in lower case.
             TarSumVersionUnsupportedError: a tarsum of another version than ``tarsum.v1+sha256``.
             UnsupportedDigestError: another algorithm.
         """
@@ -52,7 +52,7 @@ class Digest:
         """Read a digest.
 
         Raises:
-            InvalidDigestError: not ``algorithm:hex``, or not in order; see :meth:`__post_init__`.
+            InvalidDigestError: the text is not ``algorithm:hex``, or the hex is not valid for the algorithm.
         """
         if isinstance(text, Digest):
             return text
@@ -63,7 +63,7 @@ class Digest:
 
     @classmethod
     def of(cls, data: "Buffer") -> "Digest":
-        """Return the canonical digest of bytes: their sha256."""
+        """Return the canonical digest of bytes in memory: their sha256."""
         return cls("sha256", hashlib.sha256(data).hexdigest())
 
     @property
@@ -72,7 +72,7 @@ class Digest:
         return self.algorithm == TARSUM
 
     def allows(self, size: int) -> bool:
-        """Tell whether so many bytes can have this digest: no bytes have one that is known, and no others have that."""
+        """Return whether ``size`` bytes can have this digest: only an empty layer has the digest of no bytes."""
         return self.is_tarsum or (size == 0) == (self.hex == hashlib.new(self.algorithm).hexdigest())
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Digest:
 
 
 class FSLayer(NamedTuple):
-    """The entry that names a layer in an image manifest's ``fsLayers`` (the seed's ``FSLayer``)."""
+    """The entry of an image manifest's ``fsLayers`` that names a layer."""
 
     blob_sum: str
-    """The digest the layer is asked for by, as text."""
+    """The digest by which the layer was asked for, as text."""

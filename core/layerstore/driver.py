@@ -1,8 +1,8 @@
-"""What a driver author writes: seven methods over keys, and the two handles that two of them return.
+"""The part of a driver that its author writes: seven methods over keys, and the handles that two of them return.
 
-The contract is docs/contract.md; the clauses named here (K1, W3, ...) are its. Argument checks, the naming of errors
-and everything else that can be done once is done once, here and in :mod:`layerstore.checked`: the methods of a driver
-are only called with arguments that are in order.
+The contract is docs/contract.md; clause numbers (K1, W3, ...) refer to it. This module and :mod:`layerstore.checked` do
+everything that is the same for all drivers, such as checking arguments and naming errors: a driver's methods are called
+only with valid arguments.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CONTRACT_VERSION = "1.0"
-"""The driver contract this layerstore speaks, ``major.minor``; a driver of another major is refused (clause C1)."""
+"""The driver contract that layerstore speaks, ``major.minor``. A driver for another major version is refused (C1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a driver can beyond the contract; each is tested (clauses C2 to C6)."""
+    """What a driver can do beyond the contract; the suite tests each (clauses C2 to C6)."""
 
     nested_keys: bool
     """A key may lie below another key: ``a`` and ``a/b`` at once."""
@@ -42,17 +42,17 @@ class Capabilities:
     """Other processes that open the same URL see the same store."""
 
     durable: bool
-    """What was flushed, put, moved or deleted stays so through a loss of power."""
+    """A flush, put, move or delete that returned survives a loss of power."""
 
     memory: int = 16 << 20
-    """Bytes of memory that writing and reading an object takes at most, whatever its size; of a durable driver."""
+    """If ``durable``: the most bytes of memory that writing and reading an object of any size takes (C6)."""
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(nanoseconds: int) -> datetime:
-    """Return a time since 1970 as ``Stat.modified`` has it; one before year 1 or after 9999 as the nearest of those."""
+    """Return a time since 1970 in the form of ``Stat.modified``; a time out of its range becomes the nearest in it."""
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     try:
         return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
@@ -62,7 +62,7 @@ def moment(nanoseconds: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What is known of an object without reading it (clauses S1 to S3)."""
+    """Properties of an object, known without reading it (clauses S1 to S3)."""
 
     size: int
     """Bytes."""
@@ -71,40 +71,40 @@ class Stat:
     """When the bytes last changed; aware, in UTC."""
 
     version: str
-    """Opaque; another one whenever the bytes have changed."""
+    """Opaque text; it changes whenever the bytes change (S2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Something that lies in the backend and is no object under a key (clause L6)."""
+    """Something in the backend that is no object under a key (clause L6)."""
 
     name: str
-    """Where it lies below the top of the store, as the backend spells it; what is no text is escaped.
+    """Its path below the top of the store, as the backend spells it, with a slash at the end of a directory.
 
-    A directory has a slash at the end.
+    Bytes that are no text are escaped.
     """
 
     what: str
-    """What it is, for people: ``a symlink``, ``a directory whose name is no key``."""
+    """A description for people: ``a symlink``, ``a directory whose name is no key``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
-    """A key that a writer has taken and published nothing under: it is at work, or was killed (clause L6)."""
+    """A key that a writer has taken without publishing anything under it: it is at work, or was killed (clause L6)."""
 
     name: str
-    """The key; of a prefix below which there is nothing else, the prefix with a slash at the end."""
+    """The key, or a prefix below which there is nothing else, with a slash at the end."""
 
     modified: datetime
     """When it was taken; aware, in UTC."""
 
 
 Scanned: TypeAlias = str | Foreign | Unpublished
-"""What :meth:`Driver.scan` yields."""
+"""The items that :meth:`Driver.scan` yields; a ``str`` is a key or a prefix, as from :meth:`Driver.list`."""
 
 
 def call_driver(scheme: str, key: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a driver's method so that whatever fails in storage is a driver error that names the driver (clause E1).
+    """Call a driver's method, and raise every failure of storage as a driver error that names the driver (clause E1).
 
     Raises:
         UnwrittenError: the method, or one that it calls, is not written yet.
@@ -129,7 +129,7 @@ def _check_written(scheme: str, error: Exception) -> None:
 
 
 def seek_target(offset: int, whence: int, position: int, size: int) -> int:
-    """Return where a seek from a position in something of a size leads to, in bytes; a negative one leads nowhere.
+    """Return the position after a seek, in bytes; the caller refuses a negative one.
 
     Raises:
         ValueError: ``whence`` is not one of ``os.SEEK_SET``, ``os.SEEK_CUR`` and ``os.SEEK_END``.
@@ -141,14 +141,18 @@ def seek_target(offset: int, whence: int, position: int, size: int) -> int:
 
 
 class _Handle(Owned):
-    """What readers and writers have in common: a key, a position, and the driver's name for errors."""
+    """The common part of readers and writers: a key, a position, and the driver's name for errors."""
 
     scheme = ""
     """The driver's URL scheme; set by the front."""
 
-    def __init__(self, key: str, position: int) -> None:
+    def __init__(self, key: str, position: int, size: int) -> None:
         self.key = key
+        self.size = size
         self._position = position
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key!r} {self.size} bytes>"
 
     def _check_usable(self, kind: str, *, closed: bool) -> None:
         if closed:
@@ -167,33 +171,32 @@ class _Handle(Owned):
 class Reader(_Handle, io.RawIOBase):
     """One version of one object, as a readable and seekable binary file object (clauses R1 to R6).
 
-    An author writes :meth:`read_at`, and :meth:`release` if something is to be given back, and has this constructor
-    called when all that ``release`` needs is there. One thread at a time.
+    An author writes :meth:`read_at`, and :meth:`release` if there is something to give back. A subclass calls this
+    constructor once everything that ``release`` needs is set. One thread at a time may use a reader.
     """
 
     def __init__(self, key: str, size: int, version: str, offset: int = 0) -> None:
         """Open at ``offset`` (bytes, zero-based) an object of ``size`` bytes."""
-        super().__init__(key, offset)
-        self.size = size
+        super().__init__(key, offset, size)
         self.version = version
         self._take_hold()
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill ``buffer`` with the object's bytes from ``offset`` on, and return how many; the author's part.
+        """Fill ``buffer`` with the object's bytes from ``offset`` on, and return how many; the author writes this.
 
-        ``offset + len(buffer)`` is at most ``size`` and the buffer is not empty. Fewer bytes than asked for may be
-        returned, never none. The buffer is the caller's: it is not kept.
+        ``offset + len(buffer)`` is at most ``size``, and the buffer is not empty. The method may fill fewer bytes than
+        asked for, but at least one. It must not keep the buffer.
         """
         raise NotImplementedError
 
     def release(self) -> None:
-        """Give back what the reader holds. Called once, and never raises; the author's part."""
+        """Give back what the reader holds; the author writes this. It is called once, and must not raise."""
 
     def readinto(self, buffer: Buffer) -> int:
-        """Fill ``buffer``, and return how many bytes it took: fewer than its length only at the end of the object.
+        """Fill ``buffer``, and return how many bytes were read: fewer than its length only at the end of the object.
 
         Raises:
-            BackendUnavailableError: the object turned out shorter than its size: no short read in silence.
+            BackendUnavailableError: the object ended before its size, or its version can no longer be read.
         """
         self._check_open()
         with memoryview(buffer) as whole:
@@ -203,7 +206,7 @@ class Reader(_Handle, io.RawIOBase):
                 return self._fill(view[: max(0, self.size - self._position)])
 
     def _fill(self, view: memoryview) -> int:
-        """Fill a view, however few bytes the author's part gives at a time: callers take a short read for the end."""
+        """Call ``read_at`` until the view is full: callers take a short read for the end of the object."""
         done = 0
         while done < len(view):
             at = self._position + done
@@ -213,6 +216,16 @@ class Reader(_Handle, io.RawIOBase):
             done += count
         self._position += done
         return done
+
+    def write(self, data: Buffer) -> int:
+        """Refuse: a reader is read only.
+
+        Raises:
+            io.UnsupportedOperation: always, but LayerClosedError if the reader is closed.
+        """
+        del data
+        self._check_open()
+        raise io.UnsupportedOperation("a reader cannot be written")
 
     def readall(self) -> bytes:
         """Read from the position to the end."""
@@ -234,11 +247,11 @@ class Reader(_Handle, io.RawIOBase):
         return self._position
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say that this can be seeked."""
+        """Return True."""
         return True
 
     def close(self) -> None:
@@ -255,50 +268,49 @@ class Reader(_Handle, io.RawIOBase):
 class Writer(_Handle, ABC):
     """A new or existing object, opened for writing at any offset, positioned at its end (clauses W1 to W9, F1 to F4).
 
-    An author writes :meth:`write_at`, :meth:`publish` and :meth:`release`, and has this constructor called when all
-    that ``release`` needs is there. One thread at a time. This is no ``io.IOBase`` on purpose: those close, and so
-    would flush, when they are collected.
+    An author writes :meth:`write_at`, :meth:`publish` and :meth:`release`. A subclass calls this constructor once
+    everything that ``release`` needs is set. One thread at a time may use a writer. A writer is deliberately no
+    ``io.IOBase``: those are closed, and so would flush, when they are collected.
     """
 
     closed = False
 
     def __init__(self, key: str, size: int, version: str | None) -> None:
-        """Open an object of ``size`` bytes at its ``version``, or a new one: no bytes, and no version."""
-        super().__init__(key, size)
-        self.size = size
+        """Open an object of ``size`` bytes at its ``version``; a new one has no bytes, and the version None."""
+        super().__init__(key, size, size)
         self.version = version
         self._take_hold()
 
     @abstractmethod
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Accept all of ``data``, which is not empty, at ``offset``; the author's part.
+        """Accept all of ``data``, which is not empty, at ``offset``; the author writes this.
 
-        Between the old end and an offset beyond it, zeros appear. The buffer is the caller's: it is not kept. An error
-        leaves the old size; every byte in the range is then the old or the new one. ``size`` is the one before this
-        write; it grows when this returns.
+        If the offset is beyond the old end, the gap must read as zeros. The method must not keep the buffer. After an
+        error the size must be the old one, and every byte in the range the old or the new one. ``size`` is the size
+        before this write; it grows when this returns.
         """
 
     @abstractmethod
     def publish(self) -> str:
         """Make everything accepted so far durable and visible, creating the object if new, and return its version.
 
-        The author's part. ``size`` is that of everything accepted; ``version`` is set to what this returns.
+        The author writes this. ``size`` counts everything accepted; ``version`` is set to the returned one.
 
         Raises:
             FencedError: another writer was opened since, or the object was put, moved or deleted; even if there is
-                nothing to publish. What others see is unchanged.
+                nothing to publish. Other handles see no change.
         """
 
     @abstractmethod
     def release(self) -> None:
-        """Give back what the writer holds and forget what was not published. Called once, and never raises.
+        """Give back what the writer holds, and forget what was not published; the author writes this.
 
-        The author's part. It may be called by the interpreter's collector, in a thread that is in the middle of another
-        method of the same driver: it waits for no lock that such a method holds (clause T1).
+        It is called once, and must not raise. The interpreter's collector may call it, in a thread that is in the
+        middle of another method of the same driver: it must not wait for a lock that such a method holds (clause T1).
         """
 
     def write(self, data: Buffer) -> int:
-        """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept."""
+        """Write all of ``data`` (C-contiguous) at the position, and return its length. ``data`` is not kept."""
         self._check_open()
         with memoryview(data) as whole:
             if not whole.nbytes:
@@ -324,7 +336,7 @@ class Writer(_Handle, ABC):
         return self._position
 
     def flush(self) -> None:
-        """Make everything written durable and visible, and ``version`` that of the bytes now visible.
+        """Make everything written durable and visible, and set ``version`` to that of the bytes now visible.
 
         Raises:
             FencedError: this writer was fenced; nothing was changed.
@@ -342,7 +354,7 @@ class Writer(_Handle, ABC):
             self.discard()
 
     def discard(self) -> None:
-        """Close without a flush: nothing after the last flush appears."""
+        """Close without a flush: what was written since the last flush never appears."""
         if not self.closed:
             self.closed = True
             if self._opened_here():
@@ -367,27 +379,27 @@ class Writer(_Handle, ABC):
 
 
 class Driver(Single, ABC):
-    """Write-seek-read primitives over keys in one backend (the seed's ``StorageDriver``).
+    """Objects under keys in one backend: write, seek, read, list, move, delete.
 
-    Threads may share a driver, not a handle (clause T1).
+    Threads may share a driver, but not a handle (clause T1).
     """
 
     contract_version: ClassVar[str]
-    """The contract the driver was written for, ``"1.0"``; spelled out by every driver, never inherited (clause C1)."""
+    """The contract that the driver is written for, ``"1.0"``. Every driver must set it itself (clause C1)."""
 
     capabilities: Capabilities
-    """What it can beyond the contract."""
+    """What the driver can do beyond the contract."""
 
     options: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Names of the options that :meth:`open` takes, each with a sentence of help."""
+    """The names of the options that :meth:`open` takes, each with a sentence of help."""
 
     @classmethod
     @abstractmethod
     def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (an option is text from a URL, or any object)
-        """Open the backend a URL names. Creates nothing and may put off connecting until the first call.
+        """Open the backend that a URL names. This must create nothing, and may connect later, at the first call.
 
         Raises:
-            InvalidURLError: the URL does not name a backend of this kind, or an option's value is not in order.
+            InvalidURLError: the URL does not name a backend of this kind, or the value of an option is not valid.
         """
 
     @abstractmethod
@@ -405,11 +417,11 @@ class Driver(Single, ABC):
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> None:
-        """Store a small object whole: atomic, durable on return, fencing its writers (clauses P1 to P3)."""
+        """Store a small object whole, atomically and durably, and fence its writers (clauses P1 to P3)."""
 
     @abstractmethod
     def stat(self, key: str) -> Stat:
-        """Tell size, time and version (clauses S1 to S3).
+        """Return size, time and version (clauses S1 to S3).
 
         Raises:
             PathNotFoundError: nothing under the key.
@@ -419,38 +431,41 @@ class Driver(Single, ABC):
     def list(self, prefix: str) -> Iterator[str]:
         """Yield what lies directly below a prefix, ``""`` for the top, in lexicographic order (clauses L1 to L5).
 
-        Whole keys, and for whatever lies deeper its prefix with a slash at the end.
+        These are whole keys and, for everything that lies deeper, its prefix with a slash at the end.
         """
 
     def scan(self, prefix: str) -> Iterator[Scanned]:
-        """Yield what :meth:`list` yields and, anywhere in between, what it passes over (clause L6).
+        """Yield what :meth:`list` yields and, anywhere in between, what a listing leaves out (clause L6).
 
-        Whoever deletes asks this way, so as to delete nothing that something not understood may refer to. A driver
-        overrides it if its backend can hold what the driver did not store, such as symlinks or names that are no keys,
+        The tools that delete use this, so that they delete nothing to which a foreign thing may refer. A driver must
+        override it if its backend can hold what the driver did not store, such as symlinks or names that are no keys,
         or if a killed writer leaves something that no listing shows.
         """
         yield from self.list(prefix)
 
     @abstractmethod
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
-        """Move an object over another or none, atomically, fencing the writers of both (clauses M1 to M6).
+        """Move an object, replacing the target if there is one, and fence the writers of both (clauses M1 to M6).
 
         Raises:
-            PathNotFoundError: nothing under ``source``; the target is as it was.
+            PathNotFoundError: nothing is under ``source``; the target is unchanged.
             FencedError: ``source`` is not at ``version``; nothing has changed.
         """
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Delete a key and all keys below ``key/``, fencing their writers; none is no error (clauses D1 to D4)."""
+        """Delete a key and all keys below ``key/``, and fence their writers (clauses D1 to D5).
+
+        Deleting what is not there does nothing.
+        """
 
     def drop_cache(self, key: str) -> bool:
-        """Have the operating system forget an object's bytes, and tell whether it did: for measuring a cold reading.
+        """Drop an object's bytes from the operating system's cache, and return whether that was done.
 
-        Changes nothing that anybody sees. A driver that can, overrides this.
+        It is for measuring a cold reading, and changes nothing that a caller can see. A driver may override it.
         """
         del key
         return False
 
     def close(self) -> None:
-        """Give back connections; the driver is not used again. Closing again does nothing."""
+        """Give back connections. The driver must not be used afterwards; closing it again does nothing."""

@@ -6,16 +6,16 @@
     ├── LayerUploadUnknownError       no upload under this uuid (finished, cancelled or never begun)  LookupError
     ├── LayerClosedError              the layer or upload handle is closed                      ValueError
     ├── LayerInvalidDigestError       the stored bytes do not match the digest given to finish
-    ├── LayerInvalidSizeError         the stored bytes are not as many as said to finish
+    ├── LayerInvalidSizeError         the number of stored bytes is not the size given to finish
     ├── OffsetMismatchError           an upload is not at the offset its writer believes
-    ├── InvalidArchiveError           a tarsum was asked of something that is no tar archive    ValueError
+    ├── InvalidArchiveError           a tarsum was asked for, and the bytes are no tar archive  ValueError
     ├── InvalidDigestError            not a digest                                              ValueError
     │   └── UnsupportedDigestError    a digest, but of an algorithm layerstore does not verify
     │       └── TarSumVersionUnsupportedError   a tarsum of a version layerstore does not verify
     ├── InvalidNameError              not a repository name                                     ValueError
     ├── InvalidUploadIDError          not an upload id                                          ValueError
     ├── MarkingIncompleteError        a collection cannot tell what is in use, and deletes nothing
-    ├── DriverError                   storage: carries the key, the driver, and what people call it
+    ├── DriverError                   storage failed; has the key, the driver and a readable name
     │   ├── PathNotFoundError         nothing under this key                                    LookupError
     │   ├── InvalidPathError          not a key                                                 ValueError
     │   ├── InvalidOffsetError        an offset outside the object                              ValueError
@@ -51,7 +51,7 @@ class LayerStoreError(Exception):
 
 
 class LayerExistsError(LayerStoreError):
-    """The repository already has a layer under the digest (the seed's ``ErrLayerExists``)."""
+    """The repository already has a layer under the digest ."""
 
     def __init__(self, name: str, digest: str) -> None:
         super().__init__(name, digest)
@@ -63,7 +63,7 @@ class LayerExistsError(LayerStoreError):
 
 
 class UnknownLayerError(LayerStoreError, LookupError):
-    """The repository has no such layer (the seed's ``ErrUnknownLayer``)."""
+    """The repository has no such layer ."""
 
     def __init__(self, name: str, fs_layer: FSLayer) -> None:
         super().__init__(name, fs_layer)
@@ -75,7 +75,7 @@ class UnknownLayerError(LayerStoreError, LookupError):
 
 
 class LayerUploadUnknownError(LayerStoreError, LookupError):
-    """No upload under this uuid: finished, cancelled, purged or never begun (the seed's ``ErrLayerUploadUnknown``)."""
+    """No upload has this uuid: it was finished, cancelled or purged, or never begun."""
 
     def __init__(self, name: str, uuid: str) -> None:
         super().__init__(name, uuid)
@@ -87,7 +87,7 @@ class LayerUploadUnknownError(LayerStoreError, LookupError):
 
 
 class LayerClosedError(LayerStoreError, ValueError):
-    """The handle is closed (the seed's ``ErrLayerClosed``); a ``ValueError``, as file objects raise."""
+    """The handle is closed; also a ``ValueError``, as Python's file objects raise."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -98,7 +98,7 @@ class LayerClosedError(LayerStoreError, ValueError):
 
 
 class LayerInvalidDigestError(LayerStoreError):
-    """The stored bytes do not match the digest given to ``finish`` (the seed's ``ErrLayerInvalidDigest``)."""
+    """The stored bytes do not match the digest given to ``finish`` ."""
 
     def __init__(self, digest: str, actual: str) -> None:
         super().__init__(digest, actual)
@@ -110,7 +110,7 @@ class LayerInvalidDigestError(LayerStoreError):
 
 
 class LayerInvalidSizeError(LayerStoreError):
-    """The stored bytes are not as many as said to ``finish`` (the seed's ``ErrLayerInvalidSize``)."""
+    """The number of stored bytes is not the size given to ``finish``."""
 
     def __init__(self, size: int, actual: int) -> None:
         super().__init__(size, actual)
@@ -122,7 +122,7 @@ class LayerInvalidSizeError(LayerStoreError):
 
 
 class OffsetMismatchError(LayerStoreError):
-    """The upload is not at the offset its writer believes; ``actual`` is where to go on from."""
+    """The upload is not at the offset that its writer expects; ``actual`` is the offset to go on from."""
 
     def __init__(self, expected: int, actual: int) -> None:
         super().__init__(expected, actual)
@@ -134,7 +134,7 @@ class OffsetMismatchError(LayerStoreError):
 
 
 class InvalidArchiveError(LayerStoreError, ValueError):
-    """The bytes are no tar archive a tarsum can be taken of; ``offset`` is where reading stopped, in bytes."""
+    """The bytes are not a tar archive that has a tarsum; ``offset`` is where reading stopped, in bytes."""
 
     def __init__(self, offset: int, detail: str) -> None:
         super().__init__(offset, detail)
@@ -146,7 +146,7 @@ class InvalidArchiveError(LayerStoreError, ValueError):
 
 
 class InvalidDigestError(LayerStoreError, ValueError):
-    """The text is no digest."""
+    """The text is not a digest."""
 
     def __init__(self, text: str, detail: str = "not of the form algorithm:hex") -> None:
         super().__init__(text, detail)
@@ -162,11 +162,11 @@ class UnsupportedDigestError(InvalidDigestError):
 
 
 class TarSumVersionUnsupportedError(UnsupportedDigestError):
-    """The tarsum is of a version that layerstore does not verify (the seed's ``ErrTarSumVersionUnsupported``)."""
+    """The tarsum is of a version that layerstore does not verify ."""
 
 
 class InvalidNameError(LayerStoreError, ValueError):
-    """The text is no repository name."""
+    """The text is not a repository name."""
 
     def __init__(self, text: str, detail: str) -> None:
         super().__init__(text, detail)
@@ -178,7 +178,7 @@ class InvalidNameError(LayerStoreError, ValueError):
 
 
 class InvalidUploadIDError(LayerStoreError, ValueError):
-    """The text is no upload id."""
+    """The text is not an upload id."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -189,7 +189,7 @@ class InvalidUploadIDError(LayerStoreError, ValueError):
 
 
 class MarkingIncompleteError(LayerStoreError):
-    """What keeps blobs in use could not all be read: nothing was collected. ``key`` is where, ``detail`` why."""
+    """Not all links could be read, so nothing was collected. ``key`` says where, ``detail`` why."""
 
     def __init__(self, key: str, detail: str) -> None:
         super().__init__(key, detail)
@@ -201,10 +201,10 @@ class MarkingIncompleteError(LayerStoreError):
 
 
 class DriverError(LayerStoreError):
-    """The storage failed. Drivers raise its children with the key; the front adds the driver's scheme.
+    """The storage failed. Drivers raise a subclass with the key; the front adds the driver's scheme.
 
-    ``detail`` is shown to people: it never holds a credential. ``subject`` is what people call that which lies under
-    the key; where it is known, the sentence has it in place of the key.
+    ``detail`` is shown to people and must not hold a credential. ``subject`` is a readable name for the object under
+    the key, such as an upload of a repository; if it is set, the message has it in place of the key.
     """
 
     summary = "storage failed"
@@ -228,7 +228,7 @@ class DriverError(LayerStoreError):
         return self
 
     def about(self, subject: str) -> DriverError:
-        """Say what people call that which lies under the key, and return the error."""
+        """Set a readable name for the object under the key, and return the error."""
         self.subject = subject
         self.args = (self.key, self.detail, self.driver, subject)
         return self
@@ -265,7 +265,7 @@ class FencedError(DriverError):
 
 
 class NoSpaceError(DriverError):
-    """The backend is full; what was stored before is as it was."""
+    """The backend is full; the objects stored before are unchanged."""
 
     summary = "no space left"
 
@@ -287,7 +287,7 @@ class PluginError(LayerStoreError):
 
 
 class InvalidURLError(PluginError, ValueError):
-    """The text is no store URL."""
+    """The text is not a store URL."""
 
     def __init__(self, url: str, detail: str) -> None:
         super().__init__(url, detail)
@@ -299,7 +299,7 @@ class InvalidURLError(PluginError, ValueError):
 
 
 class UnknownDriverError(PluginError, LookupError):
-    """No installed distribution brings a driver for the scheme."""
+    """No installed distribution provides a driver for the scheme."""
 
     def __init__(self, scheme: str, known: tuple[str, ...]) -> None:
         super().__init__(scheme, known)
@@ -310,12 +310,12 @@ class UnknownDriverError(PluginError, LookupError):
         return f"no driver for scheme {self.scheme!r}; installed: {', '.join(self.known) or 'none'}; {self._hint()}"
 
     def _hint(self) -> str:
-        from difflib import get_close_matches  # late: only who misspells needs it
+        from difflib import get_close_matches  # late: only a misspelt scheme needs it
 
         near = get_close_matches(self.scheme, self.known, n=1)
         if near:
             return f"did you mean {near[0]!r}?"
-        return "install the distribution that brings it, once more if its entry point in layerstore.drivers is new"
+        return "install the package that provides it (reinstall it if you just added the entry point)"
 
 
 class UnknownOptionError(PluginError, LookupError):
@@ -394,7 +394,7 @@ _BY_ERRNO: dict[int, type[DriverError]] = {
 def from_os_error(error: OSError, key: str) -> DriverError:
     """Translate an operating-system error met at ``key`` into the driver error that says the same.
 
-    Not found is not translated: only the driver knows whether the key or the whole backend is missing.
+    "Not found" is not translated: only the driver knows whether the key or the whole backend is missing.
     """
     classes = {kind.__name__ for kind in type(error).__mro__}
     if not classes.isdisjoint(_NUMBERED_OTHERWISE):
@@ -409,7 +409,7 @@ _NUMBERED_OTHERWISE = ("SSLError", "gaierror", "herror")
 
 
 def _without_number(error: OSError, classes: set[str]) -> str:
-    """Say what such an error says, without its number, and where in CPython's sources it came up."""
+    """Return such an error's text, without its number and without its place in CPython's sources."""
     said = re.sub(r" \(_ssl\.c:\d+\)$", "", error.strerror or str(error))
     if "SSLCertVerificationError" in classes:
         return f"the server's certificate was not accepted: {getattr(error, 'verify_message', '') or said}"

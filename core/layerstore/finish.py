@@ -1,28 +1,31 @@
 """Finishing an upload: a sequence that can be cut off anywhere and repeated.
 
-An upload that others know of, since it was flushed once:
+For an upload that others know of, since it was flushed once:
 
-    verify          the stored bytes hash to what is asked for
-    intent          put under the upload: which blob the data is about to become
-    move            the data becomes the blob, if it is still at the version that was verified
-    link            the repository points to the blob
-    remove          the upload goes: first ``startedat``, by which it exists, then everything
+    verify          check that the stored bytes hash to the digest
+    intent          put a note under the upload: which blob the data is about to become
+    move            make the data the blob, if it is still at the version that was verified
+    link            point the repository to the blob
+    remove          remove the upload: first ``startedat``, by which it exists, then everything
 
-Cut off before the move, the upload is as it was. After the move its data is gone and the intent tells which blob it has
-become; a finish then reads that blob back, since others may have written it meanwhile, and goes on with the link.
+If it is cut off before the move, the upload is as it was. After the move the data is gone, and the intent says which
+blob it has become. A repeated finish then reads that blob back, since others may have written it meanwhile, and goes on
+with the link.
 
-One that nobody else knows of, and whose bytes were all hashed on their way in, is gone on with by nobody else:
+For an upload that nobody else knows of, and whose bytes were all hashed on their way in:
 
-    verify          the bytes in hand, or those given to the spool, hash to what is asked for
-    put or move     the bytes become the blob
-    link            the repository points to the blob
-    look            the blob is there; if it is not, bytes in hand are put once more
+    verify          check that the bytes in memory, or those given to the spool, hash to the digest
+    put or move     make the bytes the blob
+    link            point the repository to the blob
+    look            check that the blob is there; if it is not, put the bytes in memory once more
 
-Cut off before the move, the data is left, which a purge takes; cut off before the link, a blob that a collection takes.
-Without an intent, a collection may take the blob before it is linked, if its grace is shorter than that takes. One that
-moves it after the link was put sees the link in its third mark, and puts it back. So a blob that is there when it is
-looked for stays; one that is not is put once more, behind the link. Bytes that were moved are in hand no more: then the
-finish fails, and the upload is gone. Bytes that have to be read back make of an upload one that others know of.
+If it is cut off before the move, it leaves data that a purge removes; before the link, a blob that a collection
+removes. There is no intent, so a collection may remove the blob before it is linked, if its grace is shorter than these
+steps take. A collection that moves the blob after the link was put sees the link in its third mark, and puts the blob
+back. So if the last step finds the blob, the blob stays. If it does not, bytes in memory are put once more; every later
+mark sees the link. Bytes that were moved are no longer in memory: then the finish fails, and the upload is gone.
+
+If bytes have to be read back, others come to know of the upload first.
 """
 
 from __future__ import annotations
@@ -52,12 +55,12 @@ if TYPE_CHECKING:
 
 
 def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: Spool, becoming: Digest | None) -> None:
-    """Have others know of an upload whose data is published, or may have become a blob already.
+    """Let others know of an upload whose data is published, or may have become a blob already.
 
-    Once its start is put, its data must still be its own: a purge takes what has no start.
+    After ``startedat`` was put, the data is published once more: before that a purge may have taken it over.
 
     Raises:
-        FencedError: it is not, or no longer.
+        FencedError: another writer has taken the data over, or it is gone.
     """
     if becoming is not None:
         intend(driver, keys, becoming, becoming)
@@ -74,19 +77,19 @@ def check_size(size: int | None, actual: int) -> None:
     """Compare a size, if one is given.
 
     Raises:
-        LayerInvalidSizeError: another one.
+        LayerInvalidSizeError: it is another size.
     """
     if size is not None and size != actual:
         raise LayerInvalidSizeError(size, actual)
 
 
 def verify_and_put(driver: CheckedDriver, name: str, data: bytes, wanted: Digest) -> Digest:
-    """Verify bytes in hand, put them at their content address, and return that.
+    """Verify bytes in memory, put them under their sha256, and return that.
 
     Raises:
-        LayerInvalidDigestError: they are others; nothing was put.
-        LayerExistsError: a tarsum that other bytes have in this repository.
-        InvalidArchiveError: a tarsum, of what is no tar archive.
+        LayerInvalidDigestError: they have another digest; nothing was put.
+        LayerExistsError: ``wanted`` is a tarsum under which this repository has other bytes.
+        InvalidArchiveError: ``wanted`` is a tarsum, and the bytes are no tar archive.
     """
     canonical = Digest.of(data)
     check_digest(wanted, canonical if wanted.algorithm == "sha256" else measure(io.BytesIO(data), wanted))
@@ -113,7 +116,7 @@ def check_digest(wanted: Digest, actual: Digest) -> None:
     """Compare a digest.
 
     Raises:
-        LayerInvalidDigestError: another one.
+        LayerInvalidDigestError: it is another digest.
     """
     if actual != wanted:
         raise LayerInvalidDigestError(str(wanted), str(actual))
@@ -128,13 +131,13 @@ def move(driver: CheckedDriver, keys: UploadKeys, canonical: Digest, version: st
     """Make the data, at the version that was verified, the blob.
 
     Raises:
-        FencedError, PathNotFoundError: it is no longer at that.
+        FencedError, PathNotFoundError: the data is no longer at that version.
     """
     driver.move(keys.data, layout.blob(canonical), version=version)
 
 
 def link(driver: CheckedDriver, name: str, wanted: Digest, canonical: Digest) -> None:
-    """Point to a blob by the digest asked for, and by its own."""
+    """Link a blob by the digest that was asked for, and by its sha256."""
     for digest in {wanted: None, canonical: None}:
         links.write(driver, name, digest, canonical)
 
@@ -143,7 +146,7 @@ def look(driver: CheckedDriver, canonical: Digest, data: bytes | None) -> None:
     """Look whether a blob that was linked without an intent is there, and put it once more if it is not.
 
     Raises:
-        PathNotFoundError: it is not, and there are no bytes in hand.
+        PathNotFoundError: the blob is not there, and its bytes are not in memory.
     """
     blob = layout.blob(canonical)
     if data is None:
@@ -158,9 +161,9 @@ class Moved:
     def __init__(
         self, driver: CheckedDriver, keys: UploadKeys, blobs: dict[Digest, int], *, known: bool = True
     ) -> None:
-        """Hold the blobs it may have become, by canonical digest, with their sizes in bytes.
+        """Hold the blobs that it may have become, by canonical digest, with their sizes in bytes.
 
-        ``known``: others know of the upload, and may have cancelled it or finished it.
+        ``known``: others know of the upload, and may have cancelled or finished it.
         """
         self._driver = driver
         self._keys = keys
@@ -169,17 +172,17 @@ class Moved:
 
     @property
     def size(self) -> int:
-        """Bytes of the blob; where an earlier finish has left its intent too, of the larger: uploads never shrink."""
+        """Bytes of the blob. If an earlier finish has left its intent too, the larger counts: uploads never shrink."""
         return max(self._blobs.values())
 
     def verify(self, wanted: Digest, size: int | None) -> Digest:
-        """Return the blob that is what is asked for, having read it back.
+        """Read the blobs back, and return the canonical digest of the one that has the digest ``wanted``.
 
         Raises:
-            LayerInvalidDigestError: none of them is.
-            LayerInvalidSizeError: it is of another size.
-            LayerExistsError: a tarsum that other bytes have in this repository.
-            InvalidArchiveError: a tarsum, of what is no tar archive.
+            LayerInvalidDigestError: none of them has.
+            LayerInvalidSizeError: it has another size.
+            LayerExistsError: ``wanted`` is a tarsum under which this repository has other bytes.
+            InvalidArchiveError: ``wanted`` is a tarsum, and the bytes are no tar archive.
             PathNotFoundError: the upload is gone.
         """
         failures: list[LayerInvalidDigestError | InvalidArchiveError] = []
@@ -199,7 +202,7 @@ class Moved:
         raise failures[-1]
 
     def _settle(self, canonical: Digest) -> None:
-        """Make the blob durable before a link leads to it: whoever moved it may have died before it was."""
+        """Make the blob durable before it is linked: the process that moved it may have died before that."""
         writer = self._driver.open_writer(layout.blob(canonical))
         try:
             if writer.version is None:
@@ -217,9 +220,9 @@ class Moved:
 
 
 def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None = None) -> Moved | None:
-    """Find out what an upload's data was moved to; None if it was not moved.
+    """Return the blobs that an upload's data may have been moved to; None if it was not moved.
 
-    ``becoming`` is what it can only be, where there is no intent, for nobody else knows of the upload.
+    ``becoming`` is the only one possible for an upload without an intent, of which nobody else knows.
     """
     if becoming is not None:
         blob = driver.find(layout.blob(becoming)) if driver.find(keys.data) is None else None
@@ -239,6 +242,6 @@ def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None 
 
 
 def remove(driver: CheckedDriver, keys: UploadKeys) -> None:
-    """Remove an upload: from the first step on it does not exist, whatever is cut off."""
+    """Remove an upload. After the first step it does not exist, even if the rest is cut off."""
     driver.delete(keys.started_at)
     driver.delete(keys.prefix)

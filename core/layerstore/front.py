@@ -1,8 +1,8 @@
-"""The front buffer: an upload's bytes are gathered here, and reach the backend in blocks, or at once as a small layer.
+"""The buffer in front of an upload's spool: bytes are gathered here, and reach the backend in blocks.
 
-Most uploads are small, or are written straight through by one handle. Up to :data:`FRONT` bytes nothing of an upload is
-in the backend; beyond that, small writes still reach the spool together. Whoever needs the bytes to be in the backend
-calls :meth:`Front.spill`.
+Most uploads are small, or are written straight through by one handle. Up to :data:`FRONT` bytes, nothing of an upload
+is in the backend, and finishing puts it as a layer at once. Beyond that, small writes still reach the spool together.
+:meth:`Front.spill` writes the gathered bytes to the spool.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from layerstore.layout import UploadKeys
 
 FRONT: Final = 1 << 20
-"""Bytes gathered at most: the unit in which hashing and writing are fast, and a small object for every backend."""
+"""The most bytes that are gathered: hashing and writing are fast in this unit, and every backend stores it as small."""
 
 
 class Front:
-    """The bytes of one upload: what is gathered, and a spool for the rest, which is opened when it is needed."""
+    """The bytes of one upload: those that are gathered, and a spool for the rest, which is opened when needed."""
 
     def __init__(self, driver: CheckedDriver, keys: UploadKeys, spool: Spool | None = None) -> None:
-        """Go on at the end of a spool, or with nothing."""
+        """Begin with no bytes or, given a spool, at its end."""
         self._driver = driver
         self._keys = keys
         self._spool = spool
@@ -32,22 +32,22 @@ class Front:
 
     @property
     def spool(self) -> Spool | None:
-        """What is in the backend; None: nothing is, and :attr:`gathered` is all of the upload."""
+        """The bytes in the backend; None if there are none, and :attr:`gathered` is all of the upload."""
         return self._spool
 
     @property
     def gathered(self) -> bytearray:
-        """The bytes that have not reached the spool. They change with the next write."""
+        """The bytes that are not in the spool yet. The next write changes this buffer."""
         return self._gathered
 
     @property
     def size(self) -> int:
-        """Bytes of the upload, gathered ones included."""
+        """Bytes of the upload, including gathered ones."""
         end = self._start + len(self._gathered) if self._gathered else 0
         return max(end, self._spool.size) if self._spool else end
 
     def gather(self, offset: int, data: bytes | memoryview) -> bool:
-        """Take a copy of ``data`` if it fits in front of the backend; tell whether it did."""
+        """Copy ``data`` into the buffer if it fits; return whether it did."""
         at, count = offset - self._start, len(data)
         beyond = at - len(self._gathered)
         if at < 0 or at + count > FRONT or (self._spool is not None and (beyond > 0 or count == FRONT)):
@@ -61,10 +61,10 @@ class Front:
         return True
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Take what :meth:`gather` did not, after what was gathered is in the spool.
+        """Write data that :meth:`gather` refused, after the gathered bytes went to the spool.
 
-        Less than :data:`FRONT` bytes are copied; more must not change while they are hashed. If the spool fails, what
-        was gathered before stays, and the write may be repeated.
+        Data of less than :data:`FRONT` bytes is copied; larger data must not change while it is hashed. If the spool
+        fails, the bytes gathered before stay, and the write may be repeated.
         """
         spool = self.spill()
         if len(data) < FRONT:
@@ -75,7 +75,7 @@ class Front:
             self._start = spool.size
 
     def spill(self) -> Spool:
-        """Have everything in the spool, and return that."""
+        """Write the gathered bytes to the spool, and return it."""
         if self._spool is None:
             self._spool = Spool(self._driver, self._keys)
         gathered = self._gathered
@@ -90,6 +90,6 @@ class Front:
         return self._spool
 
     def release(self) -> None:
-        """Close the spool without a flush. Again: does nothing."""
+        """Close the spool without a flush. Called again, it does nothing."""
         if self._spool is not None:
             self._spool.release()

@@ -19,9 +19,9 @@ A plugin is one module with one function, named in its distribution's metadata u
     def layerstore_driver() -> type[Driver]:
         return TapeDriver
 
-``layerstore.open_driver("tape:...")`` imports that module, calls the hook, and opens what it returns. Nothing else
-does: a listing of the drivers reads metadata only. A driver that needs a heavy SDK may import it at the top of the
-module; a missing one is reported as a ``DriverLoadError`` that names the distribution.
+``layerstore.open_driver("tape:...")`` imports that module, calls the hook, and opens the class that it returns. Reading
+the list of drivers (``Registry.drivers``) imports nothing. A driver that needs a heavy SDK may import it at the top of
+the module; if the SDK is missing, that is a ``DriverLoadError`` that names the distribution.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from layerstore.driver import Driver
 
 hookspec = pluggy.HookspecMarker("layerstore")
-"""Marks what layerstore asks of plugins."""
+"""Marks a hook that layerstore calls in plugins."""
 
 hookimpl = pluggy.HookimplMarker("layerstore")
-"""Marks a plugin's answer; the one thing here that a plugin imports."""
+"""Marks a plugin's implementation of the hook; a plugin imports only this."""
 
 
 @hookspec(firstresult=True)
 def layerstore_driver() -> type[Driver]:  # type: ignore[empty-body]  # pluggy calls the answers, never this
     """Return the driver's class, concrete, with ``contract_version`` spelled out (clause C1).
 
-    Called once for every ``open_driver`` of the scheme, so it does no work. An exception raised here, as one raised by
-    the module's import, is reported as a ``DriverLoadError`` and concerns this plugin alone.
+    It is called once for every ``open_driver`` of the scheme, so it should do no work. An exception that is raised
+    here, or by the module's import, becomes a ``DriverLoadError``, and affects this plugin alone.
     """

@@ -1,4 +1,4 @@
-"""What an upload takes: any buffer, in blocks that cannot change; any binary stream, by whichever method it has."""
+"""The input of an upload: any buffer, in blocks that cannot change; any binary stream, by the method that it has."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 class ReadsInto(Protocol):
-    """A stream that fills a buffer: 0 at its end, None where a non-blocking one has nothing now."""
+    """A stream that fills a buffer. It returns 0 at its end, and None if it is non-blocking and has nothing now."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer, and return how much of it."""
+        """Fill the buffer, and return the number of bytes."""
 
 
 class Reads(Protocol):
-    """A stream that returns bytes: none at its end, None where a non-blocking one has nothing now."""
+    """A stream that returns bytes: no bytes at its end, and None if it is non-blocking and has nothing now."""
 
     def read(self, size: int, /) -> bytes | None:
         """Return up to ``size`` bytes."""
 
 
 def blocks(data: Buffer) -> Iterator[bytes | memoryview]:
-    """Yield a buffer's bytes in blocks that cannot change: what is hashed must be what is stored."""
+    """Yield a buffer's bytes in blocks that cannot change: the bytes hashed must be the bytes stored."""
     with memoryview(data) as whole:
         if not whole.nbytes:
             return
@@ -37,7 +37,7 @@ def blocks(data: Buffer) -> Iterator[bytes | memoryview]:
 
 
 def filler(stream: ReadsInto | Reads) -> Callable[[memoryview], int | None]:
-    """Return the stream's ``readinto``, or one made of its ``read``."""
+    """Return the stream's ``readinto``, or one that uses its ``read``."""
     fill: Callable[[memoryview], int | None] | None = getattr(stream, "readinto", None)
     return fill or _fill_by_reading(stream.read)  # type: ignore[union-attr]  # no readinto, so it reads
 

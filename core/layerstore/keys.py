@@ -1,4 +1,4 @@
-"""The key grammar: what a driver may be asked to store under (clauses K1 to K3)."""
+"""The key grammar (clauses K1 to K3)."""
 
 import re
 
@@ -23,12 +23,12 @@ They hold nobody's layers. None can be a repository's name, as ``desktop.ini`` c
 
 
 def is_harmless(name: str) -> bool:
-    """Tell whether a foreign thing may be passed over in silence, by the last segment of its name."""
+    """Return whether a foreign thing may be passed over in silence, by the last segment of its name."""
     return HARMLESS.fullmatch(name[name.rstrip("/").rfind("/") + 1 :]) is not None
 
 
 def check_key(key: str) -> None:
-    """Refuse what is no key.
+    """Check that a text is a key.
 
     Raises:
         InvalidPathError: not 1 to 1,000 bytes of 1 to 200 ``/``-separated segments, each 1 to 255 bytes of
@@ -48,7 +48,7 @@ def check_key(key: str) -> None:
 
 
 def is_key(text: str) -> bool:
-    """Tell whether a text is a key; foreign names that a backend may hold are none."""
+    """Return whether a text is a key; foreign names that a backend may hold are not."""
     try:
         check_key(text)
     except InvalidPathError:
@@ -57,7 +57,7 @@ def is_key(text: str) -> bool:
 
 
 def check_prefix(prefix: str) -> None:
-    """Refuse what can be listed by no driver: a prefix is a key, or the empty string for everything.
+    """Check that a text is a prefix: a key, or the empty string for everything.
 
     Raises:
         InvalidPathError: as :func:`check_key`.

@@ -1,11 +1,11 @@
-"""Lanes: work that threads of the process do, in order within a lane, and several lanes at once.
+"""Lanes: work for worker threads of the process, in order within a lane, and several lanes at once.
 
-A signal's handler may raise, as Ctrl-C does, wherever its thread is in Python. A thread that is then half started, or a
-condition half waited for, keeps the interpreter from ending or stays locked for ever: such are the threads, executors
-and futures of the standard library, which are written in Python. So here whoever gives out work uses the queues, locks
-and thread starts that are written in C, each of them done or not done, and all else is done in threads that no handler
-runs in. They are a few for the whole process, one for each processor, started when there is work that none of them is
-free for; they end with the interpreter, and a forked child begins without any.
+A signal handler may raise, as Ctrl-C does, at any point of its thread's Python code. The threads, executors and futures
+of the standard library are written in Python: an interrupt can leave a thread half started, or a condition half waited
+for, which keeps the interpreter from ending or stays locked for ever. So the code here that hands out work uses only
+queues, locks and thread starts that are written in C, each of which happens or does not. All else happens in worker
+threads, in which no handler runs. A process has a few of them, one for each processor. They are started if there is
+work and none of them is free, they end with the interpreter, and a forked child begins without any.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 THREADS = max(2, os.cpu_count() or 1)
-"""At most so many, and two at least: of two uploads none waits for the other."""
+"""The most worker threads; two at least, so that of two uploads neither waits for the other."""
 
 
 class Task:
     """A piece of work in a lane."""
 
     def __init__(self) -> None:
-        """Be to do."""
+        """Begin as not done."""
         self.failure: BaseException | None = RuntimeError("cut off")
-        """Why it failed; of one that is done, None if it did not."""
+        """The error with which it failed; None once it is done without one."""
         self._done = False
         self._underway = allocate_lock()
         self._underway.acquire()
 
     def do(self, work: Callable[[], object]) -> None:
-        """Do the work, and keep its error for whoever waits."""
+        """Do the work, and keep its error for :meth:`wait`."""
         try:
             work()
             self.failure = None
@@ -44,10 +44,10 @@ class Task:
             self._underway.release()
 
     def wait(self) -> BaseException | None:
-        """Wait until it is done, and return why it failed.
+        """Wait until it is done, and return the error with which it failed, or None.
 
         Raises:
-            RuntimeError: the interpreter ends, and with it the thread that was at it.
+            RuntimeError: the interpreter ends, and with it the thread that did the work.
         """
         if not self._done:
             if sys.is_finalizing():
@@ -60,14 +60,14 @@ class Lane:
     """Tasks that are done one after the other, in the order they came in."""
 
     def __init__(self) -> None:
-        """Have nothing to do."""
+        """Begin with no tasks."""
         self._tasks: SimpleQueue[tuple[Task, Callable[[], object]]] = SimpleQueue()
-        self._busy = allocate_lock()  # taken by whoever gives the lane out, given back by whoever has drained it
+        self._busy = allocate_lock()  # taken to hand the lane out, given back after it was drained
 
     def add(self, work: Callable[[], object]) -> Task:
-        """Have some work done, as soon as a thread is free for it; without any thread it is done here and now.
+        """Queue work for the next free thread, and return its task; without any thread the work is done here at once.
 
-        Interrupted, it may have given the lane to nobody, and is not used again.
+        If this is interrupted, no thread may have the lane: the lane must not be used again.
         """
         task = Task()
         self._tasks.put((task, work))
@@ -76,7 +76,7 @@ class Lane:
         return task
 
     def drain(self) -> None:
-        """Do all there is to do, and what comes meanwhile."""
+        """Do all tasks, including those that are added meanwhile."""
         while True:
             self._do_all()
             self._busy.release()
@@ -102,14 +102,14 @@ class _Threads:
             self._seats.put(None)
 
     def serve(self, lane: Lane) -> None:
-        """Have a thread drain a lane, a new one if none is free; where none is to be had, drain it."""
+        """Let a thread drain a lane, a new one if none is free; if no thread can be started, drain it here."""
         if sys.is_finalizing() or not self._claim():  # at the end of the interpreter all threads but one stand still
             lane.drain()
         else:
             self._lanes.put(lane)
 
     def _claim(self) -> bool:
-        """Make sure that there is a thread, and one more if none is free; tell whether there is any."""
+        """Start a thread if none is free and there may be one more; return whether there is any."""
         try:
             self._free.get_nowait()
         except Empty:

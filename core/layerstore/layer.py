@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class Layer(Owned, io.RawIOBase):
-    """A finished layer: a readable, seekable binary file object, good for tarfile, shutil or an HTTP server.
+    """A finished layer: a readable, seekable binary file object, for tarfile, shutil or an HTTP server.
 
-    Seeking to the end costs no read. One thread at a time; closing it does nothing to the store.
+    Seeking to the end costs no read. One thread at a time may use it. Closing it changes nothing in the store.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Layer(Owned, io.RawIOBase):
         created_at: datetime,
         content: Reader | int,
     ) -> None:
-        """Read an open blob; or, given its size in bytes, open the blob when it is first read."""
+        """Read an open blob or, if ``content`` is its size in bytes, open the blob when it is first read."""
         super().__init__()
         self.name = name
-        """The repository it was fetched from, or finished in."""
+        """The repository in which it was fetched or finished."""
         self.digest = digest
-        """The digest it was asked for by."""
+        """The digest by which it was fetched or finished."""
         self.canonical = canonical
         """Its sha256."""
         self.created_at = created_at
@@ -83,6 +83,16 @@ class Layer(Owned, io.RawIOBase):
         """Read from the position to the end."""
         return self.read(max(0, self.size - self.tell()))
 
+    def write(self, data: Buffer) -> int:
+        """Refuse: a layer is read only.
+
+        Raises:
+            io.UnsupportedOperation: always, but LayerClosedError if the layer is closed.
+        """
+        del data
+        self._check_open()
+        raise io.UnsupportedOperation("a layer cannot be written")
+
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to an offset in bytes, beyond the end too.
 
@@ -102,11 +112,11 @@ class Layer(Owned, io.RawIOBase):
         return self._position
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say that this can be seeked."""
+        """Return True."""
         return True
 
     def close(self) -> None:
@@ -125,7 +135,7 @@ class Layer(Owned, io.RawIOBase):
         return self._reader
 
     def _replaced(self, stale: Reader) -> Reader | None:
-        """Go on in the blob that has replaced this one, if one has: the same layer once more, so the same bytes."""
+        """Return a reader of the blob that has replaced this one, if any. It is the same layer, so the same bytes."""
         reader = self._driver.open_reader(layout.blob(self.canonical))
         reader.seek(self._position)
         if reader.version == stale.version:
@@ -149,7 +159,7 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
     """Open a layer of a repository.
 
     Raises:
-        UnknownLayerError: no link, a damaged one, or one to a blob that is not there, or that its size disproves.
+        UnknownLayerError: there is no link, or a damaged one, or its blob is missing or cannot have that size.
     """
     canonical = links.read(driver, name, digest)
     if canonical is not None:
@@ -167,7 +177,7 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
 
 
 def has_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
-    """Tell whether :func:`open_layer` would open a layer."""
+    """Return whether :func:`open_layer` would open a layer."""
     canonical = links.read(driver, name, digest)
     stat = None if canonical is None else driver.find(layout.blob(canonical))
     if canonical is None or stat is None:

@@ -1,7 +1,7 @@
-"""Where things lie in the backend: the one place that builds keys of a store.
+"""The layout of a store in its backend: the only place that builds a store's keys.
 
-CNCF Distribution's layout, version 2, so that a registry on the same backend serves what was stored here and the other
-way round (distribution, registry/storage/paths.go):
+It is CNCF Distribution's layout, version 2, so a registry on the same backend serves layers that were stored here, and
+the other way round (distribution, registry/storage/paths.go). *Ours* marks what only layerstore knows:
 
     docker/registry/v2/
         blobs/sha256/<first two digits>/<hex>/data
@@ -11,13 +11,13 @@ way round (distribution, registry/storage/paths.go):
         repositories/<name>/_uploads/<uuid>/data                     the bytes so far
         repositories/<name>/_uploads/<uuid>/state                    saved hash states, ours: layerstore.uploadstate
         repositories/<name>/_uploads/<uuid>/intent/<hex>             a finish under way, ours: the digest asked for
-        repositories/<name>/_uploads/<uuid>/intent/purged            what was the data of an upload being purged, ours
-    layerstore/                                                      where a registry does not look, ours
-        quarantine/sha256/<hex>/<time>                               a blob that was not what its name says
+        repositories/<name>/_uploads/<uuid>/intent/purged            the data of an upload that is being purged, ours
+    layerstore/                                                      a registry does not look here, ours
+        quarantine/sha256/<hex>/<time>                               a damaged blob
         trash/sha256/<hex>/<random>                                  a blob about to be deleted, or to be put back
-        trash/deleted/<random>                                       a blob deleted, but for its room
+        trash/deleted/<random>                                       a removed blob, whose bytes are yet to be deleted
 
-Names, ids and digests are checked here, before any key is built of them.
+Names, ids and digests are checked here, before a key is built from them.
 """
 
 import re
@@ -60,7 +60,7 @@ def check_name(name: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether a text is a repository name."""
+    """Return whether a text is a repository name."""
     return len(name) <= MAX_NAME and _NAME.match(name) is not None
 
 
@@ -79,7 +79,7 @@ def blob(digest: Digest) -> str:
     """Return the key of the bytes whose sha256 this is.
 
     Raises:
-        ValueError: another algorithm; a tarsum above all would let other bytes take the place.
+        ValueError: it is of another algorithm; under a tarsum, for example, other bytes could replace the blob.
     """
     if digest.algorithm != "sha256":
         raise ValueError(f"a blob lies under its sha256, not under {digest}")
@@ -87,17 +87,17 @@ def blob(digest: Digest) -> str:
 
 
 def quarantined(digest: Digest, at: datetime) -> str:
-    """Return the key that a damaged blob is moved to, at a moment in UTC."""
+    """Return the key to which a damaged blob is moved; ``at`` is the time, in UTC."""
     return f"{QUARANTINE}/{digest.hex}/{at:%Y%m%dT%H%M%S.%fZ}"
 
 
 def trashed(digest: Digest) -> str:
-    """Return a key that a blob is moved to before it is deleted, another one at every call."""
+    """Return a new key to which a blob is moved before it is deleted."""
     return f"{TRASH}/{digest.hex}/{uuids.uuid4().hex}"
 
 
 def deleted() -> str:
-    """Return a key that a blob is moved to so that nobody finds it any more, another one at every call."""
+    """Return a new key to which a blob is moved so that no tool finds it as a blob any more."""
     return f"{DELETED}/{uuids.uuid4().hex}"
 
 
@@ -117,9 +117,10 @@ def link(name: str, digest: Digest) -> str:
 
 
 def link_above(path: str) -> str | None:
-    """Return the place of a link that a path leads through, as if that were a directory; None if it does not.
+    """Return the key of a link, if a path leads through it as through a directory; else None.
 
-    A directory there, even an empty one, is not nothing: the link that should be there may keep a blob.
+    A directory in the place of a link must not be ignored, even an empty one: the link that should be there may keep a
+    blob in use.
     """
     found = _BELOW_LINK.match(path)
     return found[1] if found else None
@@ -164,14 +165,14 @@ class UploadKeys:
 
     @property
     def intents(self) -> str:
-        """The prefix of the finishes begun."""
+        """The prefix of the intents of finishes that were begun."""
         return f"{self.prefix}/intent"
 
     def intent(self, canonical: Digest) -> str:
-        """Name the intent to finish as this digest."""
+        """Return the key of the intent to finish as this digest."""
         return f"{self.intents}/{canonical.hex}"
 
     @property
     def purged(self) -> str:
-        """What was the data; being an intent, it makes of the upload, once it has no data, one that is not resumed."""
+        """Where a purge parks the data. It lies below the intents, so the upload, without data, cannot be resumed."""
         return f"{self.intents}/purged"

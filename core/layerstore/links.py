@@ -8,13 +8,13 @@ from layerstore.digest import Digest
 from layerstore.errors import FencedError, InvalidDigestError, LayerExistsError, PathNotFoundError
 
 MAX_LINK = 256
-"""Longest text a link is read of, in bytes; a sha256 takes 71."""
+"""The most bytes that are read of a link; a sha256 takes 71."""
 
 
 def read(driver: CheckedDriver, name: str, digest: Digest) -> Digest | None:
-    """Return the canonical digest a repository's link points to; None if there is no link, or a damaged one.
+    """Return the canonical digest that a repository's link points to; None if there is no link, or a damaged one.
 
-    A link named by a sha256 points to nothing but that.
+    A link named by a sha256 must point to that sha256.
     """
     try:
         text = driver.get(layout.link(name, digest), MAX_LINK).decode("ascii")
@@ -30,7 +30,7 @@ def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> N
     """Make ``digest`` point to the blob ``target``.
 
     Raises:
-        LayerExistsError: a tarsum that points elsewhere already: other bytes can have the same, and the first keep it.
+        LayerExistsError: ``digest`` is a tarsum that points elsewhere already: the first bytes keep it.
     """
     if digest.is_tarsum:
         _claim(driver, name, digest, target)
@@ -39,7 +39,7 @@ def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> N
 
 
 def check_free(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
-    """Refuse what :func:`write` would refuse.
+    """Raise the error that :func:`write` would raise.
 
     Raises:
         LayerExistsError: as :func:`write`.
@@ -49,7 +49,7 @@ def check_free(driver: CheckedDriver, name: str, digest: Digest, target: Digest)
 
 
 def _claim(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:
-    """Write a link unless there is one; of several writers at once the fence lets one through."""
+    """Write a link unless there is one. If several handles do so at once, fencing lets one of them succeed."""
     key, text = layout.link(name, digest), str(target).encode("ascii")
     while True:
         writer = driver.open_writer(key)
@@ -58,7 +58,7 @@ def _claim(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> 
             if read(driver, name, digest) is None:
                 writer.seek(0)
                 writer.write(text.ljust(writer.size, b"\n"))  # over a damaged one, whatever it was
-            writer.flush()  # one that is there already, too: whoever wrote it may have died before it was durable
+            writer.flush()  # also one that is there: the process that wrote it may have died before it was durable
             return
         except FencedError:
             continue

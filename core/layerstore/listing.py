@@ -1,4 +1,4 @@
-"""Listings of what a store holds. What they pass over is told of once: it is not missing, but not understood."""
+"""Listings of a store. If they leave out something that is not understood, they log one warning about it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from layerstore.driver import Foreign
 log = logging.getLogger("layerstore")
 
 ALGORITHMS = ("sha256", "sha384", "sha512", TARSUM)
-"""What layers are listed by, in this order."""
+"""The algorithms of the digests by which layers are listed, in this order."""
 
 
 class Listing:
-    """One listing of layers, uploads or repositories: what there is to list, and what it passed over."""
+    """One listing of layers, uploads or repositories, and the foreign things that it left out."""
 
     def __init__(self, driver: CheckedDriver) -> None:
-        """Have passed over nothing."""
+        """Begin a listing that has left out nothing yet."""
         self._driver = driver
         self._passed: dict[Foreign, None] = {}
 
@@ -34,7 +34,7 @@ class Listing:
                 yield from self.repositories(child.removeprefix(f"{layout.REPOSITORIES}/").rstrip("/"))
 
     def layers(self, name: str) -> Iterator[str]:
-        """Yield, as text, the digests that a repository has links by; not all are digests."""
+        """Yield, as text, the digests of a repository's links; not all of them need be valid."""
         area = layout.layers(name)
         there = set(self._children(area))
         for algorithm in ALGORITHMS:
@@ -43,11 +43,11 @@ class Listing:
                 yield from (f"{algorithm}:{hexdigits}" for hexdigits in self._below(prefix))
 
     def uploads(self, name: str) -> Iterator[str]:
-        """Yield the ids of a repository's uploads; not all are ids."""
+        """Yield the ids of a repository's uploads; not all of them need be valid."""
         return self._below(layout.uploads(name))
 
     def tell(self) -> None:
-        """Say what was passed over: the first of it, and how much more."""
+        """Log what was left out: the first such thing, and how many more."""
         if self._passed:
             first, *others = self._passed
             more = f", and {len(others)} more" if others else ""
@@ -57,5 +57,5 @@ class Listing:
         return walk.telling(self._driver, self._passed.setdefault)(prefix)
 
     def _below(self, prefix: str) -> Iterator[str]:
-        """Yield the last segments of what lies below a prefix and has more below it."""
+        """Yield the last segment of each prefix directly below a prefix."""
         return (child.split("/")[-2] for child in self._children(prefix) if child.endswith("/"))

@@ -1,7 +1,7 @@
-"""What keeps blobs in use: the links of repositories, and the finishes under way.
+"""Marks: which blobs are in use, by the links of repositories and by the intents of finishes under way.
 
-Every key that ends in ``/link`` below a repository counts, so that a store shared with a CNCF registry is understood,
-too: what that keeps in ``_layers``, and the revisions and tags in its ``_manifests``, are links of the same form.
+Every key that ends in ``/link`` below a repository counts. So a store that a CNCF registry shares is understood, too:
+the registry's layers, and the revisions and tags in its ``_manifests``, are links of the same form.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from layerstore.walk import Children, Odd
 
 
 class Link(NamedTuple):
-    """A link, and what it points to."""
+    """A link, and the digest that it points to."""
 
     key: str
     target: Digest | None
     """None: it is damaged."""
     detail: str = ""
-    """What is wrong with it."""
+    """Why it is damaged."""
 
 
 def link(driver: CheckedDriver, key: str) -> Link | None:
-    """Read a link; None if there is none any more. One named by a sha256 points to nothing but that."""
+    """Read a link; return None if it is gone. A link named by a sha256 must point to that sha256."""
     try:
         target = Digest.parse(driver.get(key, MAX_LINK).decode("ascii").rstrip("\n"))  # see links._claim
     except PathNotFoundError:
@@ -42,12 +42,12 @@ def link(driver: CheckedDriver, key: str) -> Link | None:
 
 
 def is_link(key: str) -> bool:
-    """Tell whether a key below an area is a link's."""
+    """Return whether a key below an area is that of a link."""
     return key.endswith("/link")
 
 
 def keys(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[str]:
-    """Yield the keys of an area: those of links, and others. What is in the place of a link, and is none, is odd."""
+    """Yield all keys of an area. A directory in the place of a link is foreign: ``odd`` is called with it."""
     for key in walk.keys_below(walk.telling(driver, odd), area):
         place = layout.link_above(key)
         if place is None:
@@ -57,7 +57,7 @@ def keys(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[str]:
 
 
 def links(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[Link]:
-    """Yield the links of an area, damaged ones too."""
+    """Yield the links of an area, including damaged ones."""
     for key in keys(driver, area, odd):
         found = link(driver, key) if is_link(key) else None
         if found is not None:
@@ -67,7 +67,7 @@ def links(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[Link]:
 def claimed(driver: CheckedDriver, area: str, odd: Odd) -> Iterator[str]:
     """Yield the sha256, in hex, of every blob that an upload of an area is about to become, or has become.
 
-    Whether the upload is still there is not asked: what is left of one keeps a blob no longer than until it is purged.
+    The upload need not exist any more: what is left of it keeps a blob only until it is purged.
     """
     children = walk.telling(driver, odd)
     for child in children(area):

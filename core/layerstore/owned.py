@@ -1,4 +1,4 @@
-"""What there is once: it cannot be copied or pickled, and only who has opened it gives it back."""
+"""Objects that exist once: they cannot be copied or pickled, and only their opener gives back what they hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class Single:
-    """Something that holds what cannot be held twice: a descriptor, a connection, a lock, a place in a store."""
+    """An object that holds what cannot be held twice: a descriptor, a connection, a lock, a place in a store."""
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied, by :mod:`copy` or :mod:`dataclasses`, and to be pickled.
@@ -24,14 +24,14 @@ class Single:
 
 
 class Owned(Single):
-    """An open handle. It is its opener's: neither a forked child nor whoever has its attributes gives it back."""
+    """An open handle. Only its opener gives it back: neither a forked child nor an object with its attributes does."""
 
-    __opened_by = (0, 0)  # by an object in a process; two underscores, for drivers' authors have names of their own
+    __opened_by = (0, 0)  # the object and the process; two underscores, since drivers' authors have names of their own
 
     def _take_hold(self) -> None:
-        """Be the one that has opened it: this object, in this process."""
+        """Note that this object has opened it, in this process."""
         self.__opened_by = (id(self), os.getpid())
 
     def _opened_here(self) -> bool:
-        """Tell whether this object has opened what it holds, in this process."""
+        """Return whether this object has opened it, in this process."""
         return self.__opened_by == (id(self), os.getpid())

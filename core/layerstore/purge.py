@@ -1,34 +1,36 @@
-"""Purging: abandoned uploads go, and nothing that is alive.
+"""Purging: remove abandoned uploads, and none that is in use.
 
-An upload's age is the time since it was begun or since anything of it was last stored, whichever is later. One that is
-old enough is removed in steps, so that one that comes alive meanwhile is let go of, whoever acts between any two:
+An upload's age is the time since it was begun or since anything of it was last stored, whichever is later. An upload
+that is old enough is removed in steps. If it is used between any two of them, it is left alone:
 
-    look            everything below the upload, with versions and times; too young, it is left alone
-    take over       a writer is opened on the data: whoever had it can publish nothing any more (clause F1)
-    look again      anything else than before, and it is let go of
-    hold            the writer is flushed, which fails if somebody has resumed the upload since (F3); where there was no
-                    data it makes some, of no bytes, for the next step to have a version to go by
-    condemn         the data, if it is still at the version held, is moved below the upload's intents (M4)
-    remove          as a cancel removes: first ``startedat``, then everything
+    look            list everything below the upload, with versions and times; leave the upload alone if it is too young
+    take over       open a writer on the data: an earlier writer can publish nothing any more (clause F1)
+    look again      leave the upload alone if anything has changed
+    hold            flush the writer, which fails if the upload was resumed since (F3); if there was no data, this makes
+                    an empty object, so that the next step has a version to go by
+    condemn         move the data, if it is still at the version held, below the upload's intents (M4)
+    remove          as a cancel does: first ``startedat``, then everything
 
-A flush that was acknowledged has given the data another version. Before the second look it shows there; after it, only
-one who has resumed the upload since can have made it, and ``hold`` or ``condemn`` fails. Who has resumed it and flushed
-nothing loses nothing that was promised, is fenced by the move (F2), and is told that the upload is gone.
+An acknowledged flush has given the data another version. If it came before the second look, the look shows it. If it
+came later, only a handle that resumed the upload since can have made it, and ``hold`` or ``condemn`` fails. A handle
+that resumed the upload and has flushed nothing loses nothing that was promised: the move fences it (F2), and its next
+call raises ``LayerUploadUnknownError``.
 
-From ``condemn`` on there is an intent and no data: nobody can begin the upload anew at offset 0, as resuming would
-where there is no data alone (see ``LayerService.resume``). A purge that is cut off there is completed by the next one,
-at any age, since nothing else makes that key.
+From ``condemn`` on there is an intent and no data, so resuming does not begin the upload again at offset 0, as it does
+if there is only no data (see ``LayerService.resume``). A purge that is cut off there is completed by the next one, at
+any age of the upload, since nothing else makes that key.
 
-A finish under way has put its intent before its move, so the second look shows it; if it has got by that, both move the
-same version of the data, and one of them is refused. Where the data has become a blob already, nothing can be written
-any more, and the upload is removed without ``hold`` and ``condemn``, which must not make data anew: the blob stays, and
-a finish that has come that far links it, or is told that the upload is gone.
+A finish under way has put its intent before its move, so the second look shows it. If it put it later, both move the
+same version of the data, and one of them is refused. If the data has become a blob already, nothing can be written any
+more. The upload is then removed without ``hold`` and ``condemn``, which must not make data again: the blob stays, and a
+finish that has come that far links it, or raises ``LayerUploadUnknownError``.
 
-What has no ``startedat`` is no upload: no one else can go on with it, and it is removed at the same age. It is what a
-cancel or finish has left, or what is being written straight through, by one who is at work or was killed. So the data
-is taken over here, too, before the second look: who then begins to have others know of it finds that it is fenced. Of
-some drivers a killed writer leaves no more than a key that it had taken; its age is the time since then. An
-upload with something below it that is not understood is left alone, whatever its age.
+Data without a ``startedat`` is no upload: no other handle can go on with it, and it is removed at the same age. A
+cancel or finish has left it, or a handle that is at work, or was killed, is writing it straight through. So here, too,
+the data is taken over before the second look: if its handle then lets others know of it, it finds that it is fenced.
+With some drivers a killed writer leaves only a key that it had taken; its age is the time since then.
+
+An upload with a foreign thing below it is left alone at any age.
 """
 
 from __future__ import annotations
@@ -61,11 +63,11 @@ class PurgeEntry:
     name: str
     """The repository."""
     uuid: str
-    """The upload's id; of what is no upload what stands there instead, empty for all of a repository's uploads."""
+    """The upload's id; for a thing that is no upload, its name there; empty for all uploads of a repository."""
     offset: int = 0
     """Bytes stored."""
     age: timedelta | None = None
-    """How long before ``now`` it was begun or written to; None if nobody looked."""
+    """How long before ``now`` it was begun or written to; None if that was not looked up."""
     reason: str = ""
     """Why it was skipped."""
     error: LayerStoreError | None = None
@@ -74,14 +76,14 @@ class PurgeEntry:
 
 @dataclass(slots=True)
 class PurgeReport:
-    """What a purge did or, as a dry run, would do."""
+    """The result of a purge or, after a dry run, what it would do."""
 
     dry_run: bool
     removed: list[PurgeEntry] = field(default_factory=list)
     kept: list[PurgeEntry] = field(default_factory=list)
     """Too young."""
     skipped: list[PurgeEntry] = field(default_factory=list)
-    """Alive after all, or no uploads of ours; each with a reason."""
+    """In use after all, or no upload of layerstore's; each with a reason."""
     failed: list[PurgeEntry] = field(default_factory=list)
     """Each with its error."""
 
@@ -105,7 +107,7 @@ def purge(
 
 
 class _NotUnderstoodError(Exception):
-    """Something lies below an upload that is not understood: who stored it may want all of it."""
+    """A foreign thing lies below an upload: the program that stored it may need the whole upload."""
 
     def __init__(self, foreign: Foreign) -> None:
         super().__init__(foreign)
@@ -113,19 +115,19 @@ class _NotUnderstoodError(Exception):
 
 
 class _Sight(NamedTuple):
-    """What there is of an upload. Two that are equal: nothing has happened."""
+    """The state of an upload at one look. If two are equal, nothing has happened in between."""
 
     times: frozenset[datetime]
     versions: frozenset[tuple[str, str]]
     offset: int
     started: bool
     moved: bool
-    """No data, but intents: a finish has moved it."""
+    """There is no data, but an intent: a finish has moved the data."""
     condemned: bool
-    """No data, for an earlier purge has moved it."""
+    """There is no data: an earlier purge has moved it."""
     has_data: bool
     taken: bool
-    """A writer has taken a key, and published nothing under it."""
+    """A writer has taken a key without publishing anything under it."""
 
 
 class _Purge(NamedTuple):
@@ -141,7 +143,7 @@ class _Purge(NamedTuple):
         self.report.failed.append(PurgeEntry(name, "", error=error))
 
     def odd(self, foreign: Foreign) -> None:
-        """Skip what is not understood; what lies in an area that is not of uploads is not a purge's affair."""
+        """Skip a foreign thing; outside of areas of uploads it does not concern a purge."""
         name, _, area = foreign.name.removeprefix(f"{layout.REPOSITORIES}/").partition("/_")
         kind, _, below = area.partition("/")
         if kind in ("", walk.UPLOADS[1:]):

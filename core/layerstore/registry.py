@@ -1,4 +1,4 @@
-"""Find and open drivers: installed distributions claim URL schemes, and one plugin is imported to open one URL.
+"""Find and open drivers. Installed distributions claim URL schemes; to open a URL, one plugin is imported.
 
 A claim is an entry point in the group ``layerstore.drivers``: its name is the scheme, its value the module that holds
 the hook (:mod:`layerstore.hookspecs`). Claims are metadata; reading them imports nothing.
@@ -36,7 +36,7 @@ GROUP = "layerstore.drivers"
 """The entry-point group of drivers."""
 
 OWN = "layerstore"
-"""The distribution whose claims no other can contest."""
+"""layerstore's own distribution; no other can contest its claims."""
 
 _VERSION = re.compile(r"([0-9]+)\.[0-9]+")
 _logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, order=True)
 class DriverInfo:
-    """One distribution's claim to one scheme, as its metadata tells it; nothing was imported to know it."""
+    """One distribution's claim to one scheme, from its metadata; nothing was imported."""
 
     scheme: str
     """In lower case."""
@@ -56,13 +56,13 @@ class DriverInfo:
     """Of the distribution."""
 
     module: str
-    """What is imported when a URL of the scheme is opened."""
+    """The module that is imported when a URL of the scheme is opened."""
 
     conflict: bool = False
     """Another distribution claims the scheme with equal right: opening it raises ``DriverConflictError``."""
 
     shadowed: bool = False
-    """The scheme is layerstore's own, and this claim is ignored: opening it warns of that."""
+    """The scheme is layerstore's own, and this claim is ignored, with a warning when the scheme is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ def installed_claims() -> Iterator[EntryPoint]:
 
 
 class Registry:
-    """The drivers that can be opened. Keeps nothing: every call reads what is installed then; threads may share it."""
+    """The drivers that can be opened. Every call reads anew which are installed. Threads may share a registry."""
 
     def __init__(self, claims: Callable[[], Iterable[EntryPoint]] = installed_claims) -> None:
-        """Take entry points from ``claims``, called anew each time; of distributions of one name the first counts."""
+        """Take entry points from ``claims``, called each time. Of distributions with one name, the first counts."""
         self._read = claims
 
     def drivers(self) -> list[DriverInfo]:
-        """List every claim, sorted by scheme and distribution, those in conflict and shadowed ones too.
+        """List every claim, sorted by scheme and distribution, including those in conflict and shadowed ones.
 
         Imports no plugin.
         """
@@ -109,21 +109,21 @@ class Registry:
         return sorted(listed)
 
     def load(self, scheme: str) -> type[Driver]:
-        """Import the one plugin that claims a scheme, or else the part of it before the first ``+``.
+        """Import the plugin that claims a scheme or, if none does, the part of the scheme before the first ``+``.
 
         Raises:
-            UnknownDriverError: none does.
+            UnknownDriverError: no plugin claims it.
             DriverConflictError: several do, and none of them is layerstore itself.
-            DriverLoadError: the plugin's import or hook failed, by ``SystemExit`` too (the cause is chained), or what
-                it returned is not a class, no ``Driver``, or lacks methods.
-            ContractVersionError: the class is not written for this major version of the contract (clause C1), or does
-                not say. A newer minor version is accepted: within a major version the contract only gains what an
+            DriverLoadError: the plugin's import or hook failed, also by ``SystemExit`` (the cause is chained), or the
+                hook returned no class, a class that is no ``Driver``, or one that lacks methods.
+            ContractVersionError: the class is not written for this major version of the contract (clause C1), or names
+                none. A newer minor version is accepted: within a major version the contract gains only things that an
                 older layerstore never asks for.
         """
         return _loaded(_winner(scheme.lower(), self._found(scheme.lower())))
 
     def ignored(self, scheme: str) -> str:
-        """Say whose claims to a scheme of layerstore's own count for nothing, and what to do; empty if there are none.
+        """Return a text on claims to a scheme of layerstore's own that are ignored; empty if there are none.
 
         Imports no plugin.
         """
@@ -161,18 +161,18 @@ class Registry:
 
 
 def open_driver(url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as Driver.open)
-    """Open the store a URL names, behind the front; options are those of the URL and of ``options`` together.
+    """Open the driver of the store that a URL names, behind the front. Options may be in the URL or in ``options``.
 
-    Creates nothing (clause O2). Close the driver after use. A scheme of layerstore's own is opened by layerstore's own
-    driver, whoever else claims it: that claim is ignored, and a warning logged, since another distribution's mistake is
-    not to keep anybody from a store.
+    This creates nothing (clause O2). Close the driver after use. layerstore's own schemes are always opened by
+    layerstore's own drivers: a claim of another distribution is ignored, with a warning in the log, so that its mistake
+    keeps no user from a store.
 
     Raises:
-        InvalidURLError: the text is no URL, the driver makes no sense of it, or an option is given in both places.
+        InvalidURLError: the text is no URL, the driver cannot use it, or an option is given in both places.
         UnknownDriverError: no distribution claims the scheme.
         DriverConflictError: two distributions claim the scheme.
-        DriverLoadError: the plugin cannot be imported, or is no plugin; or what it opened is no driver, or declares
-            no capabilities.
+        DriverLoadError: the plugin cannot be imported, or is no plugin; or it opened no driver, or one that declares no
+            capabilities.
         ContractVersionError: the driver is written for another contract (clause C1).
         UnknownOptionError: the driver has no such option; the message lists those it has (clause O1).
         DriverError: the backend cannot be opened.
@@ -223,7 +223,7 @@ def _loaded(claim: _Claim) -> type[Driver]:
     driver = _imported(claim)
     _check_contract(claim, driver)  # before completeness: another contract may have other methods
     if missing := sorted(driver.__abstractmethods__):
-        later = "what is not written yet may raise NotImplementedError"
+        later = "methods that are not written yet may raise NotImplementedError"
         raise claim.refused(f"{driver.__name__} has no {', '.join(missing)}; {later}")
     _check_signatures(claim, driver)
     return driver
@@ -251,7 +251,7 @@ def _kind(found: object) -> str:
 
 
 def _check_contract(claim: _Claim, driver: type[Driver]) -> None:
-    # layerstore's own classes do not vouch for a plugin that derives from them and says nothing.
+    # A plugin that derives from layerstore's own classes must still name its contract itself.
     spelled = (vars(base).get("contract_version") for base in driver.__mro__ if base not in {Driver, CheckedDriver})
     version = next((str(found) for found in spelled if found is not None), "none")
     parsed = _VERSION.fullmatch(version)
@@ -260,7 +260,7 @@ def _check_contract(claim: _Claim, driver: type[Driver]) -> None:
 
 
 def _check_signatures(claim: _Claim, driver: type[Driver]) -> None:
-    """Refuse a driver with a method that cannot be called as the contract's can: else every single call would fail."""
+    """Refuse a driver with a method that cannot be called as the contract's method: every call of it would fail."""
     for name in sorted(Driver.__abstractmethods__):
         ours = inspect.signature(getattr(Driver, name))
         positional = [each for each in ours.parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
@@ -286,7 +286,7 @@ def _check_opened(claim: _Claim, driver: type[Driver], opened: object) -> None:
 
 def _merged(url: StoreURL, options: Mapping[str, object], known: Mapping[str, str]) -> dict[str, object]:
     if twice := sorted(options.keys() & url.options.keys()):
-        raise InvalidURLError(str(url), f"option {twice[0]!r} is in the URL and given beside it")
+        raise InvalidURLError(str(url), f"option {twice[0]!r} is given in the URL and as an argument")
     merged = {**url.options, **options}
     if unknown := sorted(merged.keys() - known.keys()):
         raise UnknownOptionError(url.scheme, unknown[0], tuple(sorted(known)))

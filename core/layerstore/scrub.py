@@ -1,9 +1,9 @@
-"""Scrubbing: every stored blob is read, and must be what its name says; every link must lead to one.
+"""Scrubbing: read every stored blob, which must hash to its name, and every link, which must lead to a blob.
 
-What is found is yielded as it is found, in ascending order of the digests, so that a scrub that was cut off goes on
-after the last one. A blob is read in blocks, at one version; one that is replaced while it is read is read again. So
-what is called damaged was so, whole, at one moment. Into quarantine goes only that version of it (clause M4): a blob
-that an upload has healed meanwhile stays.
+Findings are yielded as they are made, in ascending order of the digests, so a scrub that was cut off can go on after
+the last one. A blob is read in blocks, at one version; if it is replaced while it is read, it is read again. So a blob
+that is reported as damaged was damaged as a whole, at one moment. Only that version of it is moved to quarantine
+(clause M4): a blob that an upload has mended meanwhile stays.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from layerstore.errors import BackendUnavailableError, FencedError, LayerStoreEr
 from layerstore.survey import Finding, Survey, survey
 
 Progress = Callable[[int], None]
-"""Told how many more bytes were read; from several threads, if there are several jobs."""
+"""Called with the number of bytes that were just read; from several threads, if there are several jobs."""
 
 
 @dataclass(slots=True)
 class ScrubReport:
-    """What a scrub has found so far, added up."""
+    """The findings of a scrub so far, in total."""
 
     ok: int = 0
-    """Blobs that are what their names say."""
+    """Blobs that hash to their names."""
     ok_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
     """Everything else."""
     last: str = ""
-    """Hex of the last blob looked at: where a scrub that was cut off goes on (``after``)."""
+    """Hex of the last blob that was looked at: a scrub that was cut off can go on after it (``after``)."""
 
     def add(self, finding: Finding) -> None:
         """Take a finding into account."""
@@ -54,7 +54,7 @@ class ScrubReport:
 
     @property
     def harm(self) -> list[Finding]:
-        """What somebody who fetches layers will notice: not what merely lies about."""
+        """The findings that harm a client that fetches layers."""
         return [finding for finding in self.findings if finding.harmful]
 
 
@@ -96,7 +96,7 @@ def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work:
 
 
 def _left_over(work: _Scrub) -> Iterator[Finding]:
-    """Yield what lies beside the blobs, and what a collection that was cut off has left in the trash."""
+    """Yield foreign keys beside the blobs, and blobs that a collection that was cut off has left in the trash."""
     for child in work.children(layout.BLOBS):
         if child != f"{layout.BLOBS}/sha256/":
             yield Finding("foreign", child)
@@ -109,7 +109,7 @@ def _left_over(work: _Scrub) -> Iterator[Finding]:
 def in_order(
     work: Callable[[str], list[Finding]], keys: Iterable[str], jobs: int, stop: Event
 ) -> Iterator[list[Finding]]:
-    """Do a piece of work for each key, several at once, and yield the results in the order of the keys."""
+    """Do the work for each key, several at once, and yield the results in the order of the keys."""
     if jobs == 1:
         yield from map(work, keys)
         return
@@ -140,7 +140,7 @@ class _Scrub:
         self._odd: list[Finding] = []
 
     def children(self, prefix: str) -> Iterator[str]:
-        """List, and keep what is not understood to be told of."""
+        """List, and keep foreign things, which are reported later."""
         return walk.telling(self.driver, self._keep)(prefix)
 
     def _keep(self, foreign: Foreign) -> None:
@@ -149,14 +149,14 @@ class _Scrub:
             self._odd.append(Finding("unreadable", foreign.name, detail=walk.not_understood(foreign)))
 
     def told(self) -> list[Finding]:
-        """Return what was not understood, once."""
+        """Return the findings on foreign things, each once."""
         odd, self._odd = self._odd, []
         return odd
 
     def look(self, key: str) -> list[Finding]:
-        """Check what lies, or should lie, under a key."""
+        """Check the blob that lies, or should lie, under a key."""
         if key in self.known.foreign:
-            return []  # it was told of
+            return []  # it was reported
         digest = walk.blob_of(key)
         if digest is None:
             return [Finding("foreign", key)]
@@ -192,7 +192,7 @@ class _Scrub:
 
         Raises:
             PathNotFoundError: it is gone.
-            FencedError: it was replaced, and the version that was begun with cannot be read to its end.
+            FencedError: it was replaced, and its earlier version cannot be read to the end.
         """
         with self.driver.open_reader(key) as reader:
             hasher, buffer = hashlib.sha256(), memoryview(bytearray(BLOCK))

@@ -59,7 +59,7 @@ class UploadInfo(NamedTuple):
     name: str
     uuid: str
     offset: int
-    """Bytes stored; where a resumed upload goes on."""
+    """Bytes stored: a resumed upload goes on there."""
     started_at: datetime
     """Aware, in UTC."""
     modified: datetime
@@ -67,19 +67,19 @@ class UploadInfo(NamedTuple):
 
 
 class LayerService(Single):
-    """Layers and uploads of every repository in one backend (the seed's ``LayerService``).
+    """Layers and uploads of every repository in one backend.
 
-    Threads share a service. Got from :func:`layerstore.open`, or made of a driver.
+    :func:`layerstore.open` returns one. Threads may share it.
     """
 
     def __init__(self, driver: Driver, *, verify: Verify = "resume") -> None:
-        """Serve what ``driver`` stores.
+        """Serve the layers that ``driver`` stores.
 
-        ``verify`` is how ``finish`` makes sure of the bytes. ``"resume"`` reads back only those that were not hashed on
-        the way in; ``"reread"`` reads back all, and so also catches a backend that lost or changed some.
+        ``verify`` selects how ``finish`` verifies the bytes. ``"resume"`` reads back only bytes that were not hashed on
+        their way in. ``"reread"`` reads back all, and so also finds out if the backend lost or changed some.
 
         Raises:
-            ValueError: another policy.
+            ValueError: ``verify`` is not a policy.
         """
         if verify not in get_args(Verify):
             raise ValueError(f"verify is one of {', '.join(get_args(Verify))}, not {verify!r}")
@@ -87,7 +87,7 @@ class LayerService(Single):
         self.verify: Verify = verify
 
     def exists(self, name: str, digest: Digest | str) -> bool:
-        """Tell whether a repository has a layer.
+        """Return whether a repository has a layer.
 
         Raises:
             InvalidNameError, InvalidDigestError: no name, or no digest.
@@ -95,10 +95,10 @@ class LayerService(Single):
         return has_layer(self.driver, name, Digest.parse(digest))
 
     def fetch(self, name: str, digest: Digest | str) -> Layer:
-        """Open a layer for reading.
+        """Open a layer for reading. The bytes are not hashed again.
 
         Raises:
-            UnknownLayerError: the repository does not have it.
+            UnknownLayerError: the repository does not have the layer.
             InvalidNameError, InvalidDigestError: no name, or no digest.
         """
         return open_layer(self.driver, name, Digest.parse(digest))
@@ -107,7 +107,7 @@ class LayerService(Single):
         """Begin an upload. Nothing is stored yet: others know of it from its first ``flush`` or ``close`` on.
 
         Raises:
-            LayerExistsError: the repository already has the layer that is to be uploaded, if that was said.
+            LayerExistsError: the repository already has the layer ``expected``.
             InvalidNameError, InvalidDigestError: no name, or no digest.
         """
         keys = UploadKeys(name, str(uuids.uuid4()))
@@ -122,14 +122,14 @@ class LayerService(Single):
                 raise LayerExistsError(name, str(expected))
 
     def resume(self, name: str, uuid: str, *, offset: int | None = None) -> LayerUpload:
-        """Go on with an upload, positioned at the end of what is stored; earlier handles on it are fenced.
+        """Go on with an upload, positioned at the end of the stored bytes; earlier handles on it are fenced.
 
-        ``offset`` in bytes is compared with that position, if given.
+        ``offset``, in bytes, is compared with that position, if given.
 
         Raises:
-            LayerUploadUnknownError: no such upload, or no longer.
-            OffsetMismatchError: it is at another offset; it tells which. No handle is fenced by that, unless one has
-                stored bytes between a first look and the taking over, which is followed by another look.
+            LayerUploadUnknownError: there is no such upload, or no longer.
+            OffsetMismatchError: the upload is at another offset, which the error has. No handle is fenced then, unless
+                one has stored bytes between the first look at the offset and the second, after the taking over.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
@@ -140,10 +140,10 @@ class LayerService(Single):
             return self._open(keys, started_at, self._taken_over(keys, offset), known=True)
 
     def status(self, name: str, uuid: str) -> UploadInfo:
-        """Tell how far an upload has come, and disturb nobody: its writer goes on.
+        """Return how far an upload has come. No handle is fenced: its writer goes on.
 
         Raises:
-            LayerUploadUnknownError: no such upload, or no longer.
+            LayerUploadUnknownError: there is no such upload, or no longer.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
@@ -151,10 +151,10 @@ class LayerService(Single):
             return self._status(keys, self._started_at(keys))
 
     def cancel(self, name: str, uuid: str) -> None:
-        """Remove an upload and all it has stored; whoever has it open finds it gone.
+        """Remove an upload and all it has stored. Open handles on it raise ``LayerUploadUnknownError`` from then on.
 
         Raises:
-            LayerUploadUnknownError: no such upload, or no longer.
+            LayerUploadUnknownError: there is no such upload, or no longer.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
@@ -168,8 +168,8 @@ class LayerService(Single):
         """Link a layer of the repository ``source`` into another one, and return it; no bytes are copied.
 
         Raises:
-            UnknownLayerError: ``source`` does not have it.
-            LayerExistsError: a tarsum that other bytes have in this repository.
+            UnknownLayerError: ``source`` does not have the layer.
+            LayerExistsError: ``digest`` is a tarsum under which this repository has other bytes.
             InvalidNameError, InvalidDigestError: no name, or no digest.
         """
         wanted = Digest.parse(digest)
@@ -181,7 +181,7 @@ class LayerService(Single):
         return self.fetch(name, wanted)
 
     def unlink(self, name: str, digest: Digest | str) -> None:
-        """Take a layer out of a repository under this digest; its bytes, and its other names, stay.
+        """Remove a layer from a repository under this digest. Its bytes and its other digests stay.
 
         Raises:
             UnknownLayerError: the repository has no link for the digest.
@@ -196,14 +196,14 @@ class LayerService(Single):
     def repositories(self) -> Iterator[str]:
         """Yield the names of all repositories that have a layer or an upload.
 
-        This and the other listings pass over what is not understood, such as a symlink, and log one warning of it.
+        This and the other listings leave out what is not understood, such as a symlink, and log one warning about it.
         """
         listing = Listing(self.driver)
         yield from listing.repositories()
         listing.tell()
 
     def layers(self, name: str | None = None) -> Iterator[LayerInfo]:
-        """Yield the layers of one repository, or of all, under each digest they are linked by.
+        """Yield the layers of one repository, or of all: one entry for each digest by which a layer is linked.
 
         Raises:
             InvalidNameError: no name.
@@ -229,11 +229,12 @@ class LayerService(Single):
     def purge(
         self, older_than: timedelta, *, name: str | None = None, dry_run: bool = False, now: datetime | None = None
     ) -> PurgeReport:
-        """Remove abandoned uploads of one repository, or of all, and what ended ones have left.
+        """Remove abandoned uploads of one repository, or of all, and what ended uploads have left.
 
-        Those go that were begun, and last written to, at least ``older_than`` before ``now`` (aware). Who has one of
-        them open is told that it is gone; one that is written to meanwhile is let go of, its writer fenced. What fails
-        is reported, and the rest goes on. A dry run lists what a run would remove.
+        An upload is removed if it was begun, and last written to, at least ``older_than`` before ``now`` (aware). Open
+        handles on it raise ``LayerUploadUnknownError`` from then on. An upload that is written to meanwhile stays; its
+        writer may be fenced. Failures are reported, and the other uploads are removed all the same. A dry run lists
+        what a run would remove.
 
         Raises:
             InvalidNameError: no name.
@@ -251,15 +252,16 @@ class LayerService(Single):
         after: str | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Finding]:
-        """Read all blobs, or those of one repository, and yield what is found of them and of the links to them.
+        """Read all blobs, or those of one repository, and yield findings on them and on the links to them.
 
-        Findings of blobs come in ascending order of their sha256; ``after``, the hex of one, goes on behind it. Those
-        stored before ``since`` (aware) are not read. With ``quarantine`` a damaged one is moved away, so that fetching
-        it says ``UnknownLayerError``. ``progress`` is told of bytes read, in ``jobs`` threads.
+        Findings of blobs come in ascending order of their sha256; ``after``, the hex of a sha256, goes on after it.
+        Blobs stored before ``since`` (aware) are not read. With ``quarantine`` a damaged blob is moved away, so that
+        fetching it raises ``UnknownLayerError``. ``progress`` is called with the number of bytes read, in ``jobs``
+        threads.
 
         Raises:
-            InvalidNameError, InvalidDigestError: no name, or ``after`` no hex of a sha256.
-            ValueError: less than one job, or ``since`` not aware.
+            InvalidNameError, InvalidDigestError: no name, or ``after`` is not the hex of a sha256.
+            ValueError: ``jobs`` is less than 1, or ``since`` is not aware.
         """
         return scrub.scrub(
             self.driver, name=name, jobs=jobs, since=since, quarantine=quarantine, after=after, progress=progress
@@ -273,10 +275,10 @@ class LayerService(Single):
         grace: timedelta = GRACE,
         ignore_foreign: bool = False,
     ) -> CollectReport:
-        """Delete the blobs that no repository links and no finish has claimed, stored ``grace`` before ``now``.
+        """Delete the blobs that were stored ``grace`` before ``now``, no repository links, and no finish has claimed.
 
-        With ``ignore_foreign``, what is not understood is taken for nothing, and listed in the report: the blobs go
-        that only a repository behind a symlink uses.
+        With ``ignore_foreign``, foreign things are ignored, and listed in the report: blobs that only a repository
+        behind a symlink uses are deleted.
 
         Raises:
             MarkingIncompleteError: a link could not be listed, read or understood; nothing was deleted.
@@ -284,8 +286,11 @@ class LayerService(Single):
         return collect.collect(self.driver, dry_run=dry_run, now=now, grace=grace, ignore_foreign=ignore_foreign)
 
     def close(self) -> None:
-        """Close the driver; the service is not used again. Closing again does nothing."""
+        """Close the driver. The service must not be used afterwards; closing it again does nothing."""
         self.driver.close()
+
+    def __repr__(self) -> str:
+        return f"<LayerService {self.driver.scheme} verify={self.verify}>"
 
     def __enter__(self) -> Self:
         return self
@@ -310,7 +315,7 @@ class LayerService(Single):
         return content
 
     def _content(self, keys: UploadKeys, spool: Spool) -> Front | Moved:
-        """Find out what there is to go on with: after the writer was opened, so that nothing can have gone since."""
+        """Return the bytes to go on with. The writer is open by now, so they cannot have gone since."""
         moved = finish.find_moved(self.driver, keys) if spool.version is None else None
         if self.driver.find(keys.started_at) is None:
             finish.remove(self.driver, keys)

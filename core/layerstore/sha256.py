@@ -1,13 +1,13 @@
-"""SHA-256 whose state can be taken out, stored, and gone on from in another process.
+"""SHA-256 with a state that can be exported, stored, and used to go on hashing in another process.
 
-:mod:`hashlib` keeps its state to itself. ``SHA256_Init``, ``SHA256_Update`` and ``SHA256_Final`` of libcrypto keep
-theirs in a public struct; called through :mod:`ctypes` they are as fast, and release the GIL. Where no libcrypto is
-found, or the one found does not prove itself, :mod:`hashlib` does the hashing and no state can be taken out:
-:func:`exportable` tells. The environment variable ``LAYERSTORE_HASH`` chooses: ``auto`` (the default), ``libcrypto``
-or ``hashlib``; it is read when the first hasher is made.
+:mod:`hashlib` does not export its state. ``SHA256_Init``, ``SHA256_Update`` and ``SHA256_Final`` of libcrypto keep
+theirs in a public struct; called through :mod:`ctypes` they are as fast, and release the GIL. If no libcrypto is found,
+or the one found fails its self-test, :mod:`hashlib` does the hashing, and no state can be exported: :func:`exportable`
+returns False. The environment variable ``LAYERSTORE_HASH`` selects: ``auto`` (the default), ``libcrypto`` or
+``hashlib``. It is read when the first hasher is made.
 
-An exported state is 108 bytes, those that ``MarshalBinary`` of Go's ``crypto/sha256`` makes, so that a registry written
-in Go goes on from a state of ours and we from its:
+An exported state is 108 bytes in the form of ``MarshalBinary`` of Go's ``crypto/sha256``, so a registry written in Go
+can go on from a state of layerstore's, and layerstore from its:
 
 ====== ====== =====================================================================================
 offset bytes  what
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 CHOICES: Final = ("auto", "libcrypto", "hashlib")
-"""What ``LAYERSTORE_HASH`` may hold."""
+"""The values that ``LAYERSTORE_HASH`` may have."""
 
 _MAGIC: Final = b"sha\x03"
 _STATE: Final = struct.Struct(">4s8I64sQ")
@@ -67,12 +67,12 @@ _COPIED: Final = 16 * 1024  # bytes: asking ctypes where a buffer lies costs 2 u
 # ctypes.util.find_library, which answers with just that one there, and on Linux runs ldconfig and a compiler.
 _SONAMES: Final = ("libcrypto.so.3", "libcrypto.so.1.1", "libcrypto.3.dylib", "libcrypto.1.1.dylib")
 
-# What a missing, old, foreign or lying library makes loading or the self-test end with; PyPy's ctypes.pythonapi, too.
+# Errors of loading, or of the self-test, with a library that is missing, old, foreign or wrong; and PyPy's pythonapi.
 _UNUSABLE: Final = (ImportError, OSError, AttributeError, TypeError, ValueError)
 
 
 class Hasher(Protocol):
-    """One SHA-256 in the making; used by one thread at a time, and by both sides of a fork, each its own copy."""
+    """An unfinished SHA-256. One thread at a time may use it; after a fork, each side has its own copy."""
 
     @property
     def exportable(self) -> bool:
@@ -81,24 +81,24 @@ class Hasher(Protocol):
     def update(self, data: Buffer) -> None:
         """Hash the bytes of any C-contiguous buffer.
 
-        A large one is hashed where it lies, with the GIL released.
+        A large one is hashed in place, with the GIL released.
 
         Raises:
-            TypeError: no buffer.
-            BufferError: a buffer that is not C-contiguous.
+            TypeError: ``data`` is no buffer.
+            BufferError: ``data`` is not C-contiguous.
         """
 
     def copy(self) -> Self:
         """Return an independent hasher with the same state."""
 
     def digest(self) -> bytes:
-        """Return the 32-byte digest of what was hashed so far; the hasher can go on."""
+        """Return the 32-byte digest of the bytes hashed so far; the hasher can go on."""
 
     def hexdigest(self) -> str:
         """Return the digest as 64 hex digits in lower case; the hasher can go on."""
 
     def export(self) -> bytes:
-        """Return the state, 108 bytes in the form this module's documentation gives; the hasher can go on.
+        """Return the state, 108 bytes in the form of this module's documentation; the hasher can go on.
 
         Raises:
             RuntimeError: this hasher is not exportable.
@@ -109,8 +109,8 @@ def new() -> Hasher:
     """Make a hasher that has hashed nothing.
 
     Raises:
-        ValueError: ``LAYERSTORE_HASH`` holds none of its choices.
-        RuntimeError: ``LAYERSTORE_HASH`` demands libcrypto, and none is usable.
+        ValueError: ``LAYERSTORE_HASH`` has an invalid value.
+        RuntimeError: ``LAYERSTORE_HASH`` is ``libcrypto``, and no libcrypto is usable.
     """
     return _backend().new()
 
@@ -119,20 +119,20 @@ def restore(state: bytes) -> Hasher:
     """Make a hasher that goes on from an exported state.
 
     Raises:
-        ValueError: the state is damaged, or none; and as :func:`new` does.
-        RuntimeError: hashers are not exportable here (see :func:`exportable`); and as :func:`new` does.
+        ValueError: the state is damaged, or no state at all; and as :func:`new`.
+        RuntimeError: hashers are not exportable here (see :func:`exportable`); and as :func:`new`.
     """
     words, block, length = _parse(state)
     return _backend().restore(words, block, length)
 
 
 def exportable() -> bool:
-    """Tell whether hashers in this process are exportable; raises as :func:`new` does."""
+    """Return whether hashers in this process are exportable; raises as :func:`new` does."""
     return _backend().exportable
 
 
 def _parse(state: bytes) -> tuple[tuple[int, ...], bytes, int]:
-    """Return a state's words, block and length; refuse all that no hasher exports."""
+    """Return a state's words, block and length; refuse a state that no hasher exports."""
     if len(state) != _STATE.size:
         raise ValueError(f"not a SHA-256 state: {len(state)} bytes instead of {_STATE.size}")
     magic, *words, block, length = _STATE.unpack(state)
@@ -220,7 +220,7 @@ class _Libcrypto:
         return _LibcryptoHasher(self, self.context_type.from_buffer_copy(packed))
 
     def update_from(self, at: object, data: Buffer) -> None:
-        """Hash a buffer where it lies, be it writable or not: ctypes' own from_buffer takes writable ones only."""
+        """Hash a buffer in place, writable or not: ctypes' own from_buffer takes only writable ones."""
         view = self._view_type()
         self._get_buffer(data, self.byref(view), _PYBUF_SIMPLE)  # raises what hashlib raises
         try:
@@ -229,14 +229,14 @@ class _Libcrypto:
             self._release(self.byref(view))
 
     def digest(self, context: ctypes.Array[ctypes.c_uint32]) -> bytes:
-        """Finish a copy: what has been finished cannot go on."""
+        """Finish a copy: a finished context cannot go on."""
         digest = self._digest_type()
         self._final(digest, self.context_type.from_buffer_copy(context))
         return digest.raw
 
 
 class _HashlibHasher:
-    """A hasher of hashlib's; its state stays inside."""
+    """A hasher of hashlib's; its state cannot be exported."""
 
     __slots__ = ("_hash",)
 
@@ -247,7 +247,7 @@ class _HashlibHasher:
 
     def update(self, data: Buffer) -> None:
         view = memoryview(data)
-        # hashlib refuses more than one dimension, which libcrypto does not: there this is worth a copy.
+        # hashlib refuses buffers of more than one dimension, which libcrypto takes: here they are copied.
         self._hash.update(view.tobytes() if view.ndim > 1 and view.c_contiguous else view)
 
     def copy(self) -> Self:
@@ -264,7 +264,7 @@ class _HashlibHasher:
 
 
 class _Hashlib:
-    """What hashes where no libcrypto does."""
+    """Hashing by hashlib, without a usable libcrypto."""
 
     exportable: ClassVar[bool] = False
 
@@ -275,7 +275,7 @@ class _Hashlib:
         raise RuntimeError("hashlib does not take a state: ask exportable() first")
 
 
-@functools.cache  # what raises is not kept: a corrected environment is seen
+@functools.cache  # an error is not cached: a corrected environment variable takes effect
 def _backend() -> _Libcrypto | _Hashlib:
     choice = os.environ.get("LAYERSTORE_HASH") or "auto"
     if choice not in CHOICES:
@@ -291,7 +291,7 @@ def _backend() -> _Libcrypto | _Hashlib:
 
 
 def _load() -> _Libcrypto:
-    """Return the first library that is there and proves itself."""
+    """Return the first library that can be loaded and passes the self-test."""
     reasons = []
     for name in _candidates():
         try:
@@ -305,10 +305,10 @@ def _load() -> _Libcrypto:
 
 
 def _candidates() -> Iterator[str | None]:
-    """Name what to load, best first: the library that hashlib itself is linked with, by way of hashlib's extension.
+    """Yield the names of libraries to load, best first: the one that hashlib is linked with, by hashlib's extension.
 
-    A function that is looked up in a library is looked up in those it depends on, too. An extension that is built into
-    the program has no file, and None means the program.
+    A lookup of a function in a library also searches the libraries on which it depends. An extension that is built into
+    the program has no file; None stands for the program.
     """
     try:
         import _hashlib
@@ -320,10 +320,10 @@ def _candidates() -> Iterator[str | None]:
 
 
 def _prove(library: _Libcrypto) -> None:
-    """Hold a library to hashlib's answers before anything relies on it: whole, in pieces, and by way of its state.
+    """Compare a library with hashlib before it is used: for whole messages, in pieces, and through its state.
 
     Raises:
-        ValueError: it answered otherwise.
+        ValueError: a digest differs.
     """
     message = bytes(range(256)) * 3 + b"abc"
     for cut in (0, 1, 3, 55, 56, 63, 64, 65, 119, 128, len(message)):

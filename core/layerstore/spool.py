@@ -1,4 +1,4 @@
-"""The bytes of an upload: written into the shared backend as they come, hashed on the way, read back as needed."""
+"""The spool: an upload's bytes are written to the backend as they come, hashed on the way, and read back if needed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from layerstore.sha256 import Hasher
 
 Verify = Literal["resume", "reread"]
-"""``resume``: read back only what was not hashed on the way in. ``reread``: read back everything, and so also catch a
-backend that lost or changed bytes."""
+"""``resume``: read back only bytes that were not hashed on their way in. ``reread``: read back all bytes, and so also
+find out if the backend lost or changed some."""
 
 log = logging.getLogger("layerstore")
 
 
 class Spool:
-    """An upload's data object, open for writing, and a cursor over the prefix that was hashed on the way in."""
+    """An upload's data object, open for writing, and the hash cursor over its prefix that was hashed on its way in."""
 
     def __init__(self, driver: CheckedDriver, keys: UploadKeys) -> None:
         """Open the data, fencing every earlier writer, and go on from the saved state if it describes this version."""
@@ -47,7 +47,7 @@ class Spool:
 
     @property
     def size(self) -> int:
-        """Bytes, those not flushed yet included."""
+        """Bytes, including those that are not flushed yet."""
         return self._writer.size
 
     @property
@@ -61,7 +61,7 @@ class Spool:
         return self._certain and not self._in_doubt and self._cursor.offset == self.size
 
     def store(self, offset: int, data: bytes | memoryview) -> None:
-        """Write at an offset. ``data`` must not change while it is hashed: bytes do not, nor do ``buffers()``."""
+        """Write at an offset. ``data`` must not change while it is hashed: ``bytes`` do not, nor do ``buffers()``."""
         with self._doubting():
             self._writer.seek(offset)  # refuses a forked child before that waits for a thread only its parent has
             if offset < self._cursor.offset:
@@ -89,9 +89,9 @@ class Spool:
         self._writer.flush()
 
     def save(self) -> None:
-        """Save the hash state of what was published, unless it is saved.
+        """Save the hash state of the published bytes, unless it is saved already.
 
-        That it could not be saved costs a second reading, and is no reason to fail.
+        If it cannot be saved, that is logged and raises nothing: the bytes are then read back once.
 
         Raises:
             FencedError: the upload was removed meanwhile.
@@ -104,18 +104,18 @@ class Spool:
         try:
             self._driver.put(self._keys.state, uploadstate.dump(version, states))
         except DriverError as error:
-            # As text: who keeps the record would keep the error, its traceback, and in its frames the writer.
+            # As text: a kept log record would keep the error, its traceback and, in its frames, the writer.
             log.warning("the hash state of upload %s was not saved: %s", self._keys.uuid, str(error))
         else:
             self._saved = (version, states[-1][0])
-        if self._driver.find(self._keys.started_at) is None:  # then what was put must go again
+        if self._driver.find(self._keys.started_at) is None:  # then the state must be removed again
             raise FencedError(self._keys.data, "the upload is gone", self._driver.scheme)
 
     def canonical(self, verify: Verify) -> Digest:
-        """Return the sha256 of the bytes as published, reading back what the cursor does not cover.
+        """Return the sha256 of the published bytes; bytes that the cursor does not cover are read back.
 
         Raises:
-            FencedError: the data is no longer what this spool has published.
+            FencedError: the data is no longer at the version that this spool has published.
         """
         with self._doubting():
             if verify == "reread":
@@ -125,22 +125,22 @@ class Spool:
             return self._cursor.digest()
 
     def measure(self, wanted: Digest) -> Digest:
-        """Return the digest of the bytes as published by the algorithm of ``wanted``, reading back everything.
+        """Read back all published bytes, and return their digest by the algorithm of ``wanted``.
 
         Raises:
-            FencedError: the data is no longer what this spool has published.
+            FencedError: the data is no longer at the version that this spool has published.
             InvalidArchiveError: as :func:`measure`.
         """
         with self._reading(0) as reader:
             return measure(reader, wanted)
 
     def release(self) -> None:
-        """Close without a flush. Again: does nothing."""
+        """Close without a flush. Called again, it does nothing."""
         self._writer.discard()
 
     @contextmanager
     def _reading(self, offset: int) -> Iterator[Reader]:
-        """Read back; where another writer has published since, a driver may have lost what is read (clause R4)."""
+        """Read back. If another writer has published since, a driver may no longer have these bytes (clause R4)."""
         with self._open_reader(offset) as reader:
             try:
                 yield reader
@@ -184,9 +184,9 @@ class Spool:
 
     @contextmanager
     def _doubting(self) -> Iterator[None]:
-        """Work with the cursor. If that is cut off, nobody can say how far it had come: it then covers nothing.
+        """Work with the cursor, and discard its hash state if an interruption left it at an unknown position.
 
-        That is found by what comes next, for whoever is interrupted may be so again while it cleans up.
+        The next piece of work discards it, since a second interruption might cut off a clean-up here.
         """
         if self._in_doubt:
             self._certain = False
@@ -194,7 +194,7 @@ class Spool:
         self._in_doubt = True
         try:
             yield
-        except DriverError:  # which whoever works with the cursor has heeded
+        except DriverError:  # after which the cursor was cut back already
             self._certain = False
             self._in_doubt = False
             raise
@@ -203,7 +203,7 @@ class Spool:
 
 @contextmanager
 def naming(keys: UploadKeys) -> Iterator[None]:
-    """Have errors of the storage say whose upload it is, for people, in place of the driver's key."""
+    """Let errors of the storage name the upload instead of the driver's key."""
     try:
         yield
     except DriverError as error:
@@ -211,12 +211,12 @@ def naming(keys: UploadKeys) -> Iterator[None]:
 
 
 def measure(reader: io.RawIOBase | io.BufferedIOBase, wanted: Digest) -> Digest:
-    """Read to the end, and return the digest of what was read by the algorithm of ``wanted``.
+    """Read to the end, and return the digest of the bytes by the algorithm of ``wanted``.
 
-    A tarsum is taken by both formulas that its label has stood for; the later one is returned if neither is wanted.
+    A tarsum is computed by both formulas of its label; if neither gives ``wanted``, the later one is returned.
 
     Raises:
-        InvalidArchiveError: a tarsum is wanted of what is no tar archive.
+        InvalidArchiveError: ``wanted`` is a tarsum, and the bytes are no tar archive.
     """
     if not wanted.is_tarsum:
         return Digest(wanted.algorithm, hashlib.file_digest(reader, wanted.algorithm).hexdigest())

@@ -1,4 +1,4 @@
-"""A survey of what points to blobs, before these are looked at; and what is odd about it."""
+"""A survey of all links and uploads, made before the blobs are looked at; and findings on them."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import InvalidNameError, InvalidUploadIDError, LayerStoreError
 
-Kind = Literal["ok", "damaged", "unreadable", "missing", "damaged-link", "unlinked", "foreign", "leftover"]
-"""``ok``: a blob is what its name says. ``damaged``: it is not. ``unreadable``: it, or a part of the store, cannot be
-read, or is not understood. ``missing``: a link leads to no blob. ``damaged-link``: to nothing at all. ``unlinked``: no
-link leads to a blob, and no finish has claimed it. ``foreign``: not of this layout. ``leftover``: of something that was
-cut off."""
+FindingKind = Literal["ok", "damaged", "unreadable", "missing", "damaged-link", "unlinked", "foreign", "leftover"]
+"""``ok``: a blob hashes to its name. ``damaged``: it does not. ``unreadable``: a blob, or a part of the store, cannot
+be read, or is not understood. ``missing``: a link leads to no blob. ``damaged-link``: a link holds no valid digest.
+``unlinked``: no link leads to a blob, and no finish has claimed it. ``foreign``: a key that is not of this layout.
+``leftover``: data of an upload or a collection that was cut off."""
 
-HARMFUL: tuple[Kind, ...] = ("damaged", "unreadable", "missing", "damaged-link")
+HARMFUL: tuple[FindingKind, ...] = ("damaged", "unreadable", "missing", "damaged-link")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a scrub has found."""
 
-    kind: Kind
+    kind: FindingKind
     key: str
-    """Of the blob; of a ``missing`` one, of the link to it."""
+    """The key of the blob or, if that is ``missing``, of the link to it."""
     digest: Digest | None = None
-    """What the blob should be."""
+    """The digest that the blob should have."""
     actual: Digest | None = None
-    """What a damaged one is."""
+    """The digest that a damaged blob has."""
     size: int = 0
     """Bytes of the blob."""
     detail: str = ""
-    """What else there is to tell."""
+    """More about it, for people."""
     quarantined: str = ""
     """The key it was moved to."""
 
     @property
     def harmful(self) -> bool:
-        """Whether somebody who fetches layers will notice."""
+        """Whether it harms a client that fetches layers."""
         return self.kind in HARMFUL
 
 
 @dataclass(slots=True)
 class Survey:
-    """What links and uploads point to."""
+    """The blobs that links and uploads point to."""
 
     links: dict[str, list[str]] = field(default_factory=dict)
     """The keys of the links to each blob, by the hex of its sha256."""
@@ -56,13 +56,13 @@ class Survey:
     """Hex of the blobs that finishes under way have claimed."""
     odd: list[Finding] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
-    """The names of what is not understood; each is among the odd once, however often it was met."""
+    """The names of foreign things; each has one finding in ``odd``, even if it was met several times."""
     whole: bool = False
-    """Whether it is of all repositories, and nothing was missed."""
+    """Whether the survey covers all repositories, and all of them could be read and understood."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def uses(self, digest: Digest) -> bool:
-        """Tell whether a blob is in use, as far as is known."""
+        """Return whether a blob is in use; True if the survey is not whole."""
         return not self.whole or digest.hex in self.links or digest.hex in self.claimed
 
 
@@ -138,5 +138,5 @@ class _Surveyor:
         elif link is not None and link.target is not None and link.target.algorithm == "sha256":
             self.found.links.setdefault(link.target.hex, []).append(key)
 
-    def _odd(self, kind: Kind, key: str, detail: str = "") -> None:
+    def _odd(self, kind: FindingKind, key: str, detail: str = "") -> None:
         self.found.odd.append(Finding(kind, key, detail=detail))

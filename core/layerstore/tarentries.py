@@ -1,7 +1,7 @@
 """The entries of a tar archive, read in one pass and bounded memory, as Go's archive/tar reads them.
 
-v7, ustar, star, GNU and PAX; names are bytes. What Go's versions read differently, or refuse, is refused: see
-:mod:`layerstore.tarsum`, which is what the entries are for.
+v7, ustar, star, GNU and PAX; names are bytes. Archives that versions of Go read differently, or refuse, are refused:
+see :mod:`layerstore.tarsum`, which uses the entries.
 """
 
 import re
@@ -24,14 +24,14 @@ _XATTR: Final = b"SCHILY.xattr."
 
 
 class Readable(Protocol):
-    """A stream of bytes: ``read`` gives at most ``size`` bytes, and none only at the end."""
+    """A stream of bytes: ``read`` returns at most ``size`` bytes, and no bytes only at the end."""
 
     def read(self, size: int, /) -> bytes:
         """Read at most ``size`` bytes."""
 
 
 class RefusalError(Exception):
-    """Why an archive is refused; the offset is added on the way out."""
+    """The reason why an archive is refused; the caller adds the offset."""
 
 
 class Source:
@@ -42,7 +42,7 @@ class Source:
         self.offset = 0
 
     def header(self) -> bytes | None:
-        """Read a verified header block; None at the end, be it marked by two zero blocks, or one, or none."""
+        """Read and verify a header block; None at the end, which two zero blocks may mark, or one, or none."""
         block = self._up_to(_BLOCK)
         if block == _ZEROS:
             if self._up_to(_BLOCK) not in (b"", _ZEROS):
@@ -56,7 +56,7 @@ class Source:
         return block
 
     def extension(self, size: int) -> bytes:
-        """Read what an extension header holds, and its padding."""
+        """Read the body of an extension header, and its padding."""
         if size > EXTENSION_LIMIT:
             raise RefusalError(f"extension header of {size} bytes, at most {EXTENSION_LIMIT} are read")
         body = self._up_to(size)
@@ -109,11 +109,11 @@ class Entry:
     xattrs: dict[bytes, bytes]
 
     def current(self) -> bytes:
-        """Return what the current formula hashes of the header."""
+        """Return the bytes of the header that the current formula hashes."""
         return self._fields(self.modern_typeflag(), b"", b"", self.devices)
 
     def original(self) -> bytes:
-        """Return what the original formula hashes of the header."""
+        """Return the bytes of the header that the original formula hashes."""
         devices = self.devices if self.typeflag in b"34" else (0, 0)
         return self._fields(self.typeflag, self.uname, self.gname, devices)
 
@@ -152,7 +152,7 @@ def entries(source: Source) -> Iterator[Entry]:
 
 
 def _entry(block: bytes, pending: dict[bytes, bytes]) -> Entry:
-    """Make an entry of its header and the extension headers before it."""
+    """Make an entry from its header and the extension headers before it."""
     typeflag = block[156:157]
     records = _records(pending.get(b"x", b""))
     if b"L" in pending:
@@ -194,7 +194,7 @@ def _ustar(block: bytes) -> tuple[bytes, bytes, tuple[int, int], bytes]:
 
 
 def _verify(block: bytes) -> None:
-    """Hold a header block to its checksum, with bytes taken as unsigned or, as some did, as signed."""
+    """Check the checksum of a header block, with bytes as unsigned or, as some programs wrote it, as signed."""
     given = _octal(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
     unsigned = sum(rest)
@@ -207,7 +207,7 @@ def _text(field: bytes) -> bytes:
 
 
 def _number(field: bytes) -> int:
-    """Read a number field: octal, or binary where the first bit is set."""
+    """Read a number field: octal, or binary if the first bit is set."""
     if not field[0] & 0x80:
         return _octal(field)
     value = int.from_bytes(bytes([field[0] & 0x7F]) + field[1:])

@@ -1,21 +1,23 @@
-"""The tarsum of an archive: what layers were named by before they were named by their digest.
+"""The tarsum of an archive, by which layers were named before they were named by their digest.
 
 Version 1, label ``tarsum.v1+sha256``: each entry's header fields and content are hashed, the sums are sorted, and the
-sorted sums, as hex, are hashed. The formula changed under its label. Both are computed here, in one pass:
+sorted sums, as hex, are hashed. The formula has changed, and the label has not. Both formulas are computed here, in one
+pass:
 
-* ``original`` is what Docker and its registry computed until tarsums were given up in 2015 (Go 1.2 to 1.5);
-* ``current`` is what moby computes since its a422774e59 (2018) and Go 1.11: without the values of uname and gname, with
-  a typeflag of NUL taken for a regular file's or a directory's, and with device numbers on whatever has them.
+* ``original`` is the one of Docker and its registry, until tarsums were given up in 2015 (Go 1.2 to 1.5);
+* ``current`` is the one of moby since its a422774e59 (2018) and Go 1.11: without the values of uname and gname, with a
+  typeflag of NUL taken for a regular file's or a directory's, and with device numbers on every entry that has them.
 
 **A tarsum is no content digest.** Archives with the same tarsum may differ in the order of their entries, in times, in
-what follows the end marker, in the padding of the last file (which may be cut off), and in where the name of an
-extended attribute ends and its value begins.
+bytes after the end marker, in the padding of the last file (which may be cut off), and in the place where the name of
+an extended attribute ends and its value begins.
 
-Archives are read as Go's archive/tar reads them: v7, ustar, star, GNU and PAX; names are bytes. What Go's versions read
-differently has no tarsum that all agree on, and is refused, as is what they refuse: global PAX headers, sparse files,
-content on a link, device or directory, negative numbers, GNU headers with access times, an empty PAX value for a field,
-extension headers that contradict each other, and, among more than six entries, a repeated path whose sums descend. So
-are hostile sizes: more than 1 MiB of extension header, more than 1,000,000 entries. Times are not looked at.
+Archives are read as Go's archive/tar reads them: v7, ustar, star, GNU and PAX; names are bytes. An archive is refused
+if versions of Go read it differently, since it has no tarsum on which all agree, or if they refuse it: global PAX
+headers, sparse files, content on a link, device or directory, negative numbers, GNU headers with access times, an empty
+PAX value for a field, extension headers that contradict each other, and, among more than six entries, a repeated path
+whose sums descend. Hostile sizes are refused, too: more than 1 MiB of extension header, more than 1,000,000 entries.
+Times are ignored.
 
 Facts from moby's ``pkg/tarsum`` (tarsum.go, versioning.go, fileinfosums.go, tarsum_spec.md), at a422774e59 and before,
 and from ``archive/tar`` (reader.go), as Docker vendored it in 2014 and as in Go 1.19.
@@ -46,13 +48,13 @@ class TarSums(NamedTuple):
 
 
 def tarsums(stream: Readable) -> TarSums:
-    """Compute both tarsums of the archive that the stream holds from where it stands.
+    """Compute both tarsums of the archive that begins at the stream's position.
 
     The stream is read up to the archive's end marker and not closed; a stream without an entry has the tarsum of
-    nothing. Memory is bounded: less than 1 MiB, at worst 16 MiB for extension headers, and what ENTRIES_LIMIT says.
+    nothing. Memory is bounded: less than 1 MiB, at worst 16 MiB for extension headers, and that of ENTRIES_LIMIT.
 
     Raises:
-        InvalidArchiveError: no tar archive, a truncated one, or one that is refused (see the module's documentation).
+        InvalidArchiveError: it is no tar archive, or a truncated one, or refused (see the module's documentation).
     """
     source = Source(stream)
     table = _Table()
@@ -71,10 +73,10 @@ class _Table:
         self._current = bytearray()
         self._original = bytearray()
         self._names = bytearray()
-        self._key = os.urandom(16)  # no archive can be made to have two paths taken for one
+        self._key = os.urandom(16)  # so that no archive can be made in which two paths look the same
 
     def add(self, entry: Entry, content: Iterator[bytes]) -> None:
-        """Sum an entry under both formulas: at the price of one, where they hash the same."""
+        """Sum an entry by both formulas; if they hash the same bytes, only once."""
         if len(self._names) == _NAME * ENTRIES_LIMIT:
             raise RefusalError(f"more than {ENTRIES_LIMIT} entries")
         current, original = entry.current(), entry.original()
@@ -103,7 +105,7 @@ class _Table:
 
 
 def _clean(name: bytes) -> bytes:
-    """Return the path that moby tells entries apart by: below the root, without empty, ``.`` and ``..`` segments."""
+    """Return the path by which moby identifies entries: below the root, without empty, ``.`` and ``..`` segments."""
     path: list[bytes] = []
     for segment in name.split(b"/"):
         if segment == b"..":
@@ -127,8 +129,8 @@ def _total(column: bytearray, repeated: Sequence[Sequence[int]]) -> str:
 def _sort(sums: list[bytes], repeated: Sequence[Sequence[int]]) -> list[bytes]:
     """Sort as moby does: two entries of one path by position, any other two by their sums.
 
-    That is no order where a path's sums descend and another's lies between. What Go makes of it depends on its version,
-    but for up to six entries, which all sort by insertion.
+    If a path's sums descend and another path's sum lies between them, that defines no order. Go's result then depends
+    on its version, except for up to six entries, which all versions sort by insertion.
     """
     if not any(sums[a] > sums[b] for group in repeated for a, b in pairwise(group)):
         return sorted(sums)

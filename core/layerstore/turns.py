@@ -1,4 +1,4 @@
-"""Turns: who uses something that is not made for several threads, one after the other."""
+"""Turns: threads use an object that is not made for several threads one after the other."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ R = TypeVar("R")
 
 
 class Turns:
-    """Whose turn it is. A forked child begins anew: the thread that has the turn does not come along."""
+    """Whose turn it is. A forked child begins anew, without the thread that had the turn."""
 
     def __init__(self) -> None:
-        """Leave the turn to whoever comes."""
+        """Begin with nobody's turn."""
         self.process = os.getpid()
-        self.lock = RLock()  # not a plain lock, for which the thread that has it would wait for ever
+        self.lock = RLock()  # with a plain lock, the thread that has it would wait for itself for ever
         self.taken = False
 
 
@@ -30,10 +30,10 @@ HasTurnsT = TypeVar("HasTurnsT", bound=_TakesTurns)
 
 
 def in_turn(method: Callable[Concatenate[HasTurnsT, P], R]) -> Callable[Concatenate[HasTurnsT, P], R]:
-    """Have a method wait for all others of the same object that take turns.
+    """Make a method wait for all others of the same object that take turns.
 
-    It raises RuntimeError in a thread that is in one of them: what a signal's handler or a finalizer calls comes in the
-    middle of whatever its thread was at, and would use what is half changed.
+    It raises RuntimeError in a thread that is already in one of them: a signal handler or a finalizer is called in the
+    middle of what its thread was doing, and would see a half-changed object.
     """
 
     @wraps(method)

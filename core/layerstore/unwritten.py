@@ -1,7 +1,7 @@
-"""What a driver's author has not written yet, told from a failure: a name and its clauses instead of a traceback.
+"""Parts of a driver that its author has not written yet: a name and its clauses instead of a traceback.
 
-A part that raises ``NotImplementedError``, or that a reader's or writer's class lacks, is not written. Nothing else is
-asked for, so that a driver begun by hand is told the same as one that ``layerstore new-driver`` began.
+A part is not written if it raises ``NotImplementedError``, or if a reader's or writer's class lacks it. So a driver
+that was begun by hand gets the same messages as one that ``layerstore new-driver`` began.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "close": ("T4",),
     }
 )
-"""What an author writes, in the order in which it is best written, and the clauses that it has to keep.
+"""The parts that an author writes, in the order in which to write them, and the clauses that each must keep.
 
-Every scenario stores something, and takes away what it stored: until ``put``, ``list`` and ``delete`` are written none
-can pass, and from then on some do after each step.
+Every scenario stores something and removes it: none can pass before ``put``, ``list`` and ``delete`` are written, and
+from then on some pass after each step.
 """
 
 _ABSTRACT = "Can't instantiate abstract class"
@@ -43,11 +43,11 @@ _ABSTRACT = "Can't instantiate abstract class"
 class UnwrittenError(NotImplementedError):
     """A part of the driver is not written.
 
-    No ``LayerStoreError``: whoever goes on after a failure of storage is not to go on after this.
+    It is no ``LayerStoreError``: a program that handles failures of storage must not handle this.
     """
 
     def __init__(self, part: str, scheme: str = "", detail: str = "") -> None:
-        """Name the part, the driver's scheme, and what the part itself had to say."""
+        """Take the part's name, the driver's scheme, and the part's own message."""
         super().__init__(part, scheme, detail)
         self.part = part
         self.scheme = scheme
@@ -57,12 +57,12 @@ class UnwrittenError(NotImplementedError):
         whose = f"driver {self.scheme!r}" if self.scheme else "the driver"
         said = f" ({self.detail})" if self.detail else ""
         url = f"{self.scheme}:..." if self.scheme else "URL"
-        then = f"write it, and 'layerstore conformance {url} --quick' tells what is next"
+        then = f"write it, and 'layerstore conformance {url} --quick' says what is next"
         return f"{whose} does not implement {named(self.part)}{said}: {then}"
 
 
 def in_order(parts: Iterable[str]) -> list[str]:
-    """Return parts in the order in which they are best written, each once."""
+    """Return parts in the order in which to write them, each once."""
     return sorted(set(parts), key=list(PARTS).index)
 
 
@@ -72,7 +72,7 @@ def named(part: str) -> str:
 
 
 def wanting(error: BaseException) -> list[str]:
-    """Return which parts of a driver an error itself was raised for want of, whatever its cause; none if it was not."""
+    """Return the unwritten parts of a driver for which an error was raised; none for another error."""
     if isinstance(error, UnwrittenError):
         return [error.part]
     if isinstance(error, NotImplementedError):
@@ -83,7 +83,7 @@ def wanting(error: BaseException) -> list[str]:
 
 
 def _is_part(frame: FrameType) -> bool:
-    """Tell whether a frame is a driver's: a vendor's client may have a method of the same name."""
+    """Return whether a frame is a driver's: a vendor's client may have a method of the same name."""
     code = frame.f_code
     owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
     kind = owner if isinstance(owner, type) else type(owner)

@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 
 
 class LayerUpload(Owned, io.RawIOBase):
-    """An upload in progress: a writable, seekable binary file object (the seed's ``LayerUpload``).
+    """An upload in progress: a writable, seekable binary file object.
 
-    Got from :meth:`LayerService.upload` and :meth:`LayerService.resume`, positioned at the end of the stored bytes.
-    What was written is stored when ``flush`` or ``close`` returns; after a crash at least that is found again. Leaving
-    a ``with`` block without ``finish`` closes the upload and keeps it resumable. Threads that share a handle take turns
-    at its one position; a signal's handler that calls it in the middle of a call is refused with ``RuntimeError``.
+    :meth:`LayerService.upload` and :meth:`LayerService.resume` return one, positioned at the end of the stored bytes.
+    When ``flush`` or ``close`` has returned, all that was written is stored, and survives a crash. Leaving a ``with``
+    block without ``finish`` closes the upload and keeps it resumable. Threads that share a handle take turns, and share
+    its one position. A signal handler that calls the handle in the middle of a call gets ``RuntimeError``.
 
-    Others know of a new upload from its first ``flush`` or ``close`` on, or from where its bytes have to be read back:
-    until then it cannot be resumed, is not listed, and nothing of it survives its process. Up to 1 MiB is gathered in
-    memory, so that one that is finished while it is smaller is stored as a layer at once, and never as an upload.
+    Others know of a new upload from its first ``flush`` or ``close`` on, or from the moment at which its bytes have to
+    be read back. Until then it cannot be resumed, is not listed, and ends with its process. Up to 1 MiB is gathered in
+    memory: an upload that is finished while it is smaller is stored as a layer at once, and never as an upload.
 
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
-    raises ``FencedError`` and changes nothing. Where the upload is gone they raise ``LayerUploadUnknownError``. In a
-    forked child every call raises ``LayerClosedError`` and changes nothing: the handle is the parent's.
+    raises ``FencedError`` and changes nothing. If the upload is gone, they raise ``LayerUploadUnknownError``. In a
+    forked child every call raises ``LayerClosedError`` and changes nothing: the handle belongs to the parent.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LayerUpload(Owned, io.RawIOBase):
         content: Front | Moved,
         known: bool,
     ) -> None:
-        """Wrap data to go on with, or a finish to go on with; ``known``: others know of the upload."""
+        """Go on with data, or with a finish that was cut off; ``known``: others know of the upload."""
         super().__init__()
         self.name = keys.name
         """The repository."""
@@ -88,21 +88,21 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """Bytes so far, those not flushed yet included."""
+        """Bytes so far, including those that are not flushed yet."""
         return self._content.size
 
     @property
     def known(self) -> bool:
-        """Whether others know of the upload: since its first flush or close. Only then it can be resumed."""
+        """Whether others know of the upload: from its first flush or close on. Only then can it be resumed."""
         return self._known
 
     @in_turn
     def write(self, data: Buffer) -> int:
-        """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. It is not kept.
+        """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. ``data`` is not kept.
 
-        Beyond the end, the gap reads as zeros. Bytes of which another thread changes the content meanwhile are stored
-        and hashed as one of the two. An error of the backend may be about bytes of an earlier write, which were
-        gathered until now; they stay gathered, and the write may be repeated.
+        After a seek beyond the end, the gap reads as zeros. If another thread changes ``data`` meanwhile, each byte is
+        stored and hashed as either the old or the new one. An error of the backend may concern bytes of an earlier
+        write that were gathered until now; they stay gathered, and the write may be repeated.
 
         Raises:
             LayerClosedError: the upload is closed, or its data has already become a blob.
@@ -121,10 +121,10 @@ class LayerUpload(Owned, io.RawIOBase):
         return self._position - start
 
     def read_from(self, stream: ReadsInto | Reads) -> int:
-        """Write everything a binary stream still holds, and return how much; reading, hashing and writing overlap.
+        """Write the rest of a binary stream, and return the number of bytes. Reading, hashing and writing overlap.
 
         Raises:
-            BlockingIOError: the stream is non-blocking and has nothing now; what was read before is written.
+            BlockingIOError: the stream is non-blocking and has nothing now; the bytes read before are written.
         """
         self._front()
         fill, total = filler(stream), 0
@@ -158,12 +158,22 @@ class LayerUpload(Owned, io.RawIOBase):
         self._check_open()
         return self._position
 
+    def readinto(self, buffer: Buffer) -> int:
+        """Refuse to be read: once the upload is finished, its layer can be read.
+
+        Raises:
+            io.UnsupportedOperation: always, but LayerClosedError if the upload is closed.
+        """
+        del buffer
+        self._check_open()
+        raise io.UnsupportedOperation("an upload cannot be read; finish it, and read the layer")
+
     def writable(self) -> bool:
-        """Say that this can be written."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say that this can be seeked."""
+        """Return True."""
         return True
 
     @in_turn
@@ -171,7 +181,7 @@ class LayerUpload(Owned, io.RawIOBase):
         """Make everything written so far durable, and save the hash state that describes it.
 
         Raises:
-            FencedError: the upload was resumed elsewhere; nothing was changed.
+            FencedError: another handle has resumed the upload; nothing was changed.
             LayerUploadUnknownError: the upload is gone: finished, cancelled or purged.
         """
         self._flush()
@@ -181,7 +191,7 @@ class LayerUpload(Owned, io.RawIOBase):
         """Return the sha256 of everything written so far. Bytes not hashed on the way in are flushed and read back.
 
         Raises:
-            FencedError, LayerUploadUnknownError: as :meth:`flush`, where bytes are read back.
+            FencedError, LayerUploadUnknownError: as :meth:`flush`, if bytes are read back.
         """
         front = self._front()
         if front.spool is None:
@@ -194,22 +204,22 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @in_turn
     def finish(self, digest: Digest | str, size: int | None = None) -> Layer:
-        """Verify the bytes, make them a layer of the repository, and return it. Again: returns it again.
+        """Verify the bytes, make them a layer of the repository, and return it. Called again, return it again.
 
         ``digest`` is a sha256, sha384, sha512 or ``tarsum.v1+sha256``; ``size``, in bytes, is compared if given. After
-        an error the upload is as it was, and may be gone on with, here or, if it was flushed, by resuming it; a finish
-        that was cut off half way is finished by finishing again. The layer is not opened until it is read; its
-        ``created_at`` is of this machine's clock.
+        an error the upload is as it was: it can be written to here or, if it was flushed, after resuming it. A finish
+        that was cut off half way is completed by calling ``finish`` again. The layer is opened when it is first read;
+        its ``created_at`` is by this machine's clock.
 
         Raises:
-            InvalidDigestError: no digest, or none that can be verified.
-            LayerInvalidDigestError: the bytes are others; it tells which.
-            LayerInvalidSizeError: they are more or fewer.
-            LayerExistsError: a tarsum that other bytes have in this repository.
-            InvalidArchiveError: a tarsum, of what is no tar archive.
-            FencedError: the upload was resumed elsewhere.
+            InvalidDigestError: ``digest`` is no digest, or none that can be verified.
+            LayerInvalidDigestError: the bytes have another digest, which the error has.
+            LayerInvalidSizeError: the number of bytes is not ``size``.
+            LayerExistsError: ``digest`` is a tarsum under which this repository has other bytes.
+            InvalidArchiveError: ``digest`` is a tarsum, and the bytes are no tar archive.
+            FencedError: another handle has resumed the upload.
             LayerUploadUnknownError: the upload is gone.
-            LayerClosedError: this handle is.
+            LayerClosedError: this handle is closed.
         """
         wanted = Digest.parse(digest)
         self._check_opened_here()
@@ -233,12 +243,12 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @in_turn
     def cancel(self) -> None:
-        """Remove the upload and all it has stored. Again, or after ``finish``: does nothing.
+        """Remove the upload and all it has stored. Called again, or after ``finish``, it does nothing.
 
-        A handle that was told that it is fenced is only closed: the upload is another's.
+        A handle that has got ``FencedError`` is only closed: the upload belongs to another handle.
 
         Raises:
-            LayerClosedError: this is a forked child: the upload is its parent's.
+            LayerClosedError: this is a forked child, and the upload belongs to its parent.
         """
         self._check_opened_here()
         if self._fenced:
@@ -251,7 +261,7 @@ class LayerUpload(Owned, io.RawIOBase):
     def close(self) -> None:
         """Flush and close; the upload stays, to be resumed. Closing again, or after ``finish``, does nothing.
 
-        One that is interrupted, as by Ctrl-C, is not done: closing again flushes.
+        If ``close`` is interrupted, by Ctrl-C for example, the upload is not closed, and closing again flushes.
 
         Raises:
             FencedError, LayerUploadUnknownError: as :meth:`flush`; the handle is closed all the same.
@@ -271,7 +281,7 @@ class LayerUpload(Owned, io.RawIOBase):
         return self._closed
 
     def __del__(self) -> None:
-        """Give back what the handle holds. A file object would flush here; an upload dropped is no upload closed."""
+        """Give back what the handle holds, without a flush: to drop an upload is not to close it."""
         self._release()
 
     def __repr__(self) -> str:
@@ -296,7 +306,7 @@ class LayerUpload(Owned, io.RawIOBase):
                 spool.save()
 
     def _publish(self, spool: Spool) -> None:
-        """Publish, so that others know of the upload."""
+        """Publish, and let others know of the upload."""
         if self._known:
             spool.publish()
             return
@@ -311,7 +321,7 @@ class LayerUpload(Owned, io.RawIOBase):
         self._known = True
 
     def _become_blob(self, wanted: Digest, size: int | None) -> tuple[Digest, bytes | None]:
-        """Return the canonical digest, and the bytes if they are in hand."""
+        """Return the canonical digest, and the bytes if they are in memory."""
         content = self._content
         if isinstance(content, Front):
             if not self._begun:
@@ -331,7 +341,7 @@ class LayerUpload(Owned, io.RawIOBase):
         return content.verify(wanted, size), None
 
     def _leave_to_others(self, content: Front) -> None:
-        """Have others know of an upload whose own move was cut off, after it had fenced this handle and no more.
+        """Let others know of an upload if its own move was cut off after fencing this handle, and did nothing else.
 
         Raises:
             FencedError: they know of it.
@@ -344,7 +354,7 @@ class LayerUpload(Owned, io.RawIOBase):
         hashed = spool.covered and self._verify == "resume" and wanted.algorithm == "sha256"
         if hashed and not self._begun:
             return self._move_straight(spool, wanted)
-        self._publish(spool)  # what has to be read back, for however long, is nothing that a purge may take for left
+        self._publish(spool)  # else a purge may take for a leftover what is read back for hours
         finish.check_size(size, spool.size)
         canonical = finish.verify(self._driver, self._keys, spool, wanted, self._verify)
         finish.intend(self._driver, self._keys, wanted, canonical)
@@ -352,7 +362,7 @@ class LayerUpload(Owned, io.RawIOBase):
         return canonical
 
     def _move_straight(self, spool: Spool, wanted: Digest) -> Digest:
-        """Move what nobody else knows of, and what was hashed on its way in."""
+        """Move data that nobody else knows of, and that was hashed on its way in."""
         finish.check_digest(wanted, spool.canonical("resume"))
         spool.publish()
         self._becoming = wanted
@@ -361,7 +371,7 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @contextmanager
     def _owning(self) -> Iterator[None]:
-        """Tell an upload that was taken over from one that is gone; of the latter nothing is left behind."""
+        """Distinguish an upload that was taken over from one that is gone; of the latter, remove what is left."""
         with naming(self._keys):
             try:
                 yield
@@ -382,7 +392,7 @@ class LayerUpload(Owned, io.RawIOBase):
             self._gone = True
 
     def _is_stored(self) -> bool:
-        """Tell whether anything of the upload may be in the backend."""
+        """Return whether anything of the upload may be in the backend."""
         return not isinstance(self._content, Front) or self._content.spool is not None
 
     def _release(self) -> None:
@@ -402,6 +412,6 @@ class LayerUpload(Owned, io.RawIOBase):
         self._check_opened_here()
 
     def _check_opened_here(self) -> None:
-        """Refuse a forked child: what its parent has gathered, or has stored, is for the parent to go on with."""
+        """Refuse a forked child: the upload belongs to its parent."""
         if not self._opened_here():
             raise LayerClosedError(f"upload {self.uuid}, opened before a fork,")

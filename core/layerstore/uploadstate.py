@@ -1,14 +1,14 @@
-"""The saved hash states of an upload: how a cursor outlives its process.
+"""The saved hash states of an upload, from which another process can go on hashing.
 
 The document under an upload's ``state`` key is JSON in ASCII:
 
     {"format": "layerstore-upload-state/1",
-     "version": "<the version of the data it describes, as the driver tells it>",
+     "version": "<the version of the data it describes, as the driver gives it>",
      "states": [[<offset in bytes>, "<state, 108 bytes in base64>"], ...],
      "checksum": "<sha256, in hex, of the three members above as JSON without spaces, keys sorted>"}
 
-Offsets ascend. A state is the one of :mod:`layerstore.sha256`, which holds its own offset too. A document that is
-missing, damaged, of another format, or of another version of the data is none: the bytes are read again instead.
+Offsets ascend. A state has the form of :mod:`layerstore.sha256`, which includes its own offset. A document that is
+missing or damaged, or of another format or another version of the data, is ignored: the bytes are read again.
 """
 
 from __future__ import annotations

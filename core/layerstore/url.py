@@ -1,4 +1,4 @@
-"""Store URLs: which driver to open, and on what."""
+"""Store URLs: which driver to open, and which store."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MAYBE_SECRET = re.compile(r"[?#&=;:]")
-"""What a query begins with, a password, or the first value of a connection string pasted in place of a URL."""
+"""Characters that may come before a secret: of a query, a password, or a connection string in place of a URL."""
 
 _PATH_SAFE = "/:@!$&'()*+,;=~"
-"""What RFC 3986 section 3.3 lets stand in a path as it is, beside letters, digits and ``-._``."""
+"""Characters that a path may hold unescaped by RFC 3986 section 3.3, beside letters, digits and ``-._``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class StoreURL:
     """In lower case; may hold ``+``, ``.`` and ``-``."""
 
     host: str | None = None
-    """What stands between ``//`` and the next slash, a port included; None where nothing does. In the case given."""
+    """The text between ``//`` and the next slash, with the port, in the case given; None if there is none."""
 
     path: str = ""
     """Percent-decoded. After a host it is empty or begins with a slash."""
@@ -55,9 +55,10 @@ class StoreURL:
         """Read a URL.
 
         Raises:
-            InvalidURLError: no scheme, a fragment, a user name or password, a host out of order, a bad percent escape,
-                a control character, text that is not UTF-8, an option without a name or value, or one given twice.
-                The error holds no more of the text than is certain to be free of credentials (clause E3).
+            InvalidURLError: there is no scheme; or there is a fragment, a user name or password, a host that is not
+                valid, a bad percent escape, a control character, text that is not UTF-8, an option without a name or
+                value, or an option given twice. The error holds only those parts of the text that cannot hold a
+                credential (clause E3).
         """
         try:
             return cls(*_split(text))
@@ -124,7 +125,7 @@ def _reason(error: ValueError) -> str:
 
 
 def _redacted(text: str) -> str:
-    """Return as much of a URL as is certain to hold no credential: of one with an @, the scheme alone."""
+    """Return the part of a URL that cannot hold a credential; if there is an @, only the scheme."""
     scheme, colon, rest = text.partition(":")
     known, rest = (scheme + colon, rest) if colon and _SCHEME.match(scheme) else ("", text)
     if "@" in text or "%40" in text:

@@ -1,4 +1,4 @@
-"""Walks over all that is stored, for those who look after a store: what is odd is yielded, nothing is stumbled over."""
+"""Walks over everything in a store, for the tools that look after it. Foreign things are reported, and never raise."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from layerstore.driver import Foreign
 from layerstore.errors import InvalidDigestError, LayerStoreError
 
 UPLOADS = "_uploads"
-"""What the area of a repository's uploads is called."""
+"""The name of the area of a repository's uploads."""
 
 Missed = Callable[[str, LayerStoreError], None]
-"""Told of a prefix that could not be listed; it may raise."""
+"""Called with a prefix that could not be listed, and the error; it may raise."""
 
 Odd = Callable[[Foreign], object]
-"""Told of what lies there and is not understood; it may raise."""
+"""Called with a foreign thing; it may raise."""
 
 Children = Callable[[str], Iterator[str]]
 """Yields what lies directly below a prefix: ``driver.list``, or :func:`telling`."""
 
 
 def telling(driver: CheckedDriver, odd: Odd, taken: dict[str, datetime] | None = None) -> Children:
-    """List, and tell of what is not understood: for whoever must not take it for nothing.
+    """Return a function that lists, and calls ``odd`` with each foreign thing: for callers that must not miss any.
 
-    With ``taken``, keys that a writer has taken and published nothing under are listed, too, and noted there with the
-    time.
+    With ``taken``, keys that a writer has taken without publishing anything are listed, too, and ``taken`` gets the
+    time of each.
     """
 
     def children(prefix: str) -> Iterator[str]:
@@ -46,7 +46,7 @@ def telling(driver: CheckedDriver, odd: Odd, taken: dict[str, datetime] | None =
 
 
 def not_understood(foreign: Foreign) -> str:
-    """Say so."""
+    """Return a text that says so."""
     return f"not understood: {foreign.what}"
 
 
@@ -66,7 +66,7 @@ def keys_below(children: Children, prefix: str, *, after: str = "") -> Iterator[
 
 
 def look_beside(driver: CheckedDriver, odd: Odd) -> None:
-    """Tell of what is not understood beside the repositories: they may have been moved there. Blobs hold no links."""
+    """Call ``odd`` with each foreign thing beside the repositories, which may hide some. Blobs hold no links."""
     for child in driver.scan(layout.ROOT):
         if isinstance(child, Foreign) and not f"{child.name}/".startswith(f"{layout.BLOBS}/"):
             odd(child)
@@ -89,7 +89,7 @@ def areas(children: Children, name: str | None, missed: Missed) -> Iterator[str]
 
 
 def blob_of(key: str) -> Digest | None:
-    """Return the digest of the blob that lies under a key, in its place or in the trash; None if none does."""
+    """Return the digest of the blob whose key this is, in its place or in the trash; None if it is no blob's key."""
     try:
         digest = Digest("sha256", key.split("/")[-2])
     except (IndexError, InvalidDigestError):
@@ -98,7 +98,7 @@ def blob_of(key: str) -> Digest | None:
 
 
 def repository(area: str) -> str:
-    """Return what stands for the repository's name in the prefix of an area."""
+    """Return the part of an area's prefix that is the repository's name; it may not be a valid one."""
     return area.removeprefix(f"{layout.REPOSITORIES}/").rpartition("/")[0]
 
 

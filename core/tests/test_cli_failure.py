@@ -162,7 +162,7 @@ def test_warnings_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LayerService, "layers", warn)
     assert run("layers").stderr == "layerstore: warning: beware of the dog\n"
     assert json.loads(run("layers", "--json").stderr) == {"event": "warning", "message": "beware of the dog"}
-    assert logging.getLogger("layerstore").handlers == []
+    assert [type(each) for each in logging.getLogger("layerstore").handlers] == [logging.NullHandler]
 
 
 def test_what_does_not_print_is_escaped() -> None:

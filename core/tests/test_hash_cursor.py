@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import io
 import sys
@@ -280,6 +281,7 @@ class Interruption:
             return thread.submit(self._interrupt, action).result()
 
     def _interrupt(self, action: Callable[[], object]) -> bool:
+        gc.disable()  # else a handle of an earlier test may be collected, and interrupted in its place
         try:
             sys.settrace(self)
             action()
@@ -287,6 +289,7 @@ class Interruption:
             return True
         finally:
             sys.settrace(None)
+            gc.enable()
         return False
 
 

@@ -17,7 +17,7 @@ from layerstore.cli.program import program
 from layerstore.passing import PassingDriver
 from layerstore.unwritten import PARTS, UnwrittenError, in_order, named, wanting
 
-NEXT = ": write it, and 'layerstore conformance tape:... --quick' tells what is next"
+NEXT = ": write it, and 'layerstore conformance tape:... --quick' says what is next"
 
 
 class Later(Writer):
@@ -186,4 +186,4 @@ def test_parts_are_told_in_the_order_in_which_they_are_best_written() -> None:
 def test_what_stands_alone_is_told_too() -> None:
     """Without a driver's scheme the sentence still says what to write, and what to run."""
     told = "the driver does not implement close (T4): write it, and 'layerstore conformance URL --quick' "
-    assert str(UnwrittenError("close")) == f"{told}tells what is next"
+    assert str(UnwrittenError("close")) == f"{told}says what is next"

@@ -1,4 +1,4 @@
-"""``layerstore drivers``."""
+"""``layerstore drivers``: list installed drivers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ COLUMNS = ("scheme", "distribution", "version", "capabilities")
 def drivers(invocation: Invocation) -> None:
     """List installed drivers.
 
-    Columns: URL scheme, distribution, version, capabilities. A driver is imported to learn its capabilities; one that
-    fails in this is listed with the reason.
+    Columns: URL scheme, distribution, version, capabilities. To find out its capabilities, a driver is imported; if
+    that fails, the reason is listed.
     """
     show(invocation, COLUMNS, _rows(Registry()), _spell)
 
@@ -44,11 +44,11 @@ def _rows(registry: Registry) -> Iterator[Row]:
 
 
 def _look(registry: Registry, driver: DriverInfo) -> tuple[Capabilities | None, str | None]:
-    """Load a driver; return its capabilities, or else what is wrong with it."""
+    """Load a driver; return its capabilities, or the reason why it does not load."""
     if driver.shadowed:
         return None, "ignored: the scheme is layerstore's own"
     try:
-        with redirect_stdout(sys.stderr):  # what a plugin prints is no part of the listing
+        with redirect_stdout(sys.stderr):  # a plugin's own output is no part of the listing
             loaded = registry.load(driver.scheme)
     except PluginError as error:
         return None, str(error)

@@ -18,11 +18,11 @@ from layerstore.errors import LayerStoreError
 from layerstore.unwritten import UnwrittenError
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
-"""What a shell reports of a program that nobody reads any more."""
+"""The exit status that a shell reports for a broken pipe."""
 
 
 def report(error: BaseException, invocation: Invocation) -> int:
-    """Tell of an error, and return the exit status."""
+    """Report an error, and return the exit status."""
     status = _status(error)
     if status != BROKEN_PIPE:
         _tell(error, status, invocation)
@@ -38,13 +38,13 @@ def _tell(error: BaseException, status: int, invocation: Invocation) -> None:
     if invocation.debug:
         trace = "".join(traceback.format_exception(error))
         fields, text = {**fields, "traceback": trace}, trace + text
-    with suppress(OSError):  # stderr is gone too: the status alone has to tell
+    with suppress(OSError):  # stderr is gone too: only the status is left
         invocation.say("error", text, **fields)
 
 
 @contextmanager
 def warnings_told(invocation: Invocation) -> Iterator[None]:
-    """Tell what core logs as a warning, within the block, as the program tells everything."""
+    """Within the block, print core's warnings in the form of all other output."""
     handler = _Told(invocation)
     logger = logging.getLogger("layerstore")
     logger.addHandler(handler)
@@ -73,7 +73,7 @@ def _status(error: BaseException) -> int:
 
 
 def _name(error: BaseException) -> str:
-    """Name the kind of an error for a program; how finely click tells usage errors apart depends on its version."""
+    """Return an error's kind, for programs; how click divides usage errors into classes depends on its version."""
     return "UsageError" if isinstance(error, click.UsageError) else type(error).__name__
 
 
@@ -88,9 +88,9 @@ def _sentence(error: BaseException) -> str:
 
 
 def _let_go() -> None:
-    """Drop what stdout and stderr hold and nobody takes: the interpreter would fail once more over it, at exit."""
+    """Drop output in stdout and stderr that nobody takes: else the interpreter would fail over it at exit."""
     for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             stream.flush()
-        except (OSError, AttributeError):  # AttributeError: None, for what was closed from the start
+        except (OSError, AttributeError):  # AttributeError: the stream is None if it was closed from the start
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

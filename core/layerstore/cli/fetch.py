@@ -1,4 +1,4 @@
-"""``layerstore fetch``: a layer, verified, or nothing."""
+"""``layerstore fetch``: write a layer, verified, or nothing."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ LONGEST_NAME = 200
 def fetch(invocation: Invocation, digest: str, repo: str, output: str) -> None:
     """Write a layer to FILE, verified.
 
-    The bytes go to .FILE.<random>.part beside FILE, which takes FILE's place only if they hash to DIGEST (for a
-    tarsum, to the layer's sha256). Standard output, a FIFO or a device gets them as they come: there, only the exit
-    status tells that they were wrong.
+    The bytes go to .FILE.<random>.part beside FILE, which replaces FILE only if they hash to DIGEST (for a tarsum, to
+    the layer's sha256). Standard output, a FIFO or a device gets the bytes as they come: there, only the exit status
+    says whether they were right.
     """
     with invocation.open() as service, service.fetch(repo, Digest.parse(digest)) as layer:
         with _opened(output) as file:
             _copy(invocation, layer, file)
         if invocation.json:
             about = {"repository": layer.name, "digest": str(layer.digest), "size": layer.size, "file": output}
-            # With bytes on stdout, the object takes its place among the events.
+            # With the bytes on stdout, the JSON object goes to stderr with the events.
             invocation.say("fetched", "", **about) if output == "-" else invocation.answer("", **about)
 
 
@@ -79,7 +79,7 @@ def _opened(output: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of another only if the block ends well."""
+    """Write a file that replaces another only if the block raises nothing."""
     name = os.fsdecode(os.fsencode(path.name)[:LONGEST_NAME])
     draft = path.with_name(f".{name}.{secrets.token_hex(8)}.part")
     try:
@@ -89,14 +89,14 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
-        with suppress(OSError):  # it may be what could not be made
+        with suppress(OSError):  # the draft may not exist
             draft.unlink()
         raise
 
 
 @contextmanager
 def _blaming(output: str) -> Iterator[None]:
-    """Name the file asked for in an error, not the draft that nobody has heard of."""
+    """Let an error name the file that was asked for, and not the draft."""
     try:
         yield
     except OSError as error:

@@ -15,9 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def flags(command: F) -> F:
     """Give a command ``--store``, ``--json`` and ``--debug``; the last two are read by :meth:`Invocation.of`."""
     for option in (
-        click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from."),
-        click.option("--json", is_flag=True, expose_value=False, help="Write JSON lines, for machines."),
-        click.option("--store", metavar="URL", expose_value=False, callback=_remember, help="The store to work on."),
+        click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback of an error."),
+        click.option("--json", is_flag=True, expose_value=False, help="Write JSON lines, for programs."),
+        click.option("--store", metavar="URL", expose_value=False, callback=_remember, help="The store to use."),
     ):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""``layerstore gc``: blobs that nothing uses."""
+"""``layerstore gc``: delete blobs that nothing uses."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COLUMNS = ("outcome", "digest", "size", "reason")
 @click.command(short_help="Delete blobs that nothing uses.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing; list what would be deleted.")
 @click.option(
-    "--grace", metavar="AGE", type=span, default="1h", help="Leave what is younger: 90s, 30m, 7d; by default 1h."
+    "--grace", metavar="AGE", type=span, default="1h", help="Keep blobs younger than this: 90s, 30m, 7d; by default 1h."
 )
 @click.option(
     "--ignore-foreign",
     is_flag=True,
-    help="Take what is not understood, such as a symlink, for nothing: blobs that only it leads to are deleted.",
+    help="Ignore things that are not understood, such as a symlink: blobs that only they lead to are deleted.",
 )
 @flags
 @click.pass_obj
@@ -34,8 +34,8 @@ def gc(invocation: Invocation, dry_run: bool, grace: timedelta, ignore_foreign: 
     """Delete blobs that no repository links and no finish has claimed.
 
     Layers, manifests and tags of a CNCF registry in the same store count as links. If anything that may hold links
-    cannot be listed, read or understood, nothing is deleted. Safe while layers are uploaded and mounted with
-    layerstore; while a registry is written to, it is not: see docs/operations.md.
+    cannot be listed, read or understood, nothing is deleted. This is safe while layers are uploaded and mounted with
+    layerstore. It is not safe while a registry is written to: see docs/operations.md.
 
     Columns: outcome (deleted, would-delete, failed, ignored), digest, size (bytes), reason.
     """

@@ -1,7 +1,7 @@
-"""What those who look after a store have to see to: a status that is not 0, after all that was found is listed."""
+"""The error for findings of harm: the exit status is 1, after all findings are listed."""
 
 import click
 
 
 class HarmError(click.ClickException):
-    """The command went through, and what it found or could not do is listed on stdout."""
+    """The command ran to its end, and has listed on stdout what it found, or could not do."""

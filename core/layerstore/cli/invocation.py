@@ -1,4 +1,4 @@
-"""One run of the program: which store, and how to speak."""
+"""One run of the program: its store, and its form of output."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from layerstore.url import StoreURL
 
 @dataclass
 class Invocation:
-    """What holds for every command of one run."""
+    """The settings that every command of one run shares."""
 
     json: bool = False
     debug: bool = False
     store: str | None = None
-    """What ``--store`` said."""
+    """The value of ``--store``."""
     echo: Callable[[str], None] = field(default=lambda text: click.echo(text, err=True), repr=False)
-    """Writes a line to stderr: above a bar, while there is one."""
+    """Writes a line to stderr; above a progress bar, while there is one."""
 
     @classmethod
     def of(cls, arguments: Sequence[str]) -> Self:
-        """Read the flags that decide how errors are told: before click does, which may be what fails."""
+        """Read the flags that decide the form of errors, before click does, since click itself may fail."""
         words = set(takewhile(lambda word: word != "--", arguments))
         return cls(json="--json" in words, debug="--debug" in words)
 
     @contextmanager
     def open(self, *, verify: Verify = "resume") -> Iterator[LayerService]:
-        """Open the store for a block; the default one is made if this is its first use."""
+        """Open the store for a block; the default one is created at its first use."""
         url = self.store if self.store is not None else os.environ.get("LAYERSTORE_URL") or _default_store()
         with layerstore.open(url, verify=verify) as service:
             yield service
 
     @property
     def watched(self) -> bool:
-        """Whether somebody looks at stderr: then there are bars."""
+        """Whether stderr is a terminal: then there are progress bars."""
         return not self.json and bool(sys.stderr and sys.stderr.isatty())
 
     def say(self, event: str, text: str, **fields: object) -> None:
@@ -69,24 +69,24 @@ class Invocation:
         click.echo(json.dumps(fields) if self.json else text)
 
     def command(self, *words: str) -> str:
-        """Spell a command on the same store for a shell; options in the store's URL, maybe secret, are left out."""
+        """Return a shell command on the same store, without the options of the store's URL, which may be secret."""
         store = () if self.store is None else ("--store", self.store.partition("?")[0])
         return shlex.join(["layerstore", *words, *store])
 
 
 def rfc3339(time: datetime) -> str:
-    """Spell a time as RFC 3339 does, in UTC and to the millisecond."""
+    """Return a time in the form of RFC 3339, in UTC and to the millisecond."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def one_line(text: str) -> str:
-    """Make a text fit for one line of a terminal: whatever does not print is escaped."""
+    """Return a text as one line for a terminal; characters that do not print are escaped."""
     joined = " ".join(text.split("\n"))
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
 
 
 def _default_store() -> StoreURL:
-    """Return the store under the user's data directory, made if missing."""
+    """Return the store under the user's data directory; the directory is created if missing."""
     path = _data_home() / "layerstore"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return StoreURL("local", None, str(path))

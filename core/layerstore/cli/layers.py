@@ -1,4 +1,4 @@
-"""``layerstore layers``."""
+"""``layerstore layers``: list layers."""
 
 from __future__ import annotations
 

@@ -13,18 +13,18 @@ Row = Mapping[str, object]
 """One line of a listing, its fields as JSON has them."""
 
 WIDE = 10_000
-"""Columns a table may take: the terminal wraps a line that is too long, rich would cut a digest short."""
+"""The width of a table in characters: the terminal may wrap a long line, but rich must not cut a digest short."""
 
 
 def cells(row: Row) -> list[str]:
-    """Spell a row's fields."""
+    """Return a row's fields as text."""
     return [one_line(str(value)) for value in row.values()]
 
 
 def show(
     invocation: Invocation, columns: Sequence[str], rows: Iterable[Row], spell: Callable[[Row], list[str]] = cells
 ) -> None:
-    """List rows as they come; of none, nothing is written."""
+    """List rows as they come; if there are none, write nothing."""
     if not invocation.json and sys.stdout.isatty():
         _draw(columns, [spell(row) for row in rows])
         return
@@ -43,5 +43,5 @@ def _draw(columns: Sequence[str], rows: list[list[str]]) -> None:
 
     table = Table(*columns, box=SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: what stands in brackets is no markup
+        table.add_row(*map(Text, row))  # Text: brackets are no markup
     Console(width=WIDE).print(table)

@@ -1,4 +1,4 @@
-"""Spans of time and moments, as people write them."""
+"""Spans of time and points in time, as people write them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,11 +17,11 @@ def span(text: str) -> timedelta:
             return timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError:
         pass
-    raise click.BadParameter(f"{text!r} is no span of time: expected a number with s, m, h, d or w.")
+    raise click.BadParameter(f"{text!r} is not a span of time: expected a number with s, m, h, d or w.")
 
 
 def moment(text: str) -> datetime:
-    """Read a moment: RFC 3339, as ``2026-07-01T00:00:00Z``, or how long ago, as ``7d``."""
+    """Read a point in time: RFC 3339, as ``2026-07-01T00:00:00Z``, or how long ago, as ``7d``."""
     if _SPAN.fullmatch(text):
         try:
             return datetime.now(UTC) - span(text)
@@ -32,5 +32,5 @@ def moment(text: str) -> datetime:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise click.BadParameter(f"{text!r} is no moment: expected 2026-07-01T00:00:00Z, or how long ago, as 7d.")
+        raise click.BadParameter(f"{text!r} is not a time: expected 2026-07-01T00:00:00Z, or how long ago, as 7d.")
     return found

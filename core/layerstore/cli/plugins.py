@@ -1,4 +1,4 @@
-"""Commands that other distributions and rooms bring: found by metadata, imported when one is run or help lists them.
+"""Commands of other distributions and rooms: found by metadata, and imported when one is run, or listed by help.
 
 An entry point in the group ``layerstore.commands``: its name is the command, its value a click command object.
 """
@@ -17,16 +17,16 @@ GROUP = "layerstore.commands"
 
 
 class PluggedCommand(click.Command):
-    """A command that is imported when it is run, or when somebody asks what all the commands are."""
+    """A command that is imported when it is run, or when the commands are listed."""
 
     def __init__(self, entry: EntryPoint) -> None:
         super().__init__(entry.name)
         self._entry = entry
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """Return the command's own line of help; of one that does not load, whose it is."""
+        """Return the command's own line of help or, if it does not load, the name of its distribution."""
         try:
-            with redirect_stdout(sys.stderr):  # what a plugin prints is no part of the help
+            with redirect_stdout(sys.stderr):  # a plugin's own output is no part of the help
                 return self._imported().get_short_help_str(limit)
         except click.ClickException:
             return f"(does not load; of {_distribution(self._entry)})"
@@ -38,7 +38,7 @@ class PluggedCommand(click.Command):
         parent: click.Context | None = None,
         **extra: Any,  # noqa: ANN401  (click's)
     ) -> click.Context:
-        """Import the command, and have it read its part of the command line."""
+        """Import the command, and let it read its part of the command line."""
         return self._imported().make_context(info_name, args, parent, **extra)
 
     def _imported(self) -> click.Command:
@@ -54,14 +54,14 @@ class PluggedCommand(click.Command):
         return click.ClickException(f"command {self.name!r} of {_distribution(self._entry)} does not load: {detail}")
 
     def _hint(self, error: BaseException) -> str:
-        """Say how to install what is missing, where the distribution has an extra of the command's name."""
+        """Return how to install a missing module, if the distribution has an extra with the command's name."""
         extras = self._entry.dist.metadata.get_all("Provides-Extra") or () if self._entry.dist else ()
         missing = isinstance(error, ModuleNotFoundError) and self.name in extras
         return f"; pip install '{_distribution(self._entry)}[{self.name}]'" if missing else ""
 
 
 def plugged() -> dict[str, PluggedCommand]:
-    """Return every command that is installed, by name; of two of one name, the first on ``sys.path``. Imports none."""
+    """Return all installed commands by name, without importing any; of two with one name, the first on ``sys.path``."""
     found: dict[str, PluggedCommand] = {}
     for distribution in importlib.metadata.distributions():
         for entry in _entries(distribution):

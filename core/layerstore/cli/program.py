@@ -22,7 +22,7 @@ from layerstore.cli.uploads import uploads
 
 
 class Program(click.Group):
-    """A group of commands that tells errors in its own way."""
+    """A group of commands with its own messages for errors."""
 
     def main(  # type: ignore[override]  # click's further arguments are not for callers of this program
         self,
@@ -35,16 +35,16 @@ class Program(click.Group):
         invocation = Invocation.of(arguments)
         try:
             status = super().main(arguments, prog_name, standalone_mode=False, obj=invocation, **extra)
-        except click.ClickException as error:  # words before the command that say nothing to the program itself
+        except click.ClickException as error:  # options before the command that the program does not have
             status = report(error, invocation)
         sys.exit(status)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of our own commands, and of those that are plugged in."""
+        """Return the names of layerstore's own commands, and of those that are plugged in."""
         return sorted({*super().list_commands(ctx), *plugged()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command: our own before any that is plugged in."""
+        """Return a command: layerstore's own before one that is plugged in."""
         return super().get_command(ctx, cmd_name) or plugged().get(cmd_name)
 
     def invoke(self, ctx: click.Context) -> int:
@@ -54,7 +54,7 @@ class Program(click.Group):
                 super().invoke(ctx)
         except click.exceptions.Exit:
             raise
-        except BaseException as error:  # noqa: BLE001  (the last chance to tell of it; SystemExit of a plugin too)
+        except BaseException as error:  # noqa: BLE001  (the last chance to report it; also a plugin's SystemExit)
             return report(error, ctx.obj)
         return 0
 
@@ -63,7 +63,7 @@ class Program(click.Group):
 @flags
 @click.version_option(package_name="layerstore", message="%(prog)s %(version)s")
 def program() -> None:
-    """Store container layers in any backend; resume what was cut off, verify what is stored.
+    """Store container layers in any backend; resume uploads that were cut off, and verify layers.
 
     The store is --store URL, else $LAYERSTORE_URL, else a directory under the user's data directory
     ($XDG_DATA_HOME/layerstore). URLs: local:///absolute/path, local:relative/path, memory://NAME, and those of
@@ -85,8 +85,8 @@ def program() -> None:
     checkpoint, exists, fetched, purged, scrubbed, collected, warning, error). Sizes and offsets are in bytes, times in
     RFC 3339, UTC.
 
-    Exit status: 0 done; 1 failed, or scrub has found harm; 2 a command line that makes no sense; 130, 143 interrupted
-    by SIGINT, SIGTERM; 141 nobody reads the output any more.
+    Exit status: 0 done; 1 failed, or scrub has found harm; 2 usage error; 130, 143 interrupted by SIGINT, SIGTERM;
+    141 broken pipe.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
 
 

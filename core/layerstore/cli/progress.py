@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress(invocation: Invocation, what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Draw a bar with rate and time left, on a terminal; yield what is to be told how many bytes more are done.
+    """Draw a bar with rate and time left, on a terminal; yield a function to call with the number of further bytes.
 
-    ``total`` is in bytes, None if nobody knows; ``done`` of them were done before.
+    ``total`` is in bytes, or None if it is unknown; ``done`` of them were done before.
     """
     if not invocation.watched:
         yield lambda count: None
@@ -38,5 +38,5 @@ def progress(invocation: Invocation, what: str, total: int | None, done: int = 0
 
 
 def _print(console: Console, text: str) -> None:
-    """Print a line as it is: what is to be pasted into a shell is not wrapped."""
+    """Print a line as it is: a command to paste into a shell must not be wrapped."""
     console.print(text, soft_wrap=True, markup=False, highlight=False, emoji=False)

@@ -18,17 +18,17 @@ COLUMNS = ("outcome", "uuid", "repository", "offset", "age", "reason")
 
 
 @click.command()
-@click.option("--older-than", metavar="AGE", type=span, required=True, help="At least so old: 90s, 30m, 12h, 7d, 2w.")
+@click.option("--older-than", metavar="AGE", type=span, required=True, help="At least this old: 90s, 30m, 12h, 7d, 2w.")
 @click.option("--repo", metavar="NAME", help="Only into this repository.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing; list what would be removed.")
 @flags
 @click.pass_obj
 def purge(invocation: Invocation, older_than: timedelta, repo: str | None, dry_run: bool) -> None:  # noqa: FBT001  (click's)
-    """Remove abandoned uploads, and what ended ones have left.
+    """Remove abandoned uploads, and leftovers of uploads that have ended.
 
-    An upload's age is the time since it was begun or last written to, whichever is later. Whoever has an upload open
-    that is removed is told so. One that is written to meanwhile is skipped, and so is whatever is no upload; one that
-    cannot be removed has failed, and the others are removed all the same.
+    An upload's age is the time since it was begun or last written to, whichever is later. A client that has a removed
+    upload open gets an error. An upload that is written to meanwhile is skipped, and so are things that are no upload.
+    If one cannot be removed, it is listed as failed, and the others are removed all the same.
 
     Columns: outcome (removed, would-remove, skipped, failed), uuid, repository, offset (bytes stored), age (seconds),
     reason.

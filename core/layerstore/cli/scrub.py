@@ -1,4 +1,4 @@
-"""``layerstore scrub``: is everything stored still what it says?"""
+"""``layerstore scrub``: read every blob back, and verify it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ COLUMNS = ("finding", "digest", "size", "key", "detail")
 
 
 @click.command(short_help="Read every blob back, and verify it.")
-@click.option("--repo", metavar="NAME", help="Only what this repository links.")
-@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Read so many blobs at once.")
+@click.option("--repo", metavar="NAME", help="Only blobs that this repository links.")
+@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Read this many blobs at once.")
 @click.option("--since", metavar="TIME", type=moment, help="Only blobs stored since 2026-07-01T00:00:00Z, or 7d ago.")
-@click.option("--quarantine", is_flag=True, help="Move damaged blobs away: fetching them says they are unknown.")
+@click.option("--quarantine", is_flag=True, help="Move damaged blobs away: to fetch them then fails.")
 @click.option("--after", metavar="HEX", help="Go on after this sha256, where another scrub was interrupted.")
 @flags
 @click.pass_obj
@@ -37,12 +37,12 @@ def scrub(
     quarantine: bool,  # noqa: FBT001  (click's)
     after: str | None,
 ) -> None:
-    """Read every blob back, and check that it is what its name says, and that links lead to blobs.
+    """Read every blob back, and check that it hashes to its name, and that every link leads to a blob.
 
-    Lists what is not in order; what lies about without harm, too. Interrupted, it says how to go on.
+    All findings are listed, also harmless ones. If it is interrupted, it says how to go on.
 
     Columns: finding (damaged, unreadable, missing, damaged-link; without harm: unlinked, foreign, leftover), digest,
-    size (bytes), key, detail. Exit status 1: something of the first four was found.
+    size (bytes), key, detail. The exit status is 1 if there is a finding of the first four kinds.
     """
     report = ScrubReport(last=after or "")
     words = [*(() if repo is None else ("--repo", repo)), "--jobs", str(jobs)]
@@ -67,12 +67,12 @@ def _show(invocation: Invocation, found: Iterator[Finding], report: ScrubReport)
 
 
 def _rows(found: Iterator[Finding], report: ScrubReport, failures: list[BaseException]) -> Iterator[Row]:
-    """Yield what is not in order; what ends it is kept for later, since a table is drawn when all rows are there."""
+    """Yield all findings but ``ok``; an error that ends them is kept for later, since a table needs all its rows."""
     try:
         for finding in found:
             if finding.kind != "ok":
                 yield _row(finding)
-            report.add(finding)  # afterwards: interrupted in between, it is told of twice rather than never
+            report.add(finding)  # afterwards: if interrupted in between, it is reported twice rather than never
     except (LayerStoreError, Stopped) as error:
         failures.append(error)
 

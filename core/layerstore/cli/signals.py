@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an exception, raised where it does no harm."""
+"""SIGINT and SIGTERM as an exception that is raised where it does no harm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Stopped(BaseException):
-    """A signal asks the program to stop. No ``Exception``: nothing on the way may take it for a failure of its own."""
+    """A signal asks the program to stop. It is no ``Exception``, so that no code on the way handles it as a failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -17,7 +17,7 @@ class Stopped(BaseException):
 
     @property
     def status(self) -> int:
-        """The exit status a shell would report of a program that the signal had killed."""
+        """The exit status that a shell reports for a program killed by the signal."""
         return 128 + self.number
 
     def __str__(self) -> str:
@@ -25,14 +25,14 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """Turns signals into :class:`Stopped`, at once or, while it is held, afterwards; held and sent again, at once."""
+    """Turn signals into :class:`Stopped`: at once or, while held, afterwards; a second signal while held, at once."""
 
     def __init__(self) -> None:
         self._holding = False
         self._waiting: Stopped | None = None
 
     def install(self) -> None:
-        """Receive both signals from now on; one that whoever started the program had it ignore stays ignored."""
+        """Handle both signals from now on; a signal that was ignored when the program was started stays ignored."""
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self.receive)
@@ -47,14 +47,14 @@ class Signals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let the block come to its end first: a write that is cut off leaves its hash state in doubt."""
+        """Let the block end first: a write that is cut off leaves its hash state in doubt."""
         with self._switched(holding=True):
             yield
         self._deliver()
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """Within a held block, raise at once again: reading from a pipe may take for ever."""
+        """Within a held block, raise at once: reading from a pipe may take for ever."""
         with self._switched(holding=False):
             self._deliver()
             yield
@@ -74,4 +74,4 @@ class Signals:
 
 
 signals = Signals()
-"""The process's own: there is one handler of a signal in a process."""
+"""The only instance: a process has one handler for each signal."""

@@ -1,4 +1,4 @@
-"""Where an upload's bytes come from."""
+"""The source of an upload's bytes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from layerstore.digest import Digest
 
 
 class SourceChangedError(click.ClickException):
-    """The source does not begin with what an upload was sent before."""
+    """The source does not begin with the bytes that were sent before."""
 
 
 class Source:
-    """A file, a FIFO or standard input, read once from where it stands."""
+    """A file, a FIFO or standard input, read once from its present position."""
 
     def __init__(self, name: str, stream: BinaryIO) -> None:
         self.name = name
         self.total = _size(stream)
-        """Bytes, as far as anybody knows; the source may still grow or shrink."""
+        """Bytes at the time of opening, or None if unknown; the source may still grow or shrink."""
         self._stream = stream
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a buffer; less only at the end.
+        """Fill a buffer, and return the number of bytes: fewer only at the end.
 
         Raises:
             BlockingIOError: the source is non-blocking and has nothing now.
@@ -45,7 +45,7 @@ class Source:
 
 
 class Stretch:
-    """The next bytes of a source, up to a limit; ``tell`` is told of each few how many they are."""
+    """The next bytes of a source, up to a limit; ``tell`` is called with the number of bytes of each read."""
 
     def __init__(self, source: Source, tell: Callable[[int], None], limit: int = sys.maxsize) -> None:
         self._source = source
@@ -71,9 +71,9 @@ def measure(stream: Stretch) -> tuple[Digest, int]:
 
 @contextmanager
 def open_source(name: str) -> Iterator[Source]:
-    """Open what a command line names: a path, or ``-`` for standard input."""
+    """Open a path or, for ``-``, standard input."""
     if name == "-":
-        if sys.stdin is None:  # closed by whoever started the program
+        if sys.stdin is None:  # it was closed when the program was started
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard input")
         yield Source("standard input", sys.stdin.buffer)
         return

@@ -1,4 +1,4 @@
-"""``layerstore upload``: what was flushed survives, and can be gone on with."""
+"""``layerstore upload``: store a layer, with checkpoints from which an interrupted upload can be resumed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from layerstore.spool import Verify
 from layerstore.upload import LayerUpload
 
 CHECKPOINT = "32M"
-"""Bytes between two flushes, by default: few enough to send again after a kill, enough that flushing costs little."""
+"""Bytes between two flushes, by default: few to send again after a kill, and enough that flushing costs little."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for on the command line."""
+    """The arguments of the command line."""
 
     invocation: Invocation
     file: str
@@ -51,40 +51,40 @@ class Order:
         return service.resume(self.repo, self.resume)
 
     def resume_command(self, uuid: str, digest: Digest | None) -> str:
-        """Spell how to go on."""
-        # A name that looks like an option is no option behind a directory.
+        """Return the command that resumes the upload."""
+        # A file name that looks like an option is no option after a directory.
         file = f"./{self.file}" if self.file.startswith("-") and self.file != "-" else self.file
         extra = [] if digest is None else ["--digest", str(digest)]
         extra += [] if self.verify == "resume" else ["--verify", self.verify]
         return self.invocation.command("upload", file, "--repo", self.repo, "--resume", uuid, *extra)
 
     def resume_hint(self, uuid: str, digest: Digest | None) -> str:
-        """Tell how to go on."""
+        """Return a line that says how to resume."""
         comment = "  # with all of the input again" if self.file == "-" else ""
         return f"resume with: {self.resume_command(uuid, digest)}{comment}"
 
     def cancel_hint(self, uuid: str) -> str:
-        """Tell how to give up."""
+        """Return a line that says how to cancel."""
         return f"cancel with: {self.invocation.command('uploads', 'cancel', uuid, '--repo', self.repo)}"
 
 
 @click.command()
 @click.argument("file", metavar="FILE|-")
-@click.option("--repo", metavar="NAME", required=True, help="The repository it becomes a layer of.")
-@click.option("--digest", metavar="D", help="What it must be: sha256, sha384, sha512 or tarsum.v1+sha256.")
+@click.option("--repo", metavar="NAME", required=True, help="The repository that gets the layer.")
+@click.option("--digest", metavar="D", help="The digest it must have: sha256, sha384, sha512 or tarsum.v1+sha256.")
 @click.option(
     "--verify",
     type=click.Choice(get_args(Verify)),
     default="resume",
-    help="Before finishing, read back what was not hashed on the way in (resume, the default) or everything (reread).",
+    help="Before finishing, read back bytes not hashed on their way in (resume, the default), or all bytes (reread).",
 )
-@click.option("--resume", metavar="UUID", help="Go on with this upload, if FILE begins with what was sent.")
+@click.option("--resume", metavar="UUID", help="Resume this upload; FILE must begin with the bytes sent before.")
 @click.option(
     "--checkpoint",
     metavar="SIZE",
     type=size,
     default=CHECKPOINT,
-    help=f"Make durable what was sent after every so many bytes: 1048576, 64M, 1G; {CHECKPOINT} by default.",
+    help=f"Make the bytes sent so far durable every SIZE bytes: 1048576, 64M, 1G; {CHECKPOINT} by default.",
 )
 @flags
 @click.pass_obj
@@ -99,10 +99,10 @@ def upload(
 ) -> None:
     """Store FILE, or standard input, as a layer.
 
-    The last line on stdout is its digest. The line to resume with is on stderr from the first checkpoint on, or once it
-    was cut off: what is smaller is stored at once. A kill loses one checkpoint at most, a signal one MiB.
-    A wrong digest stores no layer and keeps the upload. To resume, FILE or standard input is read from its beginning;
-    what was sent already is compared, not sent again.
+    The last line on stdout is the layer's digest. At the first checkpoint, or when the upload is interrupted, stderr
+    gets the command that resumes it; a smaller layer is stored at once. A kill loses at most the bytes since the last
+    checkpoint, a signal at most one MiB. With a wrong digest no layer is stored, and the upload stays. To resume, FILE
+    or standard input is read from its beginning; bytes that were sent already are compared, and not sent again.
     """
     wanted = None if digest is None else Digest.parse(digest)
     check_name(repo)
@@ -160,7 +160,7 @@ def _announce(order: Order, handle: LayerUpload, event: str, offset: int) -> Non
 
 
 def _skip(invocation: Invocation, source: Source, offset: int, stored: Digest) -> None:
-    """Read past what was sent already, making sure that it is that."""
+    """Read past the bytes that were sent already, and check that they are the same."""
     with progress(invocation, "comparing", offset) as tell:
         digest, size = measure(Stretch(source, tell, offset))
     if size < offset:
@@ -182,7 +182,7 @@ def _send(order: Order, handle: LayerUpload, source: Source) -> None:
 
 
 def _finished_again(order: Order, handle: LayerUpload, source: Source) -> Layer:
-    """Finish once more what was cut off when all its bytes were a blob already."""
+    """Finish again an upload whose finish was cut off after its bytes had become a blob."""
     with progress(order.invocation, "comparing", source.total) as tell:
         digest, size = measure(Stretch(source, tell))
     if order.digest is not None:
@@ -194,12 +194,12 @@ def _finished_again(order: Order, handle: LayerUpload, source: Source) -> Layer:
 
 
 def _leave(order: Order, handle: LayerUpload, error: BaseException) -> None:
-    """Keep what was sent, and say how to go on if others can."""
+    """Keep the bytes that were sent and, if the upload can be resumed, say how."""
     with suppress(LayerStoreError, Stopped), signals.held():
         handle.close()
     if isinstance(error, LayerUploadUnknownError) or not handle.known:
         return
-    # Going on with a digest that was wrong would end in the same way.
+    # To resume with a digest that was wrong would end in the same way.
     wrong = isinstance(error, LayerInvalidDigestError)
     error.add_note(order.resume_hint(handle.uuid, None if wrong else order.digest))
     error.add_note(order.cancel_hint(handle.uuid))

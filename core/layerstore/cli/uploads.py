@@ -1,4 +1,4 @@
-"""``layerstore uploads``: those under way."""
+"""``layerstore uploads``: list, cancel or purge uploads under way."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_(invocation: Invocation, repo: str | None) -> None:
 
 @uploads.command()
 @click.argument("uuid")
-@click.option("--repo", metavar="NAME", required=True, help="The repository it goes into.")
+@click.option("--repo", metavar="NAME", required=True, help="The repository of the upload.")
 @flags
 @click.pass_obj
 def cancel(invocation: Invocation, uuid: str, repo: str) -> None:

@@ -235,7 +235,7 @@ def leftovers_are_no_finding() -> Iterator[None]:
     """A scrub does not report data without a start time."""
     real = survey._Surveyor._odd
 
-    def odd(self: survey._Surveyor, kind: survey.Kind, key: str, detail: str = "") -> None:
+    def odd(self: survey._Surveyor, kind: survey.FindingKind, key: str, detail: str = "") -> None:
         if kind != "leftover":
             real(self, kind, key, detail)
 

@@ -1,0 +1,42 @@
+"""What a program needs to name, it imports from layerstore; and it decides itself what is logged."""
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import layerstore
+
+PYTHON = {"Any", "Buffer", "ClassVar", "ForwardRef", "Iterator", "Mapping", "None", "Self"}
+STREAMS = {"Reads", "ReadsInto"}
+"""What a stream has to have so that an upload reads from it: nobody names these, streams are of their own types."""
+
+
+def named(kind: type) -> Iterator[str]:
+    """Yield the names in the annotations of a class's public attributes and methods."""
+    yield from (str(each) for name, each in inspect.get_annotations(kind).items() if not name.startswith("_"))
+    for name, member in inspect.getmembers(kind):
+        function = member.fget if isinstance(member, property) else member
+        if not name.startswith("_") and inspect.isroutine(function) and hasattr(function, "__annotations__"):
+            yield from map(str, function.__annotations__.values())
+
+
+CLASSES = [name for name in layerstore.__all__ if inspect.isclass(getattr(layerstore, name))]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_all_that_a_public_class_names_is_public(name: str) -> None:
+    """What its methods take and return, and its attributes are, can be imported from layerstore."""
+    words = {word for text in named(getattr(layerstore, name)) for word in re.findall(r"\b[A-Z]\w+", text)}
+    assert words - PYTHON - STREAMS - set(layerstore.__all__) == set()
+
+
+def test_a_program_that_configures_no_logging_sees_none() -> None:
+    """Warnings go to the logger ``layerstore``, and from there to whatever the program has set up."""
+    warn = "import logging, layerstore; logging.getLogger('layerstore').warning('beware')"
+    words = [sys.executable, "-c", f"{warn}; logging.basicConfig(); logging.getLogger('layerstore').warning('seen')"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stderr == "WARNING:layerstore:seen\n"
