@@ -54,7 +54,8 @@ def killed_everywhere(ctx: Context, lifecycle: Callable[[Life], None], *always: 
 def check(ctx: Context, death: Death, ending: Ending) -> None:
     """Check the theorem on the store that a child has left, which was killed as it was to be."""
     ctx.step(f"{death.plan.lifecycle.__name__}: {death}")
-    theorem.check_cut_off(death.service(ctx.open()), death.promise(), ending)
+    with ctx.handles():
+        theorem.check_cut_off(death.service(ctx.open()), death.promise(), ending)
 
 
 def choose(ctx: Context, calls: list[Call], always: tuple[Around, ...]) -> Iterator[tuple[CutPoint, Ending]]:
