@@ -6,13 +6,15 @@ import errno
 import io
 import os
 import stat
-import uuid
 from contextlib import suppress
 from hashlib import sha256
 
 from layerstore.errors import BackendUnavailableError
+from layerstore.process import this_process
 from layerstore_drivers.local import record
+from layerstore_drivers.local.beneath import PERHAPS
 from layerstore_drivers.local.filesystem import sync_directory
+from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import AREA
 from layerstore_drivers.local.locks import LockFile, closing_fd
 from layerstore_drivers.local.session import Session
@@ -55,15 +57,17 @@ class Area:
         self._tree = tree
         self._sessions: dict[int, Session] = {}
         self._keys: dict[str, str] = {}
+        self._temporary: tuple[Held, Held] | None = None  # of which root, and what
+        self._synced: dict[str, record.Identity] = {}
 
     @property
-    def session(self) -> str:
-        """The name of the instance's session, begun when first needed; it ends when the area is collected."""
-        pid = os.getpid()  # a forked child has its own: it may outlive its parent
+    def session(self) -> Session:
+        """The instance's session, begun when first needed; it ends when the area is collected."""
+        pid = this_process()  # a forked child has its own: it may outlive its parent
         if pid not in self._sessions:
             # Two threads may both begin one; the one that is not kept ends at once, and neither waits.
             self._sessions.setdefault(pid, Session(self.make(SESSIONS)))
-        return self._sessions[pid].name
+        return self._sessions[pid]
 
     def make(self, part: str) -> int:
         """Open a directory of the area, made if missing. The descriptor is the caller's to close."""
@@ -80,33 +84,38 @@ class Area:
         """Open a lock file by its name. Who takes more than one, takes them in the order of their names."""
         return LockFile(self._open_lock(name), str(self._tree.root / AREA / LOCKS / name))
 
-    def new_file(self) -> tuple[str, int]:
-        """Make a temporary file; return its name and descriptor, both the caller's to remove and to close."""
-        with closing_fd(self.temporary()) as directory:
-            return self._new_file(directory)
+    def new_file(self) -> tuple[Held, str, int]:
+        """Make a temporary file; return its directory, its name, and a descriptor, which is the caller's to close."""
+        directory, name = self._open_temporary(), self.session.name_file()
+        try:
+            return directory, name, os.open(name, _NEW, 0o666, dir_fd=directory.fd)
+        except FileNotFoundError:  # somebody has removed the directory
+            self._temporary = None
+            directory = self._open_temporary()
+            return directory, name, os.open(name, _NEW, 0o666, dir_fd=directory.fd)
 
-    def temporary(self) -> int:
-        """Open the directory of temporary files, whose name need not last. The descriptor is the caller's to close."""
+    def _open_temporary(self) -> Held:
+        """Return the directory of temporary files, which stays open: nobody finds a file there but by its session."""
+        root, kept = self._tree.make_root(), self._temporary
+        if kept is None or kept[0] is not root:
+            kept = self._temporary = root, Held(self._enter_temporary())
+        return kept[1]
+
+    def _enter_temporary(self) -> int:
         with suppress(FileNotFoundError):
-            self._tree.make_root()
-            return self._tree.enter(f"{AREA}/{TEMPORARY}", "")
+            return self._tree.enter(f"{AREA}/{TEMPORARY}", "")  # its name need not last
         return self.make(TEMPORARY)
-
-    def remove_file(self, name: str) -> None:
-        """Remove a temporary file if it is still there."""
-        with suppress(FileNotFoundError), closing_fd(self._tree.enter(f"{AREA}/{TEMPORARY}", "")) as directory:
-            os.unlink(name, dir_fd=directory)
 
     def open_record(self, key: str) -> io.FileIO | None:
         """Open the record of a key for reading and writing; None if there is none."""
         with suppress(FileNotFoundError):
-            return io.FileIO(self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDWR), "r+")
+            return io.FileIO(self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDWR | PERHAPS), "r+")
         return None
 
     def read_state(self, key: str) -> record.State | None:
         """Read the state in the record of a key: None if there is none, or it is damaged."""
         try:
-            fd = self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDONLY)
+            fd = self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDONLY | PERHAPS)
         except FileNotFoundError:
             return None
         with closing_fd(fd):
@@ -118,7 +127,7 @@ class Area:
 
         Where it is to hide what another hid, it does so durably.
         """
-        made = record.Record(state, self.session, key)
+        made = record.Record(state, self.session.name, key)
         return record.OwnRecord(self._write_record(made), made)
 
     def leave_note(self, key: str, state: record.State) -> None:
@@ -127,19 +136,29 @@ class Area:
 
     def _write_record(self, made: record.Record) -> int:
         self._remember(record_name(made.key), made.key)
-        with closing_fd(self.temporary()) as source:
-            name, fd = self._new_file(source)
-            try:
-                Span(fd, 0).write(0, memoryview(record.encode(made)))
-                if made.state.former:
-                    os.fsync(fd)  # it is to hide what the one before hid
-                with closing_fd(self.make(RECORDS)) as target:
-                    os.rename(name, record_name(made.key), src_dir_fd=source, dst_dir_fd=target)
-            except BaseException:
-                os.close(fd)
-                self.remove_file(name)
-                raise
+        source, name, fd = self.new_file()
+        try:
+            Span(fd, 0).write(0, memoryview(record.encode(made)))
+            if made.state.former:
+                os.fsync(fd)  # it is to hide what the one before hid
+            with closing_fd(self.make(RECORDS)) as target:
+                os.rename(name, record_name(made.key), src_dir_fd=source.fd, dst_dir_fd=target)
+        except BaseException:
+            os.close(fd)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=source.fd)
+            raise
         return fd
+
+    def note_synced(self, key: str, found: record.Identity) -> None:
+        """Note that the bytes of a key's file are durable, as long as it is this."""
+        if len(self._synced) >= _REMEMBERED:
+            self._synced = {}
+        self._synced[key] = found
+
+    def is_synced(self, key: str, found: record.Identity) -> bool:
+        """Tell whether the bytes of a key's file are known to be durable, and forget it: it is about to go."""
+        return self._synced.pop(key, None) == found
 
     def key_of(self, name: str, directory: int) -> str | None:
         """Return the key of a record in the directory of records; None if it is gone, or damaged.
@@ -173,10 +192,6 @@ class Area:
         """Make the names of all records durable, and the absence of those removed."""
         with closing_fd(self.make(RECORDS)) as directory:
             sync_directory(directory)
-
-    def _new_file(self, directory: int) -> tuple[str, int]:
-        name = f"{self.session}.{uuid.uuid4().hex}"
-        return name, os.open(name, _NEW, 0o666, dir_fd=directory)
 
     def _open_lock(self, name: str) -> int:
         """Open a lock file; they are made all at once, so that deleting never needs room that a full disk has not."""

@@ -31,6 +31,9 @@ _CACHED = 0x20
 _NOT_AT_ONCE = (errno.EAGAIN, errno.EINVAL)
 """Not in memory; and what an older system says, which does not know the flag."""
 
+PERHAPS = 1 << 40
+"""No flag of the system: what is opened is likely to be missing, which the kernel's memory alone cannot say."""
+
 _ATTEMPTS = 100
 """How often a call may be interrupted, or meet a rename on its way, before the steps are taken one by one."""
 
@@ -75,7 +78,7 @@ def enter(parent: int, name: str) -> int:
 
 def _by_steps(directory: int, path: str, flags: int) -> int:
     *above, name = path.split("/")
-    fd = directory
+    fd, flags = directory, flags & ~PERHAPS
     try:
         for segment in above:
             parent, fd = fd, enter(fd, segment)
@@ -113,10 +116,11 @@ def _bound() -> OpenAt2:
     size = ctypes.sizeof(_How)
 
     def openat2(directory: int, path: str, flags: int) -> int:
-        name = os.fsencode(path)
-        fd: int = at_once(_OPENAT2, directory, name, _how(flags, _CACHED), size)
-        if fd < 0 and ctypes.get_errno() in _NOT_AT_ONCE:
-            fd = waiting(_OPENAT2, directory, name, _how(flags, 0), size)
+        name, fd = os.fsencode(path), -1
+        if not flags & PERHAPS:
+            fd = at_once(_OPENAT2, directory, name, _how(flags, _CACHED), size)
+        if fd < 0 and (flags & PERHAPS or ctypes.get_errno() in _NOT_AT_ONCE):
+            fd = waiting(_OPENAT2, directory, name, _how(flags & ~PERHAPS, 0), size)
         if fd < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), path)

@@ -7,12 +7,11 @@ import fcntl
 import os
 from contextlib import suppress
 
-from layerstore.errors import DriverError
+from layerstore.process import this_process
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.install import install
-from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.span import Span
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.tree import Place, Tree
 
 _FICLONE = 0x40049409
 """The ioctl that shares a file's blocks with another (Linux, ioctl_ficlonerange(2))."""
@@ -27,9 +26,8 @@ class Draft:
     """A file in the private area, to be renamed to where its object belongs."""
 
     def __init__(self, area: Area) -> None:
-        self._area = area
-        self._pid = os.getpid()
-        self.name, fd = area.new_file()
+        self._pid = this_process()
+        self._directory, self._name, fd = area.new_file()
         self.span = Span(fd, 0)
         self._installed = False
 
@@ -43,18 +41,17 @@ class Draft:
         _copy(source.fd, self.span.fd, source.size)
         self.span.size = source.size
 
-    def install(self, tree: Tree, key: str) -> None:
-        """Put the file under a locked key; it then has no other name."""
-        with closing_fd(self._area.temporary()) as directory:
-            install(tree, directory, self.name, key)
+    def install(self, tree: Tree, place: Place, key: str) -> None:
+        """Put the file under a locked key; it then has no other name. See :func:`install`."""
+        install(tree, self._directory.fd, self._name, place, key)
         self._installed = True
 
     def close(self) -> None:
         """Close the file, and remove it unless it was installed, or this is a forked child. Never raises."""
         os.close(self.span.fd)
-        if not self._installed and self._pid == os.getpid():
-            with suppress(OSError, DriverError):
-                self._area.remove_file(self.name)
+        if not self._installed and self._pid == this_process():
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._directory.fd)
 
 
 def _copy(source: int, target: int, size: int) -> None:

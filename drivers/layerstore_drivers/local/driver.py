@@ -14,14 +14,17 @@ from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.cold import drop_cache
 from layerstore_drivers.local.draft import Draft
 from layerstore_drivers.local.fencing import replacing
+from layerstore_drivers.local.filesystem import sync_directory
+from layerstore_drivers.local.install import in_place
 from layerstore_drivers.local.listing import children, in_the_way, scanned
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.opening import move, open_for_writing
 from layerstore_drivers.local.published import open_object, open_published
 from layerstore_drivers.local.reader import LocalReader
+from layerstore_drivers.local.record import Identity
 from layerstore_drivers.local.removal import delete
 from layerstore_drivers.local.sweep import sweep
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.tree import Place, Tree
 from layerstore_drivers.local.writer import LocalWriter
 
 if TYPE_CHECKING:
@@ -79,11 +82,14 @@ class LocalDriver(Driver):
             draft.span.write(0, memoryview(data))
             draft.span.stamp(time.time_ns())
             os.fsync(draft.span.fd)
-            with area.lock(key) as lock, lock.held(), replacing(self._tree, area, key):
-                draft.install(self._tree, key)
-            self._tree.sync_parent(key)
+            in_place(self._tree, key, lambda place: self._put(draft, place, key))
         finally:
             draft.close()
+
+    def _put(self, draft: Draft, place: Place, key: str) -> None:
+        with self._area.lock(key) as lock, lock.held(), replacing(self._tree, self._area, key):
+            draft.install(self._tree, place, key)
+        sync_directory(place.fd)
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""
@@ -127,13 +133,11 @@ class LocalDriver(Driver):
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
         self._tree.refresh()
-        # Another program may have written it, and not synced; before the lock, for it may take long.
-        with closing_fd(open_object(self._tree, source, os.O_RDONLY)[0]) as fd:
-            os.fsync(fd)
-        area = self._writable()
-        move(self._tree, area, source, target, version)
-        self._tree.sync_parent(target)
-        self._tree.sync_parent(source)
+        fd, status = open_object(self._tree, source, os.O_RDONLY)
+        with closing_fd(fd):
+            if not self._area.is_synced(source, Identity.of(status)):
+                os.fsync(fd)  # another program may not have; before the lock, for it may take long
+        move(self._tree, self._writable(), source, target, version)
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TypeVar
 
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore_drivers.local.area import Area, lock_names
 from layerstore_drivers.local.draft import Draft
 from layerstore_drivers.local.fencing import Disowned, disown, fresh, replacing, wait_a_moment
-from layerstore_drivers.local.install import install
+from layerstore_drivers.local.filesystem import sync_directory
+from layerstore_drivers.local.install import in_place, install
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.published import Published, open_object, open_published
 from layerstore_drivers.local.record import Identity, OwnRecord
 from layerstore_drivers.local.span import Span
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.tree import Place, Tree
 
 T = TypeVar("T")
 
@@ -67,9 +68,17 @@ def open_for_writing(tree: Tree, area: Area, key: str) -> tuple[OwnRecord, Publi
 
 
 def move(tree: Tree, area: Area, source: str, target: str, version: str | None) -> None:
-    """Move an object, fencing the writers of both keys; not yet durably."""
+    """Move an object, fencing the writers of both keys; durable on return."""
     names = lock_names(source, target)
-    _with_copies(tree, area, source, lambda copy: _move_locked(names, _Move(tree, area, source, target, version, copy)))
+
+    def attempt(copy: _Copy | None) -> None:
+        with ExitStack() as opened:
+            move = _Move(tree, area, source, target, version, copy, opened)
+            _move_locked(names, move)
+            sync_directory(move.target)  # before the source, and when others may go on
+            tree.sync_parent(source)
+
+    _with_copies(tree, area, source, attempt)
 
 
 def _with_copies(tree: Tree, area: Area, key: str, act: Callable[[_Copy | None], T]) -> T:
@@ -153,7 +162,7 @@ class _Opening:
         state = fresh(base, copy.now)._replace(former=base.found.inode, writing=True)
         own = self._area.write_record(self._key, state)
         try:
-            copy.install(self._tree, self._key)
+            in_place(self._tree, self._key, lambda place: copy.install(self._tree, place, self._key))
             own.tell_placed(copy.now)
         except BaseException:
             own.close()
@@ -180,10 +189,19 @@ class _Move:
     """One attempt to move an object; both keys are locked."""
 
     def __init__(
-        self, tree: Tree, area: Area, source: str, target: str, version: str | None, copy: _Copy | None
+        self,
+        tree: Tree,
+        area: Area,
+        source: str,
+        target: str,
+        version: str | None,
+        copy: _Copy | None,
+        opened: ExitStack,
     ) -> None:
         self._tree, self.area, self._source, self._target = tree, area, source, target
-        self._version, self._copy = version, copy
+        self._version, self._copy, self._opened = version, copy, opened
+        self.target = -1
+        """The directory that the object was moved to; not durably yet, and ``opened`` closes it."""
 
     def run(self) -> None:
         """Move it, or raise that a copy is needed."""
@@ -223,16 +241,23 @@ class _Move:
 
     def _rename(self) -> None:
         with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):
-            install(self._tree, directory, name, self._target)
+            self._fill(lambda place: install(self._tree, directory, name, place, self._target))
             # Of one file under both names, as a move cut off by a loss of power may leave, a rename keeps both.
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
 
     def _install(self, copy: _Copy) -> None:
         with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):
-            copy.install(self._tree, self._target)
-            self._tree.sync_parent(self._target)  # before the source goes: no rename binds the two
+            self._fill(lambda place: copy.install(self._tree, place, self._target))
+            sync_directory(self.target)  # before the source goes: no rename binds the two
             os.unlink(name, dir_fd=directory)
+
+    def _fill(self, install: Callable[[Place], None]) -> None:
+        def fill(place: Place) -> int:
+            install(place)
+            return os.dup(place.fd)
+
+        self.target = self._opened.enter_context(closing_fd(in_place(self._tree, self._target, fill)))
 
 
 def _move_locked(names: list[str], attempt: _Move) -> None:

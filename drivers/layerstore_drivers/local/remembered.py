@@ -21,12 +21,19 @@ class Remembered:
         self._top = _Node()
         self._count = 0
 
+    def has(self, path: str) -> bool:
+        """Tell whether a directory was remembered under this path; there may be another by now, or none."""
+        return self._inode(path) is not None
+
     def knows(self, path: str, inode: int) -> bool:
         """Tell whether this directory was remembered under this path."""
+        return self._inode(path) == inode
+
+    def _inode(self, path: str) -> int | None:
         node: _Node | None = self._top
         for segment in path.split("/"):
             node = node.below.get(segment) if node else None
-        return node is not None and node.inode == inode
+        return node.inode if node else None
 
     def remember(self, path: str, inode: int) -> None:
         """Remember a directory."""

@@ -28,8 +28,8 @@ def delete(tree: Tree, area: Area, key: str) -> None:
     try:
         with tree.parent(key) as (parent, name):
             tree.forget(key)
-            _remove_object(tree, area, parent, name, key)
-            _remove_below(tree, area, parent, name, key)
+            if not _remove_object(tree, area, parent, name, key):
+                _remove_below(tree, area, parent, name, key)
             os.fsync(parent)
     except PathNotFoundError:
         tree.sync_lowest(key)  # who removed the directories above may have died before that was durable
@@ -44,30 +44,28 @@ def _keys_with_writers(area: Area, key: str) -> Iterator[str]:
                 yield found
 
 
-def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
+def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> bool:
+    """Remove a regular file; tell whether there was one, and so no directory."""
     with area.lock(key) as lock, lock.held(), suppress(FileNotFoundError):
         if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             with replacing(tree, area, key):
                 os.unlink(name, dir_fd=parent)
+            return True
+    return False
 
 
 def _remove_below(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
     """Remove the objects below, and the directories that are empty then: what is foreign stays where it is (D5)."""
     directories = []
-    for path, directory in visit(parent, name, _may_be_ours):
+    for path, directory, files in visit(parent, name, _may_be_ours):
         directories.append(path)
-        for entry in _files(directory):
-            below = f"{key}{path[len(name) :]}/{entry.name}"
+        for file in files:
+            below = f"{key}{path[len(name) :]}/{file}"
             if is_key(below):
-                _remove_object(tree, area, directory, entry.name, below)
+                _remove_object(tree, area, directory, file, below)
     remove_directories(parent, directories)
 
 
 def _may_be_ours(path: str) -> bool:
     """Tell whether a directory may be part of a key, though perhaps of one that is too long: an empty one goes."""
     return is_key(path.rpartition("/")[2])
-
-
-def _files(directory: int) -> list[os.DirEntry[str]]:
-    with os.scandir(directory) as entries:
-        return [entry for entry in entries if entry.is_file(follow_symlinks=False)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import uuid
 from contextlib import suppress
 from weakref import finalize
 
+from layerstore.process import this_process
 from layerstore_drivers.local.filesystem import refuse_coarse_times
 from layerstore_drivers.local.locks import closing_fd, is_locked, try_lock
 
@@ -25,7 +27,12 @@ class Session:
         except BaseException:
             os.close(directory)
             raise
-        finalize(self, _end, self.name, fd, directory, os.getpid())
+        self._files = itertools.count()
+        finalize(self, _end, self.name, fd, directory, this_process())
+
+    def name_file(self) -> str:
+        """Return a name that no other file has: a session's is like no other's, and its process alone counts."""
+        return f"{self.name}.{next(self._files):x}"
 
 
 def is_alive(directory: int, name: str) -> bool:
@@ -64,7 +71,7 @@ def _locked_file(directory: int) -> tuple[str, int]:
 
 def _end(name: str, fd: int, directory: int, pid: int) -> None:
     # A forked child ends its copy only: the lock is its parent's.
-    if pid == os.getpid():
+    if pid == this_process():
         with suppress(OSError):
             os.unlink(name, dir_fd=directory)
     os.close(fd)

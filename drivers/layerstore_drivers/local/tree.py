@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
 from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
@@ -15,6 +16,23 @@ from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import holds_object
 from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.remembered import Remembered
+
+
+class Place(NamedTuple):
+    """Where a key belongs."""
+
+    fd: int
+    """The directory, open and durable."""
+
+    name: str
+    """The key's name in it."""
+
+    new: bool
+    """Whether the directory was made just now, and so has nothing in it that could be in the way."""
+
+
+class VanishedError(FileNotFoundError):
+    """A directory was deleted with its prefix, just after it was made."""
 
 
 class Tree:
@@ -84,7 +102,9 @@ class Tree:
             os.close(fd)
         above, _, name = path.rpartition("/")
         with closing_fd(self.make(above)) as parent:
-            return self._make(parent, name, path) if missing else self._enter(parent, name, path)
+            if missing:
+                self._make_missing(parent, name, path)
+            return self._enter(parent, name, path)
 
     def settle(self, path: str) -> int:
         """Open a directory below the root, its name and all above made durable; for the caller to close."""
@@ -113,21 +133,36 @@ class Tree:
             yield fd, name
 
     @contextmanager
-    def made_parent(self, key: str) -> Iterator[tuple[int, str]]:
-        """Open the directory a key lies in, made if missing and durable either way; yield as :meth:`parent` does.
+    def place(self, key: str) -> Iterator[Place]:
+        """Open the directory a key belongs into, made if missing and durable either way.
 
         Raises:
             UnsupportedOperationError: an object is where a directory would have to be (clause C2).
             AccessDeniedError: a symlink is, or what else is no object.
+            VanishedError: a directory above it was deleted meanwhile.
         """
         above, _, name = key.rpartition("/")
         try:
-            fd = self.make(above)
+            fd, new = self._make_place(above)
         except NotADirectoryError:
             self.refuse_obstacles(key)
             raise
+        except FileNotFoundError as error:
+            raise VanishedError(*error.args) from error
         with closing_fd(fd):
-            yield fd, name
+            yield Place(fd, name, new)
+
+    def _make_place(self, path: str) -> tuple[int, bool]:
+        """Open a directory as :meth:`make` does, and tell if it is new.
+
+        One that is not known is likely to be missing: of most keys, the directory is made with them. So no look first.
+        """
+        if not path or self._durable.has(path):
+            return self.make(path), False
+        above, _, name = path.rpartition("/")
+        with closing_fd(self.make(above)) as parent:
+            new = self._make_missing(parent, name, path)
+            return self._enter(parent, name, path), new
 
     def refuse_obstacles(self, key: str) -> None:
         """Refuse a new key where the tree has no place for it.
@@ -216,11 +251,14 @@ class Tree:
             os.close(fd)
         return path, 0
 
-    def _make(self, parent: int, name: str, path: str) -> int:
+    def _make_missing(self, parent: int, name: str, path: str) -> bool:
+        """Make a directory; tell whether it was missing."""
         self._durable.forget(path)
-        with suppress(FileExistsError):
+        try:
             os.mkdir(name, dir_fd=parent)
-        return self._enter(parent, name, path)
+        except FileExistsError:
+            return False
+        return True
 
     def _enter(self, parent: int, name: str, path: str) -> int:
         """Open a directory, its name made durable: who made it may have died, or may not have come to it yet."""

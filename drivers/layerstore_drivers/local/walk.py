@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
 from layerstore_drivers.local.locks import closing_fd
 
 
-def visit(parent: int, name: str, wanted: Callable[[str], bool] = bool) -> Iterator[tuple[str, int]]:
-    """Yield a directory and those wanted below it, each before those below: its path from ``parent``, and a descriptor.
+class Visited(NamedTuple):
+    """A directory on the way."""
+
+    path: str
+    """From where the way began."""
+
+    fd: int
+    """Open until the next one is asked for."""
+
+    files: list[str]
+    """The names of the regular files in it."""
+
+
+def visit(parent: int, name: str, wanted: Callable[[str], bool] = bool) -> Iterator[Visited]:
+    """Yield a directory and those wanted below it, each before those below.
 
     One is open at a time, however deep: 500 levels fit into a key. What vanishes meanwhile is left out.
     """
@@ -22,10 +36,11 @@ def visit(parent: int, name: str, wanted: Callable[[str], bool] = bool) -> Itera
         except (FileNotFoundError, NotADirectoryError):
             continue
         with closing_fd(directory):
-            yield path, directory
-            with os.scandir(directory) as entries:
-                below = [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
-                pending += filter(wanted, below)
+            with os.scandir(directory) as found:
+                entries = list(found)
+            yield Visited(path, directory, [entry.name for entry in entries if entry.is_file(follow_symlinks=False)])
+            below = [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+            pending += filter(wanted, below)
 
 
 def remove_directories(parent: int, paths: Iterable[str]) -> None:
