@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from layerstore_drivers.local import beneath, locks
+from layerstore_drivers.local import locks, system
 
 CALLS = (
     *("open", "close", "dup", "stat", "fstat", "scandir", "listdir", "pread", "preadv", "pwrite", "copy_file_range"),
@@ -36,21 +36,21 @@ def counted(watch: Callable[[str], object] = lambda name: None) -> Iterator[Coun
         calls.update(["fstat", "close"])  # made in C
         real_init(file, *args)
 
-    real_init, declared = locks.LockFile.__init__, beneath._declared
-    openat2 = beneath._openat2() and _bound(lambda library: counting("openat2", declared(library)))
+    real_init, declared = locks.LockFile.__init__, system._declared
+    openat2 = system._openat2() and _bound(lambda library: counting("openat2", declared(library)))
     everything: dict[str, Any] = {name: counting(name, getattr(os, name)) for name in CALLS}
     with (
         patch.multiple(os, **everything),
         patch.object(fcntl, "flock", counting("flock", fcntl.flock)),
-        patch.object(beneath, "_openat2", lambda: openat2),
+        patch.object(system, "_openat2", lambda: openat2),
         patch.object(locks.LockFile, "__init__", init),
     ):
         yield calls
 
 
-def _bound(declared: Callable[..., Any]) -> beneath.OpenAt2:
-    with patch.object(beneath, "_declared", declared):
-        return beneath._bound()
+def _bound(declared: Callable[..., Any]) -> system.OpenAt2:
+    with patch.object(system, "_declared", declared):
+        return system._bound()
 
 
 def syncs(calls: Counter[str]) -> int:

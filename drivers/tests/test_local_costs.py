@@ -19,7 +19,7 @@ import pytest
 
 from layerstore import Layer, LayerService
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.local import LocalDriver, beneath, locks
+from layerstore_drivers.local import LocalDriver, locks, system
 
 if TYPE_CHECKING:
     from tests.local_calls import counted, syncs
@@ -29,7 +29,7 @@ else:
 NAME = "library/costs"
 STRACE = shutil.which("strace")
 
-pytestmark = pytest.mark.skipif(beneath._openat2() is None, reason="the system has no openat2, or forbids it")
+pytestmark = pytest.mark.skipif(system._openat2() is None, reason="the system has no openat2, or forbids it")
 
 
 def digest(data: bytes) -> str:

@@ -12,13 +12,9 @@ from hashlib import sha256
 from layerstore.errors import BackendUnavailableError
 from layerstore.process import this_process
 from layerstore_drivers.local import record
-from layerstore_drivers.local.beneath import PERHAPS
-from layerstore_drivers.local.filesystem import sync_directory
-from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import AREA
-from layerstore_drivers.local.locks import LockFile, closing_fd
-from layerstore_drivers.local.session import Session
-from layerstore_drivers.local.span import Span
+from layerstore_drivers.local.locks import LockFile, Session
+from layerstore_drivers.local.system import PERHAPS, HeldDirectory, closing_fd, sync_directory, write_all
 from layerstore_drivers.local.tree import Tree
 
 TEMPORARY, RECORDS, LOCKS, SESSIONS = "tmp", "writers", "locks", "sessions"
@@ -57,7 +53,7 @@ class Area:
         self._tree = tree
         self._sessions: dict[int, Session] = {}
         self._keys: dict[str, str] = {}
-        self._temporary: tuple[Held, Held] | None = None  # of which root, and what
+        self._temporary: tuple[HeldDirectory, HeldDirectory] | None = None  # of which root, and what
         self._synced: dict[str, record.Identity] = {}
 
     @property
@@ -84,7 +80,7 @@ class Area:
         """Open a lock file by its name. Who takes more than one, takes them in the order of their names."""
         return LockFile(self._open_lock(name), str(self._tree.root / AREA / LOCKS / name))
 
-    def new_file(self) -> tuple[Held, str, int]:
+    def new_file(self) -> tuple[HeldDirectory, str, int]:
         """Make a temporary file; return its directory, its name, and a descriptor, which is the caller's to close."""
         directory, name = self._open_temporary(), self.session.name_file()
         try:
@@ -94,11 +90,11 @@ class Area:
             directory = self._open_temporary()
             return directory, name, os.open(name, _NEW, 0o666, dir_fd=directory.fd)
 
-    def _open_temporary(self) -> Held:
+    def _open_temporary(self) -> HeldDirectory:
         """Return the directory of temporary files, which stays open: nobody finds a file there but by its session."""
         root, kept = self._tree.make_root(), self._temporary
         if kept is None or kept[0] is not root:
-            kept = self._temporary = root, Held(self._enter_temporary())
+            kept = self._temporary = root, HeldDirectory(self._enter_temporary())
         return kept[1]
 
     def _enter_temporary(self) -> int:
@@ -138,7 +134,7 @@ class Area:
         self._remember(record_name(made.key), made.key)
         source, name, fd = self.new_file()
         try:
-            Span(fd, 0).write(0, memoryview(record.encode(made)))
+            write_all(fd, record.encode(made))
             if made.state.former:
                 os.fsync(fd)  # it is to hide what the one before hid
             with closing_fd(self.make(RECORDS)) as target:

@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 from layerstore.driver import Capabilities, Driver, Foreign, Stat
 from layerstore.errors import InvalidURLError
 from layerstore_drivers.local.area import Area
-from layerstore_drivers.local.cold import drop_cache
-from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.draft import Draft, in_place
 from layerstore_drivers.local.fencing import replacing
-from layerstore_drivers.local.filesystem import sync_directory
-from layerstore_drivers.local.install import in_place
 from layerstore_drivers.local.listing import children, in_the_way, scanned
-from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.opening import move, open_for_writing
-from layerstore_drivers.local.published import open_object, open_published
-from layerstore_drivers.local.reader import LocalReader
+from layerstore_drivers.local.reader import LocalReader, drop_cache, open_object, open_published
 from layerstore_drivers.local.record import Identity
-from layerstore_drivers.local.removal import delete
-from layerstore_drivers.local.sweep import sweep
+from layerstore_drivers.local.removal import delete, sweep
+from layerstore_drivers.local.system import closing_fd, sync_directory
 from layerstore_drivers.local.tree import Place, Tree
 from layerstore_drivers.local.writer import LocalWriter
 

@@ -17,9 +17,9 @@ from typing import Self
 from layerstore.errors import AccessDeniedError, DriverError, PathNotFoundError
 from layerstore_drivers.local import record
 from layerstore_drivers.local.area import Area, record_name
-from layerstore_drivers.local.locks import closing_fd, try_lock
-from layerstore_drivers.local.published import Published, open_object, see
+from layerstore_drivers.local.reader import Published, open_object, see
 from layerstore_drivers.local.record import Identity, State
+from layerstore_drivers.local.system import closing_fd, try_lock
 from layerstore_drivers.local.tree import Tree
 
 GRACE = 0.2

@@ -12,18 +12,20 @@ in C: no signal is looked at before it. No one waits for another's lock for long
 
 from __future__ import annotations
 
-import fcntl
 import io
+import itertools
 import os
+import stat
 import threading
 import time
+import uuid
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 
 from layerstore.errors import BackendUnavailableError
-from layerstore_drivers.local.filesystem import refuse_no_locks
-from layerstore_drivers.local.holder import holder
+from layerstore.process import this_process
+from layerstore_drivers.local.system import closing_fd, holder_of, is_locked, refuse_coarse_times, try_lock, unlock
 
 DEADLINE = 60.0
 """Seconds that a lock is waited for. Who holds one does a few system calls, some of which may wait for a disk."""
@@ -93,7 +95,7 @@ class _Section:
 
     def __exit__(self, *_: object) -> None:
         # Not by closing alone: a program started meanwhile has the description too, until it is loaded.
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        unlock(self._file)
         _held.files = [file for file in _held.files if file is not self._file and not file.closed]
         _run_deferred()
 
@@ -104,30 +106,10 @@ def _wait_for(file: LockFile, patience: float) -> None:
     until, pause = time.monotonic() + patience, _FIRST
     while not try_lock(file):
         if time.monotonic() >= until:
-            detail = f"{file.path} has been locked for {patience:g} s by {holder(file.fileno())}"
+            detail = f"{file.path} has been locked for {patience:g} s by {holder_of(file.fileno())}"
             raise BackendUnavailableError("", f"{detail}; let that go on, or end it")
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST)
-
-
-def try_lock(file: io.FileIO | int) -> bool:
-    """Lock a file against other descriptions of it, in this process too; tell whether it was free."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        refuse_no_locks(error, file)
-        raise
-    return True
-
-
-def is_locked(fd: int) -> bool:
-    """Tell whether another description of an open file holds its lock."""
-    if not try_lock(fd):
-        return True
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return False
 
 
 def when_free(action: Callable[[], None]) -> None:
@@ -150,10 +132,66 @@ def _run_deferred() -> None:
             raise
 
 
-@contextmanager
-def closing_fd(fd: int) -> Iterator[int]:
-    """Close a descriptor at the end of the block."""
+_OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+class Session:
+    """The life of a driver instance and its handles; its name is on every file they leave in the private area."""
+
+    def __init__(self, directory: int) -> None:
+        """Begin in the directory of sessions, and take over its descriptor."""
+        try:
+            self.name, fd = _locked_file(directory)
+        except BaseException:
+            os.close(directory)
+            raise
+        self._files = itertools.count()
+        weakref.finalize(self, _end, self.name, fd, directory, this_process())
+
+    def name_file(self) -> str:
+        """Return a name that no other file has: a session's is like no other's, and its process alone counts."""
+        return f"{self.name}.{next(self._files):x}"
+
+
+def is_alive(directory: int, name: str) -> bool:
+    """Tell whether a session goes on."""
     try:
-        yield fd
-    finally:
+        fd = os.open(name, _OLD, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    with closing_fd(fd):
+        return is_locked(fd)
+
+
+def bury(directory: int, name: str) -> None:
+    """Remove what a session that is over has left of itself; one that goes on, or begins just now, is left alone."""
+    with suppress(FileNotFoundError), closing_fd(os.open(name, _OLD, dir_fd=directory)) as fd:
+        if stat.S_ISREG(os.fstat(fd).st_mode) and try_lock(fd):
+            os.unlink(name, dir_fd=directory)
+
+
+def _locked_file(directory: int) -> tuple[str, int]:
+    while True:
+        name = uuid.uuid4().hex
+        fd = os.open(name, _NEW, 0o666, dir_fd=directory)
+        try:
+            refuse_coarse_times(fd)
+            # Before it was locked, another driver may have taken the file for one left over, and be about to bury it.
+            if try_lock(fd) and os.fstat(fd).st_nlink:
+                return name, fd
+        except BaseException:
+            os.close(fd)
+            with suppress(OSError):
+                os.unlink(name, dir_fd=directory)
+            raise
         os.close(fd)
+
+
+def _end(name: str, fd: int, directory: int, pid: int) -> None:
+    # A forked child ends its copy only: the lock is its parent's.
+    if pid == this_process():
+        with suppress(OSError):
+            os.unlink(name, dir_fd=directory)
+    os.close(fd)
+    os.close(directory)

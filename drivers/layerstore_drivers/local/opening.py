@@ -9,14 +9,11 @@ from typing import TypeVar
 
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore_drivers.local.area import Area, lock_names
-from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.draft import Draft, Span, in_place, install
 from layerstore_drivers.local.fencing import Disowned, disown, fresh, replacing, wait_a_moment
-from layerstore_drivers.local.filesystem import sync_directory
-from layerstore_drivers.local.install import in_place, install
-from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.published import Published, open_object, open_published
+from layerstore_drivers.local.reader import Published, open_object, open_published
 from layerstore_drivers.local.record import Identity, OwnRecord
-from layerstore_drivers.local.span import Span
+from layerstore_drivers.local.system import closing_fd, sync_directory
 from layerstore_drivers.local.tree import Place, Tree
 
 T = TypeVar("T")

@@ -13,7 +13,6 @@ Two slots hold the state, written in turn and each within one disk block: a writ
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import zlib
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from layerstore.errors import FencedError
-from layerstore_drivers.local.locks import try_lock
+from layerstore_drivers.local.system import try_lock, unlock
 
 T = TypeVar("T")
 
@@ -265,7 +264,7 @@ class OwnRecord:
 
     def let_go(self) -> None:
         """Give up the lock, should an interruption have left it held."""
-        fcntl.flock(self.fd, fcntl.LOCK_UN)
+        unlock(self.fd)
 
     def close(self) -> None:
         """Close the file, once."""
@@ -280,7 +279,7 @@ class OwnRecord:
                 raise FencedError(self.key)
             return act()
         finally:
-            fcntl.flock(self.fd, fcntl.LOCK_UN)
+            unlock(self.fd)
 
     def _change(self, fd: int, act: Callable[[], T]) -> T:
         if not self._state.writing and Identity.of(os.fstat(fd)) != self._state.now:

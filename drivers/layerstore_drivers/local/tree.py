@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
-from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
-from layerstore_drivers.local.filesystem import sync_directory
-from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import holds_object
-from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.remembered import Remembered
+from layerstore_drivers.local.system import DIRECTORY, HeldDirectory, closing_fd, enter, open_beneath, sync_directory
 
 
 class Place(NamedTuple):
@@ -41,7 +37,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._path = str(root)
-        self._held: Held | None = None
+        self._held: HeldDirectory | None = None
         self._durable = Remembered()
 
     def refresh(self) -> None:
@@ -54,7 +50,7 @@ class Tree:
                 return
         self._held, self._durable = None, Remembered()
 
-    def open_root(self, key: str) -> Held:
+    def open_root(self, key: str) -> HeldDirectory:
         """Return the root, open.
 
         Raises:
@@ -63,12 +59,12 @@ class Tree:
         held = self._held
         if held is None:
             try:
-                held = self._held = Held(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
+                held = self._held = HeldDirectory(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise BackendUnavailableError(key, f"root {self.root}: {error.strerror}") from error
         return held
 
-    def make_root(self) -> Held:
+    def make_root(self) -> HeldDirectory:
         """Return the root, open, and made durably if missing."""
         try:
             return self.open_root("")
@@ -296,3 +292,61 @@ def _make_path(path: Path) -> None:
         directory.mkdir(exist_ok=True)
         with closing_fd(os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY)) as fd:
             sync_directory(fd)
+
+
+REMEMBERED = 1024
+"""Directories remembered; beyond that all are forgotten, and synced once more."""
+
+
+class _Node:
+    __slots__ = ("below", "inode")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Node] = {}
+        self.inode: int | None = None
+
+
+class Remembered:
+    """Paths of directories, each with its inode number. Threads share it: what one forgets, another may remember."""
+
+    def __init__(self) -> None:
+        self._top = _Node()
+        self._count = 0
+
+    def has(self, path: str) -> bool:
+        """Tell whether a directory was remembered under this path; there may be another by now, or none."""
+        return self._inode(path) is not None
+
+    def knows(self, path: str, inode: int) -> bool:
+        """Tell whether this directory was remembered under this path."""
+        return self._inode(path) == inode
+
+    def _inode(self, path: str) -> int | None:
+        node: _Node | None = self._top
+        for segment in path.split("/"):
+            node = node.below.get(segment) if node else None
+        return node.inode if node else None
+
+    def remember(self, path: str, inode: int) -> None:
+        """Remember a directory."""
+        if self._count >= REMEMBERED:
+            self._top, self._count = _Node(), 0
+        node = self._top
+        for segment in path.split("/"):
+            node = node.below.setdefault(segment, _Node())
+        self._count += node.inode is None
+        node.inode = inode
+
+    def forget(self, path: str) -> None:
+        """Forget a directory and all below it."""
+        *above, name = path.split("/")
+        node: _Node | None = self._top
+        for segment in above:
+            node = node.below.get(segment) if node else None
+        gone = node.below.pop(name, None) if node else None
+        if gone is not None:
+            self._count -= _size(gone)
+
+
+def _size(node: _Node) -> int:
+    return (node.inode is not None) + sum(map(_size, node.below.values()))

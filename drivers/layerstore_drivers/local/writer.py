@@ -12,14 +12,12 @@ from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError
 from layerstore.process import this_process
 from layerstore_drivers.local.area import Area
-from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.draft import Draft, Span, in_place
 from layerstore_drivers.local.fencing import fence
-from layerstore_drivers.local.filesystem import sync_directory
-from layerstore_drivers.local.install import in_place
 from layerstore_drivers.local.locks import when_free
-from layerstore_drivers.local.published import Published, current_version
+from layerstore_drivers.local.reader import Published, current_version
 from layerstore_drivers.local.record import Identity, OwnRecord, Seen
-from layerstore_drivers.local.span import Span
+from layerstore_drivers.local.system import sync_directory
 from layerstore_drivers.local.tree import Place, Tree
 
 T = TypeVar("T")
