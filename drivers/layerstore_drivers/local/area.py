@@ -25,10 +25,10 @@ _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 _OBSTACLES = {errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 _REMEMBERED = 1024
-"""Names of records whose keys are remembered, per driver; beyond that all are forgotten, and read once more."""
+"""Keys that a driver remembers, of records and of bytes. When there are more, it forgets them all."""
 
 _STRIPES = 64
-"""Locks per store. Keys that share one wait for each other's critical sections, a few milliseconds each."""
+"""Locks of a store. Keys that share one wait for each other's critical sections, of a few system calls each."""
 
 
 def record_name(key: str) -> str:
@@ -77,7 +77,7 @@ class Area:
         return self.lock_named(lock_name(record_name(key)))
 
     def lock_named(self, name: str) -> LockFile:
-        """Open a lock file by its name. Who takes more than one, takes them in the order of their names."""
+        """Open a lock file by its name. A caller that takes several takes them in the order of their names."""
         return LockFile(self._open_lock(name), str(self._tree.root / AREA / LOCKS / name))
 
     def new_file(self) -> tuple[HeldDirectory, str, int]:
@@ -91,7 +91,7 @@ class Area:
             return directory, name, os.open(name, _NEW, 0o666, dir_fd=directory.fd)
 
     def _open_temporary(self) -> HeldDirectory:
-        """Return the directory of temporary files, which stays open: nobody finds a file there but by its session."""
+        """Return the directory of temporary files. It stays open: only its maker looks for a file in it."""
         root, kept = self._tree.make_root(), self._temporary
         if kept is None or kept[0] is not root:
             kept = self._temporary = root, HeldDirectory(self._enter_temporary())
@@ -119,15 +119,15 @@ class Area:
         return found.state if found else None
 
     def write_record(self, key: str, state: record.State) -> record.OwnRecord:
-        """Make the record of a key for a new writer, in the place of any other, whole at once; its key is locked.
+        """Make the record of a new writer, which replaces any other record of the key at once. The key is locked.
 
-        Where it is to hide what another hid, it does so durably.
+        If it must hide unflushed bytes that the other record hid, it is made durable.
         """
         made = record.Record(state, self.session.name, key)
         return record.OwnRecord(self._write_record(made), made)
 
     def leave_note(self, key: str, state: record.State) -> None:
-        """Leave a record that nobody owns, in the place of any other; its key is locked."""
+        """Leave a note, a record without an owner, which replaces any other record of the key. The key is locked."""
         os.close(self._write_record(record.Record(state, record.NOBODY, key, owned=False)))
 
     def _write_record(self, made: record.Record) -> int:
@@ -136,7 +136,7 @@ class Area:
         try:
             write_all(fd, record.encode(made))
             if made.state.former:
-                os.fsync(fd)  # it is to hide what the one before hid
+                os.fsync(fd)  # it must go on hiding the unflushed bytes of the file before
             with closing_fd(self.make(RECORDS)) as target:
                 os.rename(name, record_name(made.key), src_dir_fd=source.fd, dst_dir_fd=target)
         except BaseException:
@@ -147,13 +147,13 @@ class Area:
         return fd
 
     def note_synced(self, key: str, found: record.Identity) -> None:
-        """Note that the bytes of a key's file are durable, as long as it is this."""
+        """Note that the bytes of a key's file are durable, as long as the file has this identity."""
         if len(self._synced) >= _REMEMBERED:
             self._synced = {}
         self._synced[key] = found
 
     def is_synced(self, key: str, found: record.Identity) -> bool:
-        """Tell whether the bytes of a key's file are known to be durable, and forget it: it is about to go."""
+        """Return whether the bytes of a key's file are known to be durable, and forget the key, which will be moved."""
         return self._synced.pop(key, None) == found
 
     def key_of(self, name: str, directory: int) -> str | None:
@@ -190,7 +190,7 @@ class Area:
             sync_directory(directory)
 
     def _open_lock(self, name: str) -> int:
-        """Open a lock file; they are made all at once, so that deleting never needs room that a full disk has not."""
+        """Open a lock file. All are made at once, so that a deletion needs no room on a full disk."""
         with suppress(FileNotFoundError):
             self._tree.make_root()
             return self._open_any(f"{LOCKS}/{name}", os.O_RDWR)

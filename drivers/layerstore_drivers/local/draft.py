@@ -1,4 +1,4 @@
-"""Files in the making: the bytes that a writer has accepted, drafts, and putting a file under its key."""
+"""New files: the bytes that a writer has accepted, drafts in the private area, and their way to a key."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from layerstore_drivers.local.tree import Place, Tree, VanishedError
 T = TypeVar("T")
 
 STEP = 8 << 20
-"""Longest write in place, in bytes: whoever fences the writer waits for one, for a moment."""
+"""Longest write in place, in bytes. A process that fences the writer waits for one such write, for a moment."""
 
 BEHIND = 4 << 20
-"""Bytes that the system may keep to itself, before it is asked to write them out."""
+"""Bytes that may wait in the system's memory, before it is asked to write them out."""
 
 
 class Span:
@@ -35,7 +35,7 @@ class Span:
         self._run = (size, size)  # bytes written one after the other that the system was not asked to write out
 
     def change(self, act: Callable[[], T]) -> T:
-        """Change the file; whoever shares it with others overrides this."""
+        """Change the file. A subclass overrides this if others use the file too."""
         return act()
 
     def write(self, offset: int, data: memoryview) -> None:

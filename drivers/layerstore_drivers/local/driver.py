@@ -30,7 +30,7 @@ class LocalDriver(Driver):
     """Objects as plain files at ``root/key``, so that another program, such as a registry, can share the root.
 
     Nothing is cached that another process could make wrong: the root stays open, but every operation begins by asking
-    whether it still is what is under its path. What the driver keeps for itself is in ``.layerstore`` below the root.
+    whether it still is what is under its path. The driver keeps its own files in ``.layerstore`` below the root.
     It needs a local file system with ``flock``, with directories that can be synced, and with times in nanoseconds
     (docs/local.md); the first write refuses another.
     """
@@ -94,7 +94,7 @@ class LocalDriver(Driver):
             return Stat(found.size, found.modified, found.version)
 
     def drop_cache(self, key: str) -> bool:
-        """See :meth:`Driver.drop_cache`. It does where the system can, and the file is on a disk and not in memory."""
+        """See :meth:`Driver.drop_cache`. This needs a file on a disk, not in memory, and a system that can do it."""
         self._tree.refresh()
         with closing_fd(open_published(self._tree, self._area, key).fd) as fd:
             return drop_cache(fd)
@@ -131,7 +131,7 @@ class LocalDriver(Driver):
         fd, status = open_object(self._tree, source, os.O_RDONLY)
         with closing_fd(fd):
             if not self._area.is_synced(source, Identity.of(status)):
-                os.fsync(fd)  # another program may not have; before the lock, for it may take long
+                os.fsync(fd)  # another program may have written it; before the lock is taken, as it may take long
         move(self._tree, self._writable(), source, target, version)
 
     def delete(self, key: str) -> None:

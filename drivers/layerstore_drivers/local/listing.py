@@ -1,4 +1,4 @@
-"""What lies below a prefix, in order (clauses L1 to L6), and the way through directories that are to be removed."""
+"""Lists the keys below a prefix, in order (clauses L1 to L6), and visits directories that are to be removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AREA = ".layerstore"
 """The private area, at the top of the store: the one hidden name that is the driver's own."""
 
 SYMLINK, SPECIAL, REPLACED = "a symlink", "a special file", "replaced while it was looked at"
-"""What :class:`Foreign` things are, beside names that are no keys."""
+"""Kinds of :class:`Foreign` things, beside names that are no keys."""
 
 
 def children(directory: int, prefix: str) -> Iterator[str]:
@@ -26,7 +26,7 @@ def children(directory: int, prefix: str) -> Iterator[str]:
 
 
 def scanned(directory: int, prefix: str) -> Iterator[str | Foreign]:
-    """Yield the same, and what lies there and is no object; of a directory without one, the first such thing below."""
+    """Yield the same, and foreign things. Of a directory without an object, yield the first foreign thing below."""
     above = f"{prefix}/" if prefix else ""
     for child in sorted(_entries(directory, above), key=_name):
         if isinstance(child, Foreign) or not child.endswith("/"):
@@ -36,12 +36,12 @@ def scanned(directory: int, prefix: str) -> Iterator[str | Foreign]:
 
 
 def holds_object(parent: int, name: str, path: str) -> bool:
-    """Tell whether an object lies in or below a directory; the first one found decides."""
+    """Return whether an object lies in or below a directory; the first one found decides."""
     return isinstance(_first(parent, name, f"{path}/"), str)
 
 
 def in_the_way(root: int, prefix: str) -> Foreign | None:
-    """Return what stands in the place of a prefix, or of a segment above it, and is neither directory nor file."""
+    """Return the symlink or special file in the place of a prefix, or of a segment above it; None if it is a file."""
     segments = prefix.split("/")
     for count in range(1, len(segments) + 1):
         path = "/".join(segments[:count])
@@ -135,7 +135,7 @@ class Visited(NamedTuple):
 def visit(parent: int, name: str, wanted: Callable[[str], bool] = bool) -> Iterator[Visited]:
     """Yield a directory and those wanted below it, each before those below.
 
-    One is open at a time, however deep: 500 levels fit into a key. What vanishes meanwhile is left out.
+    One is open at a time, however deep: 500 levels fit into a key. A directory that vanishes meanwhile is left out.
     """
     pending = [name]
     while pending:
@@ -170,6 +170,6 @@ def _remove_or_sync(parent: int, name: str) -> None:
     except FileNotFoundError:
         return
     except OSError:
-        # Not empty: what has been removed from it is to stay so.
+        # It is not empty. The removals from it must be durable.
         with closing_fd(enter(parent, name)) as directory:
             os.fsync(directory)

@@ -1,4 +1,4 @@
-"""Short critical sections: locks between threads and processes, and work that must wait until none is held.
+"""Critical sections and sessions: locks between threads and processes, and which processes are alive.
 
 A signal's exception may come between any two steps, also between the taking of a lock and the next line. So a lock
 belongs to a file that is opened for one section alone, before the lock is taken::
@@ -6,8 +6,8 @@ belongs to a file that is opened for one section alone, before the lock is taken
     with area.lock(key) as lock, lock.held():
         ...
 
-Whatever happens in the inner block, the outer one closes the file, and a lock ends with its file. That closing is done
-in C: no signal is looked at before it. No one waits for another's lock for longer than :data:`DEADLINE`.
+The outer block closes the file, however the inner one ends, and a lock ends with its file. The file is closed in C,
+where no signal's handler can run first. Nobody waits for a lock for longer than :data:`DEADLINE`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from layerstore.process import this_process
 from layerstore_drivers.local.system import closing_fd, holder_of, is_locked, refuse_coarse_times, try_lock, unlock
 
 DEADLINE = 60.0
-"""Seconds that a lock is waited for. Who holds one does a few system calls, some of which may wait for a disk."""
+"""Seconds that a caller waits for a lock. Its holder makes a few system calls, some of which may wait for a disk."""
 
 _FIRST, _LONGEST = 0.0001, 0.02
 """Seconds between two attempts: each pause is twice as long as the one before, up to the longest."""
 
 
 class _Held(threading.local):
-    """What this thread holds now, in any driver, and what is to be done once that is nothing."""
+    """The locks that this thread holds, in any driver, and the work that waits until it holds none."""
 
     def __init__(self) -> None:
         self.files: list[LockFile] = []
@@ -52,7 +52,7 @@ _open: weakref.WeakSet[LockFile] = weakref.WeakSet()
 
 
 def _close_copies() -> None:
-    """Close, in a forked child, what threads of its parent have open: the child would go on holding their locks."""
+    """Close the lock files of the parent in a forked child, which would go on holding the locks."""
     for file in list(_open):
         file.close()
 
@@ -79,7 +79,7 @@ class LockFile(io.FileIO):
 
 
 class _Section:
-    """The time in which a lock is held; that of the file is as long, or longer."""
+    """The time in which a lock is held. Its file is open for as long, or longer."""
 
     def __init__(self, file: LockFile, patience: float) -> None:
         self._file = file
@@ -113,7 +113,7 @@ def _wait_for(file: LockFile, patience: float) -> None:
 
 
 def when_free(action: Callable[[], None]) -> None:
-    """Run now what takes locks, or, if this thread is inside one, after it. It may be run twice, if interrupted.
+    """Run an action that takes locks: now, or when this thread holds none. An interrupted action may run twice.
 
     A writer may be collected anywhere, also between two lines of a critical section. Waiting there for a lock, which
     the same thread may hold, would be waiting for ever.
@@ -137,7 +137,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class Session:
-    """The life of a driver instance and its handles; its name is on every file they leave in the private area."""
+    """The life of a driver instance and its handles: a file that is locked for as long. Its name is on their files."""
 
     def __init__(self, directory: int) -> None:
         """Begin in the directory of sessions, and take over its descriptor."""
@@ -155,7 +155,7 @@ class Session:
 
 
 def is_alive(directory: int, name: str) -> bool:
-    """Tell whether a session goes on."""
+    """Return whether a session is alive."""
     try:
         fd = os.open(name, _OLD, dir_fd=directory)
     except FileNotFoundError:
@@ -165,7 +165,7 @@ def is_alive(directory: int, name: str) -> bool:
 
 
 def bury(directory: int, name: str) -> None:
-    """Remove what a session that is over has left of itself; one that goes on, or begins just now, is left alone."""
+    """Remove the file of a session that is over. A session that is alive, or is just beginning, keeps its file."""
     with suppress(FileNotFoundError), closing_fd(os.open(name, _OLD, dir_fd=directory)) as fd:
         if stat.S_ISREG(os.fstat(fd).st_mode) and try_lock(fd):
             os.unlink(name, dir_fd=directory)

@@ -19,14 +19,14 @@ from layerstore_drivers.local.tree import Place, Tree
 T = TypeVar("T")
 
 _ATTEMPTS = 100
-"""How often others may begin to write meanwhile, and be stopped in the middle of it, before that is an error."""
+"""Attempts, each ended by another writer that was stopped in the middle of a write, before that is an error."""
 
 
 class _BusyError(Exception):
     """The writer that was fenced is in the middle of a write: the object has to go on in a copy."""
 
     def __init__(self, base: Published) -> None:
-        """Take a descriptor of one's own: for whoever catches this to close."""
+        """Duplicate the descriptor. The handler of the exception must close it."""
         super().__init__(base.version)
         self.base = Published(os.dup(base.fd), base.found, base.seen)
 
@@ -46,12 +46,12 @@ class _Copy(Draft):
             raise
 
     def is_of(self, base: Published) -> bool:
-        """Tell whether this is still what is published, in the file that it was copied from."""
+        """Return whether the same version is still published, in the file that was copied."""
         return (self._inode, self._seen) == (base.found.inode, base.seen)
 
     @property
     def now(self) -> Identity:
-        """What the file is."""
+        """The identity of the file."""
         return Identity.of(os.fstat(self.span.fd))
 
 
@@ -79,7 +79,7 @@ def move(tree: Tree, area: Area, source: str, target: str, version: str | None) 
 
 
 def _with_copies(tree: Tree, area: Area, key: str, act: Callable[[_Copy | None], T]) -> T:
-    """Do what may need a copy: at first without, then with one."""
+    """Try an action without a copy, and with one if it turns out to need one."""
     copy: _Copy | None = None
     try:
         for _ in range(_ATTEMPTS):
@@ -155,7 +155,7 @@ class _Opening:
         return self._replace(base, self._copy)
 
     def _replace(self, base: Published, copy: _Copy) -> OwnRecord:
-        """Put a copy in the place of a file that may be written to; for others nothing changes, at no moment."""
+        """Replace a file that its fenced writer may be writing to by a copy. Others see the same bytes all the time."""
         state = fresh(base, copy.now)._replace(former=base.found.inode, writing=True)
         own = self._area.write_record(self._key, state)
         try:
@@ -168,10 +168,10 @@ class _Opening:
         return own
 
     def _make_lasting(self, own: OwnRecord) -> None:
-        """Make durable, while others may go on, that what was taken from the earlier writer does not come back."""
+        """Make durable that the earlier writer's file and record are gone. The key is no longer locked."""
         if self._replaced:
             self._tree.sync_parent(self._key)
-            with suppress(FencedError):  # by whoever came next: the new writer hears of it when it publishes
+            with suppress(FencedError):  # by a writer that came next: ours finds out when it publishes
                 own.tell_lasting()
         if self._lasting:
             self._area.sync_records()
@@ -211,8 +211,8 @@ class _Move:
                 self._rename()
                 return
             with disowned:
-                # No record is left when the file is moved: who found one, and no file, would make durable that the
-                # source is gone, and the target might not be yet.
+                # The record goes before the file is moved. A process that found a record and no file would make durable
+                # that the source is gone, while the target might not be durable yet.
                 if not disowned.see_again(base):
                     disowned.drop()
                     self._rename()
@@ -239,7 +239,7 @@ class _Move:
     def _rename(self) -> None:
         with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):
             self._fill(lambda place: install(self._tree, directory, name, place, self._target))
-            # Of one file under both names, as a move cut off by a loss of power may leave, a rename keeps both.
+            # A move cut off by a loss of power may leave one file under both names; rename then keeps both.
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
 

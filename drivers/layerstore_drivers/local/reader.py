@@ -19,7 +19,7 @@ from layerstore_drivers.local.tree import Tree
 _IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV}
 
 _ATTEMPTS = 1000
-"""How often a file may change while it is looked at: more often than any writer can flush meanwhile."""
+"""How often a file may change while it is looked at. No writer can flush so often meanwhile."""
 
 
 class Published:
@@ -49,7 +49,7 @@ class Published:
 def open_published(tree: Tree, area: Area, key: str, access: int = os.O_RDONLY) -> Published:
     """Open what is published under a key.
 
-    A record says where the object ends, so file and record must be of one moment: looked at again until they are.
+    A record says where the object ends, so file and record must be of one moment. Both are read again until they are.
 
     Raises:
         PathNotFoundError: there is none; a directory is none.
@@ -112,10 +112,10 @@ def see(state: State | None, found: Identity) -> Seen:
 
 
 LARGE = 256 << 10
-"""Bytes of a read from which on more of the file is fetched: who reads so much is likely to go on."""
+"""A read of so many bytes or more has the system read ahead, as its caller is likely to read on."""
 
 AHEAD = 8 << 20
-"""Bytes that are fetched before they are asked for; the system's own reading ahead is of 128 KiB."""
+"""Bytes that the system reads ahead then; by itself it reads 128 KiB ahead."""
 
 
 class LocalReader(Reader):
@@ -160,7 +160,7 @@ _ASKED = 10
 
 
 def drop_cache(fd: int) -> bool:
-    """Have the system drop a file's pages, and tell whether it did: what is in memory alone, as on a tmpfs, stays.
+    """Have the system drop a file's pages. Return whether it did: pages of a tmpfs, for one, stay.
 
     Pages that are being written stay as well, as do, for a moment, those that another processor has just brought in.
     """

@@ -1,4 +1,4 @@
-"""Taking away: what is deleted (clauses D1 to D5), and what killed processes have left in the private area."""
+"""Deletes keys and prefixes (clauses D1 to D5), and removes the leftovers of killed processes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from layerstore_drivers.local.tree import Tree
 def delete(tree: Tree, area: Area, key: str) -> None:
     """Delete an object and all below; durable on return.
 
-    Key by key, each whole: no lock is held longer, and whoever opens a writer meanwhile is before or after its key's
-    turn.
+    Keys are deleted one by one, each under its own lock. A writer that is opened meanwhile comes before or after the
+    deletion of its key.
     """
     for name in _keys_with_writers(area, key):
         with area.lock(name) as lock, lock.held():
@@ -34,7 +34,7 @@ def delete(tree: Tree, area: Area, key: str) -> None:
                 _remove_below(tree, area, parent, name, key)
             os.fsync(parent)
     except PathNotFoundError:
-        tree.sync_lowest(key)  # who removed the directories above may have died before that was durable
+        tree.sync_lowest(key)  # the process that removed the directories may have died before this was durable
 
 
 def _keys_with_writers(area: Area, key: str) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _keys_with_writers(area: Area, key: str) -> Iterator[str]:
 
 
 def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> bool:
-    """Remove a regular file; tell whether there was one, and so no directory."""
+    """Remove a regular file. Return whether there was one, and so no directory."""
     with area.lock(key) as lock, lock.held(), suppress(FileNotFoundError):
         if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             with replacing(tree, area, key):
@@ -57,7 +57,7 @@ def _remove_object(tree: Tree, area: Area, parent: int, name: str, key: str) -> 
 
 
 def _remove_below(tree: Tree, area: Area, parent: int, name: str, key: str) -> None:
-    """Remove the objects below, and the directories that are empty then: what is foreign stays where it is (D5)."""
+    """Remove the objects below, and directories that are empty then. Foreign things stay where they are (D5)."""
     directories = []
     for path, directory, files in visit(parent, name, _may_be_ours):
         directories.append(path)
@@ -69,7 +69,7 @@ def _remove_below(tree: Tree, area: Area, parent: int, name: str, key: str) -> N
 
 
 def _may_be_ours(path: str) -> bool:
-    """Tell whether a directory may be part of a key, though perhaps of one that is too long: an empty one goes."""
+    """Return whether a directory may be part of a key, if perhaps of one that is too long: an empty one goes."""
     return is_key(path.rpartition("/")[2])
 
 
@@ -77,9 +77,9 @@ _RECORD = re.compile("[0-9a-f]{64}")
 
 
 def sweep(tree: Tree, area: Area) -> None:
-    """Remove what sessions that are over have left, and cut off what they had not flushed.
+    """Remove the leftovers of sessions that are over, and cut off their unflushed bytes.
 
-    What cannot be removed now is left to the next sweep: no one's operation fails for it.
+    Leftovers that cannot be removed now are left to the next sweep: no operation fails for them.
     """
     with closing_fd(area.make(SESSIONS)) as sessions:
         with closing_fd(area.make(TEMPORARY)) as directory:
@@ -105,7 +105,7 @@ def _sweep_record(tree: Tree, area: Area, sessions: int, name: str) -> None:
     with area.lock_named(lock_name(name)) as lock, lock.held(patience=0), closing_fd(area.make(RECORDS)) as directory:
         found = read_at(directory, name)
         if found is None or record_name(found.key) != name:
-            # Only a loss of power leaves such a one, and then nothing was written in place that it should hide.
+            # Only a loss of power leaves such a record, and only of a file without unflushed bytes.
             _remove_file(directory, name)
         elif not found.owned:
             if not is_at_rest(tree, found.key, found.state):
@@ -115,6 +115,6 @@ def _sweep_record(tree: Tree, area: Area, sessions: int, name: str) -> None:
 
 
 def _remove_file(directory: int, name: str) -> None:
-    """Remove a file; what else another program may have put there stays."""
+    """Remove a file. Anything else that another program may have put there stays."""
     if stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=directory)

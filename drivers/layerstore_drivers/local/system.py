@@ -39,7 +39,7 @@ def closing_fd(fd: int) -> Iterator[int]:
 class HeldDirectory:
     """An open directory, closed when the last of those who use it has let go.
 
-    While it is open no other directory has its number: one that has the same identity is the same.
+    While it is open, no other directory gets its number, so two equal identities mean the same directory.
     """
 
     def __init__(self, fd: int) -> None:
@@ -49,7 +49,7 @@ class HeldDirectory:
         self._identity = _identity(os.fstat(fd))
 
     def is_at(self, status: os.stat_result) -> bool:
-        """Tell whether this is what was found under some path."""
+        """Return whether a path with this status leads here."""
         return self._identity == _identity(status)
 
 
@@ -72,13 +72,13 @@ _CACHED = 0x20
 """``RESOLVE_CACHED``, of Linux 5.12: fail with ``EAGAIN`` rather than wait for a disk."""
 
 _NOT_AT_ONCE = (errno.EAGAIN, errno.EINVAL)
-"""Not in memory; and what an older system says, which does not know the flag."""
+"""The path is not in memory; or the system is older and does not know the flag."""
 
 PERHAPS = 1 << 40
-"""No flag of the system: what is opened is likely to be missing, which the kernel's memory alone cannot say."""
+"""Not a flag of the system. The file is likely to be missing, and a look into the kernel's memory cannot show that."""
 
 _INTERRUPTIONS = 100
-"""How often a call may be interrupted, or meet a rename on its way, before the steps are taken one by one."""
+"""Times that a call may be interrupted, or meet a rename on its way, before the path is opened step by step."""
 
 OpenAt2 = Callable[[int, str, int], int]
 """Opens a path below a descriptor with flags, or raises an ``OSError``."""
@@ -104,10 +104,10 @@ def open_beneath(directory: int, path: str, flags: int) -> int:
         try:
             return openat2(directory, path, flags | os.O_NOFOLLOW)
         except (InterruptedError, BlockingIOError):
-            continue  # the interpreter has run the signal's handler by now
+            continue  # the signal's handler has run by now
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                break  # perhaps of the whole, which may be longer than a key, below a prefix that is deleted
+                break  # perhaps only the whole path is too long: below a deleted prefix it may be longer than a key
             if error.errno == errno.ELOOP and flags & os.O_DIRECTORY:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
             raise
@@ -126,7 +126,7 @@ def _by_steps(directory: int, path: str, flags: int) -> int:
         for segment in above:
             parent, fd = fd, enter(fd, segment)
             if parent != directory:
-                os.close(parent)  # once, whatever interrupts it: its number may be another thread's file by then
+                os.close(parent)  # not twice, if interrupted: its number may be another thread's file by then
         return os.open(name, flags, dir_fd=fd)
     finally:
         if fd != directory:
@@ -135,7 +135,7 @@ def _by_steps(directory: int, path: str, flags: int) -> int:
 
 @cache
 def _openat2() -> OpenAt2 | None:
-    """Return the system call, which Python does not have; None where there is none, or it may not be used."""
+    """Return the system call, which Python does not have; None if there is none, or it is forbidden."""
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
         return None
     found = _bound()
@@ -150,10 +150,10 @@ def _openat2() -> OpenAt2 | None:
 
 
 def _bound() -> OpenAt2:
-    """Return the system call: at first asked of what the kernel has in memory, which takes a microsecond or two.
+    """Return the system call, which first looks into the kernel's memory alone; that takes a microsecond or two.
 
-    Only where it must wait for a disk are other threads let run. That they would have to be waited for after every one
-    of these calls is what took most of the time, with eight threads.
+    Only if it must wait for a disk, it lets other threads run. Otherwise, with eight threads, most of the time went by
+    in waiting for the others after each of these calls.
     """
     at_once, waiting = (_declared(kind(None, use_errno=True)) for kind in (ctypes.PyDLL, ctypes.CDLL))
     size = ctypes.sizeof(_How)
@@ -181,7 +181,7 @@ def _declared(library: ctypes.CDLL) -> Callable[..., int]:
 
 @cache
 def _how(flags: int, more: int) -> _How:
-    """Return what the call is told besides the path; it only reads it, so that all threads may share one."""
+    """Return the argument of the call besides the path. The call only reads it, so all threads may share one."""
     return _How(flags | os.O_CLOEXEC | getattr(os, "O_LARGEFILE", 0), 0, _NO_SYMLINKS | _BENEATH | more)
 
 
@@ -191,14 +191,14 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 _PROBE_NS = 1_000_000_001
-"""A time that is of no whole second, nor of any whole part of one that a file system counts in."""
+"""A time with an odd number of nanoseconds, which no coarser file system can keep."""
 
 
 def refuse_no_locks(error: OSError, file: FileIO | int) -> None:
-    """Say that a file system has no locks, if that is what an error means.
+    """Turn an error that means that a file system has no locks into one that says so.
 
     Raises:
-        BackendUnavailableError: it is.
+        BackendUnavailableError: the error means that.
     """
     if error.errno in _NO_LOCKS:
         raise BackendUnavailableError("", f"{_path_of(file)} is on a file system without flock: {FIT}") from error
@@ -240,7 +240,7 @@ def _path_of(file: FileIO | int) -> str:
 
 
 def try_lock(file: FileIO | int) -> bool:
-    """Lock a file against other descriptions of it, in this process too; tell whether it was free."""
+    """Lock a file against its other descriptions, also in this process. Return whether it was free."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -252,7 +252,7 @@ def try_lock(file: FileIO | int) -> bool:
 
 
 def is_locked(fd: int) -> bool:
-    """Tell whether another description of an open file holds its lock."""
+    """Return whether another description of an open file holds its lock."""
     if not try_lock(fd):
         return True
     unlock(fd)
@@ -314,7 +314,7 @@ def _function() -> Callable[[int, int, int, int], int] | None:
 
 
 def write_out(fd: int, start: int, size: int) -> None:
-    """Begin to write a range of a file, in bytes. It promises nothing, and what fails here fails again in the sync."""
+    """Begin to write a range of a file, in bytes. This promises nothing; a failure shows in the next sync."""
     function = _function()
     if function is not None:
         function(fd, start, size, _WRITE)

@@ -24,7 +24,7 @@ class Place(NamedTuple):
     """The key's name in it."""
 
     new: bool
-    """Whether the directory was made just now, and so has nothing in it that could be in the way."""
+    """Whether the directory was made just now, and so is empty."""
 
 
 class VanishedError(FileNotFoundError):
@@ -41,11 +41,11 @@ class Tree:
         self._durable = Remembered()
 
     def refresh(self) -> None:
-        """Let go of the root if it is no longer what is under its path: what every operation begins with."""
+        """Let go of the root if its path leads elsewhere by now. Every operation must begin with this."""
         held = self._held
         if held is None:
             return
-        with suppress(OSError):  # whoever opens it next, tells why that cannot be
+        with suppress(OSError):  # the next call that opens the root raises it
             if held.is_at(os.stat(self._path)):
                 return
         self._held, self._durable = None, Remembered()
@@ -104,7 +104,7 @@ class Tree:
 
     def settle(self, path: str) -> int:
         """Open a directory below the root, its name and all above made durable; for the caller to close."""
-        with suppress(FileNotFoundError):  # those above that are there are made durable all the same
+        with suppress(FileNotFoundError):  # the directories above it are made durable all the same
             fd = self.enter(path, "")
             if self._is_durable(path, fd):
                 return fd
@@ -151,7 +151,7 @@ class Tree:
     def _make_place(self, path: str) -> tuple[int, bool]:
         """Open a directory as :meth:`make` does, and tell if it is new.
 
-        One that is not known is likely to be missing: of most keys, the directory is made with them. So no look first.
+        A directory that is not known is likely to be missing, as most keys bring their own. It is made unseen.
         """
         if not path or self._durable.has(path):
             return self.make(path), False
@@ -182,7 +182,7 @@ class Tree:
             self.refuse_no_object(fd, name, key)
 
     def refuse_no_object(self, parent: int, name: str, key: str) -> None:
-        """Refuse to replace what is no object; an empty directory is nothing (clause K3).
+        """Refuse to replace anything but an object. An empty directory may be replaced (clause K3).
 
         Raises:
             UnsupportedOperationError: it is a directory with a key below (clause C2).
@@ -199,7 +199,7 @@ class Tree:
             raise AccessDeniedError(key, f"{_kind(mode)} is in the way: {key}")
 
     def refuse_foreign(self, key: str) -> None:
-        """Refuse a key if a symlink, or what else is neither file nor directory, is on the way to it or in its place.
+        """Refuse a key if a symlink or special file is on the way to it or in its place.
 
         Raises:
             AccessDeniedError: it is.
@@ -231,7 +231,7 @@ class Tree:
             os.close(fd)
 
     def _no_directory(self, key: str) -> tuple[str, int]:
-        """Return the path and mode of the first on the way to a key, or in its place, that is no directory; else 0."""
+        """Return path and mode of the first thing on the way to a key, or in its place, that is no directory; or 0."""
         fd, path = self.enter("", key), ""
         try:
             for segment in key.split("/"):
@@ -257,7 +257,7 @@ class Tree:
         return True
 
     def _enter(self, parent: int, name: str, path: str) -> int:
-        """Open a directory, its name made durable: who made it may have died, or may not have come to it yet."""
+        """Open a directory, and make its name durable: the process that made it may have died before it did so."""
         fd = enter(parent, name)
         try:
             inode = os.fstat(fd).st_ino
@@ -270,9 +270,9 @@ class Tree:
         return fd
 
     def _is_durable(self, path: str, fd: int) -> bool:
-        """Tell whether the name of an open directory is known to be durable; so are then those above it.
+        """Return whether the name of an open directory is known to be durable; the names above it are too, then.
 
-        The root's is made so when it is made.
+        The root's name is made durable when the root is made.
         """
         return not path or self._durable.knows(path, os.fstat(fd).st_ino)
 
@@ -295,7 +295,7 @@ def _make_path(path: Path) -> None:
 
 
 REMEMBERED = 1024
-"""Directories remembered; beyond that all are forgotten, and synced once more."""
+"""Directories remembered. When there are more, all are forgotten, and synced once more."""
 
 
 class _Node:
@@ -307,18 +307,18 @@ class _Node:
 
 
 class Remembered:
-    """Paths of directories, each with its inode number. Threads share it: what one forgets, another may remember."""
+    """Paths of directories, each with its inode number. Threads share it."""
 
     def __init__(self) -> None:
         self._top = _Node()
         self._count = 0
 
     def has(self, path: str) -> bool:
-        """Tell whether a directory was remembered under this path; there may be another by now, or none."""
+        """Return whether a directory was remembered under this path; there may be another by now, or none."""
         return self._inode(path) is not None
 
     def knows(self, path: str, inode: int) -> bool:
-        """Tell whether this directory was remembered under this path."""
+        """Return whether this directory was remembered under this path."""
         return self._inode(path) == inode
 
     def _inode(self, path: str) -> int | None:
