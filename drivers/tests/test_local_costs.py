@@ -206,8 +206,8 @@ def test_a_deletion_looks_into_each_directory_once(driver: CheckedDriver) -> Non
     assert calls["scandir"] == 0
 
 
-@pytest.mark.parametrize("act", ["put", "flush"])
-def test_nobody_holds_a_lock_while_the_disk_works(driver: CheckedDriver, act: str) -> None:
+@pytest.mark.parametrize("act", ["put", "flush of a new object"])
+def test_no_lock_is_held_while_the_disk_works(driver: CheckedDriver, act: str) -> None:
     """Locks are shared by keys: whoever waits for one waits for no sync, nor for a directory that is made."""
     held = []
 

@@ -1,4 +1,4 @@
-"""The private area, ``.layerstore`` below the root: temporary files, records, locks, and who is alive."""
+"""The private area, ``.layerstore`` below the root: temporary files, records, locks and sessions."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ class Area:
         return self._sessions[pid]
 
     def make(self, part: str) -> int:
-        """Open a directory of the area, made if missing. The descriptor is the caller's to close."""
+        """Open a directory of the area, made if missing. The caller must close it."""
         try:
             return self._tree.make(f"{AREA}/{part}")
         except NotADirectoryError as error:
             raise self._in_the_way(part, "is no directory") from error
 
     def lock(self, key: str) -> LockFile:
-        """Open the file whose lock is against every other operation on a key, in all processes; see :mod:`.locks`."""
+        """Open the lock file of a key. Its lock keeps out operations on the key in all processes; see :mod:`.locks`."""
         return self.lock_named(lock_name(record_name(key)))
 
     def lock_named(self, name: str) -> LockFile:
@@ -81,7 +81,7 @@ class Area:
         return LockFile(self._open_lock(name), str(self._tree.root / AREA / LOCKS / name))
 
     def new_file(self) -> tuple[HeldDirectory, str, int]:
-        """Make a temporary file; return its directory, its name, and a descriptor, which is the caller's to close."""
+        """Make a temporary file. Return its directory, its name, and a descriptor that the caller must close."""
         directory, name = self._open_temporary(), self.session.name_file()
         try:
             return directory, name, os.open(name, _NEW, 0o666, dir_fd=directory.fd)

@@ -57,7 +57,7 @@ class Span:
         self._run = (first, stop)
 
     def mend(self) -> None:
-        """Cut off what a failed write has left beyond the end, so that a later gap reads as zeros."""
+        """Cut off the bytes that a failed write left beyond the end, so that a later gap reads as zeros."""
         if self._torn:
             self.change(partial(os.ftruncate, self.fd, self.size))
             self._torn = False
@@ -99,7 +99,7 @@ ATTEMPTS = 100
 
 
 def in_place(tree: Tree, key: str, act: Callable[[Place], T]) -> T:
-    """Do something where a key belongs; again, if the directory was deleted with its prefix just after it was made.
+    """Do something in the directory of a key. Do it again if the directory was just deleted with its prefix.
 
     Raises:
         UnsupportedOperationError: another key is above (clause C2).

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class LocalDriver(Driver):
     """Objects as plain files at ``root/key``, so that another program, such as a registry, can share the root.
 
-    Nothing is cached that another process could make wrong: the root stays open, but every operation begins by asking
-    whether it still is what is under its path. The driver keeps its own files in ``.layerstore`` below the root.
+    Nothing is cached that another process could make wrong: the root stays open, but every operation first checks that
+    its path still leads there. The driver keeps its own files in ``.layerstore`` below the root.
     It needs a local file system with ``flock``, with directories that can be synced, and with times in nanoseconds
     (docs/local.md); the first write refuses another.
     """

@@ -26,7 +26,7 @@ def children(directory: int, prefix: str) -> Iterator[str]:
 
 
 def scanned(directory: int, prefix: str) -> Iterator[str | Foreign]:
-    """Yield the same, and foreign things. Of a directory without an object, yield the first foreign thing below."""
+    """Yield the keys, the prefixes, and foreign things. Of a directory without an object, yield the first one below."""
     above = f"{prefix}/" if prefix else ""
     for child in sorted(_entries(directory, above), key=_name):
         if isinstance(child, Foreign) or not child.endswith("/"):
@@ -57,9 +57,9 @@ def in_the_way(root: int, prefix: str) -> Foreign | None:
 
 
 def _first(parent: int, name: str, prefix: str) -> str | Foreign | None:
-    """Return the prefix that a directory is if an object lies below it, else what is foreign there; None if nothing is.
+    """Return the prefix of a directory if an object lies below it, else a foreign thing below; None if it is empty.
 
-    The first one found decides. One directory is open at a time, however deep: 500 levels fit into a key.
+    The first object found decides. One directory is open at a time, however deep: 500 levels fit into a key.
     """
     foreign: Foreign | None = None
     pending = [prefix]
@@ -77,7 +77,7 @@ def _first(parent: int, name: str, prefix: str) -> str | Foreign | None:
 
 
 def _inside(parent: int, path: str, prefix: str) -> Generator[str | Foreign]:
-    """Yield the entries of a directory that was there a moment ago, and what it may be itself."""
+    """Yield the entries of a directory that was there a moment ago, or what has taken its place."""
     try:
         directory = open_beneath(parent, path, DIRECTORY)
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def _inside(parent: int, path: str, prefix: str) -> Generator[str | Foreign]:
 
 
 def _entries(directory: int, above: str) -> Iterator[str | Foreign]:
-    """Yield, in no order, the keys and, with a slash, the prefixes that files and directories may be; and all else."""
+    """Yield the entries of a directory in no order: keys, prefixes, which end in a slash, and foreign things."""
     with os.scandir(directory) as entries:
         for entry in entries:
             if above or entry.name != AREA:

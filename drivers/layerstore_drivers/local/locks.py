@@ -43,7 +43,7 @@ class _Held(threading.local):
 
     @property
     def any(self) -> bool:
-        """Whether it holds a lock. One whose section was interrupted may be among the files still, but is closed."""
+        """Whether it holds a lock. The file of an interrupted section may still be listed, but is closed."""
         return any(not file.closed for file in self.files)
 
 
@@ -150,7 +150,7 @@ class Session:
         weakref.finalize(self, _end, self.name, fd, directory, this_process())
 
     def name_file(self) -> str:
-        """Return a name that no other file has: a session's is like no other's, and its process alone counts."""
+        """Return the name of a new file, by which nobody has named another: sessions have unique names, and count."""
         return f"{self.name}.{next(self._files):x}"
 
 

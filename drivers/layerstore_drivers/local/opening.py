@@ -23,7 +23,7 @@ _ATTEMPTS = 100
 
 
 class _BusyError(Exception):
-    """The writer that was fenced is in the middle of a write: the object has to go on in a copy."""
+    """The fenced writer is in the middle of a write: the object has to continue in a copy."""
 
     def __init__(self, base: Published) -> None:
         """Duplicate the descriptor. The handler of the exception must close it."""
@@ -147,7 +147,7 @@ class _Opening:
             return self._area.write_record(self._key, fresh(base))
 
     def _take_from(self, disowned: Disowned, base: Published) -> OwnRecord:
-        """Take what is published from a writer that may have written more to its file."""
+        """Take the object from a writer that may have written unpublished bytes to its file."""
         if disowned.can_cut(base.found):
             return self._area.write_record(self._key, fresh(base, disowned.cut(base)))
         if self._copy is None or not self._copy.is_of(base):

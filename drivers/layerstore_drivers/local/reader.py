@@ -23,7 +23,7 @@ _ATTEMPTS = 1000
 
 
 class Published:
-    """One version of one object, and the descriptor of its file: the holder's to close."""
+    """One version of one object, and the descriptor of its file, which the holder must close."""
 
     def __init__(self, fd: int, found: Identity, seen: Seen) -> None:
         self.fd = fd
@@ -32,12 +32,12 @@ class Published:
 
     @property
     def size(self) -> int:
-        """Bytes of it."""
+        """Its size in bytes."""
         return self.seen.size
 
     @property
     def version(self) -> str:
-        """Its version: that of the file as it was published, in which no two of one key are the same."""
+        """Its version: the identity of the file as it was published. No two versions of a key are the same."""
         return str(self.seen.version)
 
     @property
@@ -83,7 +83,7 @@ def current_version(tree: Tree, area: Area, key: str) -> str | None:
 
 
 def open_object(tree: Tree, key: str, access: int) -> tuple[int, os.stat_result]:
-    """Open the regular file under a key, and tell what it is.
+    """Open the regular file under a key. Return its descriptor and status.
 
     Raises:
         PathNotFoundError: there is none.
@@ -107,7 +107,7 @@ def open_object(tree: Tree, key: str, access: int) -> tuple[int, os.stat_result]
 
 
 def see(state: State | None, found: Identity) -> Seen:
-    """Return what others see of a file, given the state in its key's record, if it has one."""
+    """Return the view that others have of a file, given the state in the key's record, if there is one."""
     return state.sees(found) if state else Seen(found.size, found.mtime_ns, found)
 
 
@@ -142,7 +142,7 @@ class LocalReader(Reader):
         return count
 
     def _read_ahead(self, offset: int) -> None:
-        """Have the system fetch what comes next, while what was read is hashed or sent."""
+        """Have the system fetch the next bytes while the caller hashes or sends the last ones."""
         coming = self._asked - offset
         if AHEAD // 2 <= coming <= AHEAD or not hasattr(os, "posix_fadvise"):
             return
@@ -160,9 +160,9 @@ _ASKED = 10
 
 
 def drop_cache(fd: int) -> bool:
-    """Have the system drop a file's pages. Return whether it did: pages of a tmpfs, for one, stay.
+    """Have the system drop a file's pages. Return whether it did: it keeps the pages of a tmpfs.
 
-    Pages that are being written stay as well, as do, for a moment, those that another processor has just brought in.
+    It also keeps pages that are being written and, for a moment, pages that another processor has just brought in.
     """
     if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
         return False

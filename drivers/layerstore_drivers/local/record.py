@@ -4,9 +4,9 @@ Only some keys have a record: keys with an open writer, keys whose writer was ki
 change time although its published bytes are the same, because unflushed bytes were cut off. A record without an owner
 is a note: it says which version the file still is.
 
-It lies in the private area under a hash of the key, so that it needs no room in the key's own directory. To
-fence the writer, a process cuts off the last byte of the record; the writer checks the size of the file that it holds
-open. A writer appends in place, so readers take from the record where the object ends.
+It lies in the private area under a hash of the key, so that it needs no room in the key's own directory. To fence the
+writer, a process cuts off the last byte of the record; the writer checks the size of the file that it holds open. A
+writer appends in place, so readers take from the record where the object ends.
 
 Two slots hold the state, written in turn and each within one disk block: a write that is cut off leaves the other.
 """
@@ -56,7 +56,7 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
-        """Return that of a file."""
+        """Return the identity of a file."""
         return cls(status.st_ino, status.st_size, max(-_LATEST, min(status.st_mtime_ns, _LATEST)), status.st_ctime_ns)
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ NOTHING = Identity(0, 0, 0, 0)
 
 @cache
 def boot() -> bytes:
-    """Return what tells this run of the system from the one before; zeros where the system does not say."""
+    """Return the identifier of this run of the system; zeros if the system has none."""
     with suppress(OSError, ValueError):
         return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", ""))
     return _UNKNOWN

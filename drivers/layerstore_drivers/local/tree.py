@@ -78,14 +78,14 @@ class Tree:
         return open_beneath(root.fd, path, flags)
 
     def enter(self, path: str, key: str) -> int:
-        """Open a directory below the root, or, by the path ``""``, the root once more; for the caller to close."""
+        """Open a directory below the root, or the root, by the path ``""``. The caller must close it."""
         if path:
             return self.open(path, DIRECTORY, key)
         self.open_root(key)
         return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
 
     def make(self, path: str) -> int:
-        """Open a directory below the root, made if missing and durable either way; for the caller to close."""
+        """Open a directory below the root, made if missing and durable either way. The caller must close it."""
         self.make_root()
         missing = False
         try:
@@ -103,7 +103,7 @@ class Tree:
             return self._enter(parent, name, path)
 
     def settle(self, path: str) -> int:
-        """Open a directory below the root, its name and all above made durable; for the caller to close."""
+        """Open a directory below the root, and make its name and those above durable. The caller must close it."""
         with suppress(FileNotFoundError):  # the directories above it are made durable all the same
             fd = self.enter(path, "")
             if self._is_durable(path, fd):
@@ -130,11 +130,11 @@ class Tree:
 
     @contextmanager
     def place(self, key: str) -> Iterator[Place]:
-        """Open the directory a key belongs into, made if missing and durable either way.
+        """Open the directory that a key belongs into, made if missing and durable either way.
 
         Raises:
             UnsupportedOperationError: an object is where a directory would have to be (clause C2).
-            AccessDeniedError: a symlink is, or what else is no object.
+            AccessDeniedError: a symlink or special file is.
             VanishedError: a directory above it was deleted meanwhile.
         """
         above, _, name = key.rpartition("/")
@@ -149,9 +149,9 @@ class Tree:
             yield Place(fd, name, new)
 
     def _make_place(self, path: str) -> tuple[int, bool]:
-        """Open a directory as :meth:`make` does, and tell if it is new.
+        """Open a directory as :meth:`make` does. Return its descriptor, and whether it is new.
 
-        A directory that is not known is likely to be missing, as most keys bring their own. It is made unseen.
+        A directory that is not known is likely to be missing: most keys bring their own. It is made without a look.
         """
         if not path or self._durable.has(path):
             return self.make(path), False
@@ -165,7 +165,7 @@ class Tree:
 
         Raises:
             UnsupportedOperationError: another key is above or below this one (clause C2).
-            AccessDeniedError: a symlink is in the way, or what else is neither object nor directory.
+            AccessDeniedError: a symlink or special file is in the way.
         """
         above, _, name = key.rpartition("/")
         try:
@@ -186,7 +186,7 @@ class Tree:
 
         Raises:
             UnsupportedOperationError: it is a directory with a key below (clause C2).
-            AccessDeniedError: it is a symlink, or what else is neither object nor directory.
+            AccessDeniedError: it is a symlink or special file.
         """
         try:
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
@@ -248,7 +248,7 @@ class Tree:
         return path, 0
 
     def _make_missing(self, parent: int, name: str, path: str) -> bool:
-        """Make a directory; tell whether it was missing."""
+        """Make a directory. Return whether it was missing."""
         self._durable.forget(path)
         try:
             os.mkdir(name, dir_fd=parent)

@@ -36,7 +36,7 @@ class _Tail(Span):
 
 
 class LocalWriter(Writer):
-    """Appends go to the object's own file, where no reader looks yet; all else to a draft that replaces it."""
+    """Appends go to the object's own file, beyond what readers see. Other writes go to a draft that replaces it."""
 
     def __init__(self, tree: Tree, area: Area, record: OwnRecord, base: Published | None) -> None:
         """Take over the record and the descriptor of what is published, open for reading and writing."""
@@ -51,7 +51,7 @@ class LocalWriter(Writer):
         self._unsure = False  # while a publication is under way, and after one that was interrupted
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Write in place beyond what is published; else in a draft, which begins as a copy of it."""
+        """Write in place beyond the published bytes; else in a draft, which begins as a copy of the file."""
         self._refuse_after_failure()  # the failed flush may be visible by now
         if self._draft:
             self._draft.span.write(offset, data)
@@ -83,7 +83,7 @@ class LocalWriter(Writer):
         return self._base.version
 
     def release(self) -> None:
-        """Close all files, remove the draft, and cut off what was not published."""
+        """Close all files, remove the draft, and cut off unpublished bytes."""
         if self._draft:
             self._draft.close()
         if self._base:
@@ -109,10 +109,10 @@ class LocalWriter(Writer):
             raise
 
     def _grows_in_place(self, tail: Span, offset: int) -> bool:
-        """Return whether a write is all beyond what is published, in a file that is not another object's too.
+        """Return whether a write is beyond the published bytes, in a file with one name.
 
-        A move cut off by a loss of power may leave one file under two names, and other programs make links. One that is
-        empty is replaced instead, which takes three syncs fewer.
+        A move cut off by a loss of power may leave one file under two names, and other programs make links. A file
+        that is empty is replaced instead, which takes three syncs fewer.
         """
         beyond = self._base is not None and offset >= self._base.size > 0
         return beyond and (self._armed or os.fstat(tail.fd).st_nlink < 2)
