@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+from weakref import WeakSet
+
 import pytest
 
 from layerstore import open_driver
@@ -11,7 +15,11 @@ from layerstore_conformance.engine.context import Context
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.engine.subject import examine
+from layerstore_conformance.faults.playing import play
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.model.statemachine import search
+from layerstore_conformance.scenarios.drivers import histories
+from layerstore_conformance.scenarios.uploads import tampered_uploads
 
 
 class Interrupted(PassingDriver):
@@ -74,3 +82,44 @@ def test_a_scenario_that_does_not_apply_is_skipped_whatever_the_driver() -> None
     harness = Harness(factory=lambda: Broken(open_driver("memory:")))
     (one,) = (each for each in scenarios() if each.id == "putting.a-put-outlives-the-process")
     assert run(one, harness).outcome == "skipped"
+
+
+class Counted(PassingDriver):
+    """A driver that knows how many of its kind are open."""
+
+    those: ClassVar[WeakSet[Driver]] = WeakSet()
+
+    def __init__(self, inner: Driver) -> None:
+        """Be open."""
+        super().__init__(inner)
+        self.those.add(self)
+
+    def close(self) -> None:
+        """Be open no longer."""
+        self.those.discard(self)
+        super().close()
+
+
+@pytest.fixture
+def counted(request: pytest.FixtureRequest) -> Iterator[Context]:
+    """Return a context whose handles are counted."""
+    made = Context(Harness(factory=lambda: Counted(open_driver(f"memory://{request.node.originalname}"))))
+    yield made
+    made.clean()
+
+
+REPEATED: dict[str, Callable[[Context], object]] = {
+    "state machine": lambda ctx: search(ctx, examples=3, steps=10),
+    "fault plan": lambda ctx: play(ctx, "straight", "move#1:fail-after"),
+    "histories in turns": histories.handles_in_turns_see_what_was_done_last,
+    "histories at once": histories.handles_at_once_see_one_order,
+    "changed uploads": tampered_uploads.an_upload_that_another_handle_put_over_is_not_finished,
+}
+
+
+@pytest.mark.parametrize("work", REPEATED)
+def test_what_is_done_hundreds_of_times_keeps_no_handle(counted: Context, work: str) -> None:
+    """The full profile does it a thousand times, and a process may have few descriptors."""
+    before = set(Counted.those)
+    REPEATED[work](counted)
+    assert set(Counted.those) == before

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import NoReturn
+
+from layerstore.process import this_process
 
 
 class Single:
@@ -30,8 +31,8 @@ class Owned(Single):
 
     def _take_hold(self) -> None:
         """Note that this object has opened it, in this process."""
-        self.__opened_by = (id(self), os.getpid())
+        self.__opened_by = (id(self), this_process())
 
     def _opened_here(self) -> bool:
         """Return whether this object has opened it, in this process."""
-        return self.__opened_by == (id(self), os.getpid())
+        return self.__opened_by == (id(self), this_process())

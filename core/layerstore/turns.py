@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import wraps
 from threading import RLock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from layerstore.process import this_process
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,7 +18,7 @@ class Turns:
 
     def __init__(self) -> None:
         """Begin with nobody's turn."""
-        self.process = os.getpid()
+        self.process = this_process()
         self.lock = RLock()  # with a plain lock, the thread that has it would wait for itself for ever
         self.taken = False
 
@@ -38,7 +39,7 @@ def in_turn(method: Callable[Concatenate[HasTurnsT, P], R]) -> Callable[Concaten
 
     @wraps(method)
     def taking_turns(self: HasTurnsT, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._turns.process != os.getpid():
+        if self._turns.process != this_process():
             self._turns = Turns()
         turns = self._turns
         with turns.lock:  # no context manager in Python: it could be interrupted on its way in or out

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from layerstore import process
 from layerstore.checked import CheckedDriver
 from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Reader, Stat, Writer, call_driver
 from layerstore.errors import (
@@ -655,7 +656,7 @@ def test_a_writer_from_before_a_fork_is_the_parents_alone(
     """A forked child can neither use its copy of a writer nor, by closing it, take away what the parent holds."""
     writer = front.open_writer("a")
     with monkeypatch.context() as child:
-        child.setattr(os, "getpid", lambda: 0)
+        child.setattr(process._this, "number", 0)
         with pytest.raises(LayerClosedError, match="opened before a fork, is closed"):
             writer.write(b"x")
         writer.discard()
@@ -669,7 +670,7 @@ def test_a_reader_from_before_a_fork_is_the_parents_alone(
     reader = front.open_reader("a")
     assert isinstance(reader, ToyReader)
     with monkeypatch.context() as child:
-        child.setattr(os, "getpid", lambda: 0)
+        child.setattr(process._this, "number", 0)
         with pytest.raises(LayerClosedError, match="reader of 'a', opened before a fork, is closed"):
             reader.read(1)
         reader.close()

@@ -14,7 +14,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver
 from layerstore.url import StoreURL
 from layerstore_drivers.azure.emulator import Azurite, EmulatorError, find
-from layerstore_drivers.local import LocalDriver, beneath
+from layerstore_drivers.local import LocalDriver, system
 from layerstore_drivers.memory import MemoryDriver
 
 _numbers = itertools.count()
@@ -57,8 +57,8 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Ca
 def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have the local driver find paths by either of its two ways, or skip where the system has but one."""
     if request.param == "by steps":
-        monkeypatch.setattr(beneath, "_openat2", lambda: None)
-    elif beneath._openat2() is None:
+        monkeypatch.setattr(system, "_openat2", lambda: None)
+    elif system._openat2() is None:
         pytest.skip("the system has no openat2, or forbids it")
     return str(request.param)
 

@@ -12,9 +12,9 @@ import pytest
 import layerstore
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError, DriverError, LayerStoreError, UnsupportedOperationError
-from layerstore_drivers.local import beneath
-from layerstore_drivers.local.beneath import DIRECTORY
+from layerstore_drivers.local import system
 from layerstore_drivers.local.record import OwnRecord
+from layerstore_drivers.local.system import DIRECTORY
 from layerstore_drivers.local.tree import Tree
 from layerstore_drivers.memory import MemoryDriver, _Store
 
@@ -96,7 +96,7 @@ def test_an_interruption_closes_no_descriptor_twice(
     (tmp_path / "a" / "file").touch()
     tree = Tree(tmp_path)
     tree.open_root("")
-    monkeypatch.setattr(beneath, "_openat2", lambda: None)  # step by step
+    monkeypatch.setattr(system, "_openat2", lambda: None)  # step by step
     monkeypatch.setattr(os, "close", interrupted(os.close, call))
     with suppress(KeyboardInterrupt, UnsupportedOperationError):  # and not that there is no such descriptor
         WALKS[walk](tree)

@@ -8,10 +8,10 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.url import StoreURL
-from layerstore_drivers.local import LocalDriver, span, writeout
+from layerstore_drivers.local import LocalDriver, draft, system
+from layerstore_drivers.local.draft import BEHIND
 from layerstore_drivers.local.reader import AHEAD
-from layerstore_drivers.local.span import BEHIND
-from layerstore_drivers.local.writeout import write_out
+from layerstore_drivers.local.system import write_out
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
 
@@ -39,7 +39,7 @@ def advice(monkeypatch: pytest.MonkeyPatch) -> Advice:
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Note where each piece that is written out begins and ends."""
     noted: list[tuple[int, int]] = []
-    monkeypatch.setattr(span, "write_out", lambda _, start, size: noted.append((start, start + size)))
+    monkeypatch.setattr(draft, "write_out", lambda _, start, size: noted.append((start, start + size)))
     return noted
 
 
@@ -66,9 +66,9 @@ def test_writing_out_is_a_call_that_the_system_takes(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         file.write(bytes(MIB))
         file.flush()
-        function = writeout._function()
+        function = system._function()
         assert function is not None
-        assert function(file.fileno(), 0, MIB, writeout._WRITE) == 0
+        assert function(file.fileno(), 0, MIB, system._WRITE) == 0
     write_out(-1, 0, MIB)
 
 

@@ -11,10 +11,9 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
-from layerstore_drivers.local import LocalDriver, beneath, tree
-from layerstore_drivers.local.beneath import DIRECTORY, open_beneath
-from layerstore_drivers.local.remembered import LIMIT, Remembered
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local import LocalDriver, system, tree
+from layerstore_drivers.local.system import DIRECTORY, open_beneath
+from layerstore_drivers.local.tree import REMEMBERED, Remembered, Tree
 
 FILE = os.O_RDONLY | os.O_NONBLOCK
 WAYS = {
@@ -88,17 +87,17 @@ def test_where_the_call_is_refused_steps_are_taken(monkeypatch: pytest.MonkeyPat
     def refused(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(beneath, "_bound", lambda: refused)
-    assert beneath._openat2.__wrapped__() is None
+    monkeypatch.setattr(system, "_bound", lambda: refused)
+    assert system._openat2.__wrapped__() is None
 
 
 def test_a_system_that_cannot_ask_without_waiting_is_asked_to_wait(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux 5.6 to 5.11 know the call, but not that it may be asked of what is in memory only."""
-    if beneath._openat2() is None:
+    if system._openat2() is None:
         pytest.skip("the system has no openat2, or forbids it")
-    monkeypatch.setattr(beneath, "_CACHED", 1 << 40)  # a flag that no system knows
-    openat2 = beneath._bound()
-    monkeypatch.setattr(beneath, "_openat2", lambda: openat2)
+    monkeypatch.setattr(system, "_CACHED", 1 << 40)  # a flag that no system knows
+    openat2 = system._bound()
+    monkeypatch.setattr(system, "_openat2", lambda: openat2)
     assert _opened(top, "dir/sub", DIRECTORY) is None
 
 
@@ -116,14 +115,14 @@ def test_a_call_that_is_cut_short_is_made_again(
             raise OSError(number, os.strerror(number))
         return os.open(path, flags, dir_fd=directory)
 
-    monkeypatch.setattr(beneath, "_openat2", lambda: shaky)
+    monkeypatch.setattr(system, "_openat2", lambda: shaky)
     assert _opened(top, "dir/sub", DIRECTORY) is None
     assert len(cut) >= 2
 
 
 def test_a_key_is_found_in_one_call_however_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is openat2, ``stat`` opens the object once, asks twice for a record, and opens nothing else."""
-    if (openat2 := beneath._openat2()) is None:
+    if (openat2 := system._openat2()) is None:
         pytest.skip("the system has no openat2, or forbids it")
     driver, calls = CheckedDriver(LocalDriver(tmp_path)), list[str]()
     driver.put("/".join("deep"), b"")
@@ -132,7 +131,7 @@ def test_a_key_is_found_in_one_call_however_deep(tmp_path: Path, monkeypatch: py
         calls.append(path)
         return openat2(directory, path, flags)
 
-    monkeypatch.setattr(beneath, "_openat2", lambda: counted)
+    monkeypatch.setattr(system, "_openat2", lambda: counted)
     monkeypatch.setattr(os, "open", None)
     driver.stat("d/e/e/p")
     assert [path.split("/")[0] for path in calls] == [".layerstore", "d", ".layerstore"]
@@ -242,10 +241,10 @@ def test_a_removed_directory_is_forgotten_with_all_below() -> None:
 def test_no_more_than_so_many_directories_are_remembered() -> None:
     """Beyond the limit all are forgotten; those that were removed do not count."""
     known = Remembered()
-    for number in range(LIMIT // 2):
+    for number in range(REMEMBERED // 2):
         known.remember(f"upload/{number}", number)
         known.forget(f"upload/{number}")
-    for number in range(LIMIT):
+    for number in range(REMEMBERED):
         known.remember(f"layer/{number}", number)
     assert known.knows("layer/0", 0)
     known.remember("one/more", 1)

@@ -54,3 +54,19 @@ def test_a_draft_begins_as_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         model += b"appended"
         model[offset : offset + length] = b"x" * length
         assert driver.get("a", 9 * MIB) == bytes(model)
+
+
+@pytest.mark.parametrize("act", ["put", "open_writer"])
+def test_the_directory_of_temporary_files_may_vanish(tmp_path: Path, act: str) -> None:
+    """It stays open, and an administrator may remove it all the same: it is made once more."""
+    driver = CheckedDriver(LocalDriver(tmp_path))
+    driver.put("a", b"old")
+    (tmp_path / ".layerstore" / "tmp").rmdir()
+    if act == "put":
+        driver.put("a", b"new")
+    else:
+        with driver.open_writer("a") as writer:
+            writer.seek(0)
+            writer.write(b"new")
+    assert driver.get("a", 9) == b"new"
+    assert list((tmp_path / ".layerstore" / "tmp").iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local import writer as writing
 
 pytestmark = pytest.mark.usefixtures("road")
 
@@ -291,7 +292,7 @@ def test_a_rewrite_cut_off_before_it_was_durable_is_made_so_by_who_fences(disk: 
     writer.seek(0)
     writer.write(b"O")
     with pytest.MonkeyPatch.context() as dying:
-        dying.setattr(driver.inner._tree, "sync_parent", _fail)  # type: ignore[attr-defined]  # where it is killed
+        dying.setattr(writing, "sync_directory", _fail)  # where it is killed
         with pytest.raises(Exception, match="Input/output"):
             writer.flush()
     disk.events.clear()

@@ -13,7 +13,7 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError
-from layerstore_drivers.local import LocalDriver, filesystem
+from layerstore_drivers.local import LocalDriver, system
 from layerstore_drivers.local.area import lock_name, record_name
 
 WRITES: dict[str, Callable[[CheckedDriver], object]] = {
@@ -93,7 +93,7 @@ def test_a_file_system_without_locks_is_told(
         WRITES[act](CheckedDriver(LocalDriver(tmp_path)))
 
 
-@pytest.mark.parametrize("fail", [filesystem.sync_directory, filesystem.refuse_coarse_times])
+@pytest.mark.parametrize("fail", [system.sync_directory, system.refuse_coarse_times])
 def test_another_failure_is_not_taken_for_what_a_file_system_cannot(fail: Callable[[int], None]) -> None:
     """A bad descriptor stays one."""
     with pytest.raises(OSError, match="Bad file descriptor"):

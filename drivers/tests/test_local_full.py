@@ -14,7 +14,7 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Writer
 from layerstore.errors import AccessDeniedError, DriverError, FencedError, NoSpaceError
-from layerstore_drivers.local import LocalDriver, beneath
+from layerstore_drivers.local import LocalDriver, system
 
 if TYPE_CHECKING:
     from tests.local_area import left_over
@@ -157,9 +157,9 @@ def _fail_call(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
         # What is synced is tested elsewhere; hundreds of real syncs here would only take their time.
         real = (lambda _: None) if "sync" in name else getattr(os, name)
         monkeypatch.setattr(os, name, breaking(name, real))
-    if openat2 := beneath._openat2():
+    if openat2 := system._openat2():
         broken = breaking("openat2", openat2)
-        monkeypatch.setattr(beneath, "_openat2", lambda: broken)
+        monkeypatch.setattr(system, "_openat2", lambda: broken)
     return failed
 
 

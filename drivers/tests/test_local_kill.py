@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.local import LocalDriver, beneath
+from layerstore_drivers.local import LocalDriver, system
 
 if TYPE_CHECKING:
     from tests.local_area import left_over
@@ -91,8 +91,8 @@ def _die_at(number: int) -> None:
 
     for name in CALLS:
         setattr(os, name, deadly(getattr(os, name)))
-    if openat2 := beneath._openat2():
-        beneath._openat2 = lambda: deadly(openat2)  # type: ignore[assignment]  # in a child that dies of it
+    if openat2 := system._openat2():
+        system._openat2 = lambda: deadly(openat2)  # type: ignore[assignment]  # in a child that dies of it
 
 
 def _check(root: Path, act: str, number: int) -> None:

@@ -30,7 +30,7 @@ from layerstore_conformance.promises import theorem
 from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload
 from layerstore_conformance.promises.promise import Promise
 from layerstore_conformance.promises.theorem import Ending
-from layerstore_drivers.local import LocalDriver, beneath, record
+from layerstore_drivers.local import LocalDriver, record, system
 
 if TYPE_CHECKING:
     from tests.local_area import left_over
@@ -79,7 +79,7 @@ def _so_far(life: TrackedUpload) -> Promise:
 @contextmanager
 def _recording(recorder: Recorder) -> Iterator[None]:
     """Record, and what is opened by openat2, too."""
-    openat2 = beneath._openat2()
+    openat2 = system._openat2()
 
     def noted(directory: int, path: str, flags: int) -> int:
         assert openat2 is not None
@@ -88,7 +88,7 @@ def _recording(recorder: Recorder) -> Iterator[None]:
         return fd
 
     with recorder.recording(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beneath, "_openat2", lambda: openat2 and noted)
+        patch.setattr(system, "_openat2", lambda: openat2 and noted)
         yield
 
 

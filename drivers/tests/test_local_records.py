@@ -11,7 +11,7 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore.errors import FencedError
 from layerstore_drivers.local import LocalDriver, record
-from layerstore_drivers.local.locks import try_lock
+from layerstore_drivers.local.system import try_lock
 
 if TYPE_CHECKING:
     from tests.local_area import left_over

@@ -12,9 +12,9 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError
-from layerstore_drivers.local import LocalDriver, fencing, locks, record
+from layerstore_drivers.local import LocalDriver, fencing, locks, record, system
 from layerstore_drivers.local.area import lock_name, record_name
-from layerstore_drivers.local.locks import is_locked
+from layerstore_drivers.local.system import is_locked
 
 FENCED = 3
 OLD = b"published " * 1000
@@ -218,7 +218,7 @@ def test_a_lock_of_this_process_is_named(driver: CheckedDriver) -> None:
     """So is one that the process itself holds, in another thread (E1)."""
     area = driver.inner._area  # type: ignore[attr-defined]  # the side door
     with area.lock("a") as lock:
-        assert locks.try_lock(lock)
+        assert system.try_lock(lock)
         with pytest.raises(BackendUnavailableError, match="which is this one"):
             driver.put("a", b"new")
 

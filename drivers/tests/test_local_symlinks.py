@@ -12,7 +12,7 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Foreign
 from layerstore.errors import AccessDeniedError, DriverError, PathNotFoundError
-from layerstore_drivers.local import LocalDriver, beneath, listing
+from layerstore_drivers.local import LocalDriver, listing, system
 
 pytestmark = pytest.mark.usefixtures("road")
 
@@ -148,7 +148,7 @@ def test_a_directory_replaced_by_a_symlink_while_it_is_scanned_is_foreign(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was there a moment ago, and what it held may be in use (L6)."""
-    opened = beneath.open_beneath
+    opened = system.open_beneath
 
     def swap(directory: int, path: str, flags: int) -> int:
         (root / "dir").rename(root / "moved")
@@ -178,7 +178,7 @@ def test_a_symlink_replaced_by_a_directory_while_it_is_scanned_is_foreign(
 def test_a_directory_that_may_not_be_read_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Nobody knows what it holds; but for the one that is root's in every file system (L6, E1)."""
     (root / name).mkdir()
-    opened = beneath.open_beneath
+    opened = system.open_beneath
 
     def refuse(directory: int, path: str, flags: int) -> int:
         if path == name:

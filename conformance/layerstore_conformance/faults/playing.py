@@ -189,16 +189,17 @@ def play(ctx: Context, work: str, plan: str, way: str = "endured", *, chunk: int
     place = f"plan-{ctx.counts['fault plans']}"
     ctx.count("fault plans")
     ctx.step(f"{work}, {way}, under the plan: {plan}")
-    faulty = FaultyDriver(PrefixedDriver(ctx.open(), place), FaultPlan.parse(plan))
-    stage = Stage(faulty, CheckedDriver(PrefixedDriver(ctx.open(), place), "beside"), ctx.seed, chunk)
-    try:
-        if work in TASKS:
-            TASKS[work](stage)
-        else:
-            WAYS[way](stage, getattr(lifecycles, work))
-    except (AssertionError, LayerStoreError) as error:
-        call = f"play(ctx, {work!r}, {plan!r}, {way!r}, chunk={chunk})"
-        raise AssertionError(_message(ctx, faulty, call, error)) from error
+    with ctx.handles():
+        faulty = FaultyDriver(PrefixedDriver(ctx.open(), place), FaultPlan.parse(plan))
+        stage = Stage(faulty, CheckedDriver(PrefixedDriver(ctx.open(), place), "beside"), ctx.seed, chunk)
+        try:
+            if work in TASKS:
+                TASKS[work](stage)
+            else:
+                WAYS[way](stage, getattr(lifecycles, work))
+        except (AssertionError, LayerStoreError) as error:
+            call = f"play(ctx, {work!r}, {plan!r}, {way!r}, chunk={chunk})"
+            raise AssertionError(_message(ctx, faulty, call, error)) from error
     return faulty
 
 

@@ -11,7 +11,7 @@ import hashlib
 import io
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
@@ -75,6 +75,8 @@ class Comparison:
         self._clock = Clock()
         self._prefix = f"model-{ctx.counts['state-machine runs']}"
         ctx.count("state-machine runs")
+        self._end = ExitStack()
+        self._end.enter_context(ctx.handles())
         self._driver = self._open()
         self._driver.put("begun", b"")  # a backend that is made when first written to is there from now on
         self._driver.delete("begun")
@@ -360,13 +362,14 @@ class Comparison:
         expect_same(self._open().get(layout.blob(Digest.parse(target)), WHOLE), data, "the layer of a finish")
 
     def teardown(self) -> None:
-        """Look at everything, unless a step has failed, and delete it."""
-        try:
-            if sys.exception() is None:
-                self.look()
-        finally:
-            self.handles = []
-            self._driver.delete(layout.ROOT)
+        """Look at everything, unless a step has failed, and delete it; close what was opened."""
+        with self._end:
+            try:
+                if sys.exception() is None:
+                    self.look()
+            finally:
+                self.handles = []
+                self._driver.delete(layout.ROOT)
 
     def _met(self, expected: Sequence[str], act: Callable[[], T]) -> tuple[str, T | None]:
         """Act, and compare the error; return its name, empty if none, and the result."""

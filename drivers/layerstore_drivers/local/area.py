@@ -1,4 +1,4 @@
-"""The private area, ``.layerstore`` below the root: temporary files, records, locks, and who is alive."""
+"""The private area, ``.layerstore`` below the root: temporary files, records, locks and sessions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import errno
 import io
 import os
 import stat
-import uuid
 from contextlib import suppress
 from hashlib import sha256
 
 from layerstore.errors import BackendUnavailableError
+from layerstore.process import this_process
 from layerstore_drivers.local import record
-from layerstore_drivers.local.filesystem import sync_directory
 from layerstore_drivers.local.listing import AREA
-from layerstore_drivers.local.locks import LockFile, closing_fd
-from layerstore_drivers.local.session import Session
-from layerstore_drivers.local.span import Span
+from layerstore_drivers.local.locks import LockFile, Session
+from layerstore_drivers.local.system import PERHAPS, HeldDirectory, closing_fd, sync_directory, write_all
 from layerstore_drivers.local.tree import Tree
 
 TEMPORARY, RECORDS, LOCKS, SESSIONS = "tmp", "writers", "locks", "sessions"
@@ -27,10 +25,10 @@ _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 _OBSTACLES = {errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 _REMEMBERED = 1024
-"""Names of records whose keys are remembered, per driver; beyond that all are forgotten, and read once more."""
+"""Keys that a driver remembers, of records and of bytes. When there are more, it forgets them all."""
 
 _STRIPES = 64
-"""Locks per store. Keys that share one wait for each other's critical sections, a few milliseconds each."""
+"""Locks of a store. Keys that share one wait for each other's critical sections, of a few system calls each."""
 
 
 def record_name(key: str) -> str:
@@ -55,58 +53,65 @@ class Area:
         self._tree = tree
         self._sessions: dict[int, Session] = {}
         self._keys: dict[str, str] = {}
+        self._temporary: tuple[HeldDirectory, HeldDirectory] | None = None  # of which root, and what
+        self._synced: dict[str, record.Identity] = {}
 
     @property
-    def session(self) -> str:
-        """The name of the instance's session, begun when first needed; it ends when the area is collected."""
-        pid = os.getpid()  # a forked child has its own: it may outlive its parent
+    def session(self) -> Session:
+        """The instance's session, begun when first needed; it ends when the area is collected."""
+        pid = this_process()  # a forked child has its own: it may outlive its parent
         if pid not in self._sessions:
             # Two threads may both begin one; the one that is not kept ends at once, and neither waits.
             self._sessions.setdefault(pid, Session(self.make(SESSIONS)))
-        return self._sessions[pid].name
+        return self._sessions[pid]
 
     def make(self, part: str) -> int:
-        """Open a directory of the area, made if missing. The descriptor is the caller's to close."""
+        """Open a directory of the area, made if missing. The caller must close it."""
         try:
             return self._tree.make(f"{AREA}/{part}")
         except NotADirectoryError as error:
             raise self._in_the_way(part, "is no directory") from error
 
     def lock(self, key: str) -> LockFile:
-        """Open the file whose lock is against every other operation on a key, in all processes; see :mod:`.locks`."""
+        """Open the lock file of a key. Its lock keeps out operations on the key in all processes; see :mod:`.locks`."""
         return self.lock_named(lock_name(record_name(key)))
 
     def lock_named(self, name: str) -> LockFile:
-        """Open a lock file by its name. Who takes more than one, takes them in the order of their names."""
+        """Open a lock file by its name. A caller that takes several takes them in the order of their names."""
         return LockFile(self._open_lock(name), str(self._tree.root / AREA / LOCKS / name))
 
-    def new_file(self) -> tuple[str, int]:
-        """Make a temporary file; return its name and descriptor, both the caller's to remove and to close."""
-        with closing_fd(self.temporary()) as directory:
-            return self._new_file(directory)
+    def new_file(self) -> tuple[HeldDirectory, str, int]:
+        """Make a temporary file. Return its directory, its name, and a descriptor that the caller must close."""
+        directory, name = self._open_temporary(), self.session.name_file()
+        try:
+            return directory, name, os.open(name, _NEW, 0o666, dir_fd=directory.fd)
+        except FileNotFoundError:  # somebody has removed the directory
+            self._temporary = None
+            directory = self._open_temporary()
+            return directory, name, os.open(name, _NEW, 0o666, dir_fd=directory.fd)
 
-    def temporary(self) -> int:
-        """Open the directory of temporary files, whose name need not last. The descriptor is the caller's to close."""
+    def _open_temporary(self) -> HeldDirectory:
+        """Return the directory of temporary files. It stays open: only its maker looks for a file in it."""
+        root, kept = self._tree.make_root(), self._temporary
+        if kept is None or kept[0] is not root:
+            kept = self._temporary = root, HeldDirectory(self._enter_temporary())
+        return kept[1]
+
+    def _enter_temporary(self) -> int:
         with suppress(FileNotFoundError):
-            self._tree.make_root()
-            return self._tree.enter(f"{AREA}/{TEMPORARY}", "")
+            return self._tree.enter(f"{AREA}/{TEMPORARY}", "")  # its name need not last
         return self.make(TEMPORARY)
-
-    def remove_file(self, name: str) -> None:
-        """Remove a temporary file if it is still there."""
-        with suppress(FileNotFoundError), closing_fd(self._tree.enter(f"{AREA}/{TEMPORARY}", "")) as directory:
-            os.unlink(name, dir_fd=directory)
 
     def open_record(self, key: str) -> io.FileIO | None:
         """Open the record of a key for reading and writing; None if there is none."""
         with suppress(FileNotFoundError):
-            return io.FileIO(self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDWR), "r+")
+            return io.FileIO(self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDWR | PERHAPS), "r+")
         return None
 
     def read_state(self, key: str) -> record.State | None:
         """Read the state in the record of a key: None if there is none, or it is damaged."""
         try:
-            fd = self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDONLY)
+            fd = self._open_file(f"{RECORDS}/{record_name(key)}", os.O_RDONLY | PERHAPS)
         except FileNotFoundError:
             return None
         with closing_fd(fd):
@@ -114,32 +119,42 @@ class Area:
         return found.state if found else None
 
     def write_record(self, key: str, state: record.State) -> record.OwnRecord:
-        """Make the record of a key for a new writer, in the place of any other, whole at once; its key is locked.
+        """Make the record of a new writer, which replaces any other record of the key at once. The key is locked.
 
-        Where it is to hide what another hid, it does so durably.
+        If it must hide unflushed bytes that the other record hid, it is made durable.
         """
-        made = record.Record(state, self.session, key)
+        made = record.Record(state, self.session.name, key)
         return record.OwnRecord(self._write_record(made), made)
 
     def leave_note(self, key: str, state: record.State) -> None:
-        """Leave a record that nobody owns, in the place of any other; its key is locked."""
+        """Leave a note, a record without an owner, which replaces any other record of the key. The key is locked."""
         os.close(self._write_record(record.Record(state, record.NOBODY, key, owned=False)))
 
     def _write_record(self, made: record.Record) -> int:
         self._remember(record_name(made.key), made.key)
-        with closing_fd(self.temporary()) as source:
-            name, fd = self._new_file(source)
-            try:
-                Span(fd, 0).write(0, memoryview(record.encode(made)))
-                if made.state.former:
-                    os.fsync(fd)  # it is to hide what the one before hid
-                with closing_fd(self.make(RECORDS)) as target:
-                    os.rename(name, record_name(made.key), src_dir_fd=source, dst_dir_fd=target)
-            except BaseException:
-                os.close(fd)
-                self.remove_file(name)
-                raise
+        source, name, fd = self.new_file()
+        try:
+            write_all(fd, record.encode(made))
+            if made.state.former:
+                os.fsync(fd)  # it must go on hiding the unflushed bytes of the file before
+            with closing_fd(self.make(RECORDS)) as target:
+                os.rename(name, record_name(made.key), src_dir_fd=source.fd, dst_dir_fd=target)
+        except BaseException:
+            os.close(fd)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=source.fd)
+            raise
         return fd
+
+    def note_synced(self, key: str, found: record.Identity) -> None:
+        """Note that the bytes of a key's file are durable, as long as the file has this identity."""
+        if len(self._synced) >= _REMEMBERED:
+            self._synced = {}
+        self._synced[key] = found
+
+    def is_synced(self, key: str, found: record.Identity) -> bool:
+        """Return whether the bytes of a key's file are known to be durable, and forget the key, which will be moved."""
+        return self._synced.pop(key, None) == found
 
     def key_of(self, name: str, directory: int) -> str | None:
         """Return the key of a record in the directory of records; None if it is gone, or damaged.
@@ -174,12 +189,8 @@ class Area:
         with closing_fd(self.make(RECORDS)) as directory:
             sync_directory(directory)
 
-    def _new_file(self, directory: int) -> tuple[str, int]:
-        name = f"{self.session}.{uuid.uuid4().hex}"
-        return name, os.open(name, _NEW, 0o666, dir_fd=directory)
-
     def _open_lock(self, name: str) -> int:
-        """Open a lock file; they are made all at once, so that deleting never needs room that a full disk has not."""
+        """Open a lock file. All are made at once, so that a deletion needs no room on a full disk."""
         with suppress(FileNotFoundError):
             self._tree.make_root()
             return self._open_any(f"{LOCKS}/{name}", os.O_RDWR)

@@ -1,76 +1,139 @@
-"""Temporary files that become objects."""
+"""New files: the bytes that a writer has accepted, drafts in the private area, and their way to a key."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
-from layerstore.errors import DriverError
+from layerstore.errors import BackendUnavailableError, UnsupportedOperationError
+from layerstore.process import this_process
 from layerstore_drivers.local.area import Area
-from layerstore_drivers.local.install import install
-from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.span import Span
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.listing import remove_directories, visit
+from layerstore_drivers.local.system import copy_bytes, write_out
+from layerstore_drivers.local.tree import Place, Tree, VanishedError
 
-_FICLONE = 0x40049409
-"""The ioctl that shares a file's blocks with another (Linux, ioctl_ficlonerange(2))."""
+T = TypeVar("T")
 
-_STEP = 64 << 20
-"""Bytes copied at once."""
+STEP = 8 << 20
+"""Longest write in place, in bytes. A process that fences the writer waits for one such write, for a moment."""
 
-_CANNOT = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY}
+BEHIND = 4 << 20
+"""Bytes that may wait in the system's memory, before it is asked to write them out."""
+
+
+class Span:
+    """The first ``size`` bytes of an open file."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        """Take over a descriptor."""
+        self.fd = fd
+        self.size = size
+        self._torn = False
+        self._run = (size, size)  # bytes written one after the other that the system was not asked to write out
+
+    def change(self, act: Callable[[], T]) -> T:
+        """Change the file. A subclass overrides this if others use the file too."""
+        return act()
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write all of ``data``; if that fails, ``size`` stays (clauses W2 to W5)."""
+        self.mend()
+        self._torn = True
+        done = 0
+        while done < len(data):
+            done += self.change(partial(os.pwrite, self.fd, data[done : done + STEP], offset + done))
+        self.size = max(self.size, offset + done)
+        self._torn = False
+        self._write_out(offset, offset + done)
+
+    def _write_out(self, start: int, stop: int) -> None:
+        first = self._run[0] if self._run[1] == start else start
+        if stop - first >= BEHIND:
+            write_out(self.fd, first, stop - first)
+            first = stop
+        self._run = (first, stop)
+
+    def mend(self) -> None:
+        """Cut off the bytes that a failed write left beyond the end, so that a later gap reads as zeros."""
+        if self._torn:
+            self.change(partial(os.ftruncate, self.fd, self.size))
+            self._torn = False
+
+    def stamp(self, mtime_ns: int) -> None:
+        """Set the file's modification time, in nanoseconds."""
+        self.change(partial(os.utime, self.fd, ns=(mtime_ns, mtime_ns)))
 
 
 class Draft:
     """A file in the private area, to be renamed to where its object belongs."""
 
     def __init__(self, area: Area) -> None:
-        self._area = area
-        self._pid = os.getpid()
-        self.name, fd = area.new_file()
+        self._pid = this_process()
+        self._directory, self._name, fd = area.new_file()
         self.span = Span(fd, 0)
         self._installed = False
 
     def copy(self, source: Span) -> None:
-        """Take over the bytes of another span; blocks are shared where the filesystem can."""
-        with suppress(OSError):
-            fcntl.ioctl(self.span.fd, _FICLONE, source.fd)
-            os.ftruncate(self.span.fd, source.size)
-            self.span.size = source.size
-            return
-        _copy(source.fd, self.span.fd, source.size)
+        """Take over the bytes of another span."""
+        copy_bytes(source.fd, self.span.fd, source.size)
         self.span.size = source.size
 
-    def install(self, tree: Tree, key: str) -> None:
-        """Put the file under a locked key; it then has no other name."""
-        with closing_fd(self._area.temporary()) as directory:
-            install(tree, directory, self.name, key)
+    def install(self, tree: Tree, place: Place, key: str) -> None:
+        """Put the file under a locked key; it then has no other name. See :func:`install`."""
+        install(tree, self._directory.fd, self._name, place, key)
         self._installed = True
 
     def close(self) -> None:
         """Close the file, and remove it unless it was installed, or this is a forked child. Never raises."""
         os.close(self.span.fd)
-        if not self._installed and self._pid == os.getpid():
-            with suppress(OSError, DriverError):
-                self._area.remove_file(self.name)
+        if not self._installed and self._pid == this_process():
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._directory.fd)
 
 
-def _copy(source: int, target: int, size: int) -> None:
-    done = 0
-    while done < size:
-        count = _copy_some(source, target, done, min(_STEP, size - done))
-        if not count:
-            raise OSError(errno.EIO, "the object was cut short")
-        done += count
+ATTEMPTS = 100
+"""How often directories may vanish between their making and their use, before that is an error."""
 
 
-def _copy_some(source: int, target: int, offset: int, count: int) -> int:
-    if hasattr(os, "copy_file_range"):
+def in_place(tree: Tree, key: str, act: Callable[[Place], T]) -> T:
+    """Do something in the directory of a key. Do it again if the directory was just deleted with its prefix.
+
+    Raises:
+        UnsupportedOperationError: another key is above (clause C2).
+        AccessDeniedError: a symlink or special file is in the way.
+    """
+    for _ in range(ATTEMPTS):
+        with suppress(VanishedError), tree.place(key) as place:
+            return act(place)
+    raise BackendUnavailableError(key, "the file to put there, or the directory for it, is gone")
+
+
+def install(tree: Tree, source: int, name: str, place: Place, key: str) -> None:
+    """Rename a durable file, ``name`` in the directory ``source``, to where ``key`` belongs; not yet durably.
+
+    Raises:
+        UnsupportedOperationError: another key is below (clause C2).
+        AccessDeniedError: a symlink or special file is in the way.
+        VanishedError: the directory, or the file, is gone.
+    """
+    if not place.new:
+        tree.refuse_no_object(place.fd, place.name, key)
+    try:
+        _rename(source, name, place, key)
+    except FileNotFoundError as error:
+        raise VanishedError(*error.args) from error
+
+
+def _rename(source: int, name: str, place: Place, key: str) -> None:
+    try:
+        os.rename(name, place.name, src_dir_fd=source, dst_dir_fd=place.fd)
+    except IsADirectoryError:
+        # With no object in it, it is nothing (clause K3), but in the way.
+        remove_directories(place.fd, [visited.path for visited in visit(place.fd, place.name)])
         try:
-            return os.copy_file_range(source, target, count, offset, offset)
-        except OSError as error:
-            if error.errno not in _CANNOT:
-                raise
-    return os.pwrite(target, os.pread(source, min(count, 1 << 20), offset), offset)
+            os.rename(name, place.name, src_dir_fd=source, dst_dir_fd=place.fd)
+        except IsADirectoryError as error:
+            raise UnsupportedOperationError(key, "something is below it that is no object") from error

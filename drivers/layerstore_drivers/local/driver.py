@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 from layerstore.driver import Capabilities, Driver, Foreign, Stat
 from layerstore.errors import InvalidURLError
 from layerstore_drivers.local.area import Area
-from layerstore_drivers.local.cold import drop_cache
-from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.draft import Draft, in_place
 from layerstore_drivers.local.fencing import replacing
 from layerstore_drivers.local.listing import children, in_the_way, scanned
-from layerstore_drivers.local.locks import closing_fd
 from layerstore_drivers.local.opening import move, open_for_writing
-from layerstore_drivers.local.published import open_object, open_published
-from layerstore_drivers.local.reader import LocalReader
-from layerstore_drivers.local.removal import delete
-from layerstore_drivers.local.sweep import sweep
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.reader import LocalReader, drop_cache, open_object, open_published
+from layerstore_drivers.local.record import Identity
+from layerstore_drivers.local.removal import delete, sweep
+from layerstore_drivers.local.system import closing_fd, sync_directory
+from layerstore_drivers.local.tree import Place, Tree
 from layerstore_drivers.local.writer import LocalWriter
 
 if TYPE_CHECKING:
@@ -31,8 +29,8 @@ if TYPE_CHECKING:
 class LocalDriver(Driver):
     """Objects as plain files at ``root/key``, so that another program, such as a registry, can share the root.
 
-    Nothing is cached that another process could make wrong: the root stays open, but every operation begins by asking
-    whether it still is what is under its path. What the driver keeps for itself is in ``.layerstore`` below the root.
+    Nothing is cached that another process could make wrong: the root stays open, but every operation first checks that
+    its path still leads there. The driver keeps its own files in ``.layerstore`` below the root.
     It needs a local file system with ``flock``, with directories that can be synced, and with times in nanoseconds
     (docs/local.md); the first write refuses another.
     """
@@ -79,11 +77,14 @@ class LocalDriver(Driver):
             draft.span.write(0, memoryview(data))
             draft.span.stamp(time.time_ns())
             os.fsync(draft.span.fd)
-            with area.lock(key) as lock, lock.held(), replacing(self._tree, area, key):
-                draft.install(self._tree, key)
-            self._tree.sync_parent(key)
+            in_place(self._tree, key, lambda place: self._put(draft, place, key))
         finally:
             draft.close()
+
+    def _put(self, draft: Draft, place: Place, key: str) -> None:
+        with self._area.lock(key) as lock, lock.held(), replacing(self._tree, self._area, key):
+            draft.install(self._tree, place, key)
+        sync_directory(place.fd)
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""
@@ -93,7 +94,7 @@ class LocalDriver(Driver):
             return Stat(found.size, found.modified, found.version)
 
     def drop_cache(self, key: str) -> bool:
-        """See :meth:`Driver.drop_cache`. It does where the system can, and the file is on a disk and not in memory."""
+        """See :meth:`Driver.drop_cache`. This needs a file on a disk, not in memory, and a system that can do it."""
         self._tree.refresh()
         with closing_fd(open_published(self._tree, self._area, key).fd) as fd:
             return drop_cache(fd)
@@ -127,13 +128,11 @@ class LocalDriver(Driver):
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
         self._tree.refresh()
-        # Another program may have written it, and not synced; before the lock, for it may take long.
-        with closing_fd(open_object(self._tree, source, os.O_RDONLY)[0]) as fd:
-            os.fsync(fd)
-        area = self._writable()
-        move(self._tree, area, source, target, version)
-        self._tree.sync_parent(target)
-        self._tree.sync_parent(source)
+        fd, status = open_object(self._tree, source, os.O_RDONLY)
+        with closing_fd(fd):
+            if not self._area.is_synced(source, Identity.of(status)):
+                os.fsync(fd)  # another program may have written it; before the lock is taken, as it may take long
+        move(self._tree, self._writable(), source, target, version)
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""

@@ -1,7 +1,7 @@
 """Take a key from its writer (clauses F1 to F4).
 
-Nobody waits for the writer that is fenced: it may be stopped, or a slow disk may hold it up in the middle of a write in
-place. Then the object goes on in a copy, and what the writer still does, it does to a file without a name.
+A process that fences a writer does not wait for it: the writer may be stopped, or a slow disk may hold it up in the
+middle of a write in place. The object then continues in a copy, and the fenced writer writes to a file without a name.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Self
 from layerstore.errors import AccessDeniedError, DriverError, PathNotFoundError
 from layerstore_drivers.local import record
 from layerstore_drivers.local.area import Area, record_name
-from layerstore_drivers.local.locks import closing_fd, try_lock
-from layerstore_drivers.local.published import Published, open_object, see
+from layerstore_drivers.local.reader import Published, open_object, see
 from layerstore_drivers.local.record import Identity, State
+from layerstore_drivers.local.system import closing_fd, try_lock
 from layerstore_drivers.local.tree import Tree
 
 GRACE = 0.2
@@ -32,10 +32,10 @@ class Disowned:
     def __init__(self, tree: Tree, area: Area, key: str, file: io.FileIO) -> None:
         """Fence the writer."""
         self._tree, self._area, self._key, self._file = tree, area, key, file
-        # First of all: were anything to fail half way, the writer must not go on with bytes that have been cut off.
+        # Before anything else: if a later step fails, the writer must not continue, as its bytes may have been cut off.
         record.disown(file.fileno())
         self.idle = try_lock(file)
-        """Whether the writer is not in the middle of a change; as it is fenced, it begins none."""
+        """Whether the writer is in no change. As it is fenced, it begins none."""
         found = record.read(file.fileno())
         self.state = found.state if found else None
 
@@ -49,13 +49,13 @@ class Disowned:
 
     @property
     def lasting(self) -> bool:
-        """Whether the record is durable: a loss of power may bring it back, and then it must be right."""
+        """Whether the record is durable. A loss of power may then bring it back, and it must be right."""
         return self.state is not None and (self.state.growing or self.state.former != 0)
 
     def see_again(self, base: Published) -> bool:
-        """Look once more at a file that its writer may have gone on with until now, and tell if the record is about it.
+        """Look again at a file that its writer may have changed until now. Return whether the record is about it.
 
-        In the middle of a change, only what is published is certain.
+        While the writer is in a change, only the published bytes are certain.
         """
         if self.state is None or not self.state.speaks_of(base.found.inode):
             return False
@@ -65,30 +65,29 @@ class Disowned:
         return True
 
     def can_cut(self, found: Identity) -> bool:
-        """Tell whether nobody is writing to a file that the record speaks of."""
+        """Return whether nobody is writing to a file that the record speaks of."""
         return self.idle and self.state is not None and found.inode != self.state.former
 
     def cut(self, base: Published) -> Identity:
-        """Cut off what was not flushed of the file that the record speaks of; return what the file is then."""
+        """Cut unflushed bytes off the file that the record speaks of. Return the identity it has then."""
         state, whole = self.state, base.found == base.seen.version and base.found.size == base.size
         if state is None or whole or not (state.growing or state.writing):
             return base.found
         if state.former:
             self._tree.sync_parent(self._key)  # see drop
-        # Until it is done, the file is as it was for others.
-        told = State(state.sequence, b"", *base.seen, base.found, growing=True, writing=True)
-        record.write(self._file.fileno(), told)
+        # Until this is done, others see the file as it was.
+        changing = State(state.sequence, b"", *base.seen, base.found, growing=True, writing=True)
+        record.write(self._file.fileno(), changing)
         os.ftruncate(base.fd, base.size)
         os.utime(base.fd, ns=(base.seen.mtime_ns, base.seen.mtime_ns))
-        # Without its record, nothing tells the unflushed bytes from the rest should the cut be lost.
+        # Should a loss of power undo the cut, only the record would tell unflushed bytes from the rest; it is removed.
         os.fsync(base.fd)
         return Identity.of(os.fstat(base.fd))
 
     def drop(self) -> None:
-        """Remove the record, for the file under the key is none that it speaks of, and stays so."""
+        """Remove the record, as the key has, and keeps, a file that the record does not speak of."""
         if self.lasting:
-            # Without its record, and should the name that the file has got not last, nothing would hide what the writer
-            # had written into the one before.
+            # Should a loss of power bring the file before back, only the record would hide its unflushed bytes.
             self._tree.sync_parent(self._key)
         self.remove()
 
@@ -96,7 +95,7 @@ class Disowned:
         """Remove the record."""
         self._area.remove_record(record_name(self._key))
         if self.lasting:
-            # If it came back with a loss of power, it would cut off what others append from here on.
+            # If a loss of power brought the record back, it would cut off later appends.
             self._area.sync_records()
 
 
@@ -114,22 +113,22 @@ def disown(tree: Tree, area: Area, key: str) -> Disowned | None:
 
 @contextmanager
 def replacing(tree: Tree, area: Area, key: str) -> Iterator[None]:
-    """Fence the writer of a locked key whose file is replaced, or removed, in the block; forget the key's version."""
+    """Fence the writer of a locked key, whose file the block replaces or removes; then drop the record."""
     file = area.open_record(key)
     if file is None:
         yield
         return
     with file:
-        tree.refuse_obstacles(key)  # as the block would, and then it is not fenced
+        tree.refuse_obstacles(key)  # if the block would be refused, the writer must not be fenced
         disowned = Disowned(tree, area, key, file)
         yield
         disowned.drop()
 
 
 def fence(tree: Tree, area: Area, key: str, *, noting: bool = False) -> None:
-    """Fence the writer of a locked key, if it has one, and cut off what that has not flushed.
+    """Fence the writer of a locked key, if it has one, and cut off its unflushed bytes.
 
-    Its version is noted if asked for. A writer in the middle of a write leaves its record, which goes on hiding that.
+    ``noting``: leave a note of the version. If the writer is in a write, its record stays, and hides the new bytes.
     """
     disowned = disown(tree, area, key)
     if disowned is None:
@@ -147,7 +146,7 @@ def fence(tree: Tree, area: Area, key: str, *, noting: bool = False) -> None:
 
 
 def is_at_rest(tree: Tree, key: str, state: State) -> bool:
-    """Tell whether a record says of the file under its key what it is, and nothing is to be done about it."""
+    """Return whether a record describes the file under its key as it is, and nothing is left to do."""
     base = _find(tree, key, state)
     if base is None:
         return False
@@ -158,7 +157,7 @@ def is_at_rest(tree: Tree, key: str, state: State) -> bool:
 def _retire(area: Area, key: str, disowned: Disowned, base: Published, *, noting: bool) -> None:
     now = disowned.cut(base)
     if noting and now != base.seen.version:
-        with suppress(OSError, DriverError):  # without it, the object only has another version
+        with suppress(OSError, DriverError):  # without a note, the object only gets another version
             area.leave_note(key, fresh(base, now))
             if disowned.lasting:
                 area.sync_records()
@@ -167,14 +166,14 @@ def _retire(area: Area, key: str, disowned: Disowned, base: Published, *, noting
 
 
 def fresh(base: Published | None, now: Identity | None = None) -> State:
-    """Return the state of a new record of what is published, whose file may have been changed by us since."""
+    """Return the first state of a record about a published file. ``now``: its identity, if we changed it since."""
     if base is None:
         return State(0, record.boot(), 0, 0, record.NOTHING, record.NOTHING)
     return State(0, record.boot(), *base.seen, now or base.found)
 
 
 def wait_a_moment(area: Area, key: str, inode: int) -> bool:
-    """Wait until a fenced writer is done with its change of a file; tell whether it is, or its record is gone."""
+    """Wait until a fenced writer has ended its change of a file. Return whether it has, or its record is gone."""
     until, pause = time.monotonic() + GRACE, 0.0005
     while not _is_done(area, key, inode):
         if time.monotonic() >= until:
@@ -190,7 +189,7 @@ def _is_done(area: Area, key: str, inode: int) -> bool:
         return True
     with file:
         found = record.read(file.fileno())
-        # The lock of one that is owned is its owner's alone: that takes it for fenced if another has it.
+        # Only its owner may lock the record of a writer: an owner that finds it locked takes itself for fenced.
         return found is None or found.owned or (found.state.former != inode and try_lock(file))
 
 

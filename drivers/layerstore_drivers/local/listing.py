@@ -1,23 +1,23 @@
-"""What lies below a prefix, in order (clauses L1 to L6)."""
+"""Lists the keys below a prefix, in order (clauses L1 to L6), and visits directories that are to be removed."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from typing import NamedTuple
 
 from layerstore.driver import Foreign
 from layerstore.keys import is_harmless, is_key
 from layerstore.layout import link_above
-from layerstore_drivers.local.beneath import DIRECTORY, open_beneath
-from layerstore_drivers.local.locks import closing_fd
+from layerstore_drivers.local.system import DIRECTORY, closing_fd, enter, open_beneath
 
 AREA = ".layerstore"
 """The private area, at the top of the store: the one hidden name that is the driver's own."""
 
 SYMLINK, SPECIAL, REPLACED = "a symlink", "a special file", "replaced while it was looked at"
-"""What :class:`Foreign` things are, beside names that are no keys."""
+"""Kinds of :class:`Foreign` things, beside names that are no keys."""
 
 
 def children(directory: int, prefix: str) -> Iterator[str]:
@@ -26,7 +26,7 @@ def children(directory: int, prefix: str) -> Iterator[str]:
 
 
 def scanned(directory: int, prefix: str) -> Iterator[str | Foreign]:
-    """Yield the same, and what lies there and is no object; of a directory without one, the first such thing below."""
+    """Yield the keys, the prefixes, and foreign things. Of a directory without an object, yield the first one below."""
     above = f"{prefix}/" if prefix else ""
     for child in sorted(_entries(directory, above), key=_name):
         if isinstance(child, Foreign) or not child.endswith("/"):
@@ -36,12 +36,12 @@ def scanned(directory: int, prefix: str) -> Iterator[str | Foreign]:
 
 
 def holds_object(parent: int, name: str, path: str) -> bool:
-    """Tell whether an object lies in or below a directory; the first one found decides."""
+    """Return whether an object lies in or below a directory; the first one found decides."""
     return isinstance(_first(parent, name, f"{path}/"), str)
 
 
 def in_the_way(root: int, prefix: str) -> Foreign | None:
-    """Return what stands in the place of a prefix, or of a segment above it, and is neither directory nor file."""
+    """Return the symlink or special file in the place of a prefix, or of a segment above it; None if it is a file."""
     segments = prefix.split("/")
     for count in range(1, len(segments) + 1):
         path = "/".join(segments[:count])
@@ -57,9 +57,9 @@ def in_the_way(root: int, prefix: str) -> Foreign | None:
 
 
 def _first(parent: int, name: str, prefix: str) -> str | Foreign | None:
-    """Return the prefix that a directory is if an object lies below it, else what is foreign there; None if nothing is.
+    """Return the prefix of a directory if an object lies below it, else a foreign thing below; None if it is empty.
 
-    The first one found decides. One directory is open at a time, however deep: 500 levels fit into a key.
+    The first object found decides. One directory is open at a time, however deep: 500 levels fit into a key.
     """
     foreign: Foreign | None = None
     pending = [prefix]
@@ -77,7 +77,7 @@ def _first(parent: int, name: str, prefix: str) -> str | Foreign | None:
 
 
 def _inside(parent: int, path: str, prefix: str) -> Generator[str | Foreign]:
-    """Yield the entries of a directory that was there a moment ago, and what it may be itself."""
+    """Yield the entries of a directory that was there a moment ago, or what has taken its place."""
     try:
         directory = open_beneath(parent, path, DIRECTORY)
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def _inside(parent: int, path: str, prefix: str) -> Generator[str | Foreign]:
 
 
 def _entries(directory: int, above: str) -> Iterator[str | Foreign]:
-    """Yield, in no order, the keys and, with a slash, the prefixes that files and directories may be; and all else."""
+    """Yield the entries of a directory in no order: keys, prefixes, which end in a slash, and foreign things."""
     with os.scandir(directory) as entries:
         for entry in entries:
             if above or entry.name != AREA:
@@ -117,3 +117,59 @@ def _printable(text: str) -> str:
 
 def _name(child: str | Foreign) -> str:
     return child if isinstance(child, str) else child.name
+
+
+class Visited(NamedTuple):
+    """A directory on the way."""
+
+    path: str
+    """From where the way began."""
+
+    fd: int
+    """Open until the next one is asked for."""
+
+    files: list[str]
+    """The names of the regular files in it."""
+
+
+def visit(parent: int, name: str, wanted: Callable[[str], bool] = bool) -> Iterator[Visited]:
+    """Yield a directory and those wanted below it, each before those below.
+
+    One is open at a time, however deep: 500 levels fit into a key. A directory that vanishes meanwhile is left out.
+    """
+    pending = [name]
+    while pending:
+        path = pending.pop()
+        try:
+            directory = open_beneath(parent, path, DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with closing_fd(directory):
+            with os.scandir(directory) as found:
+                entries = list(found)
+            yield Visited(path, directory, [entry.name for entry in entries if entry.is_file(follow_symlinks=False)])
+            below = [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+            pending += filter(wanted, below)
+
+
+def remove_directories(parent: int, paths: Iterable[str]) -> None:
+    """Remove directories that :func:`visit` yielded, as far as they are empty by now."""
+    for path in sorted(paths, reverse=True):
+        above, _, name = path.rpartition("/")
+        try:
+            directory = open_beneath(parent, above, DIRECTORY) if above else os.dup(parent)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with closing_fd(directory):
+            _remove_or_sync(directory, name)
+
+
+def _remove_or_sync(parent: int, name: str) -> None:
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    except OSError:
+        # It is not empty. The removals from it must be durable.
+        with closing_fd(enter(parent, name)) as directory:
+            os.fsync(directory)

@@ -1,4 +1,4 @@
-"""Short critical sections: locks between threads and processes, and work that must wait until none is held.
+"""Critical sections and sessions: locks between threads and processes, and which processes are alive.
 
 A signal's exception may come between any two steps, also between the taking of a lock and the next line. So a lock
 belongs to a file that is opened for one section alone, before the lock is taken::
@@ -6,34 +6,36 @@ belongs to a file that is opened for one section alone, before the lock is taken
     with area.lock(key) as lock, lock.held():
         ...
 
-Whatever happens in the inner block, the outer one closes the file, and a lock ends with its file. That closing is done
-in C: no signal is looked at before it. No one waits for another's lock for longer than :data:`DEADLINE`.
+The outer block closes the file, however the inner one ends, and a lock ends with its file. The file is closed in C,
+where no signal's handler can run first. Nobody waits for a lock for longer than :data:`DEADLINE`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import io
+import itertools
 import os
+import stat
 import threading
 import time
+import uuid
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 
 from layerstore.errors import BackendUnavailableError
-from layerstore_drivers.local.filesystem import refuse_no_locks
-from layerstore_drivers.local.holder import holder
+from layerstore.process import this_process
+from layerstore_drivers.local.system import closing_fd, holder_of, is_locked, refuse_coarse_times, try_lock, unlock
 
 DEADLINE = 60.0
-"""Seconds that a lock is waited for. Who holds one does a few system calls, some of which may wait for a disk."""
+"""Seconds that a caller waits for a lock. Its holder makes a few system calls, some of which may wait for a disk."""
 
 _FIRST, _LONGEST = 0.0001, 0.02
 """Seconds between two attempts: each pause is twice as long as the one before, up to the longest."""
 
 
 class _Held(threading.local):
-    """What this thread holds now, in any driver, and what is to be done once that is nothing."""
+    """The locks that this thread holds, in any driver, and the work that waits until it holds none."""
 
     def __init__(self) -> None:
         self.files: list[LockFile] = []
@@ -41,7 +43,7 @@ class _Held(threading.local):
 
     @property
     def any(self) -> bool:
-        """Whether it holds a lock. One whose section was interrupted may be among the files still, but is closed."""
+        """Whether it holds a lock. The file of an interrupted section may still be listed, but is closed."""
         return any(not file.closed for file in self.files)
 
 
@@ -50,7 +52,7 @@ _open: weakref.WeakSet[LockFile] = weakref.WeakSet()
 
 
 def _close_copies() -> None:
-    """Close, in a forked child, what threads of its parent have open: the child would go on holding their locks."""
+    """Close the lock files of the parent in a forked child, which would go on holding the locks."""
     for file in list(_open):
         file.close()
 
@@ -77,7 +79,7 @@ class LockFile(io.FileIO):
 
 
 class _Section:
-    """The time in which a lock is held; that of the file is as long, or longer."""
+    """The time in which a lock is held. Its file is open for as long, or longer."""
 
     def __init__(self, file: LockFile, patience: float) -> None:
         self._file = file
@@ -93,7 +95,7 @@ class _Section:
 
     def __exit__(self, *_: object) -> None:
         # Not by closing alone: a program started meanwhile has the description too, until it is loaded.
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        unlock(self._file)
         _held.files = [file for file in _held.files if file is not self._file and not file.closed]
         _run_deferred()
 
@@ -104,34 +106,14 @@ def _wait_for(file: LockFile, patience: float) -> None:
     until, pause = time.monotonic() + patience, _FIRST
     while not try_lock(file):
         if time.monotonic() >= until:
-            detail = f"{file.path} has been locked for {patience:g} s by {holder(file.fileno())}"
+            detail = f"{file.path} has been locked for {patience:g} s by {holder_of(file.fileno())}"
             raise BackendUnavailableError("", f"{detail}; let that go on, or end it")
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST)
 
 
-def try_lock(file: io.FileIO | int) -> bool:
-    """Lock a file against other descriptions of it, in this process too; tell whether it was free."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        refuse_no_locks(error, file)
-        raise
-    return True
-
-
-def is_locked(fd: int) -> bool:
-    """Tell whether another description of an open file holds its lock."""
-    if not try_lock(fd):
-        return True
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return False
-
-
 def when_free(action: Callable[[], None]) -> None:
-    """Run now what takes locks, or, if this thread is inside one, after it. It may be run twice, if interrupted.
+    """Run an action that takes locks: now, or when this thread holds none. An interrupted action may run twice.
 
     A writer may be collected anywhere, also between two lines of a critical section. Waiting there for a lock, which
     the same thread may hold, would be waiting for ever.
@@ -150,10 +132,66 @@ def _run_deferred() -> None:
             raise
 
 
-@contextmanager
-def closing_fd(fd: int) -> Iterator[int]:
-    """Close a descriptor at the end of the block."""
+_OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+class Session:
+    """The life of a driver instance and its handles: a file that is locked for as long. Its name is on their files."""
+
+    def __init__(self, directory: int) -> None:
+        """Begin in the directory of sessions, and take over its descriptor."""
+        try:
+            self.name, fd = _locked_file(directory)
+        except BaseException:
+            os.close(directory)
+            raise
+        self._files = itertools.count()
+        weakref.finalize(self, _end, self.name, fd, directory, this_process())
+
+    def name_file(self) -> str:
+        """Return the name of a new file, by which nobody has named another: sessions have unique names, and count."""
+        return f"{self.name}.{next(self._files):x}"
+
+
+def is_alive(directory: int, name: str) -> bool:
+    """Return whether a session is alive."""
     try:
-        yield fd
-    finally:
+        fd = os.open(name, _OLD, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    with closing_fd(fd):
+        return is_locked(fd)
+
+
+def bury(directory: int, name: str) -> None:
+    """Remove the file of a session that is over. A session that is alive, or is just beginning, keeps its file."""
+    with suppress(FileNotFoundError), closing_fd(os.open(name, _OLD, dir_fd=directory)) as fd:
+        if stat.S_ISREG(os.fstat(fd).st_mode) and try_lock(fd):
+            os.unlink(name, dir_fd=directory)
+
+
+def _locked_file(directory: int) -> tuple[str, int]:
+    while True:
+        name = uuid.uuid4().hex
+        fd = os.open(name, _NEW, 0o666, dir_fd=directory)
+        try:
+            refuse_coarse_times(fd)
+            # Before it was locked, another driver may have taken the file for one left over, and be about to bury it.
+            if try_lock(fd) and os.fstat(fd).st_nlink:
+                return name, fd
+        except BaseException:
+            os.close(fd)
+            with suppress(OSError):
+                os.unlink(name, dir_fd=directory)
+            raise
         os.close(fd)
+
+
+def _end(name: str, fd: int, directory: int, pid: int) -> None:
+    # A forked child ends its copy only: the lock is its parent's.
+    if pid == this_process():
+        with suppress(OSError):
+            os.unlink(name, dir_fd=directory)
+    os.close(fd)
+    os.close(directory)

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TypeVar
 
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore_drivers.local.area import Area, lock_names
-from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.draft import Draft, Span, in_place, install
 from layerstore_drivers.local.fencing import Disowned, disown, fresh, replacing, wait_a_moment
-from layerstore_drivers.local.install import install
-from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.published import Published, open_object, open_published
+from layerstore_drivers.local.reader import Published, open_object, open_published
 from layerstore_drivers.local.record import Identity, OwnRecord
-from layerstore_drivers.local.span import Span
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.system import closing_fd, sync_directory
+from layerstore_drivers.local.tree import Place, Tree
 
 T = TypeVar("T")
 
 _ATTEMPTS = 100
-"""How often others may begin to write meanwhile, and be stopped in the middle of it, before that is an error."""
+"""Attempts, each ended by another writer that was stopped in the middle of a write, before that is an error."""
 
 
 class _BusyError(Exception):
-    """The writer that was fenced is in the middle of a write: the object has to go on in a copy."""
+    """The fenced writer is in the middle of a write: the object has to continue in a copy."""
 
     def __init__(self, base: Published) -> None:
-        """Take a descriptor of one's own: for whoever catches this to close."""
+        """Duplicate the descriptor. The handler of the exception must close it."""
         super().__init__(base.version)
         self.base = Published(os.dup(base.fd), base.found, base.seen)
 
@@ -48,12 +46,12 @@ class _Copy(Draft):
             raise
 
     def is_of(self, base: Published) -> bool:
-        """Tell whether this is still what is published, in the file that it was copied from."""
+        """Return whether the same version is still published, in the file that was copied."""
         return (self._inode, self._seen) == (base.found.inode, base.seen)
 
     @property
     def now(self) -> Identity:
-        """What the file is."""
+        """The identity of the file."""
         return Identity.of(os.fstat(self.span.fd))
 
 
@@ -67,13 +65,21 @@ def open_for_writing(tree: Tree, area: Area, key: str) -> tuple[OwnRecord, Publi
 
 
 def move(tree: Tree, area: Area, source: str, target: str, version: str | None) -> None:
-    """Move an object, fencing the writers of both keys; not yet durably."""
+    """Move an object, fencing the writers of both keys; durable on return."""
     names = lock_names(source, target)
-    _with_copies(tree, area, source, lambda copy: _move_locked(names, _Move(tree, area, source, target, version, copy)))
+
+    def attempt(copy: _Copy | None) -> None:
+        with ExitStack() as opened:
+            move = _Move(tree, area, source, target, version, copy, opened)
+            _move_locked(names, move)
+            sync_directory(move.target)  # before the source, and when others may go on
+            tree.sync_parent(source)
+
+    _with_copies(tree, area, source, attempt)
 
 
 def _with_copies(tree: Tree, area: Area, key: str, act: Callable[[_Copy | None], T]) -> T:
-    """Do what may need a copy: at first without, then with one."""
+    """Try an action without a copy, and with one if it turns out to need one."""
     copy: _Copy | None = None
     try:
         for _ in range(_ATTEMPTS):
@@ -141,7 +147,7 @@ class _Opening:
             return self._area.write_record(self._key, fresh(base))
 
     def _take_from(self, disowned: Disowned, base: Published) -> OwnRecord:
-        """Take what is published from a writer that may have written more to its file."""
+        """Take the object from a writer that may have written unpublished bytes to its file."""
         if disowned.can_cut(base.found):
             return self._area.write_record(self._key, fresh(base, disowned.cut(base)))
         if self._copy is None or not self._copy.is_of(base):
@@ -149,11 +155,11 @@ class _Opening:
         return self._replace(base, self._copy)
 
     def _replace(self, base: Published, copy: _Copy) -> OwnRecord:
-        """Put a copy in the place of a file that may be written to; for others nothing changes, at no moment."""
+        """Replace a file that its fenced writer may be writing to by a copy. Others see the same bytes all the time."""
         state = fresh(base, copy.now)._replace(former=base.found.inode, writing=True)
         own = self._area.write_record(self._key, state)
         try:
-            copy.install(self._tree, self._key)
+            in_place(self._tree, self._key, lambda place: copy.install(self._tree, place, self._key))
             own.tell_placed(copy.now)
         except BaseException:
             own.close()
@@ -162,10 +168,10 @@ class _Opening:
         return own
 
     def _make_lasting(self, own: OwnRecord) -> None:
-        """Make durable, while others may go on, that what was taken from the earlier writer does not come back."""
+        """Make durable that the earlier writer's file and record are gone. The key is no longer locked."""
         if self._replaced:
             self._tree.sync_parent(self._key)
-            with suppress(FencedError):  # by whoever came next: the new writer hears of it when it publishes
+            with suppress(FencedError):  # by a writer that came next: ours finds out when it publishes
                 own.tell_lasting()
         if self._lasting:
             self._area.sync_records()
@@ -180,10 +186,19 @@ class _Move:
     """One attempt to move an object; both keys are locked."""
 
     def __init__(
-        self, tree: Tree, area: Area, source: str, target: str, version: str | None, copy: _Copy | None
+        self,
+        tree: Tree,
+        area: Area,
+        source: str,
+        target: str,
+        version: str | None,
+        copy: _Copy | None,
+        opened: ExitStack,
     ) -> None:
         self._tree, self.area, self._source, self._target = tree, area, source, target
-        self._version, self._copy = version, copy
+        self._version, self._copy, self._opened = version, copy, opened
+        self.target = -1
+        """The directory that the object was moved to; not durably yet, and ``opened`` closes it."""
 
     def run(self) -> None:
         """Move it, or raise that a copy is needed."""
@@ -196,8 +211,8 @@ class _Move:
                 self._rename()
                 return
             with disowned:
-                # No record is left when the file is moved: who found one, and no file, would make durable that the
-                # source is gone, and the target might not be yet.
+                # The record goes before the file is moved. A process that found a record and no file would make durable
+                # that the source is gone, while the target might not be durable yet.
                 if not disowned.see_again(base):
                     disowned.drop()
                     self._rename()
@@ -223,16 +238,23 @@ class _Move:
 
     def _rename(self) -> None:
         with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):
-            install(self._tree, directory, name, self._target)
-            # Of one file under both names, as a move cut off by a loss of power may leave, a rename keeps both.
+            self._fill(lambda place: install(self._tree, directory, name, place, self._target))
+            # A move cut off by a loss of power may leave one file under both names; rename then keeps both.
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
 
     def _install(self, copy: _Copy) -> None:
         with replacing(self._tree, self.area, self._target), self._tree.parent(self._source) as (directory, name):
-            copy.install(self._tree, self._target)
-            self._tree.sync_parent(self._target)  # before the source goes: no rename binds the two
+            self._fill(lambda place: copy.install(self._tree, place, self._target))
+            sync_directory(self.target)  # before the source goes: no rename binds the two
             os.unlink(name, dir_fd=directory)
+
+    def _fill(self, install: Callable[[Place], None]) -> None:
+        def fill(place: Place) -> int:
+            install(place)
+            return os.dup(place.fd)
+
+        self.target = self._opened.enter_context(closing_fd(in_place(self._tree, self._target, fill)))
 
 
 def _move_locked(names: list[str], attempt: _Move) -> None:

@@ -1,18 +1,121 @@
-"""Reading one version (clauses R1 to R6)."""
+"""An object as others see it, up to where its writer has flushed, and reading it (clauses R1 to R6)."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+from contextlib import suppress
+from datetime import datetime
 
-from layerstore.driver import Reader
-from layerstore.errors import InvalidOffsetError
-from layerstore_drivers.local.published import Published
+from layerstore.driver import Reader, moment
+from layerstore.errors import AccessDeniedError, BackendUnavailableError, InvalidOffsetError, PathNotFoundError
+from layerstore_drivers.local.area import Area
+from layerstore_drivers.local.record import Identity, Seen, State
+from layerstore_drivers.local.system import closing_fd
+from layerstore_drivers.local.tree import Tree
+
+# A file or a symlink on the way; a symlink, a directory, a socket or a driverless device under the key.
+_IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV}
+
+_ATTEMPTS = 1000
+"""How often a file may change while it is looked at. No writer can flush so often meanwhile."""
+
+
+class Published:
+    """One version of one object, and the descriptor of its file, which the holder must close."""
+
+    def __init__(self, fd: int, found: Identity, seen: Seen) -> None:
+        self.fd = fd
+        self.found = found
+        self.seen = seen
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.seen.size
+
+    @property
+    def version(self) -> str:
+        """Its version: the identity of the file as it was published. No two versions of a key are the same."""
+        return str(self.seen.version)
+
+    @property
+    def modified(self) -> datetime:
+        """When it was flushed, to the microsecond."""
+        return moment(self.seen.mtime_ns)
+
+
+def open_published(tree: Tree, area: Area, key: str, access: int = os.O_RDONLY) -> Published:
+    """Open what is published under a key.
+
+    A record says where the object ends, so file and record must be of one moment. Both are read again until they are.
+
+    Raises:
+        PathNotFoundError: there is none; a directory is none.
+        AccessDeniedError: a symlink or special file is in the way.
+    """
+    for _ in range(_ATTEMPTS):
+        state = area.read_state(key)
+        fd, status = open_object(tree, key, access)
+        try:
+            before = see(state, Identity.of(status))
+            state = area.read_state(key)
+            found = Identity.of(os.fstat(fd))
+            seen = see(state, found)
+        except BaseException:
+            os.close(fd)
+            raise
+        if before == seen:
+            return Published(fd, found, seen)
+        os.close(fd)
+    raise BackendUnavailableError(key, "another program keeps changing it")
+
+
+def current_version(tree: Tree, area: Area, key: str) -> str | None:
+    """Return the version of what is published under a key; None if there is nothing."""
+    try:
+        found = open_published(tree, area, key)
+    except (PathNotFoundError, AccessDeniedError):  # another program may have put a symlink there
+        return None
+    with closing_fd(found.fd):
+        return found.version
+
+
+def open_object(tree: Tree, key: str, access: int) -> tuple[int, os.stat_result]:
+    """Open the regular file under a key. Return its descriptor and status.
+
+    Raises:
+        PathNotFoundError: there is none.
+        AccessDeniedError: a symlink or special file is in the way.
+    """
+    try:
+        fd = tree.open(key, access | os.O_NONBLOCK, key)
+    except FileNotFoundError as error:
+        raise PathNotFoundError(key) from error
+    except OSError as error:
+        if error.errno not in _IN_THE_WAY:
+            raise
+        tree.refuse_foreign(key)
+        raise PathNotFoundError(key) from error
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode):
+        return fd, status
+    os.close(fd)
+    tree.refuse_foreign(key)
+    raise PathNotFoundError(key)
+
+
+def see(state: State | None, found: Identity) -> Seen:
+    """Return the view that others have of a file, given the state in the key's record, if there is one."""
+    return state.sees(found) if state else Seen(found.size, found.mtime_ns, found)
+
 
 LARGE = 256 << 10
-"""Bytes of a read from which on more of the file is fetched: who reads so much is likely to go on."""
+"""A read of so many bytes or more has the system read ahead, as its caller is likely to read on."""
 
 AHEAD = 8 << 20
-"""Bytes that are fetched before they are asked for; the system's own reading ahead is of 128 KiB."""
+"""Bytes that the system reads ahead then; by itself it reads 128 KiB ahead."""
 
 
 class LocalReader(Reader):
@@ -39,7 +142,7 @@ class LocalReader(Reader):
         return count
 
     def _read_ahead(self, offset: int) -> None:
-        """Have the system fetch what comes next, while what was read is hashed or sent."""
+        """Have the system fetch the next bytes while the caller hashes or sends the last ones."""
         coming = self._asked - offset
         if AHEAD // 2 <= coming <= AHEAD or not hasattr(os, "posix_fadvise"):
             return
@@ -50,3 +153,29 @@ class LocalReader(Reader):
     def release(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+_ASKED = 10
+"""How often the system is asked: it is free to keep a page."""
+
+
+def drop_cache(fd: int) -> bool:
+    """Have the system drop a file's pages. Return whether it did: it keeps the pages of a tmpfs.
+
+    It also keeps pages that are being written and, for a moment, pages that another processor has just brought in.
+    """
+    if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
+        return False
+    return any(_dropped(fd) for _ in range(_ASKED))
+
+
+def _dropped(fd: int) -> bool:
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    with suppress(OSError):  # a file system that cannot tell
+        try:
+            # Of its end: the system may begin to fetch what is asked for, and a reader begins at the start.
+            os.preadv(fd, [bytearray(1)], max(0, os.fstat(fd).st_size - 1), os.RWF_NOWAIT)
+        except BlockingIOError:  # it would have to wait for the disk
+            return True
+    return False

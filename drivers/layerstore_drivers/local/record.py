@@ -1,19 +1,18 @@
-"""A key's record: who writes to it, how much of the object has been flushed, and which version that is.
+"""A key's record: its writer, how much of the object is flushed, and which version that is.
 
-Only some keys have one: those with an open writer, or with a writer that was killed, and those whose file has another
-change time than when it was published, because what a writer had not flushed was cut off. A record without an owner is
-a note: it says which version the file still is.
+Only some keys have a record: keys with an open writer, keys whose writer was killed, and keys whose file has a new
+change time although its published bytes are the same, because unflushed bytes were cut off. A record without an owner
+is a note: it says which version the file still is.
 
-It lies in the private area under a hash of the key, so that it needs no room in the key's own directory. Whoever cuts
-off its last byte has fenced the writer; a writer asks the file that it holds open whether that has happened. Readers
-take from the record where the object ends, for a writer appends in place.
+It lies in the private area under a hash of the key, so that it needs no room in the key's own directory. To fence the
+writer, a process cuts off the last byte of the record; the writer checks the size of the file that it holds open. A
+writer appends in place, so readers take from the record where the object ends.
 
 Two slots hold the state, written in turn and each within one disk block: a write that is cut off leaves the other.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import zlib
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from layerstore.errors import FencedError
-from layerstore_drivers.local.locks import try_lock
+from layerstore_drivers.local.system import try_lock, unlock
 
 T = TypeVar("T")
 
@@ -42,13 +41,13 @@ NOBODY = "-"
 _UNKNOWN = bytes(16)
 
 _LATEST = (1 << 63) - (1 << 32)
-"""The latest time that is told apart, in nanoseconds since 1970, and the earliest below 0: 292 years.
+"""The latest time that fits, in nanoseconds since 1970, and the earliest below 0: 292 years.
 
 A file may have any time that a program has set."""
 
 
 class Identity(NamedTuple):
-    """What tells whether a file is as it was: no program can set the last of these."""
+    """The identity of a file: it changes whenever the file does, for no program can set the last field."""
 
     inode: int
     size: int
@@ -57,7 +56,7 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
-        """Return that of a file."""
+        """Return the identity of a file."""
         return cls(status.st_ino, status.st_size, max(-_LATEST, min(status.st_mtime_ns, _LATEST)), status.st_ctime_ns)
 
     def __str__(self) -> str:
@@ -69,14 +68,14 @@ NOTHING = Identity(0, 0, 0, 0)
 
 @cache
 def boot() -> bytes:
-    """Return what tells this run of the system from the one before; zeros where the system does not say."""
+    """Return the identifier of this run of the system; zeros if the system has none."""
     with suppress(OSError, ValueError):
         return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", ""))
     return _UNKNOWN
 
 
 class Seen(NamedTuple):
-    """What others see of a file: so many bytes, of this time, as this version."""
+    """The view that others have of a file: its size, time and version."""
 
     size: int
     mtime_ns: int
@@ -84,16 +83,16 @@ class Seen(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a slot says."""
+    """The contents of a slot."""
 
     sequence: int
     """Counts the slots written; the highest valid one counts."""
 
     boot: bytes
-    """The run of the system that it was written in: after a loss of power, what was not synced may be older."""
+    """The run of the system in which it was written. After a loss of power, unsynced files may be older."""
 
     size: int
-    """Bytes flushed; what the file has beyond is not published."""
+    """Bytes flushed. Bytes of the file beyond are not published."""
 
     mtime_ns: int
     """When they were flushed, in nanoseconds."""
@@ -102,13 +101,13 @@ class State(NamedTuple):
     """The file as it was published, which is the object's version until it is published anew."""
 
     now: Identity
-    """The file as we left it, if nothing is being written; else as it was before. Inode 0: there is no file."""
+    """The file as we left it; while ``writing``, as it was before. Inode 0: there is no file."""
 
     former: int = 0
-    """The file that ``now`` is being put in the place of, which may have more than is published; 0: none."""
+    """Inode of the file that ``now`` replaces, which may have unpublished bytes; 0: none."""
 
     growing: bool = False
-    """Whether the file may have more than is published after a loss of power. Durable before it has."""
+    """Whether the file may have unpublished bytes after a loss of power. This is durable before it has any."""
 
     dirty: bool = False
     """Whether bytes were written in place that are not flushed."""
@@ -117,25 +116,25 @@ class State(NamedTuple):
     """Whether the file is being changed by us just now, so that ``now`` says nothing."""
 
     def speaks_of(self, inode: int) -> bool:
-        """Tell whether this is about a file."""
+        """Return whether this is about a file."""
         return inode in {self.now.inode, self.former} - {0}
 
     def sees(self, found: Identity) -> Seen:
-        """Return what others see of the file that was found under the key."""
-        plain, told = Seen(found.size, found.mtime_ns, found), Seen(self.size, self.mtime_ns, self.version)
+        """Return the view that others have of the file that was found under the key."""
+        plain, published = Seen(found.size, found.mtime_ns, found), Seen(self.size, self.mtime_ns, self.version)
         if not self.speaks_of(found.inode) or found.size < self.size:
             return plain
         if found == self.now or found.inode == self.former or (self.writing and self.boot == boot()):
-            return told
+            return published
         certain = self.boot == boot() != _UNKNOWN
         if self.growing and (self.dirty or not certain):
-            # Changed by another program, or by a loss of power. What may not be flushed stays hidden either way.
+            # Changed by another program, or by a loss of power. Bytes that may not be flushed stay hidden either way.
             return Seen(self.size, found.mtime_ns, found)
         return plain
 
 
 class Record(NamedTuple):
-    """What a record file says."""
+    """The contents of a record file."""
 
     state: State
     session: str
@@ -151,7 +150,7 @@ def read(fd: int) -> Record | None:
     data = os.pread(fd, _LONGEST, 0)
     states = [state for at in (0, BLOCK) if (state := _decode(data[at : at + _SLOT.size]))]
     try:
-        # Cutting off the last byte, a disk may have made it zero, and lost that the file is shorter.
+        # A loss of power may undo the cut of the last byte, and leave a zero there.
         session, key = data[_OWNER:].rstrip(b"\n\0").decode("ascii").splitlines()
     except ValueError:
         return None
@@ -159,14 +158,14 @@ def read(fd: int) -> Record | None:
 
 
 def disown(fd: int) -> None:
-    """Fence the writer of a record, which still says what is published; needs no space and is not made durable."""
+    """Fence the writer of a record, which goes on saying what is published. It needs no space, and is not durable."""
     size = os.fstat(fd).st_size
     if size > _OWNER and os.pread(fd, 1, size - 1) == b"\n":
         os.ftruncate(fd, size - 1)
 
 
 def encode(record: Record) -> bytes:
-    """Return a whole new record, the same state in both slots: no write to come needs a block that is not there."""
+    """Return a new record, with the same state in both slots, so that no later write needs a new block."""
     slot = _encode(record.state).ljust(BLOCK, b"\0")
     end = "\n" if record.owned else ""
     return slot + slot + f"{record.session}\n{record.key}{end}".encode("ascii")
@@ -202,8 +201,8 @@ def _checksum(state: State) -> int:
 class OwnRecord:
     """The record of one writer, seen by the writer.
 
-    What the writer changes it changes while it holds the record's lock, so that who fences it knows whether it is in
-    the middle of that. It never waits for the lock: only who has fenced it can hold that.
+    The writer holds the record's lock during each change, so that a process that fences it can see if it is in one. The
+    writer never waits for the lock: if another holds it, the writer is fenced.
     """
 
     closed = False
@@ -220,7 +219,7 @@ class OwnRecord:
 
     @property
     def owned(self) -> bool:
-        """Whether no one has fenced the writer: for longer than a moment only while it, or its key, is locked."""
+        """Whether nobody has fenced the writer. The answer lasts only while the record, or the key, is locked."""
         status = os.fstat(self.fd)
         return status.st_nlink > 0 and status.st_size == self._size
 
@@ -234,23 +233,23 @@ class OwnRecord:
         return self._alone(lambda: self._change(fd, act))
 
     def tell(self, published: Identity, former: int = 0) -> None:
-        """Say which file is published from now on, to every reader at once; not durably, and none being in growth."""
+        """Say which file is published from now on, and that it is not in growth; not durably."""
         self._alone(lambda: self._write(State(0, b"", *published[1:3], published, published, former)))
 
     def tell_placed(self, now: Identity) -> None:
-        """Say that a copy is where it belongs now; that it stays there through a loss of power is not certain yet."""
+        """Say that a copy is in place, not durably yet."""
         self._write(self._state._replace(now=now, writing=False))
 
     def tell_lasting(self) -> None:
-        """Say that the file that was replaced will not come back."""
+        """Say that the copy is in place durably, so that the replaced file will not come back."""
         self._alone(lambda: self._write(self._state._replace(former=0)))
 
     def tell_growing(self) -> None:
-        """Say that the file may have more than is published; not durably."""
+        """Say that the file may have unpublished bytes; not durably."""
         self._alone(lambda: self._write(self._state._replace(growing=True)))
 
     def tell_grown(self) -> Identity:
-        """Say durably that all of the file is published, and return its version; where that fails, take it back.
+        """Say durably that all of the file is published, and return its version. If that fails, undo it.
 
         The key is locked.
         """
@@ -265,7 +264,7 @@ class OwnRecord:
 
     def let_go(self) -> None:
         """Give up the lock, should an interruption have left it held."""
-        fcntl.flock(self.fd, fcntl.LOCK_UN)
+        unlock(self.fd)
 
     def close(self) -> None:
         """Close the file, once."""
@@ -275,16 +274,16 @@ class OwnRecord:
 
     def _alone(self, act: Callable[[], T]) -> T:
         try:
-            # As the first of all: whatever interrupts what follows, the last gives the lock up.
+            # Inside the block, so that the lock is given up whatever interrupts this.
             if not try_lock(self.fd) or not self.owned:
                 raise FencedError(self.key)
             return act()
         finally:
-            fcntl.flock(self.fd, fcntl.LOCK_UN)
+            unlock(self.fd)
 
     def _change(self, fd: int, act: Callable[[], T]) -> T:
         if not self._state.writing and Identity.of(os.fstat(fd)) != self._state.now:
-            raise FencedError(self.key, "another program has changed it")  # what we noted would hide that
+            raise FencedError(self.key, "another program has changed it")  # our next state would hide that
         self._write(self._state._replace(dirty=True, writing=True))
         try:
             return act()

@@ -7,14 +7,28 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
-from layerstore_drivers.local.beneath import DIRECTORY, enter, open_beneath
-from layerstore_drivers.local.filesystem import sync_directory
-from layerstore_drivers.local.held import Held
 from layerstore_drivers.local.listing import holds_object
-from layerstore_drivers.local.locks import closing_fd
-from layerstore_drivers.local.remembered import Remembered
+from layerstore_drivers.local.system import DIRECTORY, HeldDirectory, closing_fd, enter, open_beneath, sync_directory
+
+
+class Place(NamedTuple):
+    """Where a key belongs."""
+
+    fd: int
+    """The directory, open and durable."""
+
+    name: str
+    """The key's name in it."""
+
+    new: bool
+    """Whether the directory was made just now, and so is empty."""
+
+
+class VanishedError(FileNotFoundError):
+    """A directory was deleted with its prefix, just after it was made."""
 
 
 class Tree:
@@ -23,20 +37,20 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._path = str(root)
-        self._held: Held | None = None
+        self._held: HeldDirectory | None = None
         self._durable = Remembered()
 
     def refresh(self) -> None:
-        """Let go of the root if it is no longer what is under its path: what every operation begins with."""
+        """Let go of the root if its path leads elsewhere by now. Every operation must begin with this."""
         held = self._held
         if held is None:
             return
-        with suppress(OSError):  # whoever opens it next, tells why that cannot be
+        with suppress(OSError):  # the next call that opens the root raises it
             if held.is_at(os.stat(self._path)):
                 return
         self._held, self._durable = None, Remembered()
 
-    def open_root(self, key: str) -> Held:
+    def open_root(self, key: str) -> HeldDirectory:
         """Return the root, open.
 
         Raises:
@@ -45,12 +59,12 @@ class Tree:
         held = self._held
         if held is None:
             try:
-                held = self._held = Held(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
+                held = self._held = HeldDirectory(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise BackendUnavailableError(key, f"root {self.root}: {error.strerror}") from error
         return held
 
-    def make_root(self) -> Held:
+    def make_root(self) -> HeldDirectory:
         """Return the root, open, and made durably if missing."""
         try:
             return self.open_root("")
@@ -64,14 +78,14 @@ class Tree:
         return open_beneath(root.fd, path, flags)
 
     def enter(self, path: str, key: str) -> int:
-        """Open a directory below the root, or, by the path ``""``, the root once more; for the caller to close."""
+        """Open a directory below the root, or the root, by the path ``""``. The caller must close it."""
         if path:
             return self.open(path, DIRECTORY, key)
         self.open_root(key)
         return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
 
     def make(self, path: str) -> int:
-        """Open a directory below the root, made if missing and durable either way; for the caller to close."""
+        """Open a directory below the root, made if missing and durable either way. The caller must close it."""
         self.make_root()
         missing = False
         try:
@@ -84,11 +98,13 @@ class Tree:
             os.close(fd)
         above, _, name = path.rpartition("/")
         with closing_fd(self.make(above)) as parent:
-            return self._make(parent, name, path) if missing else self._enter(parent, name, path)
+            if missing:
+                self._make_missing(parent, name, path)
+            return self._enter(parent, name, path)
 
     def settle(self, path: str) -> int:
-        """Open a directory below the root, its name and all above made durable; for the caller to close."""
-        with suppress(FileNotFoundError):  # those above that are there are made durable all the same
+        """Open a directory below the root, and make its name and those above durable. The caller must close it."""
+        with suppress(FileNotFoundError):  # the directories above it are made durable all the same
             fd = self.enter(path, "")
             if self._is_durable(path, fd):
                 return fd
@@ -113,28 +129,43 @@ class Tree:
             yield fd, name
 
     @contextmanager
-    def made_parent(self, key: str) -> Iterator[tuple[int, str]]:
-        """Open the directory a key lies in, made if missing and durable either way; yield as :meth:`parent` does.
+    def place(self, key: str) -> Iterator[Place]:
+        """Open the directory that a key belongs into, made if missing and durable either way.
 
         Raises:
             UnsupportedOperationError: an object is where a directory would have to be (clause C2).
-            AccessDeniedError: a symlink is, or what else is no object.
+            AccessDeniedError: a symlink or special file is.
+            VanishedError: a directory above it was deleted meanwhile.
         """
         above, _, name = key.rpartition("/")
         try:
-            fd = self.make(above)
+            fd, new = self._make_place(above)
         except NotADirectoryError:
             self.refuse_obstacles(key)
             raise
+        except FileNotFoundError as error:
+            raise VanishedError(*error.args) from error
         with closing_fd(fd):
-            yield fd, name
+            yield Place(fd, name, new)
+
+    def _make_place(self, path: str) -> tuple[int, bool]:
+        """Open a directory as :meth:`make` does. Return its descriptor, and whether it is new.
+
+        A directory that is not known is likely to be missing: most keys bring their own. It is made without a look.
+        """
+        if not path or self._durable.has(path):
+            return self.make(path), False
+        above, _, name = path.rpartition("/")
+        with closing_fd(self.make(above)) as parent:
+            new = self._make_missing(parent, name, path)
+            return self._enter(parent, name, path), new
 
     def refuse_obstacles(self, key: str) -> None:
         """Refuse a new key where the tree has no place for it.
 
         Raises:
             UnsupportedOperationError: another key is above or below this one (clause C2).
-            AccessDeniedError: a symlink is in the way, or what else is neither object nor directory.
+            AccessDeniedError: a symlink or special file is in the way.
         """
         above, _, name = key.rpartition("/")
         try:
@@ -151,11 +182,11 @@ class Tree:
             self.refuse_no_object(fd, name, key)
 
     def refuse_no_object(self, parent: int, name: str, key: str) -> None:
-        """Refuse to replace what is no object; an empty directory is nothing (clause K3).
+        """Refuse to replace anything but an object. An empty directory may be replaced (clause K3).
 
         Raises:
             UnsupportedOperationError: it is a directory with a key below (clause C2).
-            AccessDeniedError: it is a symlink, or what else is neither object nor directory.
+            AccessDeniedError: it is a symlink or special file.
         """
         try:
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
@@ -168,7 +199,7 @@ class Tree:
             raise AccessDeniedError(key, f"{_kind(mode)} is in the way: {key}")
 
     def refuse_foreign(self, key: str) -> None:
-        """Refuse a key if a symlink, or what else is neither file nor directory, is on the way to it or in its place.
+        """Refuse a key if a symlink or special file is on the way to it or in its place.
 
         Raises:
             AccessDeniedError: it is.
@@ -200,7 +231,7 @@ class Tree:
             os.close(fd)
 
     def _no_directory(self, key: str) -> tuple[str, int]:
-        """Return the path and mode of the first on the way to a key, or in its place, that is no directory; else 0."""
+        """Return path and mode of the first thing on the way to a key, or in its place, that is no directory; or 0."""
         fd, path = self.enter("", key), ""
         try:
             for segment in key.split("/"):
@@ -216,14 +247,17 @@ class Tree:
             os.close(fd)
         return path, 0
 
-    def _make(self, parent: int, name: str, path: str) -> int:
+    def _make_missing(self, parent: int, name: str, path: str) -> bool:
+        """Make a directory. Return whether it was missing."""
         self._durable.forget(path)
-        with suppress(FileExistsError):
+        try:
             os.mkdir(name, dir_fd=parent)
-        return self._enter(parent, name, path)
+        except FileExistsError:
+            return False
+        return True
 
     def _enter(self, parent: int, name: str, path: str) -> int:
-        """Open a directory, its name made durable: who made it may have died, or may not have come to it yet."""
+        """Open a directory, and make its name durable: the process that made it may have died before it did so."""
         fd = enter(parent, name)
         try:
             inode = os.fstat(fd).st_ino
@@ -236,9 +270,9 @@ class Tree:
         return fd
 
     def _is_durable(self, path: str, fd: int) -> bool:
-        """Tell whether the name of an open directory is known to be durable; so are then those above it.
+        """Return whether the name of an open directory is known to be durable; the names above it are too, then.
 
-        The root's is made so when it is made.
+        The root's name is made durable when the root is made.
         """
         return not path or self._durable.knows(path, os.fstat(fd).st_ino)
 
@@ -258,3 +292,61 @@ def _make_path(path: Path) -> None:
         directory.mkdir(exist_ok=True)
         with closing_fd(os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY)) as fd:
             sync_directory(fd)
+
+
+REMEMBERED = 1024
+"""Directories remembered. When there are more, all are forgotten, and synced once more."""
+
+
+class _Node:
+    __slots__ = ("below", "inode")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Node] = {}
+        self.inode: int | None = None
+
+
+class Remembered:
+    """Paths of directories, each with its inode number. Threads share it."""
+
+    def __init__(self) -> None:
+        self._top = _Node()
+        self._count = 0
+
+    def has(self, path: str) -> bool:
+        """Return whether a directory was remembered under this path; there may be another by now, or none."""
+        return self._inode(path) is not None
+
+    def knows(self, path: str, inode: int) -> bool:
+        """Return whether this directory was remembered under this path."""
+        return self._inode(path) == inode
+
+    def _inode(self, path: str) -> int | None:
+        node: _Node | None = self._top
+        for segment in path.split("/"):
+            node = node.below.get(segment) if node else None
+        return node.inode if node else None
+
+    def remember(self, path: str, inode: int) -> None:
+        """Remember a directory."""
+        if self._count >= REMEMBERED:
+            self._top, self._count = _Node(), 0
+        node = self._top
+        for segment in path.split("/"):
+            node = node.below.setdefault(segment, _Node())
+        self._count += node.inode is None
+        node.inode = inode
+
+    def forget(self, path: str) -> None:
+        """Forget a directory and all below it."""
+        *above, name = path.split("/")
+        node: _Node | None = self._top
+        for segment in above:
+            node = node.below.get(segment) if node else None
+        gone = node.below.pop(name, None) if node else None
+        if gone is not None:
+            self._count -= _size(gone)
+
+
+def _size(node: _Node) -> int:
+    return (node.inode is not None) + sum(map(_size, node.below.values()))

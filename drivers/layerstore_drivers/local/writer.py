@@ -10,20 +10,21 @@ from typing import TypeVar
 
 from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError
+from layerstore.process import this_process
 from layerstore_drivers.local.area import Area
-from layerstore_drivers.local.draft import Draft
+from layerstore_drivers.local.draft import Draft, Span, in_place
 from layerstore_drivers.local.fencing import fence
 from layerstore_drivers.local.locks import when_free
-from layerstore_drivers.local.published import Published, current_version
+from layerstore_drivers.local.reader import Published, current_version
 from layerstore_drivers.local.record import Identity, OwnRecord, Seen
-from layerstore_drivers.local.span import Span
-from layerstore_drivers.local.tree import Tree
+from layerstore_drivers.local.system import sync_directory
+from layerstore_drivers.local.tree import Place, Tree
 
 T = TypeVar("T")
 
 
 class _Tail(Span):
-    """The object's own file: each change is one that whoever fences the writer knows of."""
+    """The object's own file. A process that fences the writer can see whether it is changing the file."""
 
     def __init__(self, fd: int, size: int, record: OwnRecord) -> None:
         super().__init__(fd, size)
@@ -35,23 +36,23 @@ class _Tail(Span):
 
 
 class LocalWriter(Writer):
-    """Appends go to the object's own file, where no reader looks yet; all else to a draft that replaces it."""
+    """Appends go to the object's own file, beyond what readers see. Other writes go to a draft that replaces it."""
 
     def __init__(self, tree: Tree, area: Area, record: OwnRecord, base: Published | None) -> None:
         """Take over the record and the descriptor of what is published, open for reading and writing."""
         super().__init__(record.key, base.size if base else 0, base.version if base else None)
         self._tree, self._area, self._record = tree, area, record
-        self._pid = os.getpid()
+        self._pid = this_process()
         self._base = base
         self._draft: Draft | None = None
         self._tail = _Tail(base.fd, base.size, record) if base else None
         self._armed = self._settled = False
         self._failure: OSError | None = None
-        self._unsure = False  # from the moment on that something may be published, until the writer goes on from there
+        self._unsure = False  # while a publication is under way, and after one that was interrupted
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Write in place beyond what is published; else in a draft, which begins as a copy of it."""
-        self._refuse_after_failure()  # what it left unfinished may be visible by now
+        """Write in place beyond the published bytes; else in a draft, which begins as a copy of the file."""
+        self._refuse_after_failure()  # the failed flush may be visible by now
         if self._draft:
             self._draft.span.write(offset, data)
         elif self._tail and self._grows_in_place(self._tail, offset):
@@ -70,8 +71,10 @@ class LocalWriter(Writer):
         self._tree.refresh()
         if self._draft or not self._base:
             self._base = self._publish_draft(self._draft or self._begin_draft())
+            self._area.note_synced(self.key, self._base.found)
         elif self._tail and self._tail.size > self._base.size:
             self._base = self._publish_tail(self._tail, self._base)
+            self._area.note_synced(self.key, self._base.found)
         else:
             self._settle()
             with self._area.lock(self.key) as lock, lock.held():
@@ -80,7 +83,7 @@ class LocalWriter(Writer):
         return self._base.version
 
     def release(self) -> None:
-        """Close all files, remove the draft, and cut off what was not published."""
+        """Close all files, remove the draft, and cut off unpublished bytes."""
         if self._draft:
             self._draft.close()
         if self._base:
@@ -92,12 +95,12 @@ class LocalWriter(Writer):
         if self._failure:
             detail = "an earlier flush failed, and what it lost is unknown"
             raise BackendUnavailableError(self.key, detail) from self._failure
-        if self._unsure:  # what is not published and may be written to, may be published by now, or another object's
+        if self._unsure:  # the bytes may be published by now: they must not be written to
             raise BackendUnavailableError(self.key, "an earlier flush was interrupted, and what it did is unknown")
 
     @contextmanager
     def _publishing(self) -> Iterator[None]:
-        """Accept no more until :meth:`publish` is done, if what is done inside is; an error tells that it is not."""
+        """Accept no writes from here until :meth:`publish` is done, unless the block raises an error."""
         self._unsure = True
         try:
             yield
@@ -106,28 +109,29 @@ class LocalWriter(Writer):
             raise
 
     def _grows_in_place(self, tail: Span, offset: int) -> bool:
-        """Tell whether a write is all beyond what is published, in a file that is not another object's too.
+        """Return whether a write is beyond the published bytes, in a file with one name.
 
-        A move cut off by a loss of power may leave one file under two names, and other programs make links.
+        A move cut off by a loss of power may leave one file under two names, and other programs make links. A file
+        that is empty is replaced instead, which takes three syncs fewer.
         """
-        beyond = self._base is not None and offset >= self._base.size
+        beyond = self._base is not None and offset >= self._base.size > 0
         return beyond and (self._armed or os.fstat(tail.fd).st_nlink < 2)
 
     def _begin_draft(self) -> Draft:
         draft = Draft(self._area)
         try:
-            if self._tail:
+            if self._tail and self._tail.size:
                 draft.copy(self._tail)
         except BaseException as error:
             draft.close()
-            if not self._record.owned:  # who fenced it has cut off what was to be copied
+            if not self._record.owned:  # the bytes to copy were cut off
                 raise FencedError(self.key) from error
             raise
         self._draft = draft
         return draft
 
     def _arm(self) -> None:
-        """Make the record durable before the file grows: else the growth could be what survives a loss of power."""
+        """Make the record durable before the file grows. Else a loss of power might leave the growth without it."""
         if not self._armed:
             self._record.tell_growing()
             self._area.sync_record(self._record.fd)
@@ -135,23 +139,26 @@ class LocalWriter(Writer):
 
     def _publish_draft(self, draft: Draft) -> Published:
         self._seal(draft.span)
-        with self._area.lock(self.key) as lock, lock.held():
-            self._check_fence()
-            with self._publishing():
-                draft.install(self._tree, self.key)
-            found = Identity.of(os.fstat(draft.span.fd))  # the name has changed the time of the last change
-        base = Published(draft.span.fd, found, Seen(found.size, found.mtime_ns, found))
-        # One after the other: until the new file has the name durably, the record must hide what the old one has grown
-        # by; and once the old one is closed, a later draft may get its number, and must not be taken for it.
-        self._lasting(lambda: self._tree.sync_parent(self.key))
+        base = in_place(self._tree, self.key, lambda place: self._install(draft, place))
         with suppress(FencedError):  # since it was published
             self._lasting(lambda: self._tell(base))
         self._continue(base)
         self._settled = True
         return base
 
+    def _install(self, draft: Draft, place: Place) -> Published:
+        with self._area.lock(self.key) as lock, lock.held():
+            self._check_fence()
+            with self._publishing():
+                draft.install(self._tree, place, self.key)
+            found = Identity.of(os.fstat(draft.span.fd))  # the name has changed the time of the last change
+        # Before the record speaks of the new file: until that has the name durably, the record must hide the unflushed
+        # bytes of the old one. Before the old one is closed: a later draft may get its inode, and must not be mistaken.
+        self._lasting(lambda: sync_directory(place.fd))
+        return Published(draft.span.fd, found, Seen(found.size, found.mtime_ns, found))
+
     def _tell(self, base: Published) -> None:
-        """Let the record speak of another file; durably, if it durably says that the one before may have grown."""
+        """Let the record speak of the new file; durably, if the record durably says that the old one may have grown."""
         self._record.tell(base.found)
         if self._armed:
             os.fdatasync(self._record.fd)
@@ -174,20 +181,21 @@ class LocalWriter(Writer):
         return Published(base.fd, found, Seen(found.size, found.mtime_ns, found))
 
     def _settle(self) -> None:
-        """Make the object's name durable, once: whoever made it may have died before it was."""
+        """Make the object's name durable, once: the process that made it may have died before it was durable."""
         if not self._settled:
             self._lasting(lambda: self._tree.sync_parent(self.key))
             self._settled = True
 
     def _seal(self, span: Span) -> None:
         """Make the bytes durable with a new modification time."""
-        self._check_fence()  # once more under the lock; here, before anything is changed, or synced in vain
+        if not self._record.owned:  # checked again under the lock; here, to change and sync nothing in vain
+            raise FencedError(self.key)
         span.mend()
         span.stamp(max(time.time_ns(), self._base.seen.mtime_ns + 1 if self._base else 0))
         self._lasting(lambda: os.fsync(span.fd))
 
     def _lasting(self, sync: Callable[[], None]) -> None:
-        """Sync; where that fails, never again: a second sync would succeed without what the first one lost."""
+        """Sync. If it fails, never sync again: a second sync would succeed although the first one lost bytes."""
         try:
             sync()
         except OSError as error:
@@ -195,7 +203,7 @@ class LocalWriter(Writer):
             raise
 
     def _check_fence(self) -> None:
-        """Refuse to publish over what is not the version that was opened; that stays so while the key is locked.
+        """Refuse to publish over another version than the one that was opened. The key is locked, so that this lasts.
 
         Raises:
             FencedError: a writer, or another program, has taken or changed the object.
@@ -207,8 +215,8 @@ class LocalWriter(Writer):
 
 def _give_back(tree: Tree, area: Area, own: OwnRecord, pid: int) -> None:
     """Close a writer's record, and fence the key once more if the writer still owned it."""
-    # A forked child only has a copy: the writer is its parent's.
-    if pid == os.getpid() and not own.closed:
+    # A forked child has only a copy: the writer belongs to its parent.
+    if pid == this_process() and not own.closed:
         with suppress(OSError, DriverError):
             if own.owned:
                 _fence_own(tree, area, own)

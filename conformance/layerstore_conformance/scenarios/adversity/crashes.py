@@ -58,7 +58,8 @@ def killed_everywhere(
 def check(ctx: Context, ended: ExitRecord, ending: Ending) -> None:
     """Check the theorem on the store that a worker has left; the worker must have been killed as planned."""
     ctx.step(f"{ended.plan.lifecycle.__name__}: {ended}")
-    theorem.check_cut_off(ended.service(ctx.open()), ended.promise(), ending)
+    with ctx.handles():
+        theorem.check_cut_off(ended.service(ctx.open()), ended.promise(), ending)
 
 
 def choose(ctx: Context, calls: list[Call], always: tuple[Around, ...]) -> Iterator[tuple[CutPoint, Ending]]:

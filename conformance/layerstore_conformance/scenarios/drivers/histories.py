@@ -122,9 +122,10 @@ def handles_in_turns_see_what_was_done_last(ctx: Context) -> None:
     for seed in range(ctx.size(24)):
         history = History()
         ctx.driver.put("d/stays", b"")  # no prefix that comes and goes
-        actors = [Actor(ctx, history, ctx.open(), number, ctx.seed + seed) for number in range(2 + seed % 7)]
-        for _ in range(30):
-            ctx.random.choice(actors).step()
+        with ctx.handles():
+            actors = [Actor(ctx, history, ctx.open(), number, ctx.seed + seed) for number in range(2 + seed % 7)]
+            for _ in range(30):
+                ctx.random.choice(actors).step()
         history.check()
         ctx.count("histories")
         ctx.driver.delete("d")
@@ -139,9 +140,10 @@ def handles_at_once_see_one_order(ctx: Context) -> None:
         history = History()
         ctx.driver.put("d/stays", b"")
         count = 2 + seed % 7
-        handles = [ctx.driver] * count if seed % 2 else [ctx.open() for _ in range(count)]
-        actors = [Actor(ctx, history, handles[each], each, ctx.seed + seed) for each in range(count)]
-        together([partial(_steps, actor) for actor in actors])
+        with ctx.handles():
+            handles = [ctx.driver] * count if seed % 2 else [ctx.open() for _ in range(count)]
+            actors = [Actor(ctx, history, handles[each], each, ctx.seed + seed) for each in range(count)]
+            together([partial(_steps, actor) for actor in actors])
         history.check()
         ctx.count("histories")
         ctx.driver.delete("d")

@@ -162,10 +162,11 @@ def is_not_finished(ctx: Context, change: Change) -> None:
     """Change an open upload, at every moment and in every way, and finish it."""
     for moment, how in itertools.product(MOMENTS, HOWS):
         data = ctx.payload(f"{moment.__name__.replace('_', '-')}-{how}").read(SIZE)
-        upload = moment(ctx, data)
-        ctx.step(moment.__name__.replace("_", " "))
-        change(ctx, UploadKeys("a", upload.uuid).data, how)
-        assert settle(ctx, upload, data) == "refused", "finished by a handle from before the change"
+        with ctx.handles():
+            upload = moment(ctx, data)
+            ctx.step(moment.__name__.replace("_", " "))
+            change(ctx, UploadKeys("a", upload.uuid).data, how)
+            assert settle(ctx, upload, data) == "refused", "finished by a handle from before the change"
 
 
 @scenario("X2", "M4", kills=("another-programs-change-is-published-over", "version-is-noted"), needs=("tamper",))
