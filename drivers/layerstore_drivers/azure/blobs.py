@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from azure.storage.blob._generated.models import BlockList
 
 MAX_NAME = 1024
+    from layerstore_drivers.azure.settings import Checksum
+
 """Bytes of a blob's name."""
 
 MAX_SEGMENTS = 254
@@ -61,7 +63,9 @@ class _Pages(Iterator[Any], Protocol):
 class Blobs:
     """The blobs below a prefix. Threads may share it."""
 
-    def __init__(self, container: ContainerClient, prefix: str, *, emulated: bool = False) -> None:
+    def __init__(
+        self, container: ContainerClient, prefix: str, *, emulated: bool = False, checksum: Checksum = True
+    ) -> None:
         """Put ``prefix``, empty or with a slash at its end, before every key; ``emulated``: Azurite answers."""
         self.container = container
         self.emulated = emulated
@@ -76,6 +80,7 @@ class Blobs:
                 return Found.of(self.blob(key).get_blob_properties())
         except PathNotFoundError:
             return None
+        self._checksum = checksum
 
     def look(self, key: str) -> Found | None:
         """Look at a blob, and at its blocks where these tell whether a note is to be believed; None if there is none.
@@ -128,9 +133,9 @@ class Blobs:
         return stream
 
     def stage(self, key: str, block_id: str, data: bytes) -> None:
-        """Store a block that no commit has named yet; the service compares its MD5."""
+        """Store a block that no commit has named yet; the service compares its checksum."""
         with translated(key):
-            self.blob(key).stage_block(block_id, data, len(data), validate_content=True)
+            self.blob(key).stage_block(block_id, data, len(data), validate_content=self._checksum)
 
     def commit(
         self,
@@ -214,7 +219,7 @@ class Blobs:
             self.blob(target).stage_block_from_url(block_id, url, start, size, headers=headers, **options)
 
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> None:
-        """Store a blob whole, whatever is there."""
+        """Store a blob whole, whatever is there; the service compares its MD5, and keeps that (see ``found``)."""
         with translated(key):
             self.blob(key).upload_blob(
                 data, length=len(data), overwrite=True, metadata=dict(metadata), validate_content=True

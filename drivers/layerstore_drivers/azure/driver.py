@@ -48,7 +48,8 @@ class AzureDriver(Driver):
         nested = not chosen.hierarchical
         self.capabilities = replace(type(self).capabilities, memory=chosen.memory, nested_keys=nested)
         container = service.get_container_client(address.container)
-        self._blobs = Blobs(container, address.prefix, emulated=address.account == EMULATOR_ACCOUNT)
+        emulated = address.account == EMULATOR_ACCOUNT
+        self._blobs = Blobs(container, address.prefix, emulated=emulated, checksum=chosen.checksum)
         self._signing = Signing(service, self._blobs, access)
         self._pool = Pool(chosen.concurrency)
 

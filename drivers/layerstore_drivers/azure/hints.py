@@ -38,6 +38,7 @@ _BY_CODE: dict[str, str] = {
     "ContainerDisabled": "an administrator has disabled the container",
     "ContainerNotFound": "there is no such container: create it, restore it if it was deleted,"
     " or open the store with create_container=true",
+    "FeatureNotSupported": "the emulator cannot do that: Azurite compares no CRC-64, so use checksum=md5",
     "InsufficientAccountPermissions": "the account does not allow this now: look at its state and its failover",
     "InternalError": "the service failed: try again",
     "InvalidAuthenticationInfo": "the token or the key is malformed, expired, or of another tenant",
