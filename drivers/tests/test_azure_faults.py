@@ -216,7 +216,7 @@ def wire(shared_wire: Wire, waits: list[float], monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(HttpTransport, "sleep", lambda _, duration: waits.append(duration))
     monkeypatch.setattr(moving, "PATIENCE", 0.0)
     monkeypatch.setattr(copying, "PAUSE", 0.0)
-    monkeypatch.setattr(copying, "PATIENCE", 0.5)
+    monkeypatch.setattr(copying, "LOOKS", 5)
     return shared_wire
 
 

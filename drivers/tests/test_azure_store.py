@@ -2,8 +2,7 @@
 
 import itertools
 import logging
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,13 +42,10 @@ class Recorder(RequestsTransport):  # type: ignore[misc]  # the SDK imports it l
         super().__init__()
         self.asked: list[str] = []
         """Method and query of each request."""
-        self.sent: list[tuple[str, dict[str, str]]] = []
-        """The same, with headers."""
 
     def send(self, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (as the SDK's)
         """Send a request."""
         self.asked.append(f"{request.method} {request.url.partition('?')[2]}".strip())
-        self.sent.append((self.asked[-1], dict(request.headers)))
         return super().send(request, **kwargs)
 
     def of(self, word: str) -> int:
@@ -89,66 +85,6 @@ def write(driver: CheckedDriver, key: str, *parts: tuple[int, bytes]) -> None:
         for offset, data in parts:
             writer.seek(offset)
             writer.write(data)
-
-
-def test_a_small_object_takes_one_request_each_way(driver: CheckedDriver, recorder: Recorder) -> None:
-    """Links and states, of which there are many, cost one request each way; to read from Azurite takes a look first."""
-    driver.put("key", b"small")
-    driver.get("key", 100)
-    driver.stat("key")
-    assert recorder.asked == ["PUT", "HEAD", "GET", "HEAD"]
-
-
-def test_a_new_object_takes_four_requests(driver: CheckedDriver, recorder: Recorder) -> None:
-    """Opening a writer looks and reserves the key; a block and a commit publish it."""
-    write(driver, "key", (0, b"x" * 50))
-    assert recorder.asked[:2] == ["HEAD", "PUT comp=blocklist"]
-    assert [asked.partition("&")[0] for asked in recorder.asked[2:]] == ["PUT comp=block", "PUT comp=blocklist"]
-
-
-@pytest.mark.parametrize(
-    ("act", "asked"),
-    [
-        (lambda driver: driver.put("new", b"data"), ["PUT"]),
-        (lambda driver: driver.stat("key"), ["HEAD"]),
-        (lambda driver: driver.open_writer("new").discard(), ["HEAD", "PUT comp=blocklist"]),
-        (lambda driver: driver.open_writer("key").discard(), ["HEAD", "GET comp=blocklist", "PUT comp=metadata"]),
-        (lambda driver: driver.move("key", "to"), ["HEAD", "PUT comp=metadata", "PUT", "HEAD", "DELETE"]),
-        (lambda driver: driver.delete("key"), ["DELETE", "GET comp=list"]),
-    ],
-    ids=["put", "stat", "open_writer-new", "open_writer", "move", "delete"],
-)
-def test_each_call_takes_the_requests_that_the_documents_tell(
-    driver: CheckedDriver, recorder: Recorder, act: Callable[[CheckedDriver], Any], asked: list[str]
-) -> None:
-    """docs/azure.md has the numbers; an object that was published and that nobody has open needs no more."""
-    write(driver, "key", (0, b"x" * 250))
-    recorder.asked.clear()
-    act(driver)
-    assert [re.sub(r"^(\w+).*?(comp=\w+).*$|^(\w+).*$", _short, each) for each in recorder.asked] == asked
-
-
-def _short(asked: re.Match[str]) -> str:
-    return f"{asked[1]} {asked[2]}" if asked[2] else str(asked[3])
-
-
-def test_a_flush_takes_a_commit_or_a_look(driver: CheckedDriver, recorder: Recorder) -> None:
-    """What was written goes in one block and a commit; where there is nothing new, the key is looked at."""
-    writer = driver.open_writer("key")
-    writer.write(b"x" * 50)
-    recorder.asked.clear()
-    writer.flush()
-    assert [each.partition("&")[0] for each in recorder.asked] == ["PUT comp=block", "PUT comp=blocklist"]
-    recorder.asked.clear()
-    writer.flush()
-    assert recorder.asked == ["HEAD"]
-
-
-def test_every_block_is_sent_with_its_md5(driver: CheckedDriver, recorder: Recorder) -> None:
-    """The service compares each block with an MD5 and refuses it if a byte was changed on the way."""
-    write(driver, "key", (0, b"x" * 350))
-    blocks = [headers for asked, headers in recorder.sent if "comp=block&" in asked]
-    assert [set(headers) & {"Content-MD5"} for headers in blocks] == [{"Content-MD5"}] * 4
 
 
 def test_a_rewrite_of_a_large_object_stages_what_it_touches(driver: CheckedDriver, recorder: Recorder) -> None:

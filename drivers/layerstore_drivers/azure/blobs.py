@@ -10,8 +10,9 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
     from azure.storage.blob._generated.models import BlockList
 
-MAX_NAME = 1024
     from layerstore_drivers.azure.settings import Checksum
 
+MAX_NAME = 1024
 """Bytes of a blob's name."""
 
 MAX_SEGMENTS = 254
@@ -60,6 +61,13 @@ class _Pages(Iterator[Any], Protocol):
     continuation_token: str | None
 
 
+class Stored(NamedTuple):
+    """The service's answer to a request that has changed a blob."""
+
+    etag: str
+    modified: datetime
+
+
 class Blobs:
     """The blobs below a prefix. Threads may share it."""
 
@@ -72,6 +80,7 @@ class Blobs:
         self.hinted = False
         """Whether it was looked for blobs on the other side of a leading slash."""
         self._prefix = prefix
+        self._checksum = checksum
 
     def find(self, key: str) -> Found | None:
         """Look at a blob, so that everything but its version is certain; None if there is none."""
@@ -80,7 +89,6 @@ class Blobs:
                 return Found.of(self.blob(key).get_blob_properties())
         except PathNotFoundError:
             return None
-        self._checksum = checksum
 
     def look(self, key: str) -> Found | None:
         """Look at a blob, and at its blocks where these tell whether a note is to be believed; None if there is none.
@@ -144,8 +152,8 @@ class Blobs:
         metadata: Mapping[str, str],
         etag: str | None,
         settings: ContentSettings | None = None,
-    ) -> str:
-        """Make a blob of blocks, in place of the one with this ETag or where there is none, and return its ETag.
+    ) -> Stored:
+        """Make a blob of blocks, in place of the one with this ETag or where there is none.
 
         With None in the place of the ETag, whatever is there. ``settings`` are another program's, to be kept.
 
@@ -155,7 +163,7 @@ class Blobs:
         names = [BlobBlock(each) for each in ids]
         with translated(key):
             done = self.blob(key).commit_block_list(names, settings, metadata=dict(metadata), **_if(etag))
-        return str(done["etag"])
+        return Stored(str(done["etag"]), cast("datetime", done["last_modified"]))
 
     def blocks(self, key: str) -> tuple[str, Listed]:
         """Return the blob's ETag, and the committed blocks in their order: ids and bytes.
@@ -184,7 +192,7 @@ class Blobs:
         return str(done["etag"])
 
     def copy(self, url: str, authorization: str | None, etag: str, target: str, metadata: Mapping[str, str]) -> str:
-        """Copy the blob at a URL, if it has this ETag, onto ``target``, whatever is there; return the new blob's ETag.
+        """Copy the blob at a URL, if it has this ETag, onto ``target``, whatever is there; return the copy's status.
 
         Raises:
             FencedError: the source has another ETag.
@@ -195,7 +203,7 @@ class Blobs:
             options["source_authorization"] = authorization
         with translated(target):
             done = self.blob(target).start_copy_from_url(url, dict(metadata), requires_sync=True, **options)
-        return str(done["etag"])
+        return str(done["copy_status"] or "")
 
     def abort_copy(self, key: str) -> None:
         """Stop a copy onto a blob that is pending."""

@@ -32,11 +32,14 @@ AT_ONCE = 256 << 20
 PART = 256 << 20
 """Bytes of a block staged from a URL; the service takes 4,000 MiB."""
 
-PATIENCE = 60.0
-"""Seconds that a copy which is pending after all is waited for."""
-
 PAUSE = 0.1
-"""Seconds between two looks at it."""
+"""Seconds between two looks at a copy that is pending after all."""
+
+LOOKS = 600
+"""How often it is looked at before it is given up: for a minute at least."""
+
+SUCCESS = "success"
+"""The status of a copy that is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Copy:
 
 
 def copy(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
-    """Copy, and see that the target is what it should be.
+    """Copy, and return when the target is complete: mostly the service's answer says that it is.
 
     Raises:
         FencedError: the source has another ETag.
@@ -62,13 +65,13 @@ def copy(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
         BackendUnavailableError: it cannot be copied; there is no target then that was not there before.
     """
     try:
-        _request(blobs, signing, wanted)
+        status = _request(blobs, signing, wanted)
     except DriverError:
         if not is_done(blobs, wanted.target, wanted.made):  # else it is only the answer that was lost
             raise
-    made = _await(blobs, wanted)
-    if made is not None and made.size != wanted.size:
-        raise BackendUnavailableError(wanted.target, f"copied {made.size} of {wanted.size} bytes")
+        status = ""
+    if status != SUCCESS:
+        _await(blobs, wanted)
 
 
 def is_done(blobs: Blobs, target: str, made: str) -> bool:
@@ -77,11 +80,13 @@ def is_done(blobs: Blobs, target: str, made: str) -> bool:
     return found is not None and found.metadata.get(MADE) == made
 
 
-def _request(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
+def _request(blobs: Blobs, signing: Signing, wanted: Copy) -> str:
+    """Ask for the copy, and return its status."""
     url, authorization = signing.source(wanted.source)
     whole = wanted.size <= AT_ONCE and wanted.kind == BLOCK  # of another kind the service copies but parts
-    if whole or not _in_parts(blobs, url, authorization, wanted):
-        blobs.copy(url, authorization, wanted.etag, wanted.target, _notes(wanted))
+    if not whole and _in_parts(blobs, url, authorization, wanted):
+        return SUCCESS
+    return blobs.copy(url, authorization, wanted.etag, wanted.target, _notes(wanted))
 
 
 def _in_parts(blobs: Blobs, url: str, authorization: str | None, wanted: Copy) -> bool:
@@ -101,20 +106,19 @@ def _notes(wanted: Copy, content: str = "") -> dict[str, str]:
     return {**published(new_mark(), content), MADE: wanted.made}
 
 
-def _await(blobs: Blobs, wanted: Copy) -> Found | None:
-    """Return the target when the copy is complete; None if somebody has replaced it since.
+def _await(blobs: Blobs, wanted: Copy) -> None:
+    """Return when the copy is complete, or somebody has replaced it since.
 
     Raises:
         BackendUnavailableError: the copy failed, or takes too long; there is no target then.
     """
-    deadline = time.monotonic() + PATIENCE
+    looks = 0
     while True:
         made = blobs.find(wanted.target)
-        if made is None or made.metadata.get(MADE) != wanted.made:
-            return None
-        if made.copy_status in {"", "success"}:
-            return made
-        if made.copy_status != "pending" or time.monotonic() >= deadline:
+        if made is None or made.metadata.get(MADE) != wanted.made or made.copy_status in {"", SUCCESS}:
+            return
+        looks += 1
+        if made.copy_status != "pending" or looks >= LOOKS:
             break
         time.sleep(PAUSE)
     _give_up(blobs, wanted, made)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from layerstore.driver import Capabilities, Driver, Scanned, Stat
 from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 
 class AzureDriver(Driver):
-    """Block blobs below a prefix of a container. Nothing is cached, and nothing kept beside the blobs."""
+    """Block blobs below a prefix of a container. Nothing is kept beside the blobs."""
 
     contract_version = "1.0"
     capabilities = Capabilities(nested_keys=True, shared=True, durable=True)
@@ -52,6 +53,8 @@ class AzureDriver(Driver):
         self._blobs = Blobs(container, address.prefix, emulated=emulated, checksum=chosen.checksum)
         self._signing = Signing(service, self._blobs, access)
         self._pool = Pool(chosen.concurrency)
+        self._holds: WeakValueDictionary[str, Hold] = WeakValueDictionary()
+        """The last writer of each key, while somebody has it."""
 
     @classmethod
     def open(cls, url: StoreURL, **given: Any) -> Self:  # noqa: ANN401  (as Driver.open)
@@ -73,7 +76,8 @@ class AzureDriver(Driver):
     def open_writer(self, key: str) -> AzureWriter:
         """See :meth:`Driver.open_writer`."""
         taken = self._creating(key, lambda: take(self._blobs, key, self._settings.block_size))
-        return AzureWriter(Hold(self._blobs, key, *taken), self._pool, self._settings.block_size)
+        hold = self._holds[key] = Hold(self._blobs, key, *taken)
+        return AzureWriter(hold, self._pool, self._settings.block_size)
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
@@ -96,7 +100,9 @@ class AzureDriver(Driver):
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
-        self._placing(target, lambda: moving.move(self._blobs, self._signing, source, target, version))
+        hold = self._holds.pop(source, None)
+        known = hold.now if hold else None
+        self._placing(target, lambda: moving.move(self._blobs, self._signing, source, target, version, known))
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""

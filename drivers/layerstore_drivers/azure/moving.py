@@ -1,6 +1,6 @@
 """Moving: a copy by the service, checked, before the source goes (clauses M1 to M5).
 
-    1. look     is the source there, and at the version asked for?
+    1. look     is the source there, and at the version asked for? Not asked where a writer of this driver knows
     2. claim    the source's metadata are written anew, on condition of its ETag: no writer of it can publish any more;
                 they note where it is about to go
     3. copy     on condition of the source's new ETag; then look at the target's size
@@ -42,8 +42,10 @@ PATIENCE = 5.0
 """Seconds that another one's move of the same source is waited for."""
 
 
-def move(blobs: Blobs, signing: Signing, source: str, target: str, version: str | None) -> None:
-    """Move an object.
+def move(
+    blobs: Blobs, signing: Signing, source: str, target: str, version: str | None, known: Found | None = None
+) -> None:
+    """Move an object; ``known`` is what it was last: if it still is, the claim succeeds, and no look was needed.
 
     Raises:
         PathNotFoundError: nothing is published under ``source``.
@@ -52,7 +54,8 @@ def move(blobs: Blobs, signing: Signing, source: str, target: str, version: str 
     """
     ours: set[str] = set()
     for _ in range(ATTEMPTS):
-        found = _look(blobs, source, version, ours)
+        found = _known(known, version) or _look(blobs, source, version, ours)
+        known = None
         made = new_mark()
         ours.add(made)
         with suppress(FencedError, PathNotFoundError):  # somebody came in between: what is there now?
@@ -64,6 +67,13 @@ def move(blobs: Blobs, signing: Signing, source: str, target: str, version: str 
             _delete(blobs, source, found.version, etag)
             return
     raise BackendUnavailableError(source, f"taken over {ATTEMPTS} times while it was moved")
+
+
+def _known(found: Found | None, version: str | None) -> Found | None:
+    """Return what is known of the source, if that is enough to claim it."""
+    if found is None or found.size is None or version not in {None, found.version} or MOVING in found.metadata:
+        return None
+    return found
 
 
 def _look(blobs: Blobs, source: str, version: str | None, ours: set[str]) -> Found:
@@ -92,7 +102,7 @@ def _claim(blobs: Blobs, source: str, found: Found, where: str) -> tuple[str, di
         del notes[SIZE]
         seen = _seen(blobs.with_blocks(source, found))
         notes[CONTENT] = content_of(seen)
-        return blobs.commit(source, [name for name, _ in seen], notes, found.etag), notes
+        return blobs.commit(source, [name for name, _ in seen], notes, found.etag).etag, notes
     except (FencedError, PathNotFoundError):
         now = blobs.find(source)
         if now is None or now.mark != mark:

@@ -29,7 +29,7 @@ delete of the key, or of a prefix, takes it away as it takes everything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from layerstore.errors import (
@@ -84,7 +84,7 @@ def take(blobs: Blobs, key: str, first: int) -> tuple[Found | None, str]:
 def _mark(blobs: Blobs, key: str, found: Found | None, mark: str, first: int) -> tuple[Found | None, str]:
     if found is None:
         # By a list of no blocks, not as a body of no bytes: Azurite refuses the latter where blocks were staged.
-        return None, blobs.commit(key, (), reserved(mark), ABSENT)
+        return None, blobs.commit(key, (), reserved(mark), ABSENT).etag
     if found.is_folder:
         raise UnsupportedOperationError(key, "a folder lies there: the account has a hierarchical namespace")
     if found.kind == PAGE:
@@ -119,6 +119,8 @@ class Hold:
         """What was published when the key was taken; None if nothing was."""
         self.version = self.found.version if self.found else None
         """Of what is published now; None if nothing is."""
+        self.now: Found | None = None
+        """The blob with our ETag, once it is known from our last commit or check: a move need not look at it again."""
         self.published: list[Block] = []
         """The blocks of what is published, once the writer has asked for them (``draft``)."""
         self._placed: list[Block] = []
@@ -135,6 +137,8 @@ class Hold:
     def _held(self, now: Found | None) -> Found:
         if now is None or (now.etag != self.etag and not self._recognise(now)):
             raise FencedError(self.key)
+        if self.now is None and self.found is not None and self.found.listed is not None:
+            self.now = replace(now.with_blocks(self.found.listed), listed=None)
         return now
 
     def regain(self) -> bool:
@@ -145,7 +149,7 @@ class Hold:
         """
         if self.version is not None or not make_way(self.blobs, self.key):
             return False
-        self.etag = self.blobs.commit(self.key, (), reserved(new_mark()), ABSENT)
+        self.etag = self.blobs.commit(self.key, (), reserved(new_mark()), ABSENT).etag
         return True
 
     def blocks(self) -> Listed:
@@ -205,12 +209,13 @@ class Hold:
         self._pending[mark] = commit
         for _ in range(2):
             try:
-                etag = self.blobs.commit(self.key, names, metadata, self.etag)
+                stored = self.blobs.commit(self.key, names, metadata, self.etag)
             except (FencedError, PathNotFoundError) as refusal:
                 if self._is_done(mark, refusal):
                     return
             else:
-                self._done(etag, commit)
+                size = sum(block.size for block in commit.blocks)
+                self._done(Found.read(stored.etag, size, stored.modified, metadata), commit)
                 return
         raise FencedError(self.key)
 
@@ -226,13 +231,14 @@ class Hold:
         """Tell whether the blob is as one of our own requests has left it, and hold that."""
         commit = self._pending.get(now.mark)
         if commit is not None:
-            self._done(now.etag, commit)
+            self._done(now, commit)
         return commit is not None
 
-    def _done(self, etag: str, commit: _Commit) -> None:
-        self.etag = etag
+    def _done(self, now: Found, commit: _Commit) -> None:
+        self.etag = now.etag
+        self.now = replace(now.with_blocks([(block.id, block.size) for block in commit.blocks]), listed=None)
         if commit.is_published:
-            self.version = etag.strip('"')
+            self.version = self.now.version
         self.published = commit.published
         for block in self._placed:
             block.at = None

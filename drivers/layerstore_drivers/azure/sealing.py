@@ -52,8 +52,8 @@ def seal(blobs: Blobs, key: str, found: Found, mark: str, first: int) -> tuple[F
         blobs.stage(key, made[-1][0], read_range(blobs, key, begin, end, found.etag))
     listed[least : least + 1] = made
     done = replace(found, listed=listed, content=content_of(listed), blob_size=size)
-    etag = blobs.commit(key, [name for name, _ in listed], done.noted(mark), found.etag, found.settings)
-    return done, etag
+    stored = blobs.commit(key, [name for name, _ in listed], done.noted(mark), found.etag, found.settings)
+    return done, stored.etag
 
 
 def _cut(start: int, stop: int, first: int) -> Iterator[tuple[int, int]]:
