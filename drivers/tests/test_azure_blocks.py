@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from layerstore import NoSpaceError
-from layerstore_drivers.azure import draft as drafts
+from layerstore_drivers.azure import writer as writers
 from layerstore_drivers.azure.blocks import FIRST, MAX_BLOCKS, WIDTH, Block, BlockIDs, block_size
-from layerstore_drivers.azure.draft import Draft
+from layerstore_drivers.azure.writer import Draft
 
 TIB = 1 << 40
 
@@ -190,7 +190,7 @@ def test_a_draft_is_cut_anywhere() -> None:
 
 def test_too_many_blocks_are_refused_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An object that would need more blocks than the service takes is refused, and nothing is committed."""
-    monkeypatch.setattr(drafts, "MAX_BLOCKS", 20)
+    monkeypatch.setattr(writers, "MAX_BLOCKS", 20)
     service = Service()
     draft = new_draft(service, 10)
     draft.write(0, memoryview(bytes(201)))

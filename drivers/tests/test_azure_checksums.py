@@ -14,9 +14,9 @@ from azure.storage.blob import ContainerClient, generate_container_sas
 import layerstore
 from layerstore import BackendUnavailableError, DriverLoadError, InvalidURLError
 from layerstore.url import StoreURL
-from layerstore_drivers.azure import settings
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
+from layerstore_drivers.azure.options import read_settings
 
 if TYPE_CHECKING:
     from tests.azure_strict import ACCOUNT, CRC64, Asked, StrictTransport, crc64
@@ -94,7 +94,7 @@ def token(container: ContainerClient) -> str:
 def chosen(url: str, **given: str) -> object:
     """Return the checksum that a store is opened with."""
     parsed = StoreURL.parse(url)
-    return settings.read(parsed, {**parsed.options, **given}).checksum
+    return read_settings(parsed, {**parsed.options, **given}).checksum
 
 
 def stored(url: str, transport: StrictTransport | None, **given: Any) -> None:  # noqa: ANN401  (options)

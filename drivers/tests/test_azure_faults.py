@@ -21,7 +21,7 @@ from azure.storage.blob import ContainerClient
 import layerstore
 from layerstore import BackendUnavailableError, PathNotFoundError
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.azure import copying, moving
+from layerstore_drivers.azure import move
 from layerstore_drivers.azure.emulator import Azurite
 
 if TYPE_CHECKING:
@@ -214,9 +214,9 @@ def waits() -> list[float]:
 def wire(shared_wire: Wire, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> Wire:
     """Return the wire; nobody really waits."""
     monkeypatch.setattr(HttpTransport, "sleep", lambda _, duration: waits.append(duration))
-    monkeypatch.setattr(moving, "PATIENCE", 0.0)
-    monkeypatch.setattr(copying, "PAUSE", 0.0)
-    monkeypatch.setattr(copying, "LOOKS", 5)
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
+    monkeypatch.setattr(move, "PAUSE", 0.0)
+    monkeypatch.setattr(move, "LOOKS", 5)
     return shared_wire
 
 
@@ -296,7 +296,7 @@ def test_nothing_is_seen_of_a_copy_under_way(wire: Wire, monkeypatch: pytest.Mon
             driver.stat("to")
         seen.append(True)
 
-    monkeypatch.setattr("layerstore_drivers.azure.copying.time.sleep", look)
+    monkeypatch.setattr("layerstore_drivers.azure.move.time.sleep", look)
     with pytest.raises(BackendUnavailableError):
         driver.move("key", "to")
     assert seen

@@ -23,7 +23,7 @@ from layerstore import (
     PathNotFoundError,
 )
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.azure import blobs, copying, listing, moving
+from layerstore_drivers.azure import blobs, listing, move
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
 from layerstore_drivers.azure.found import MADE, MOVING, Found, new_mark
@@ -210,7 +210,7 @@ def test_a_large_object_is_copied_in_parts_or_at_once(
     driver: CheckedDriver, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond what the service copies at once, it is asked to copy parts; where it cannot, the whole all the same."""
-    monkeypatch.setattr(copying, "AT_ONCE", 1000)
+    monkeypatch.setattr(move, "AT_ONCE", 1000)
     write(driver, "source", (0, b"x" * 2500))
     driver.move("source", "target")
     assert driver.get("target", 5000) == b"x" * 2500
@@ -219,7 +219,7 @@ def test_a_large_object_is_copied_in_parts_or_at_once(
 
 def test_a_move_cut_off_before_the_copy_is_done_again(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that is claimed by a move which is never heard of again is moved all the same."""
-    monkeypatch.setattr(moving, "PATIENCE", 0.0)
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
     driver.put("source", b"data")
     _claim(driver, "source", "elsewhere", new_mark())
     driver.move("source", "target")
@@ -232,14 +232,15 @@ def test_a_move_that_a_writer_comes_into_waits_for_nobody(
     """A writer opened after the claim makes the move begin anew, at once: the claim that it meets is its own."""
     driver.put("source", b"data")
     came: list[Any] = []
+    genuine = move.copy
 
     def copy(*arguments: Any) -> None:  # noqa: ANN401  (as the real one's)
         if not came:
             came.append(driver.open_writer("source"))
-        copying.copy(*arguments)
+        genuine(*arguments)
 
-    monkeypatch.setattr(moving, "copy", copy)
-    monkeypatch.setattr("layerstore_drivers.azure.moving.time.sleep", lambda _: pytest.fail("waited"))
+    monkeypatch.setattr(move, "copy", copy)
+    monkeypatch.setattr("layerstore_drivers.azure.move.time.sleep", lambda _: pytest.fail("waited"))
     driver.move("source", "target")
     assert driver.get("target", 10) == b"data"
     assert driver.find("source") is None
@@ -247,7 +248,7 @@ def test_a_move_that_a_writer_comes_into_waits_for_nobody(
 
 def test_a_move_cut_off_after_the_copy_is_completed(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source of which a move has made its copy already cannot be moved once more: it goes in that one's name."""
-    monkeypatch.setattr(moving, "PATIENCE", 0.0)
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
     driver.inner._blobs.put("elsewhere", b"data", {MADE: "a-nonce"})  # type: ignore[attr-defined]  # Azure's
     driver.put("source", b"data")
     _claim(driver, "source", "elsewhere", "a-nonce")

@@ -13,7 +13,8 @@ from azure.storage.blob import BlobBlock, BlobClient, ContainerClient
 import layerstore
 from layerstore import InvalidPathError, LayerService, NoSpaceError
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.azure import blocks, draft
+from layerstore_drivers.azure import blocks
+from layerstore_drivers.azure import writer as writers
 from layerstore_drivers.azure.emulator import Azurite
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def test_more_blocks_than_the_service_takes_is_no_space(
 ) -> None:
     """The driver counts before it asks; where it does not know the limit, its refusal means the same."""
     for limit in (20, blocks.MAX_BLOCKS):
-        monkeypatch.setattr(draft, "MAX_BLOCKS", limit)
+        monkeypatch.setattr(writers, "MAX_BLOCKS", limit)
         writer = driver.open_writer(f"key{limit}")
         writer.write(b"x" * 2100)
         with pytest.raises(NoSpaceError):

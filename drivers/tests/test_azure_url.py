@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from layerstore import InvalidURLError, StoreURL, UnknownOptionError, open_driver
-from layerstore_drivers.azure.address import Address
 from layerstore_drivers.azure.credentials import EMULATOR_KEY, Access, find_access
+from layerstore_drivers.azure.options import Address
 
 KEY = "c2VjcmV0LWtleQ=="
 OTHER = "b3RoZXIta2V5"

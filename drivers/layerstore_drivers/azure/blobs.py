@@ -27,14 +27,13 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore_drivers.azure.errors import code_of, translated
-from layerstore_drivers.azure.found import Found, Listed
-from layerstore_drivers.azure.stream import Stream
+from layerstore_drivers.azure.found import Found, Listed, Stream
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
     from azure.storage.blob._generated.models import BlockList
 
-    from layerstore_drivers.azure.settings import Checksum
+    from layerstore_drivers.azure.options import Checksum
 
 MAX_NAME = 1024
 """Bytes of a blob's name."""

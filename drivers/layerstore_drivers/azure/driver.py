@@ -12,17 +12,17 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Capabilities, Driver, Scanned, Stat
 from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
-from layerstore_drivers.azure import listing, moving, settings
-from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, Address
+from layerstore_drivers.azure import listing
 from layerstore_drivers.azure.blobs import Blobs, is_missing_container
-from layerstore_drivers.azure.client import connect
+from layerstore_drivers.azure.blocks import Pool
+from layerstore_drivers.azure.client import LASTS, Signing, connect
 from layerstore_drivers.azure.credentials import find_access
-from layerstore_drivers.azure.folders import make_way
+from layerstore_drivers.azure.fence import Hold, take
 from layerstore_drivers.azure.found import new_mark, published
-from layerstore_drivers.azure.owning import Hold, take
+from layerstore_drivers.azure.listing import make_way
+from layerstore_drivers.azure.move import move
+from layerstore_drivers.azure.options import EMULATOR_ACCOUNT, HELP, Address, read_settings
 from layerstore_drivers.azure.reader import open_reader
-from layerstore_drivers.azure.signing import LASTS, Signing
-from layerstore_drivers.azure.staging import Pool
 from layerstore_drivers.azure.writer import AzureWriter
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from layerstore.url import StoreURL
     from layerstore_drivers.azure.credentials import Access
+    from layerstore_drivers.azure.options import Settings
     from layerstore_drivers.azure.reader import AzureReader
 
 T = TypeVar("T")
@@ -40,9 +41,9 @@ class AzureDriver(Driver):
 
     contract_version = "1.0"
     capabilities = Capabilities(nested_keys=True, shared=True, durable=True)
-    options = MappingProxyType(settings.HELP)
+    options = MappingProxyType(HELP)
 
-    def __init__(self, service: BlobServiceClient, access: Access, address: Address, chosen: settings.Settings) -> None:
+    def __init__(self, service: BlobServiceClient, access: Access, address: Address, chosen: Settings) -> None:
         """Store in a container."""
         self._service = service
         self._settings = chosen
@@ -63,7 +64,7 @@ class AzureDriver(Driver):
         Raises:
             InvalidURLError: no account or container, or an option or connection string that makes no sense.
         """
-        chosen = settings.read(url, given)
+        chosen = read_settings(url, given)
         address = Address.of(url, leading_slash=chosen.leading_slash)
         access = find_access(url, address, given, os.environ)
         service = connect(access, transport=chosen.transport, retries=chosen.retries, timeout=chosen.timeout)
@@ -102,7 +103,7 @@ class AzureDriver(Driver):
         """See :meth:`Driver.move`."""
         hold = self._holds.pop(source, None)
         known = hold.now if hold else None
-        self._placing(target, lambda: moving.move(self._blobs, self._signing, source, target, version, known))
+        self._placing(target, lambda: move(self._blobs, self._signing, source, target, version, known))
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""

@@ -27,7 +27,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Self
 
-from layerstore_drivers.azure.address import EMULATOR_ACCOUNT
+from layerstore_drivers.azure.options import EMULATOR_ACCOUNT
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore.driver import Foreign, Scanned, Unpublished
-from layerstore.errors import PathNotFoundError, UnsupportedOperationError
+from layerstore.errors import FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore.keys import is_harmless, is_key
 from layerstore_drivers.azure.blobs import BATCH
-from layerstore_drivers.azure.folders import delete_folders
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
     from layerstore_drivers.azure.found import Found
+
 
 PEEK = 100
 """Blobs looked at in the first request below a prefix: mostly one of them is an object."""
@@ -144,3 +145,45 @@ def _hint(blobs: Blobs, prefix: str) -> None:
     blobs.hinted = True
     if elsewhere := blobs.beside_slash(f"{prefix}/" if prefix else ""):
         _log.warning("no blob below %r, but some below %r: the option leading_slash says which are meant", *elsewhere)
+
+
+def delete_folders(blobs: Blobs, names: Iterable[str]) -> None:
+    """Delete folders, the deepest first; one in which somebody has stored something meanwhile stays."""
+    for name in sorted(names, key=lambda name: name.count("/"), reverse=True):
+        blobs.delete_folder(name)
+
+
+def make_way(blobs: Blobs, key: str) -> bool:
+    """Take away what is in the place of a key, or of a folder above it, and is no object; tell whether it was that.
+
+    That is folders in which nothing is, and keys that a writer has reserved, which loses them.
+    """
+    parts = key.split("/")
+    for count in range(1, len(parts)):
+        above = "/".join(parts[:count])
+        found = blobs.find(above)
+        if found is not None and not found.is_folder:
+            return _let_go(blobs, above, found)
+    found = blobs.find(key)
+    return found is not None and found.is_folder and _clear(blobs, key)
+
+
+def _clear(blobs: Blobs, folder: str) -> bool:
+    folders = [folder]
+    for page in blobs.pages(f"{folder}/"):
+        for name, found in page:
+            if found.is_folder:
+                folders.append(name)
+            elif not _let_go(blobs, name, found):
+                return False
+    delete_folders(blobs, folders)
+    return True
+
+
+def _let_go(blobs: Blobs, key: str, found: Found) -> bool:
+    """Delete a blob that a writer has reserved, and nothing else."""
+    if not found.is_reserved:
+        return False
+    with suppress(FencedError, PathNotFoundError):
+        blobs.delete(key, found.etag)
+    return True

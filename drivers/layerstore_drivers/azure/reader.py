@@ -11,7 +11,7 @@ from layerstore_drivers.azure.errors import translated
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
-    from layerstore_drivers.azure.stream import Stream
+    from layerstore_drivers.azure.found import Stream
 
 BEGIN = 256 << 10
 """Bytes of the first GET, and of the first one after a seek: who reads on gets more at a time."""

@@ -28,7 +28,8 @@ delete of the key, or of a prefix, takes it away as it takes everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore_drivers.azure.blobs import ABSENT, ATTEMPTS
-from layerstore_drivers.azure.folders import make_way
+from layerstore_drivers.azure.blocks import BlockIDs, block_size
 from layerstore_drivers.azure.found import (
     BLOCK,
     CONTENT,
@@ -53,8 +54,8 @@ from layerstore_drivers.azure.found import (
     published,
     reserved,
 )
+from layerstore_drivers.azure.listing import make_way
 from layerstore_drivers.azure.reader import read_range
-from layerstore_drivers.azure.sealing import is_sealed, seal
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
@@ -257,3 +258,46 @@ def place(blocks: Iterable[Block]) -> None:
     for block in blocks:
         block.at = at
         at += block.size
+
+
+LEAST = 1 << 20
+"""Bytes of a piece stored again, where there are as many: small blocks are for what is written, which this is not."""
+
+_OURS = re.compile(r"[0-9a-f]{16}[0-9]+\Z")
+
+
+def is_sealed(found: Found) -> bool:
+    """Tell whether a blob, whose blocks are known, has one with an id that only we choose, or no bytes at all."""
+    believed = found.version != found.etag.strip('"')
+    return believed or not found.blob_size or any(_OURS.match(name) for name, _ in found.listed or ())
+
+
+def seal(blobs: Blobs, key: str, found: Found, mark: str, first: int) -> tuple[Found, str]:
+    """Store one block again, or all bytes where there are no blocks; return what the blob is then, and its ETag.
+
+    ``first`` is the size of a block at offset 0, in bytes.
+
+    Raises:
+        FencedError, PathNotFoundError: the blob is no longer what was found.
+    """
+    size = found.size or 0
+    listed = list(found.listed or ()) if sum(length for _, length in found.listed or ()) == size else []
+    ids = BlockIDs(frozenset(name for name, _ in listed))
+    least = min(range(len(listed)), key=lambda number: listed[number][1], default=0)
+    start = sum(length for _, length in listed[:least])
+    stop = start + listed[least][1] if listed else size
+    made: list[tuple[str, int]] = []
+    for begin, end in _cut(start, stop, first):
+        made.append((ids.new(), end - begin))
+        blobs.stage(key, made[-1][0], read_range(blobs, key, begin, end, found.etag))
+    listed[least : least + 1] = made
+    done = replace(found, listed=listed, content=content_of(listed), blob_size=size)
+    stored = blobs.commit(key, [name for name, _ in listed], done.noted(mark), found.etag, found.settings)
+    return done, stored.etag
+
+
+def _cut(start: int, stop: int, first: int) -> Iterator[tuple[int, int]]:
+    while start < stop:
+        end = min(stop, start + max(LEAST, block_size(start, first)))
+        yield start, end
+        start = end
