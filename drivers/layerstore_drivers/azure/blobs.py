@@ -1,8 +1,8 @@
 """Every call of the SDK: one container's blobs, by key, with the contract's errors.
 
-Bodies are bytes, so that the SDK may send them again. It does so on its own when a request or its response is lost, and
-the second one then meets what the first has done. No request but ``put`` is made that could do harm so: it is
-conditional, and leaves a mark (``found``) by which whoever made it knows its own work again.
+Bodies are bytes, so that the SDK can send them again. It does so when a request or its response is lost, and the second
+request then meets the result of the first. So every request but ``put`` is conditional, and leaves a mark on the blob
+(``found``), by which its sender recognises its own work.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ PAGE = 5000
 """Blobs in one answer to a listing; the service gives no more, and may give fewer."""
 
 ATTEMPTS = 100
-"""How often something is begun anew because others came in between: each time one of them got on."""
+"""How often an operation starts again because others came in between. Each time one of them has succeeded."""
 
 ABSENT = ""
-"""In the place of an ETag: there is to be no blob."""
+"""Instead of an ETag: there must be no blob."""
 
 
 class _Pages(Iterator[Any], Protocol):
-    """What the SDK's listings are by page."""
+    """The SDK's listings, by page."""
 
     continuation_token: str | None
 
@@ -77,7 +77,7 @@ class Blobs:
         self.container = container
         self.emulated = emulated
         self.hinted = False
-        """Whether it was looked for blobs on the other side of a leading slash."""
+        """Whether the driver has looked for blobs whose names differ by a leading slash."""
         self._prefix = prefix
         self._checksum = checksum
 
@@ -90,7 +90,7 @@ class Blobs:
             return None
 
     def look(self, key: str) -> Found | None:
-        """Look at a blob, and at its blocks where these tell whether a note is to be believed; None if there is none.
+        """Look at a blob, and at its blocks if these decide about a note. Return None if there is no blob.
 
         Raises:
             BackendUnavailableError: it is changed again and again in between.
@@ -104,10 +104,10 @@ class Blobs:
         raise BackendUnavailableError(key, f"changed {ATTEMPTS} times while it was looked at")
 
     def with_blocks(self, key: str, found: Found) -> Found:
-        """Return what was found, with the blocks that it is made of.
+        """Return the same blob with its blocks.
 
         Raises:
-            FencedError, PathNotFoundError: the blob is no longer what was found.
+            FencedError, PathNotFoundError: the blob was changed, or is gone.
         """
         if found.listed is not None:
             return found
@@ -123,7 +123,7 @@ class Blobs:
             FencedError: it has another one.
             PathNotFoundError: there is no blob.
             InvalidOffsetError: nothing is at ``start``.
-            BackendUnavailableError: what was sent begins elsewhere.
+            BackendUnavailableError: the body begins at another offset.
         """
         headers = {"If-Match": etag} if etag else {}
         with translated(key):
@@ -154,7 +154,7 @@ class Blobs:
     ) -> Stored:
         """Make a blob of blocks, in place of the one with this ETag or where there is none.
 
-        With None in the place of the ETag, whatever is there. ``settings`` are another program's, to be kept.
+        With None instead of an ETag, any blob is replaced. ``settings`` are those of another program, and are kept.
 
         Raises:
             FencedError, PathNotFoundError: the blob is not as it should be, or a block is unknown.
@@ -213,7 +213,7 @@ class Blobs:
     def stage_from(
         self, url: str, authorization: str | None, etag: str, start: int, size: int, target: str, block_id: str
     ) -> None:
-        """Store a block that is a range of the blob at a URL, if that has this ETag.
+        """Store a range of the blob at a URL as a block, if that blob has this ETag.
 
         Raises:
             FencedError: it has another one.
@@ -226,7 +226,7 @@ class Blobs:
             self.blob(target).stage_block_from_url(block_id, url, start, size, headers=headers, **options)
 
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> None:
-        """Store a blob whole, whatever is there; the service compares its MD5, and keeps that (see ``found``)."""
+        """Store a blob whole, over any other. The service compares its MD5, and keeps it (see ``found``)."""
         with translated(key):
             self.blob(key).upload_blob(
                 data, length=len(data), overwrite=True, metadata=dict(metadata), validate_content=True
@@ -243,12 +243,12 @@ class Blobs:
             self.blob(key).delete_blob(delete_snapshots="include", **_if(etag))
 
     def delete_folder(self, key: str) -> None:
-        """Delete what stands for a folder; if there is none, or something in it, nothing happens."""
+        """Delete a folder. A missing one, or one that is not empty, is no error."""
         with suppress(PathNotFoundError, UnsupportedOperationError), translated(key):
             self.blob(key).delete_blob()  # of a folder the service deletes no snapshots, not even none
 
     def delete_all(self, keys: Sequence[str]) -> None:
-        """Delete at most ``BATCH`` blobs, in whatever order; those that are not there are no error."""
+        """Delete at most ``BATCH`` blobs, in any order. A missing one is no error."""
         if len(keys) > 1 and self._delete_at_once(keys):
             return
         for key in keys:
@@ -256,13 +256,13 @@ class Blobs:
                 self.delete(key)
 
     def _delete_at_once(self, keys: Sequence[str]) -> bool:
-        """Delete in one request, and tell whether that did it: not every credential may, nor every service can."""
+        """Delete in one request, and return whether all are gone: not every credential or service allows it."""
         names = [{"name": self._name(key), "delete_snapshots": "include"} for key in keys]
         try:
             with translated(keys[0]):
                 answers = [each.status_code for each in self.container.delete_blobs(*names, raise_on_any_failure=False)]
         except DriverError:
-            return False  # one by one it is told better what is wrong
+            return False  # deleted one by one, they give a better error
         return len(answers) == len(keys) and set(answers) <= {HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND}
 
     def first_page(self, prefix: str, page: int = 0) -> tuple[list[tuple[str, Found]], bool]:
@@ -276,7 +276,7 @@ class Blobs:
         return self._read(prefix, self._list(prefix, page))
 
     def children(self, prefix: str) -> Iterator[list[tuple[str, Found | None]]]:
-        """Yield pages of what lies directly below ``prefix``, in order; of what lies deeper the prefix, and None."""
+        """Yield pages of the blobs directly below ``prefix``, in order; of deeper ones the prefix, with None."""
         pages = self.container.walk_blobs(self._prefix + prefix, include=["metadata", "copy"], delimiter="/")
         for page in self._read(prefix, cast("_Pages", pages.by_page())):
             yield sorted(page, key=lambda each: each[0])  # the SDK puts a page's prefixes before its blobs
@@ -340,5 +340,5 @@ def _if(etag: str | None) -> dict[str, Any]:
 
 
 def is_missing_container(error: BackendUnavailableError) -> bool:
-    """Tell whether what failed did so because the container is not there."""
+    """Return whether the container is missing."""
     return "ContainerNotFound" in error.detail

@@ -62,7 +62,7 @@ class Block:
 class BlockIDs:
     """Names for the blocks of one session, of the length that the blob's other blocks have.
 
-    They begin with a nonce: a commit names ids, and the service takes the newest block of that name, whoever staged it.
+    They begin with a nonce: a commit names ids, and for each the service takes the newest block, from any writer.
     """
 
     def __init__(self, known: frozenset[str] = frozenset()) -> None:
@@ -96,7 +96,7 @@ class Tail:
         return self._size
 
     def write(self, at: int, data: bytes | memoryview) -> None:
-        """Write over and behind what is there; ``at`` is not beyond the end."""
+        """Overwrite and append; ``at`` is not beyond the end."""
         self._buffer.seek(at)
         self._size = max(self._size, at + self._buffer.write(data))
 
@@ -138,7 +138,7 @@ class Pool:
 
 
 class Stager:
-    """One writer's blocks on their way. What fails keeps its bytes, and is tried again when all must be there."""
+    """One writer's blocks on their way. A block that fails keeps its bytes, and is sent again before a commit."""
 
     def __init__(self, pool: Pool, upload: Callable[[str, bytes], None]) -> None:
         """Stage by ``upload``, which takes a block's id and bytes."""
@@ -148,10 +148,10 @@ class Stager:
         self._failed: list[Block] = []
 
     def admit(self) -> None:
-        """Try again what failed, before more is accepted.
+        """Send failed blocks again, before more bytes are accepted.
 
         Raises:
-            DriverError: it fails again.
+            DriverError: one fails again.
         """
         while self._failed:
             self._stage(self._failed[-1])
@@ -178,7 +178,7 @@ class Stager:
         self.admit()
 
     def forget(self) -> None:
-        """Drop what has not begun."""
+        """Drop the blocks that have not begun."""
         for future in self._underway:
             future.cancel()
         self._underway.clear()

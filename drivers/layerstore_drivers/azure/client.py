@@ -71,7 +71,7 @@ class _Retry(ExponentialRetry):
     """Waits half a second, then twice as long each time; the SDK's own begins with at least two."""
 
     def __init__(self, retries: int) -> None:
-        """Repeat a request so often, of whatever kind the failure is: the SDK makes three of each kind at most."""
+        """Repeat a request this often, for any kind of failure; the SDK alone limits each kind to three."""
         super().__init__(retry_total=retries, retry_connect=retries, retry_read=retries, retry_status=retries)
         self._answered = False
 
@@ -88,10 +88,10 @@ class _Retry(ExponentialRetry):
         response: PipelineResponse[Any, Any] | None = None,
         error: AzureError | None = None,
     ) -> bool:
-        """Count a failure, and tell whether to try again.
+        """Count a failure, and return whether to try again.
 
-        A certificate that is not trusted will not be the next time, and azure-identity has tried often enough itself. A
-        name that has never been found is misspelt more often than not: it is looked up once more.
+        A certificate that is not trusted stays so, and azure-identity has tried often enough itself. A host name that
+        was never found is mostly misspelt: it is looked up one more time.
         """
         if isinstance(error, ClientAuthenticationError) or (error is not None and is_hopeless(error)):
             return False
@@ -147,7 +147,7 @@ def _authorities() -> str | bool:
     """Return the file or directory of certificates to trust, True for the usual one.
 
     Raises:
-        BackendUnavailableError: a variable names one that is not there.
+        BackendUnavailableError: a variable names a file that does not exist.
     """
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if path := os.environ.get(name):
@@ -158,7 +158,7 @@ def _authorities() -> str | bool:
 
 
 SCOPE = "https://storage.azure.com/.default"
-"""What a token is asked for (Microsoft's documentation)."""
+"""The scope of a token (Microsoft's documentation)."""
 
 LASTS = timedelta(hours=1)
 """How long a signature is good for."""
@@ -168,10 +168,10 @@ SKEW = timedelta(minutes=15)
 
 
 class Signing:
-    """What a credential can sign."""
+    """Signs URLs with the credential, if it can."""
 
     def __init__(self, service: BlobServiceClient, blobs: Blobs, access: Access) -> None:
-        """Sign for the blobs of a container, with what there is."""
+        """Sign for the blobs of a container."""
         self._service = service
         self._blobs = blobs
         self._access = access
@@ -212,7 +212,7 @@ class Signing:
         )
 
     def _delegated(self, lasts: timedelta) -> UserDelegationKey | None:
-        """Return a key to sign with in the name of whoever we are; None where we may not have one."""
+        """Return a key that signs for the credential's identity; None if that identity may not have one."""
         now = datetime.now(UTC)
         with self._lock:
             if self._delegation is None or self._delegation[1] < now + lasts:

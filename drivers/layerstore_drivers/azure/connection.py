@@ -38,7 +38,7 @@ class Connection:
     """A connection string, read. Its ``repr`` shows no credential."""
 
     account: str
-    """Empty where neither AccountName nor the endpoint's form tells it, as with a custom domain."""
+    """Empty if neither AccountName nor the endpoint names it, as with a custom domain."""
     endpoint: str
     """Of the blob service, if the string names it."""
     protocol: str
@@ -114,7 +114,7 @@ def check_suffix(text: str) -> str:
 
 
 def account_of(endpoint: str) -> str:
-    """Return the account whose endpoint this is; empty where its form does not tell, as with a custom domain."""
+    """Return the account that an endpoint belongs to; empty if the URL does not name it, as with a custom domain."""
     url = urlsplit(endpoint)
     first, *others = (url.hostname or "").split(".")
     # ACCOUNT.blob.SUFFIX, ACCOUNT.ZONE.blob.SUFFIX, or HOST/ACCOUNT as the emulator has it.

@@ -1,4 +1,4 @@
-"""Which endpoint to speak to, and as whom: by option, or else by the variables that Azure's own tools read.
+"""Find the endpoint and the credential: in the options, or else in the variables that Azure's own tools read.
 
 The first credential found wins; an option takes precedence over every variable:
 
@@ -7,7 +7,7 @@ The first credential found wins; an option takes precedence over every variable:
     3. ``sas_token``           AZURE_STORAGE_SAS_TOKEN
     4. ``credential``, any token credential of azure-identity; without one, DefaultAzureCredential
 
-Two options that differ are refused. So is a credential that is malformed, rather than passed over for the next one.
+Two different options are refused. So is a malformed credential; the next one does not take its place.
 Variables that are another account's (AZURE_STORAGE_ACCOUNT, or the connection string, says so) are left alone: its key
 is sent nowhere else. The environment is read when a driver is opened.
 """
@@ -101,7 +101,7 @@ def _connection(
         if explicit:
             return None  # at most its endpoint would have counted
         raise
-    # One that tells no account is taken for this one's, unless an option says where to go or as whom.
+    # A string without an account is taken for the URL's account, unless an option gives an endpoint or a credential.
     unsaid = "" if explicit or "endpoint" in given else _named(environment) or address.account
     return found if (found.account or unsaid) == address.account else None
 
@@ -182,7 +182,7 @@ _SIGNATURE = re.compile(r"(?i)([?&]sig=)[^&\s\"']+")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An endpoint and a credential. Neither ``repr`` nor ``str`` shows the latter."""
+    """An endpoint and a credential. Neither ``repr`` nor ``str`` shows the credential."""
 
     endpoint: str
     account: str
@@ -190,7 +190,7 @@ class Access:
     account_key: str = field(default="", repr=False)
     """The key, where there is one: it signs URLs."""
     sas_token: str = field(default="", repr=False)
-    """The shared access signature, where that is the credential."""
+    """The shared access signature, if it is the credential."""
 
     @classmethod
     def by_key(cls, endpoint: str, account: str, key: str) -> Self:
@@ -253,7 +253,7 @@ class Access:
 
 
 class _Redacted(logging.Filter):
-    """Takes signatures out of a log: the HTTP client's tells every URL at level DEBUG."""
+    """Takes signatures out of a log: the HTTP client logs every URL at level DEBUG."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

@@ -62,7 +62,7 @@ class AzureDriver(Driver):
         """Open ``azure://ACCOUNT/CONTAINER[/PREFIX]`` or ``azure+emulator://CONTAINER[/PREFIX]``.
 
         Raises:
-            InvalidURLError: no account or container, or an option or connection string that makes no sense.
+            InvalidURLError: no account or container, or an invalid option or connection string.
         """
         chosen = read_settings(url, given)
         address = Address.of(url, leading_slash=chosen.leading_slash)
@@ -110,7 +110,7 @@ class AzureDriver(Driver):
         listing.delete(self._blobs, key)
 
     def redirect_url(self, key: str, lasts: timedelta = LASTS) -> str | None:
-        """Return a URL by which anybody can read an object for some time; None where the credential cannot sign.
+        """Return a URL by which anybody can read an object for some time; None if the credential cannot sign.
 
         Raises:
             PathNotFoundError: nothing is published under the key.
@@ -119,13 +119,13 @@ class AzureDriver(Driver):
         return self._signing.readable_url(key, lasts)
 
     def close(self) -> None:
-        """Give the threads and the idle connections back; handles that are still open make new ones."""
+        """Release the threads and the idle connections. Handles that are still open make new ones."""
         self._pool.close()
-        if self._settings.transport is None:  # one that was given is whoever gave it's
+        if self._settings.transport is None:  # the caller owns a transport that it passed in
             self._service.close()
 
     def _placing(self, key: str, act: Callable[[], T]) -> T:
-        """Do something that stores under a key; once more, if what was in its place was no object."""
+        """Store under a key; try again after removing a thing in its place that is no object."""
         try:
             return act()
         except UnsupportedOperationError:
@@ -134,7 +134,7 @@ class AzureDriver(Driver):
         return act()
 
     def _creating(self, key: str, act: Callable[[], T]) -> T:
-        """Do something that stores under a key; make the container if it is missing and is to be made."""
+        """Store under a key; make the container if it is missing and ``create_container`` is set."""
         try:
             return self._placing(key, act)
         except BackendUnavailableError as error:

@@ -1,8 +1,9 @@
-"""The SDK's errors, as the contract's (clauses E1 to E3).
+"""Translate the SDK's errors into the contract's (clauses E1 to E3), and say what to do.
 
-No text of the SDK's is passed on, nor its error as a cause: a URL with a signature in its query, or the string that a
-signature was made of, may be in it. The detail says what is wrong and what to do, then the service's error code, the
-status and the request's id.
+No text of the SDK's is passed on, nor its error as a cause: it may contain a URL with a signature, or the string that a
+signature was made of. The detail explains the problem and the remedy, then gives the service's error code, the status
+and the request's id. Of a shared access signature (SAS) it shows only the times and the rights; of a request that got
+no answer, only the host.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _BY_CODE: dict[str, type[DriverError]] = {
     "ConditionNotMet": FencedError,
     "TargetConditionNotMet": FencedError,
     "SourceConditionNotMet": FencedError,
-    "InvalidBlockList": FencedError,  # another commit dropped the blocks; the caller looks whether that is so
+    "InvalidBlockList": FencedError,  # another commit dropped the blocks; the caller checks that
     "BlobImmutableDueToPolicy": AccessDeniedError,
     "BlobArchived": AccessDeniedError,
     "AccountIsDisabled": AccessDeniedError,
@@ -58,7 +59,7 @@ _BY_CODE: dict[str, type[DriverError]] = {
     "DirectoryIsNotEmpty": UnsupportedOperationError,
     "InvalidResourceName": InvalidPathError,
 }
-"""What the service's error codes mean; a missing container or account, and all else, is an unavailable backend."""
+"""The contract's error for each code. Every other one, such as of a missing container, is an unavailable backend."""
 
 _BY_STATUS: dict[int, type[DriverError]] = {
     412: FencedError,
@@ -68,18 +69,18 @@ _BY_STATUS: dict[int, type[DriverError]] = {
 }
 
 _REFUSED = {401, 403}
-"""Statuses that are a refusal, whatever the code: also of the source of a copy."""
+"""Statuses that are a refusal with any code, also of the source of a copy."""
 
 
 @contextmanager
 def translated(key: str) -> Iterator[None]:
-    """Raise the contract's error for whatever the SDK raises about ``key``.
+    """Raise the contract's error for any error that the SDK raises about ``key``.
 
     Raises:
         FencedError: a condition of the request does not hold, or the blob is there that was not to be.
         PathNotFoundError: there is no such blob.
         AccessDeniedError: no permission, or no credential.
-        BackendUnavailableError: no container, no account, no connection, or whatever else is wrong.
+        BackendUnavailableError: no container, no account, no connection, or any other problem.
     """
     try:
         yield
@@ -94,8 +95,8 @@ def translated(key: str) -> Iterator[None]:
 def _let_go(error: BaseException | None) -> None:
     """Cut the SDK's errors off from the frames they went through.
 
-    The SDK holds some in variables of those very frames: what a caller has in its own, an open writer say, would be
-    kept until the next collection.
+    The SDK keeps some errors in variables of those frames. They would keep a caller's objects, such as an open writer,
+    until the next garbage collection.
     """
     while error is not None:
         error.__traceback__ = None
@@ -141,7 +142,7 @@ def _detail(error: HttpResponseError, status: int, code: str) -> str:
 
 
 def _is_of_identity(error: HttpResponseError) -> bool:
-    """Tell whether it was no service of storage that refused, but the one that gives tokens."""
+    """Return whether the service that issues tokens refused, and not the storage service."""
     return isinstance(error, ClientAuthenticationError) and not _header(error, "x-ms-version") and not code_of(error)
 
 
@@ -216,7 +217,7 @@ def of_identity(error: BaseException) -> str:
 
 
 def _of_signature(error: HttpResponseError, code: str) -> str:
-    """Say what is wrong with the shared access signature that was sent, if one was."""
+    """Explain the problem with the shared access signature that was sent, if there was one."""
     asked = getattr(getattr(error.response, "request", None), "url", "")
     sent = {name: values[0] for name, values in parse_qs(urlsplit(asked).query).items()}
     if "sig" not in sent:
@@ -258,7 +259,7 @@ _REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 def reason(error: BaseException) -> str:
-    """Say why a request got no answer, and what to do where that is known."""
+    """Explain why a request got no answer, and what to do if that is known."""
     links = list(_chain(error))
     host = _host(links)
     tellers = (_proxy, _lookup, _tls, _time, _number)
@@ -267,18 +268,18 @@ def reason(error: BaseException) -> str:
 
 
 def is_lookup(error: BaseException) -> bool:
-    """Tell whether a host's name was not found."""
+    """Return whether a host name was not found."""
     return _first(error, socket.gaierror) is not None
 
 
 def is_hopeless(error: BaseException) -> bool:
-    """Tell whether the same would come of another attempt: a certificate is not trusted, or a URL is malformed."""
+    """Return whether another attempt must fail too: a certificate is not trusted, or a URL is malformed."""
     kinds = (ssl.SSLCertVerificationError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
     return any(_first(error, kind) is not None for kind in kinds)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, and what caused it."""
+    """Yield an error and its causes."""
     for _ in range(DEEP):
         if error is None:
             return
@@ -296,7 +297,7 @@ def _among(links: Sequence[BaseException], kind: type[E]) -> E | None:
 
 
 def _host(links: Sequence[BaseException]) -> str:
-    """Return the host that was asked, and its port if that is an unusual one."""
+    """Return the host of a request, and its port if it is not the usual one."""
     failed = _among(links, requests.RequestException)
     url = urlsplit(str(getattr(getattr(failed, "request", None), "url", "")))
     if not url.hostname:

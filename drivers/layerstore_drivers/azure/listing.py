@@ -1,7 +1,8 @@
-"""Listing and deleting below a prefix (clauses L1 to L6, D1 to D5).
+"""Listing and deleting below a prefix (clauses L1 to L6, D1 to D5), and folders.
 
 Below a prefix lie objects, blobs that the driver keeps for itself (keys that a writer has reserved), markers that tools
-leave for folders, and foreign blobs, whose names are no keys.
+leave for folders, and foreign blobs, whose names are no keys. An account with a hierarchical namespace has real
+folders: it makes them with the blobs in them, and keeps them when they are empty.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PEEK = 100
 """Blobs looked at in the first request below a prefix: mostly one of them is an object."""
 
 NEAR_TOP = 4
-"""Slashes in a prefix from which on an empty listing is nothing to wonder at: that of all repositories has three."""
+"""With so many slashes in a prefix, an empty listing is no surprise: the prefix of all repositories has three."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +39,9 @@ def children(blobs: Blobs, prefix: str) -> Iterator[str]:
 def scan(blobs: Blobs, prefix: str) -> Iterator[Scanned]:
     """Yield keys, prefixes, foreign things and keys that writers have reserved, directly below a prefix, in order.
 
-    All that is below it is looked at first, and that is all unless it is more than a page. Beyond that one asks
-    for the children only; the service names every prefix that a blob is below, and whether any is an object is asked
-    for each, unless the prefix itself is no key.
+    The first request asks for a page of everything below the prefix, and mostly that is all of it. Otherwise the
+    service is asked for the children only. It names every prefix that has a blob below it; whether one of these is an
+    object takes a request for each, unless the prefix itself is no key.
     """
     below = f"{prefix}/" if prefix else ""
     page, more = blobs.first_page(below)
@@ -60,7 +61,7 @@ def scan(blobs: Blobs, prefix: str) -> Iterator[Scanned]:
 
 
 def delete(blobs: Blobs, key: str) -> None:
-    """Delete a blob, and all below its key but what is foreign; then the folders, the deepest first, that are empty.
+    """Delete a blob, and all below its key that is not foreign; then the empty folders, the deepest first.
 
     With a hierarchical namespace, folders lie among the blobs. One in which somebody has stored something meanwhile is
     not empty, and stays.
@@ -81,17 +82,17 @@ def delete(blobs: Blobs, key: str) -> None:
 
 
 def is_object(name: str, found: Found) -> bool:
-    """Tell whether a blob is an object: neither the driver's own, nor a folder's marker, nor foreign."""
+    """Return whether a blob is an object: neither the driver's own, nor a folder's marker, nor foreign."""
     return found.size is not None and is_key(name) and not _is_folder(name, found)
 
 
 def _is_folder(name: str, found: Found) -> bool:
-    """Tell whether a blob of no bytes stands for a folder."""
+    """Return whether a blob of no bytes stands for a folder."""
     return found.is_folder or (name.endswith("/") and not found.blob_size)
 
 
 def _is_foreign(name: str, found: Found) -> bool:
-    """Tell whether a blob is neither an object, nor the driver's, nor below a name that is known to be harmless."""
+    """Return whether a blob is neither an object, nor the driver's, nor below a name that is known to be harmless."""
     if is_key(name) or _is_folder(name, found):
         return False
     *folders, last = name.split("/")
@@ -154,9 +155,9 @@ def delete_folders(blobs: Blobs, names: Iterable[str]) -> None:
 
 
 def make_way(blobs: Blobs, key: str) -> bool:
-    """Take away what is in the place of a key, or of a folder above it, and is no object; tell whether it was that.
+    """Remove a thing in the place of a key, or of a folder above it, that is no object; return whether there was one.
 
-    That is folders in which nothing is, and keys that a writer has reserved, which loses them.
+    It is an empty folder, or a key that a writer has reserved; the writer loses it.
     """
     parts = key.split("/")
     for count in range(1, len(parts)):

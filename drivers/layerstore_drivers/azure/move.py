@@ -1,19 +1,25 @@
-"""Moving: a copy by the service, checked, before the source goes (clauses M1 to M5).
+"""Moving: the service copies, and then the source is deleted (clauses M1 to M5).
 
-    1. look     is the source there, and at the version asked for? Not asked where a writer of this driver knows
-    2. claim    the source's metadata are written anew, on condition of its ETag: no writer of it can publish any more;
-                they note where it is about to go
-    3. copy     on condition of the source's new ETag; then look at the target's size
+    1. look     is the source there, and at the version asked for? Skipped if a writer of this driver knows it
+    2. claim    write the source's metadata again, on condition of its ETag: no writer of it can publish any more. They
+                note the target
+    3. copy     on condition of the source's new ETag
     4. delete   the source, on condition of its ETag
 
-Whatever fails before the copy has happened leaves source and target as they were. Cut off after it, both are there.
+A failure before the copy leaves source and target as they were. A move that is cut off after the copy leaves both.
 
-Two that move one source at once: whoever finds it claimed waits a while for it to go. If it does not (the other one was
-killed, or is slow), it is claimed once more. From then on the other one's copy is refused; if it has happened already,
-the target noted tells so, and the source is deleted in its name: there is nothing left to move.
+Two moves of one source at once: the one that finds it claimed waits a while for it to go. If it does not go (the other
+process was killed, or is slow), the source is claimed again. From then on the other one's copy is refused. If that copy
+has happened already, the noted target shows it, and the source is deleted in the other one's name: there is nothing
+left to move.
 
-A writer that is opened between 3 and 4, which finds the source still there, is fenced when that goes; if it has even
-published by then, its bytes stay under the source, which is then another object made after the move.
+If a writer is opened between 3 and 4, it finds the source still there, and is fenced when the source goes. If it has
+published by then, its bytes stay under the source: they are another object, made after the move.
+
+The copy must be complete at once, so that nobody sees a target that is not. The service's asynchronous copy shows a
+target of no bytes while it is pending, and for good if it fails. So the service copies up to 256 MiB while the request
+waits. Larger objects are staged in blocks, each from a range of the source, and committed. An emulator that cannot do
+that copies everything at once.
 """
 
 from __future__ import annotations
@@ -52,13 +58,13 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 5.0
-"""Seconds that another one's move of the same source is waited for."""
+"""Seconds to wait for another move of the same source."""
 
 
 def move(
     blobs: Blobs, signing: Signing, source: str, target: str, version: str | None, known: Found | None = None
 ) -> None:
-    """Move an object; ``known`` is what it was last: if it still is, the claim succeeds, and no look was needed.
+    """Move an object. ``known`` is its last known state: if it is still true, the claim succeeds without a look.
 
     Raises:
         PathNotFoundError: nothing is published under ``source``.
@@ -71,7 +77,7 @@ def move(
         known = None
         made = new_mark()
         ours.add(made)
-        with suppress(FencedError, PathNotFoundError):  # somebody came in between: what is there now?
+        with suppress(FencedError, PathNotFoundError):  # somebody came in between: look again
             etag, notes = _claim(blobs, source, found, f"{made} {target}")
             if _is_moved(blobs, found):
                 _delete(blobs, source, found.version, etag)
@@ -83,14 +89,14 @@ def move(
 
 
 def _known(found: Found | None, version: str | None) -> Found | None:
-    """Return what is known of the source, if that is enough to claim it."""
+    """Return the known state of the source, if it is enough to claim it."""
     if found is None or found.size is None or version not in {None, found.version} or MOVING in found.metadata:
         return None
     return found
 
 
 def _look(blobs: Blobs, source: str, version: str | None, ours: set[str]) -> Found:
-    """Return the source as it is; if another one moves it, not before that has had its time."""
+    """Return the source as it is; if another move has claimed it, wait for that first."""
     deadline, first = time.monotonic() + PATIENCE, ""
     while True:
         found = blobs.look(source)
@@ -101,12 +107,12 @@ def _look(blobs: Blobs, source: str, version: str | None, ours: set[str]) -> Fou
         first = first or found.etag
         mover = found.metadata.get(MOVING, "").partition(" ")[0]
         if not mover or mover in ours or found.etag != first or time.monotonic() >= deadline:
-            return found  # where it is ours, a writer was opened since, whose metadata keep the note
+            return found  # if the note is ours, a writer was opened since, whose metadata keep it
         time.sleep(PAUSE)
 
 
 def _claim(blobs: Blobs, source: str, found: Found, where: str) -> tuple[str, dict[str, str]]:
-    """Fence the writers of the source, and return its ETag and notes; its blob is then nothing but the object."""
+    """Fence the writers of the source, and return its ETag and notes; its blob then holds the object alone."""
     mark = new_mark()
     notes = {**found.noted(mark), MOVING: where}
     try:
@@ -136,7 +142,7 @@ def _seen(found: Found) -> list[tuple[str, int]]:
 
 
 def _is_moved(blobs: Blobs, found: Found) -> bool:
-    """Tell whether the move that had claimed the source before us has made its copy."""
+    """Return whether the move that had claimed the source before us has made its copy."""
     made, _, target = found.metadata.get(MOVING, "").partition(" ")
     return bool(made) and is_done(blobs, target, made)
 
@@ -146,7 +152,7 @@ def _copy(blobs: Blobs, signing: Signing, claim: dict[str, str], wanted: Copy) -
         copy(blobs, signing, wanted)
     except (AccessDeniedError, BackendUnavailableError, UnsupportedOperationError):
         notes = {name: value for name, value in claim.items() if name != MOVING}
-        with suppress(DriverError):  # so that whoever tries again need not wait
+        with suppress(DriverError):  # so that another attempt need not wait
             blobs.note(wanted.source, {**notes, MARK: new_mark()}, wanted.etag)
         raise
 
@@ -175,10 +181,10 @@ PART = 256 << 20
 """Bytes of a block staged from a URL; the service takes 4,000 MiB."""
 
 PAUSE = 0.1
-"""Seconds between two looks at a copy that is pending after all."""
+"""Seconds between two looks at a pending copy, or at a claimed source."""
 
 LOOKS = 600
-"""How often it is looked at before it is given up: for a minute at least."""
+"""Looks at a pending copy before it is given up: at least a minute."""
 
 SUCCESS = "success"
 """The status of a copy that is complete."""
@@ -193,23 +199,23 @@ class Copy:
     size: int
     target: str
     made: str
-    """A nonce: by it the copy is known for what it is."""
+    """A nonce, which identifies the copy."""
     kind: str = BLOCK
-    """What kind of blob the source is; the target is of blocks."""
+    """The kind of the source blob; the target is of blocks."""
 
 
 def copy(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
-    """Copy, and return when the target is complete: mostly the service's answer says that it is.
+    """Copy, and return when the target is complete. Mostly the service's answer says so.
 
     Raises:
         FencedError: the source has another ETag.
         PathNotFoundError: there is no source.
-        BackendUnavailableError: it cannot be copied; there is no target then that was not there before.
+        BackendUnavailableError: the copy failed; there is no new target.
     """
     try:
         status = _request(blobs, signing, wanted)
     except DriverError:
-        if not is_done(blobs, wanted.target, wanted.made):  # else it is only the answer that was lost
+        if not is_done(blobs, wanted.target, wanted.made):  # else only the answer was lost
             raise
         status = ""
     if status != SUCCESS:
@@ -217,7 +223,7 @@ def copy(blobs: Blobs, signing: Signing, wanted: Copy) -> None:
 
 
 def is_done(blobs: Blobs, target: str, made: str) -> bool:
-    """Tell whether a copy is there, under its target; if that was replaced meanwhile, it is not."""
+    """Return whether a copy is there, and was not replaced since."""
     found = blobs.find(target)
     return found is not None and found.metadata.get(MADE) == made
 
@@ -268,7 +274,7 @@ def _await(blobs: Blobs, wanted: Copy) -> None:
 
 
 def _give_up(blobs: Blobs, wanted: Copy, made: Found) -> None:
-    """Take a copy's target away, which has no bytes, or none that count."""
+    """Remove the target of a failed copy: it has no bytes, or none that count."""
     with suppress(DriverError):
         if made.copy_status == "pending":
             blobs.abort_copy(wanted.target)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 EMULATOR = "azure+emulator"
-"""The scheme that is short for the emulator's account."""
+"""The short scheme for the emulator's account."""
 
 EMULATOR_ACCOUNT = "devstoreaccount1"
 EMULATOR_ENDPOINT = f"http://127.0.0.1:10000/{EMULATOR_ACCOUNT}"
@@ -121,7 +121,7 @@ HELP = {
     "timeout": "seconds that the service may be silent, 60 unless given",
     "transport": "an azure.core HttpTransport, an object; for tests and proxies",
 }
-"""Each option, and what it is."""
+"""Each option and its help text."""
 
 BESIDE = 8 << 20
 """Bytes of memory beside a writer's blocks: a reader's, the SDK's and layerstore's own; about 5 MiB are used."""
@@ -158,7 +158,7 @@ def read_settings(url: StoreURL, given: Mapping[str, Any]) -> Settings:
     """Read the options.
 
     Raises:
-        InvalidURLError: a value that makes no sense.
+        InvalidURLError: an invalid value.
         DriverLoadError: the option checksum asks for a package that is not installed.
     """
     return Settings(

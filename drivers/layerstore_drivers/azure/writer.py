@@ -1,4 +1,12 @@
-"""Writing: into a draft, which a commit makes the object (clauses W1 to W9)."""
+"""Writing: into a draft, which a commit makes the object (clauses W1 to W9).
+
+The blocks of a draft lie one after the other. Behind the last one is the tail, which grows until it is a block. To
+write to a block again, the draft opens it: it copies the block into memory, changes it there, and stages it under a new
+id. Only one block is open at a time, and only bytes that were not overwritten are read back.
+
+Staged blocks cannot be read back from the service before a commit. If the bytes of such a block are not in memory, the
+block is committed unseen first (``fence.Hold.keep_unseen``): behind the published bytes, where nobody looks.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +31,7 @@ class AzureWriter(Writer):
     """Stages blocks while it is written to, and commits them when it is flushed."""
 
     def __init__(self, hold: Hold, pool: Pool, block_size: int) -> None:
-        """Write to the key that is held."""
+        """Write to a key."""
         super().__init__(hold.key, (hold.found.size or 0) if hold.found else 0, hold.version)
         self._hold = hold
         self._block_size = block_size
@@ -44,7 +52,7 @@ class AzureWriter(Writer):
         return self._persisting(self._publish)
 
     def _persisting(self, act: Callable[[], T]) -> T:
-        """Do something; once more, if another key was in the way and is gone."""
+        """Call ``act``; repeat it if another key was in the way and is gone."""
         try:
             return act()
         except UnsupportedOperationError:
@@ -67,7 +75,7 @@ class AzureWriter(Writer):
         return self._hold.version or ""
 
     def release(self) -> None:
-        """Forget what was not published: the service drops blocks that nobody commits."""
+        """Forget unpublished bytes: the service drops blocks that nobody commits."""
         stager = getattr(self, "_stager", None)
         if stager:
             stager.forget()
@@ -94,7 +102,7 @@ class Draft:
     """The bytes of one writer, from the first write on."""
 
     def __init__(self, hold: Hold, stager: Stager, first: int) -> None:
-        """Begin with what is published; ``first`` is the size of a block at offset 0."""
+        """Begin with the published bytes; ``first`` is the size of a block at offset 0."""
         self._hold = hold
         self._stager = stager
         self._first = first
@@ -128,7 +136,7 @@ class Draft:
             done += write(at, data[done:])
 
     def cut(self, size: int) -> None:
-        """Drop what lies beyond ``size``: a failed write may have left it."""
+        """Drop the bytes beyond ``size``: a failed write may have left them."""
         if size >= self.size:
             return
         self._seal()
@@ -174,7 +182,7 @@ class Draft:
         size = block_size(self._tail_start, self._first)
         position = at - self._tail_start
         part = data[: size - position]
-        if len(part) == size:  # no need to gather what comes whole
+        if len(part) == size:  # a whole block need not be gathered
             self._tail = Tail()
             self._send_tail(bytes(part))
         else:
@@ -221,7 +229,7 @@ class Draft:
         return len(part)
 
     def _opened(self, number: int, size: int, start: int, stop: int) -> _Open:
-        """Return the block's bytes to be written to from ``start`` to ``stop``, which is one run with what was."""
+        """Open a block to be written from ``start`` to ``stop``, so that all written bytes of it are one run."""
         if self._open is None or self._open.number != number:
             self._seal()
             self._open = _Open(number, size, start)
@@ -230,7 +238,7 @@ class Draft:
         return self._open
 
     def _complete(self, opened: _Open) -> None:
-        """Read what was not overwritten."""
+        """Read the bytes that were not overwritten."""
         size = len(opened.data)
         if (opened.start, opened.stop) != (0, size):
             old = self._bytes_of(self._blocks[opened.number])
@@ -239,7 +247,7 @@ class Draft:
             opened.start, opened.stop = 0, size
 
     def _seal(self) -> None:
-        """Make a block of the one that is open."""
+        """Stage the open block."""
         if self._open is None:
             return
         self._complete(self._open)
@@ -293,7 +301,7 @@ class Draft:
         self._hold.keep_unseen(others)
 
     def _name(self, blocks: Iterable[Block]) -> None:
-        """Store as blocks what another program, or a put, has stored without."""
+        """Store bytes as blocks that another program, or a put, has stored without."""
         for block in blocks:
             if not block.id:
                 block.data = self._bytes_of(block)
@@ -315,7 +323,7 @@ class Draft:
 
 
 def _committed(listed: Listed, found: Found, first: int) -> list[Block]:
-    """Return the blocks of what is published; what was stored without any is cut into some that have no name."""
+    """Return the blocks of the object; bytes that were stored without blocks are cut into some without a name."""
     blocks: list[Block] = []
     size = found.size or 0
     if sum(length for _, length in listed) == found.blob_size:
