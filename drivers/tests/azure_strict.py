@@ -48,7 +48,7 @@ class Limits:
 
 
 class Refused(NamedTuple):
-    """What the service answers to a request that it does not accept."""
+    """The service's answer to a request that it does not accept."""
 
     status: int
     code: str
@@ -71,7 +71,7 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """What Microsoft's documentation calls such a request, in the main."""
+        """The name of such a request in Microsoft's documentation, in the main."""
         if self.method == "PUT" and "comp" not in self.query:
             if "x-ms-copy-source" in self.headers:
                 return "Copy Blob"

@@ -1,4 +1,4 @@
-"""What guards a block on its way: a CRC-64 where the service compares one, an MD5 elsewhere, or nothing if asked."""
+"""Checksums of blocks on their way: a CRC-64 if the service compares one, an MD5 otherwise, or none if asked."""
 
 import itertools
 import sys
@@ -157,7 +157,7 @@ def test_a_block_that_was_changed_on_its_way_is_refused(azurite: Azurite, url: s
 
 
 def test_blocks_have_no_checksum_if_asked(azurite: Azurite, url: str) -> None:
-    """Whoever trusts the network, or measures, can leave the checksum out; the strict transport then refuses."""
+    """The checksum can be left out, for a trusted network or a measurement; the strict transport then refuses."""
     with closing(Watching(azurite.endpoint)) as transport:
         with pytest.raises(BackendUnavailableError, match="MissingRequiredHeader"):
             stored(url, transport, checksum="none")

@@ -48,7 +48,7 @@ _written: WeakSet[Any] = WeakSet()
 
 
 class Call(NamedTuple):
-    """What is called, on what, and what it is to come to."""
+    """A call, the state before it, and the state after it."""
 
     before: State
     after: State
@@ -285,7 +285,7 @@ def test_a_copy_that_comes_to_nothing_leaves_no_target(wire: Wire, copying_: Cop
 
 
 def test_nothing_is_seen_of_a_copy_under_way(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who looks while a copy is pending sees no object."""
+    """While a copy is pending, nobody sees an object."""
     driver = wire.driver()
     driver.put("key", OLD)
     wire.transport.copying = Copying(ALWAYS, "success")

@@ -1,4 +1,4 @@
-"""What each call and each whole use asks of the service: exact numbers, by the names of Microsoft's documentation.
+"""The requests of each call and of each whole use: exact numbers, by the names of Microsoft's documentation.
 
 docs/azure.md quotes these tables. An account without Azurite's flaw needs one request fewer where a reader is opened.
 """
@@ -167,7 +167,7 @@ def test_a_move_of_what_a_writer_has_just_published_needs_no_look(driver: Checke
 
 
 def test_a_move_looks_where_its_own_writer_is_behind(driver: CheckedDriver, url: str) -> None:
-    """Where another driver has replaced the object since, the claim is refused, and the object looked at as it is."""
+    """If another driver has replaced the object since, the claim is refused, and the move looks at the new one."""
     with writing(driver, "key") as writer, closing(layerstore.open_driver(url)) as elsewhere:
         writer.flush()
         elsewhere.put("key", b"another")
@@ -177,7 +177,7 @@ def test_a_move_looks_where_its_own_writer_is_behind(driver: CheckedDriver, url:
 
 
 def test_a_move_of_any_version_takes_what_is_there_now(driver: CheckedDriver, url: str) -> None:
-    """What a writer of this driver knew is no more than a hint."""
+    """The knowledge of a writer of this driver is no more than a hint."""
     with writing(driver, "key") as writer, closing(layerstore.open_driver(url)) as elsewhere:
         writer.flush()
         elsewhere.put("key", b"another")

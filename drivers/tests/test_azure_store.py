@@ -149,7 +149,7 @@ def test_a_foreign_blobs_version_is_its_etag(driver: CheckedDriver, container: C
 
 
 def test_opening_a_writer_keeps_another_tools_metadata(driver: CheckedDriver, container: ContainerClient) -> None:
-    """What others have noted with a blob stays until its bytes change."""
+    """Metadata of other programs stay until the bytes change."""
     container.upload_blob("key", b"data", metadata={"theirs": "kept"})
     driver.open_writer("key").discard()
     assert container.get_blob_client("key").get_blob_properties().metadata["theirs"] == "kept"
@@ -178,7 +178,7 @@ def test_a_reader_goes_on_while_a_writer_is_opened(driver: CheckedDriver) -> Non
 
 
 def test_a_long_read_is_few_requests(driver: CheckedDriver, recorder: Recorder) -> None:
-    """Who reads on gets more at a time: 24 MiB take three GETs, after a look at Azurite."""
+    """A reader that goes on gets more at a time: 24 MiB take three GETs, after a look at Azurite."""
     driver.put("key", bytes(24 << 20))
     recorder.asked.clear()
     with driver.open_reader("key") as reader:
@@ -190,7 +190,7 @@ def test_a_long_read_is_few_requests(driver: CheckedDriver, recorder: Recorder) 
 def test_a_response_cut_short_is_resumed(
     driver: CheckedDriver, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a body ends too early, the rest is asked for, at the byte where it broke."""
+    """If a body ends too early, the reader asks for the rest, from the byte where it broke."""
     data = bytes(range(256)) * 800
     driver.put("key", data)
     whole = requests.packages.urllib3.HTTPResponse.stream  # type: ignore[attr-defined]  # the transport's own
@@ -318,7 +318,7 @@ def test_where_no_batch_is_allowed_objects_are_deleted_one_by_one(
 
 
 def test_a_key_too_long_for_its_prefix_is_refused(azurite: Azurite, container: ContainerClient) -> None:
-    """A name has 1,024 bytes in Azure: a key that does not fit behind the URL's prefix is told so."""
+    """A name has 1,024 bytes in Azure: a key that does not fit behind the URL's prefix is refused."""
     url = azurite.url(container.container_name, "a-prefix-of-thirty-bytes-and-so")
     with pytest.raises(InvalidPathError, match="1024"):
         layerstore.open_driver(url).put("/".join(["k" * 199] * 5), b"")
@@ -359,21 +359,21 @@ def _failures(url: str, **options: object) -> list[DriverError]:
 
 
 def test_a_wrong_key_is_a_refusal(azurite: Azurite, container: ContainerClient) -> None:
-    """A wrong account key is told as a refusal, by every method, in one line without the key."""
+    """A wrong account key is a refusal, by every method, in one line without the key."""
     errors = _failures(azurite.url(container.container_name), account_key=WRONG_KEY)
     assert {type(error) for error in errors} == {AccessDeniedError}
     assert all(WRONG_KEY not in f"{error} {error!r}" and "\n" not in str(error) for error in errors)
 
 
 def test_a_missing_container_is_no_missing_key(azurite: Azurite) -> None:
-    """Where the container is missing, every method says so."""
+    """If the container is missing, every method says so."""
     errors = _failures(azurite.url("missing"))
     assert {type(error) for error in errors} == {BackendUnavailableError}
     assert all("ContainerNotFound" in str(error) for error in errors)
 
 
 def test_no_network_is_an_unavailable_backend() -> None:
-    """Where nobody answers, every method says why, in one line."""
+    """If nobody answers, every method says why, in one line."""
     errors = _failures("azure+emulator://layers", endpoint="http://127.0.0.1:9/devstoreaccount1")
     assert {type(error) for error in errors} == {BackendUnavailableError}
     assert all(str(error).endswith("(127.0.0.1:9: Connection refused)") for error in errors)
@@ -391,7 +391,7 @@ def _signature(container: ContainerClient, permission: str, *, hours: int) -> st
 
 
 def test_an_expired_signature_is_a_refusal(azurite: Azurite, container: ContainerClient) -> None:
-    """An expired signature is told as a refusal, and not shown."""
+    """An expired signature is a refusal, and is not shown."""
     token = _signature(container, "racwdl", hours=-1)
     errors = _failures(azurite.url(container.container_name), sas_token=token)
     assert {type(error) for error in errors} == {AccessDeniedError}
