@@ -15,11 +15,12 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 import layerstore
-from layerstore import FencedError, LayerService
+from layerstore import FencedError, LayerService, PathNotFoundError
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Writer
 from layerstore_drivers.azure.client import _Transport
 from layerstore_drivers.azure.emulator import Azurite
+from layerstore_drivers.azure.found import MOVING, new_mark
 
 if TYPE_CHECKING:
     from tests.azure_strict import ACCOUNT, Asked
@@ -174,6 +175,31 @@ def test_a_move_looks_where_its_own_writer_is_behind(driver: CheckedDriver, url:
         with pytest.raises(FencedError):
             driver.move("key", "to", version=writer.version)
         assert driver.get("key", 9) == b"another"
+
+
+def test_a_move_at_another_version_than_the_writers_is_refused(driver: CheckedDriver) -> None:
+    """A writer's knowledge is used only for the version that it has published."""
+    before = driver.stat("key").version
+    with writing(driver, "key") as writer:
+        writer.write(b"more")
+        writer.flush()
+        with pytest.raises(FencedError):
+            driver.move("key", "to", version=before)
+    assert driver.find("to") is None
+
+
+def test_a_move_waits_for_another_one_that_its_writer_has_met(
+    driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer opened on a claimed object knows of the claim; the other move may go on first."""
+    blobs = driver.inner._blobs  # type: ignore[attr-defined]  # Azure's
+    found = blobs.find("key")
+    blobs.note("key", {**found.noted(new_mark()), MOVING: f"{new_mark()} elsewhere"}, found.etag)
+    monkeypatch.setattr("layerstore_drivers.azure.move.time.sleep", lambda _: driver.delete("key"))
+    with writing(driver, "key") as writer:
+        writer.flush()
+        with pytest.raises(PathNotFoundError):
+            driver.move("key", "to")
 
 
 def test_a_move_of_any_version_takes_what_is_there_now(driver: CheckedDriver, url: str) -> None:
