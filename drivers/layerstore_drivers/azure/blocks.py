@@ -22,7 +22,7 @@ FIRST = 8 << 20
 
 DOUBLED_EVERY = 8192
 """Blocks of one size before the next is twice as large: 1 TiB takes 24,576 of them, and half-filled ones, which is the
-worst that a sequence of short appends leads to (see ``draft.Draft.finish_tail``), fewer than 50,000."""
+worst that a sequence of short appends leads to (see ``writer.Draft``), fewer than 50,000."""
 
 LARGEST = 1 << 30
 """Bytes; the service takes 4,000 MiB, memory does not."""

@@ -149,7 +149,7 @@ class Hold:
     def regain(self) -> bool:
         """Reserve the key again if nothing is published and its reservation was removed; return whether that was so.
 
-        With a hierarchical namespace a key that comes to lie below takes the reservation away (``folders``), and may be
+        With a hierarchical namespace a key that comes to lie below takes the reservation away (``listing``), and may be
         deleted. A writer that was opened and closed in between is then not known of.
         """
         if self.version is not None or not make_way(self.blobs, self.key):
