@@ -29,9 +29,9 @@ from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient
 import layerstore
 from layerstore import LayerService
 from layerstore.spool import measure
-from layerstore_drivers.azure.address import EMULATOR_ACCOUNT
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
+from layerstore_drivers.azure.options import EMULATOR_ACCOUNT
 
 MIB = 1 << 20
 KEY = {"account_name": EMULATOR_ACCOUNT, "account_key": EMULATOR_KEY}

@@ -22,7 +22,7 @@ else:
 
 
 class Kind(StrEnum):
-    """What goes wrong with a request."""
+    """A failure of a request."""
 
     REQUEST_LOST = "request lost"
     RESPONSE_LOST = "response lost"
@@ -38,7 +38,7 @@ ALWAYS = 1_000_000
 
 @dataclass
 class Fault:
-    """What goes wrong, and with which requests: ``times`` of those of a name, after ``skip`` of them."""
+    """A failure, and the requests that meet it: ``times`` of those of a name, after ``skip`` of them."""
 
     kind: Kind
     at: str
@@ -59,7 +59,7 @@ class Copying:
     then: str
     copy_id: str = "a-copy"
     request: Any = field(default=None, repr=False)
-    """What asked for it, once it has."""
+    """The request for the copy, once it has come."""
 
 
 class FaultyTransport(StrictTransport):

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from layerstore import NoSpaceError
-from layerstore_drivers.azure import draft as drafts
+from layerstore_drivers.azure import writer as writers
 from layerstore_drivers.azure.blocks import FIRST, MAX_BLOCKS, WIDTH, Block, BlockIDs, block_size
-from layerstore_drivers.azure.draft import Draft
+from layerstore_drivers.azure.writer import Draft
 
 TIB = 1 << 40
 
 
 @dataclass
 class Service:
-    """What a draft sees of a writer's hold and of the service: a block can be read only when it is committed."""
+    """A writer's hold and the service, as a draft sees them: a block can be read only when it is committed."""
 
     key: str = "key"
     found: None = None
@@ -113,7 +113,7 @@ def test_small_flushes_make_few_blocks(piece: int) -> None:
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 32])
 def test_small_flushes_store_a_byte_a_few_times(piece: int) -> None:
-    """What is flushed in short pieces is staged again only when its block doubles: a logarithm of times."""
+    """Bytes that are flushed in short pieces are staged again only when their block doubles: a logarithm of times."""
     service, first, total = Service(), 64, 6400
     draft = new_draft(service, first)
     for start in range(0, total, piece):
@@ -123,7 +123,7 @@ def test_small_flushes_store_a_byte_a_few_times(piece: int) -> None:
 
 
 def test_a_rewrite_stages_the_blocks_it_touches() -> None:
-    """Who writes to two bytes of a large object stages two blocks, and no others."""
+    """A write to two bytes of a large object stages two blocks, and no others."""
     service, first = Service(), 100
     draft = new_draft(service, first)
     draft.write(0, memoryview(bytes(5000)))
@@ -161,7 +161,7 @@ def test_gaps_are_one_block_of_zeros() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_draft_is_a_file(seed: int) -> None:
-    """Whatever is written where, flushed or not, the draft holds what a file would."""
+    """After any writes, flushed or not, the draft holds the bytes that a file would."""
     draws, service, model = random.Random(seed), Service(), bytearray()
     draft = new_draft(service, 50)
     for _ in range(300):
@@ -177,7 +177,7 @@ def test_a_draft_is_a_file(seed: int) -> None:
 
 
 def test_a_draft_is_cut_anywhere() -> None:
-    """What a failed write has left beyond the end goes, and what is written after it comes after zeros."""
+    """Bytes that a failed write has left beyond the end go, and later writes come after zeros."""
     for size in (0, 10, 100, 150, 249):
         service = Service()
         draft = new_draft(service, 100)
@@ -190,7 +190,7 @@ def test_a_draft_is_cut_anywhere() -> None:
 
 def test_too_many_blocks_are_refused_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An object that would need more blocks than the service takes is refused, and nothing is committed."""
-    monkeypatch.setattr(drafts, "MAX_BLOCKS", 20)
+    monkeypatch.setattr(writers, "MAX_BLOCKS", 20)
     service = Service()
     draft = new_draft(service, 10)
     draft.write(0, memoryview(bytes(201)))

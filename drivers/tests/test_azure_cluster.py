@@ -39,7 +39,7 @@ for line in sys.stdin:
 
 
 class Process:
-    """A node of the cluster, which does what it is told, line by line."""
+    """A node of the cluster, which follows its orders, line by line."""
 
     def __init__(self, url: str, verify: str) -> None:
         """Start it."""

@@ -51,7 +51,7 @@ def refused(url: str) -> str:
 
 
 def test_a_layer_is_uploaded_and_fetched(store: str, tmp_path: Path) -> None:
-    """What one process uploads another one fetches, byte for byte."""
+    """A layer that one process uploads is fetched by another one, byte for byte."""
     run(store, "upload", "-", "--repo", "a")
     target = tmp_path / "layer"
     run(store, "fetch", DIGEST, "--repo", "a", "-o", str(target))
@@ -80,7 +80,7 @@ def test_a_scrub_finds_what_is_damaged(azurite: Azurite, store: str) -> None:
 
 
 def test_a_wrong_key_is_told_in_one_line(azurite: Azurite) -> None:
-    """Who has the wrong key learns that access is denied, and the key is not printed."""
+    """With a wrong key the message says that access is denied, and the key is not printed."""
     told = refused(azurite.url("command", account_key="c2VjcmV0"))
     assert "denied" in told
     assert "c2VjcmV0" not in told
@@ -92,7 +92,7 @@ def test_a_missing_container_is_told_in_one_line(azurite: Azurite) -> None:
 
 
 def test_no_network_is_told_in_one_line() -> None:
-    """Where nobody answers, that is what is told."""
+    """If nobody answers, the message says so."""
     endpoint = f"http://127.0.0.1:9/{ACCOUNT}"
     assert "refused" in refused(f"azure+emulator://command?endpoint={endpoint}&retries=0").lower()
 

@@ -12,10 +12,10 @@ from azure.storage.blob import BlobServiceClient
 
 import layerstore
 from layerstore import InvalidURLError, StoreURL
-from layerstore_drivers.azure import signing
-from layerstore_drivers.azure.address import SYSTEM, Address
+from layerstore_drivers.azure import client
 from layerstore_drivers.azure.credentials import EMULATOR_KEY, Access, find_access
 from layerstore_drivers.azure.emulator import Azurite
+from layerstore_drivers.azure.options import SYSTEM, Address
 
 KEY = "c2VjcmV0LWtleQ=="
 OTHER = "b3RoZXIta2V5"
@@ -317,11 +317,11 @@ def test_signatures_for_a_custom_domain_are_the_accounts(monkeypatch: pytest.Mon
         signed.append(account)
         return "sig=x"
 
-    monkeypatch.setattr(signing, "generate_blob_sas", sign)
+    monkeypatch.setattr(client, "generate_blob_sas", sign)
     driver = layerstore.open_driver("azure://acme/layers", endpoint="https://h.example", credential=Identity())
-    below: signing.Signing = driver.inner._signing  # type: ignore[attr-defined]  # Azure's
+    below: client.Signing = driver.inner._signing  # type: ignore[attr-defined]  # Azure's
     monkeypatch.setattr(below, "_delegated", lambda _: object())
-    assert below.readable_url("key", signing.LASTS) == "https://h.example/layers/key?sig=x"
+    assert below.readable_url("key", client.LASTS) == "https://h.example/layers/key?sig=x"
     assert signed == ["acme"]
 
 

@@ -64,7 +64,7 @@ def test_two_servers_at_once_have_two_ports() -> None:
 
 
 def test_another_server_at_the_port_asked_for_is_not_taken_for_ours(other: int) -> None:
-    """Where something else answers at the port, the start fails and tells what Azurite said of it."""
+    """If another program answers at the port, the start fails with Azurite's own message."""
     with pytest.raises(EmulatorError, match=f"EADDRINUSE.*{other}"), Azurite(port=other):
         pass
 

@@ -21,7 +21,7 @@ from azure.storage.blob import ContainerClient
 import layerstore
 from layerstore import BackendUnavailableError, PathNotFoundError
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.azure import copying, moving
+from layerstore_drivers.azure import move
 from layerstore_drivers.azure.emulator import Azurite
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _written: WeakSet[Any] = WeakSet()
 
 
 class Call(NamedTuple):
-    """What is called, on what, and what it is to come to."""
+    """A call, the state before it, and the state after it."""
 
     before: State
     after: State
@@ -214,9 +214,9 @@ def waits() -> list[float]:
 def wire(shared_wire: Wire, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> Wire:
     """Return the wire; nobody really waits."""
     monkeypatch.setattr(HttpTransport, "sleep", lambda _, duration: waits.append(duration))
-    monkeypatch.setattr(moving, "PATIENCE", 0.0)
-    monkeypatch.setattr(copying, "PAUSE", 0.0)
-    monkeypatch.setattr(copying, "PATIENCE", 0.5)
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
+    monkeypatch.setattr(move, "PAUSE", 0.0)
+    monkeypatch.setattr(move, "LOOKS", 5)
     return shared_wire
 
 
@@ -285,7 +285,7 @@ def test_a_copy_that_comes_to_nothing_leaves_no_target(wire: Wire, copying_: Cop
 
 
 def test_nothing_is_seen_of_a_copy_under_way(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who looks while a copy is pending sees no object."""
+    """While a copy is pending, nobody sees an object."""
     driver = wire.driver()
     driver.put("key", OLD)
     wire.transport.copying = Copying(ALWAYS, "success")
@@ -296,7 +296,7 @@ def test_nothing_is_seen_of_a_copy_under_way(wire: Wire, monkeypatch: pytest.Mon
             driver.stat("to")
         seen.append(True)
 
-    monkeypatch.setattr("layerstore_drivers.azure.copying.time.sleep", look)
+    monkeypatch.setattr("layerstore_drivers.azure.move.time.sleep", look)
     with pytest.raises(BackendUnavailableError):
         driver.move("key", "to")
     assert seen

@@ -120,7 +120,7 @@ def _late(blob: Any) -> None:  # noqa: ANN401  (the SDK's)
 
 
 def test_an_append_before_a_resume_is_counted_in(driver: CheckedDriver, container: ContainerClient) -> None:
-    """What was appended between two resumes is neither lost nor taken for hashed."""
+    """Bytes that were appended between two resumes are neither lost nor taken for hashed."""
     begin_elsewhere(container)
     LayerService(driver).resume("demo", UUID).close()
     container.get_blob_client(KEYS.data).append_block(b"more")
@@ -239,7 +239,7 @@ def test_a_move_that_was_cut_off_keeps_no_version_for_other_bytes(
 
 
 def test_an_append_blob_is_finished_but_not_gone_on_with(driver: CheckedDriver, container: ContainerClient) -> None:
-    """What another registry began can be finished; a write is refused, in plain words, before a byte is stored."""
+    """An upload that another registry began can be finished; a write is refused before a byte is stored."""
     begin_elsewhere(container)
     upload = LayerService(driver).resume("demo", UUID)
     upload.write(b"x")

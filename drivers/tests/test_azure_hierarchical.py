@@ -47,7 +47,7 @@ def container(azurite: Azurite, transport: HierarchicalTransport) -> Iterator[Co
 
 @pytest.fixture
 def driver(azurite: Azurite, container: ContainerClient, transport: HierarchicalTransport) -> Iterator[CheckedDriver]:
-    """Return a driver that is not told what the account is."""
+    """Return a driver that does not know the kind of the account."""
     url = f"azure+emulator://{container.container_name}"
     with closing(layerstore.open_driver(url, endpoint=azurite.endpoint, transport=transport)) as opened:
         yield opened
@@ -104,7 +104,7 @@ def test_a_folder_is_no_object(driver: CheckedDriver) -> None:
 
 
 def test_a_delete_takes_the_folders_after_what_is_in_them(driver: CheckedDriver, container: ContainerClient) -> None:
-    """What is below a key goes, the folders too, and the key's own; nothing else does."""
+    """Everything below a key goes, its folders included, and nothing else."""
     for key in ("a/b/c/1", "a/b/c/2", "a/b/d/e/1", "a/b2/1"):
         driver.put(key, b"data")
     driver.delete("a/b")

@@ -167,7 +167,7 @@ def test_a_certificate_that_is_not_trusted_is_named(
 
 
 def test_a_server_without_tls_is_named(serve: Callable[..., int]) -> None:
-    """Where an http server listens at an https endpoint, it is TLS that fails, and no operation is not permitted."""
+    """If an http server listens at an https endpoint, the message names TLS, and not a permission."""
     port = serve(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     message = str(failure(f"https://127.0.0.1:{port}", retries=0))
     assert f"no TLS with 127.0.0.1:{port}" in message
@@ -327,7 +327,7 @@ def test_a_refused_signature_is_explained_by_its_times_and_rights(more: str, wor
 
 
 def test_a_clock_that_is_off_is_named() -> None:
-    """Where the service's clock and this machine's are apart, the message names the clock, not the key."""
+    """If the service's clock and this machine's are apart, the message names the clock, not the key."""
     date = format_datetime(datetime.now(UTC) - timedelta(hours=2, minutes=1), usegmt=True)
     error = failure(transport=Answering(403, "AuthenticationFailed", Date=date), retries=0)
     assert isinstance(error, AccessDeniedError)
@@ -335,7 +335,7 @@ def test_a_clock_that_is_off_is_named() -> None:
 
 
 def test_a_token_that_nobody_gives_is_a_refusal(no_wait: list[float]) -> None:
-    """Where no identity is found, the message names other ways at once, and shows nothing of the SDK's text."""
+    """If no identity is found, the message names other ways at once, and shows nothing of the SDK's text."""
 
     class Nobody:
         def get_token(self, *_: object, **__: object) -> None:
@@ -361,7 +361,7 @@ def test_a_refusal_of_entra_is_named_by_its_number() -> None:
 
 
 def test_without_azure_identity_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no credential is given, and the package that may find one is missing, the message has the command."""
+    """If no credential is given, and the package that may find one is missing, the message has the command."""
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(DriverLoadError, match=r"pip install 'layerstore\[azure\]'"):
         layerstore.open_driver("azure://acme/layers")
@@ -369,7 +369,7 @@ def test_without_azure_identity_the_message_says_how_to_install_it(monkeypatch: 
 
 
 def test_without_any_credential_the_command_ends_in_one_line() -> None:
-    """Where no logging is set up, the page that azure-identity logs about each credential is not printed."""
+    """If no logging is set up, the page that azure-identity logs about each credential is not printed."""
     away = {"AZURE_CONFIG_DIR": "/nowhere", "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "PATH": "/nowhere"}
     command = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""What lies between a reader and the service, and knows no ranges."""
+"""A proxy between a reader and the service that knows no ranges."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def signature(container: str) -> str:
 
 
 def test_bytes_that_begin_elsewhere_are_not_taken(azurite: Azurite) -> None:
-    """Where all of an object is sent instead of a part, its start is not taken for that part; all of it is read."""
+    """If a whole object is sent instead of a part, its start is not taken for that part; all of it is read."""
     open_driver(azurite.url("ranges", create_container="true")).put("key", DATA)
     driver = open_driver(azurite.url("ranges"), transport=Whole(), sas_token=signature("ranges"))
     with driver.open_reader("key", 500) as reader, pytest.raises(BackendUnavailableError, match="from 500 on, sent"):

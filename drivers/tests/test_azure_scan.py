@@ -189,7 +189,7 @@ def test_a_store_whose_names_begin_with_a_slash_is_opened_by_an_option(
 def test_a_store_that_looks_empty_for_a_slash_says_so_once(
     azurite: Azurite, container: ContainerClient, caplog: pytest.LogCaptureFixture, slash: str
 ) -> None:
-    """Where the blobs are on the other side of a leading slash, the option is named, and only once."""
+    """If the blobs' names differ by a leading slash, a warning names the option, and only once."""
     other = "false" if slash == "true" else "true"
     layerstore.open_driver(azurite.url(container.container_name, leading_slash=slash)).put("docker/key", b"data")
     driver = layerstore.open_driver(azurite.url(container.container_name, leading_slash=other))

@@ -13,7 +13,8 @@ from azure.storage.blob import BlobBlock, BlobClient, ContainerClient
 import layerstore
 from layerstore import InvalidPathError, LayerService, NoSpaceError
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.azure import blocks, draft
+from layerstore_drivers.azure import blocks
+from layerstore_drivers.azure import writer as writers
 from layerstore_drivers.azure.emulator import Azurite
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def test_names_that_no_blob_can_have_are_refused(container: ContainerClient, nam
 
 
 def test_a_body_without_a_checksum_is_refused(container: ContainerClient) -> None:
-    """Whoever forgets to ask for validation is told."""
+    """A request without a checksum is refused, so that no caller forgets it."""
     with pytest.raises(HttpResponseError) as error:
         container.upload_blob("blob", b"x")
     assert refused(error) == (400, "MissingRequiredHeader")
@@ -181,7 +182,7 @@ def test_a_copy_at_once_of_a_large_blob_is_refused(container: ContainerClient) -
 
 
 def test_the_drivers_life_passes_through(driver: CheckedDriver, transport: StrictTransport) -> None:
-    """Whatever a driver does for an upload, a rewrite, a copy, a listing and a delete, the service accepts."""
+    """The service accepts all requests of an upload, a rewrite, a copy, a listing and a delete."""
     with driver.open_writer("a/key") as writer:
         for _ in range(15):
             writer.write(b"x" * 100)
@@ -226,7 +227,7 @@ def test_more_blocks_than_the_service_takes_is_no_space(
 ) -> None:
     """The driver counts before it asks; where it does not know the limit, its refusal means the same."""
     for limit in (20, blocks.MAX_BLOCKS):
-        monkeypatch.setattr(draft, "MAX_BLOCKS", limit)
+        monkeypatch.setattr(writers, "MAX_BLOCKS", limit)
         writer = driver.open_writer(f"key{limit}")
         writer.write(b"x" * 2100)
         with pytest.raises(NoSpaceError):

@@ -1,4 +1,4 @@
-"""What a killed process leaves in a container of an upload that it had never flushed."""
+"""The leftovers of a killed process, of an upload that it had never flushed."""
 
 from __future__ import annotations
 

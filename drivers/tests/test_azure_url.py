@@ -1,12 +1,12 @@
-"""Where an Azure URL leads, and as whom one goes there."""
+"""Azure URLs: the endpoint and the credential that they lead to."""
 
 from collections.abc import Mapping
 
 import pytest
 
 from layerstore import InvalidURLError, StoreURL, UnknownOptionError, open_driver
-from layerstore_drivers.azure.address import Address
 from layerstore_drivers.azure.credentials import EMULATOR_KEY, Access, find_access
+from layerstore_drivers.azure.options import Address
 
 KEY = "c2VjcmV0LWtleQ=="
 OTHER = "b3RoZXIta2V5"
@@ -60,7 +60,7 @@ def test_a_url_names_account_container_and_prefix(url: str, account: str, contai
     ],
 )
 def test_a_url_that_names_no_container_is_refused(url: str) -> None:
-    """What no account, container or prefix can be called is refused when the URL is opened."""
+    """An invalid name of an account, container or prefix is refused when the URL is opened."""
     with pytest.raises(InvalidURLError):
         open_driver(url)
 
@@ -110,7 +110,7 @@ def test_another_accounts_credentials_are_sent_nowhere() -> None:
 
 
 def test_another_accounts_connection_string_is_refused_as_an_option() -> None:
-    """Given on purpose, a connection string of another account is a mistake, and is told without its key."""
+    """An option with a connection string of another account is refused, by a message without its key."""
     with pytest.raises(InvalidURLError, match="another account") as refusal:
         access("azure://acme/layers", connection_string=string("other", OTHER))
     assert OTHER not in f"{refusal.value} {refusal.value!r}"
@@ -137,7 +137,7 @@ def test_a_token_credential_is_used_as_it_is() -> None:
 
 
 def test_without_anything_the_default_credential_is_used() -> None:
-    """Where nothing is said, it is azure-identity that finds out who we are, when it is needed."""
+    """Without a credential azure-identity looks for one, when it is needed."""
     assert type(access("azure://acme/layers").credential).__name__ == "DefaultAzureCredential"
 
 
@@ -153,13 +153,13 @@ def test_a_connection_string_that_is_none_is_refused_without_being_told(text: st
     "options", [{"create_container": "maybe"}, {"block_size": "0"}, {"concurrency": "x"}, {"endpoint": "no url"}]
 )
 def test_an_option_that_makes_no_sense_is_refused(options: dict[str, str]) -> None:
-    """A wrong value is told when the store is opened."""
+    """A wrong value is refused when the store is opened."""
     with pytest.raises(InvalidURLError):
         open_driver("azure+emulator://layers", **options)
 
 
 def test_an_unknown_option_is_told_the_known_ones() -> None:
-    """Who misspells an option learns its name."""
+    """The message about a misspelt option names the known ones."""
     with pytest.raises(UnknownOptionError, match="create_container"):
         open_driver("azure+emulator://layers", create_containers="true")
 
@@ -173,7 +173,7 @@ def test_the_environment_is_read_when_a_store_is_opened(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("secret", [KEY, SAS])
 def test_no_repr_shows_a_credential(secret: str) -> None:
-    """What is printed while debugging holds no key and no signature."""
+    """Output for debugging holds no key and no signature."""
     by_key = secret == KEY
     found = access("azure://acme/layers", account_key=KEY) if by_key else access("azure://acme/layers", sas_token=SAS)
     assert secret not in f"{found} {found!r}"

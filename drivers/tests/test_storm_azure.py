@@ -27,7 +27,7 @@ def url(azurite: Azurite) -> Iterator[str]:
 
 
 def test_a_container_comes_through_a_storm(url: str, tmp_path: Path) -> None:
-    """Whatever befalls the processes, each layer is what its digest says, and each acknowledged finish is there."""
+    """In any storm of kills, each layer hashes to its digest, and each acknowledged finish is there."""
     # A move is a copy and a deletion: nothing that a process may be stopped at is old enough to be collected.
     storm = Storm(Plan(url, "storm", tmp_path, operations=250, processes=3, calm=12, grace=20, deadline=120))
     storm.run()

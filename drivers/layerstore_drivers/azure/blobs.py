@@ -1,8 +1,8 @@
 """Every call of the SDK: one container's blobs, by key, with the contract's errors.
 
-Bodies are bytes, so that the SDK may send them again. It does so on its own when a request or its response is lost, and
-the second one then meets what the first has done. No request but ``put`` is made that could do harm so: it is
-conditional, and leaves a mark (``found``) by which whoever made it knows its own work again.
+Bodies are bytes, so that the SDK can send them again. It does so when a request or its response is lost, and the second
+request then meets the result of the first. So every request but ``put`` is conditional, and leaves a mark on the blob
+(``found``), by which its sender recognises its own work.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
@@ -26,12 +27,13 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore_drivers.azure.errors import code_of, translated
-from layerstore_drivers.azure.found import Found, Listed
-from layerstore_drivers.azure.stream import Stream
+from layerstore_drivers.azure.found import Found, Listed, Stream
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
     from azure.storage.blob._generated.models import BlockList
+
+    from layerstore_drivers.azure.options import Checksum
 
 MAX_NAME = 1024
 """Bytes of a blob's name."""
@@ -46,28 +48,38 @@ PAGE = 5000
 """Blobs in one answer to a listing; the service gives no more, and may give fewer."""
 
 ATTEMPTS = 100
-"""How often something is begun anew because others came in between: each time one of them got on."""
+"""How often an operation starts again because others came in between. Each time one of them has succeeded."""
 
 ABSENT = ""
-"""In the place of an ETag: there is to be no blob."""
+"""Instead of an ETag: there must be no blob."""
 
 
 class _Pages(Iterator[Any], Protocol):
-    """What the SDK's listings are by page."""
+    """The SDK's listings, by page."""
 
     continuation_token: str | None
+
+
+class Stored(NamedTuple):
+    """The service's answer to a request that has changed a blob."""
+
+    etag: str
+    modified: datetime
 
 
 class Blobs:
     """The blobs below a prefix. Threads may share it."""
 
-    def __init__(self, container: ContainerClient, prefix: str, *, emulated: bool = False) -> None:
+    def __init__(
+        self, container: ContainerClient, prefix: str, *, emulated: bool = False, checksum: Checksum = True
+    ) -> None:
         """Put ``prefix``, empty or with a slash at its end, before every key; ``emulated``: Azurite answers."""
         self.container = container
         self.emulated = emulated
         self.hinted = False
-        """Whether it was looked for blobs on the other side of a leading slash."""
+        """Whether the driver has looked for blobs whose names differ by a leading slash."""
         self._prefix = prefix
+        self._checksum = checksum
 
     def find(self, key: str) -> Found | None:
         """Look at a blob, so that everything but its version is certain; None if there is none."""
@@ -78,7 +90,7 @@ class Blobs:
             return None
 
     def look(self, key: str) -> Found | None:
-        """Look at a blob, and at its blocks where these tell whether a note is to be believed; None if there is none.
+        """Look at a blob, and at its blocks if these decide about a note. Return None if there is no blob.
 
         Raises:
             BackendUnavailableError: it is changed again and again in between.
@@ -92,10 +104,10 @@ class Blobs:
         raise BackendUnavailableError(key, f"changed {ATTEMPTS} times while it was looked at")
 
     def with_blocks(self, key: str, found: Found) -> Found:
-        """Return what was found, with the blocks that it is made of.
+        """Return the same blob with its blocks.
 
         Raises:
-            FencedError, PathNotFoundError: the blob is no longer what was found.
+            FencedError, PathNotFoundError: the blob was changed, or is gone.
         """
         if found.listed is not None:
             return found
@@ -111,7 +123,7 @@ class Blobs:
             FencedError: it has another one.
             PathNotFoundError: there is no blob.
             InvalidOffsetError: nothing is at ``start``.
-            BackendUnavailableError: what was sent begins elsewhere.
+            BackendUnavailableError: the body begins at another offset.
         """
         headers = {"If-Match": etag} if etag else {}
         with translated(key):
@@ -128,9 +140,9 @@ class Blobs:
         return stream
 
     def stage(self, key: str, block_id: str, data: bytes) -> None:
-        """Store a block that no commit has named yet; the service compares its MD5."""
+        """Store a block that no commit has named yet; the service compares its checksum."""
         with translated(key):
-            self.blob(key).stage_block(block_id, data, len(data), validate_content=True)
+            self.blob(key).stage_block(block_id, data, len(data), validate_content=self._checksum)
 
     def commit(
         self,
@@ -139,10 +151,10 @@ class Blobs:
         metadata: Mapping[str, str],
         etag: str | None,
         settings: ContentSettings | None = None,
-    ) -> str:
-        """Make a blob of blocks, in place of the one with this ETag or where there is none, and return its ETag.
+    ) -> Stored:
+        """Make a blob of blocks, in place of the one with this ETag or where there is none.
 
-        With None in the place of the ETag, whatever is there. ``settings`` are another program's, to be kept.
+        With None instead of an ETag, any blob is replaced. ``settings`` are those of another program, and are kept.
 
         Raises:
             FencedError, PathNotFoundError: the blob is not as it should be, or a block is unknown.
@@ -150,7 +162,7 @@ class Blobs:
         names = [BlobBlock(each) for each in ids]
         with translated(key):
             done = self.blob(key).commit_block_list(names, settings, metadata=dict(metadata), **_if(etag))
-        return str(done["etag"])
+        return Stored(str(done["etag"]), cast("datetime", done["last_modified"]))
 
     def blocks(self, key: str) -> tuple[str, Listed]:
         """Return the blob's ETag, and the committed blocks in their order: ids and bytes.
@@ -179,7 +191,7 @@ class Blobs:
         return str(done["etag"])
 
     def copy(self, url: str, authorization: str | None, etag: str, target: str, metadata: Mapping[str, str]) -> str:
-        """Copy the blob at a URL, if it has this ETag, onto ``target``, whatever is there; return the new blob's ETag.
+        """Copy the blob at a URL, if it has this ETag, onto ``target``, whatever is there; return the copy's status.
 
         Raises:
             FencedError: the source has another ETag.
@@ -190,7 +202,7 @@ class Blobs:
             options["source_authorization"] = authorization
         with translated(target):
             done = self.blob(target).start_copy_from_url(url, dict(metadata), requires_sync=True, **options)
-        return str(done["etag"])
+        return str(done["copy_status"] or "")
 
     def abort_copy(self, key: str) -> None:
         """Stop a copy onto a blob that is pending."""
@@ -201,7 +213,7 @@ class Blobs:
     def stage_from(
         self, url: str, authorization: str | None, etag: str, start: int, size: int, target: str, block_id: str
     ) -> None:
-        """Store a block that is a range of the blob at a URL, if that has this ETag.
+        """Store a range of the blob at a URL as a block, if that blob has this ETag.
 
         Raises:
             FencedError: it has another one.
@@ -214,7 +226,7 @@ class Blobs:
             self.blob(target).stage_block_from_url(block_id, url, start, size, headers=headers, **options)
 
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> None:
-        """Store a blob whole, whatever is there."""
+        """Store a blob whole, over any other. The service compares its MD5, and keeps it (see ``found``)."""
         with translated(key):
             self.blob(key).upload_blob(
                 data, length=len(data), overwrite=True, metadata=dict(metadata), validate_content=True
@@ -231,12 +243,12 @@ class Blobs:
             self.blob(key).delete_blob(delete_snapshots="include", **_if(etag))
 
     def delete_folder(self, key: str) -> None:
-        """Delete what stands for a folder; if there is none, or something in it, nothing happens."""
+        """Delete a folder. A missing one, or one that is not empty, is no error."""
         with suppress(PathNotFoundError, UnsupportedOperationError), translated(key):
             self.blob(key).delete_blob()  # of a folder the service deletes no snapshots, not even none
 
     def delete_all(self, keys: Sequence[str]) -> None:
-        """Delete at most ``BATCH`` blobs, in whatever order; those that are not there are no error."""
+        """Delete at most ``BATCH`` blobs, in any order. A missing one is no error."""
         if len(keys) > 1 and self._delete_at_once(keys):
             return
         for key in keys:
@@ -244,13 +256,13 @@ class Blobs:
                 self.delete(key)
 
     def _delete_at_once(self, keys: Sequence[str]) -> bool:
-        """Delete in one request, and tell whether that did it: not every credential may, nor every service can."""
+        """Delete in one request, and return whether all are gone: not every credential or service allows it."""
         names = [{"name": self._name(key), "delete_snapshots": "include"} for key in keys]
         try:
             with translated(keys[0]):
                 answers = [each.status_code for each in self.container.delete_blobs(*names, raise_on_any_failure=False)]
         except DriverError:
-            return False  # one by one it is told better what is wrong
+            return False  # deleted one by one, they give a better error
         return len(answers) == len(keys) and set(answers) <= {HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND}
 
     def first_page(self, prefix: str, page: int = 0) -> tuple[list[tuple[str, Found]], bool]:
@@ -264,7 +276,7 @@ class Blobs:
         return self._read(prefix, self._list(prefix, page))
 
     def children(self, prefix: str) -> Iterator[list[tuple[str, Found | None]]]:
-        """Yield pages of what lies directly below ``prefix``, in order; of what lies deeper the prefix, and None."""
+        """Yield pages of the blobs directly below ``prefix``, in order; of deeper ones the prefix, with None."""
         pages = self.container.walk_blobs(self._prefix + prefix, include=["metadata", "copy"], delimiter="/")
         for page in self._read(prefix, cast("_Pages", pages.by_page())):
             yield sorted(page, key=lambda each: each[0])  # the SDK puts a page's prefixes before its blobs
@@ -328,5 +340,5 @@ def _if(etag: str | None) -> dict[str, Any]:
 
 
 def is_missing_container(error: BackendUnavailableError) -> bool:
-    """Tell whether what failed did so because the container is not there."""
+    """Return whether the container is missing."""
     return "ContainerNotFound" in error.detail

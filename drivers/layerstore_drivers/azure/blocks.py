@@ -1,10 +1,18 @@
-"""Blocks: how large they are, so that they stay few enough, and how they are named."""
+"""Blocks: their sizes and names, the bytes that are not yet one, and their way to the service."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import string
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
+
+from layerstore.errors import DriverError
 
 MAX_BLOCKS = 50_000
 """Blocks that a committed blob may have (Put Block List, Microsoft's documentation)."""
@@ -14,7 +22,7 @@ FIRST = 8 << 20
 
 DOUBLED_EVERY = 8192
 """Blocks of one size before the next is twice as large: 1 TiB takes 24,576 of them, and half-filled ones, which is the
-worst that a sequence of short appends leads to (see ``draft.Draft.finish_tail``), fewer than 50,000."""
+worst that a sequence of short appends leads to (see ``writer.Draft``), fewer than 50,000."""
 
 LARGEST = 1 << 30
 """Bytes; the service takes 4,000 MiB, memory does not."""
@@ -54,7 +62,7 @@ class Block:
 class BlockIDs:
     """Names for the blocks of one session, of the length that the blob's other blocks have.
 
-    They begin with a nonce: a commit names ids, and the service takes the newest block of that name, whoever staged it.
+    They begin with a nonce: a commit names ids, and for each the service takes the newest block, from any writer.
     """
 
     def __init__(self, known: frozenset[str] = frozenset()) -> None:
@@ -74,3 +82,121 @@ class BlockIDs:
             if name not in self._known:
                 self._known.add(name)
                 return name
+
+
+class Tail:
+    """Bytes that grow until they are a block, which they become without a copy: it is large."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._buffer = BytesIO()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def write(self, at: int, data: bytes | memoryview) -> None:
+        """Overwrite and append; ``at`` is not beyond the end."""
+        self._buffer.seek(at)
+        self._size = max(self._size, at + self._buffer.write(data))
+
+    def cut(self, size: int) -> None:
+        """Keep at most ``size`` bytes."""
+        if size < self._size:
+            self._buffer.truncate(size)
+            self._size = size
+
+    def gathered(self) -> bytes:
+        """Return everything: the buffer itself, which is copied only if it is written to again."""
+        return self._buffer.getvalue()
+
+
+class Pool:
+    """The threads of one driver, made when first needed."""
+
+    def __init__(self, threads: int) -> None:
+        """Have at most so many."""
+        self.threads = threads
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
+
+    def submit(self, stage: Callable[[Block], None], block: Block) -> Future[None]:
+        """Have a thread stage a block."""
+        with self._lock:
+            if self._pool is None or self._process != os.getpid():  # no thread comes along through a fork
+                self._process = os.getpid()
+                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="layerstore-azure")
+            return self._pool.submit(stage, block)
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing more to do."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
+
+
+class Stager:
+    """One writer's blocks on their way. A block that fails keeps its bytes, and is sent again before a commit."""
+
+    def __init__(self, pool: Pool, upload: Callable[[str, bytes], None]) -> None:
+        """Stage by ``upload``, which takes a block's id and bytes."""
+        self._pool = pool
+        self._upload = upload
+        self._underway: dict[Future[None], Block] = {}
+        self._failed: list[Block] = []
+
+    def admit(self) -> None:
+        """Send failed blocks again, before more bytes are accepted.
+
+        Raises:
+            DriverError: one fails again.
+        """
+        while self._failed:
+            self._stage(self._failed[-1])
+            self._failed.pop()
+
+    def submit(self, block: Block) -> None:
+        """Send a block, as soon as fewer than the pool's threads are busy with this writer's blocks."""
+        while len(self._underway) >= self._pool.threads:
+            done, _ = wait(self._underway, return_when=FIRST_COMPLETED)
+            self._collect(done)
+        self._underway[self._pool.submit(self._stage, block)] = block
+
+    def settle(self, last: Block | None = None) -> None:
+        """Send ``last``, here and now, and wait for all others.
+
+        Raises:
+            DriverError: a block cannot be stored; it may be tried again.
+        """
+        if last is not None:
+            self._failed.append(last)
+            if not self._underway:
+                self.admit()
+        self._collect(wait(self._underway).done)
+        self.admit()
+
+    def forget(self) -> None:
+        """Drop the blocks that have not begun."""
+        for future in self._underway:
+            future.cancel()
+        self._underway.clear()
+        self._failed.clear()
+
+    def _collect(self, done: set[Future[None]]) -> None:
+        for future in done:
+            block = self._underway.pop(future)
+            with suppress(DriverError):
+                future.result()
+            if not block.staged:
+                self._failed.append(block)
+
+    def _stage(self, block: Block) -> None:
+        data = block.data
+        if block.staged or data is None:
+            return
+        self._upload(block.id, data)
+        block.staged = True
+        if not block.keep:
+            block.data = None

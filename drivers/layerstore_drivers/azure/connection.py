@@ -1,15 +1,25 @@
-"""Connection strings, as Azure's portal and tools write them, and as files and shells hand them on."""
+"""Connection strings, and where an account's blob service is.
+
+Azure's portal and tools write the strings; files and shells hand them on. The endpoint comes from an option, from a
+connection string, from the emulator's place, or from a cloud's host name.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from azure.core.utils import parse_connection_string
 
-from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, EMULATOR_KEY
+from layerstore.errors import InvalidURLError
+from layerstore_drivers.azure.options import EMULATOR_ACCOUNT, EMULATOR_ENDPOINT, EMULATOR_KEY, Address
+
+if TYPE_CHECKING:
+    from layerstore.url import StoreURL
+
 
 _SERVICES = ("blob", "queue", "table", "file", "dfs")
 _NAMES = {
@@ -28,7 +38,7 @@ class Connection:
     """A connection string, read. Its ``repr`` shows no credential."""
 
     account: str
-    """Empty where neither AccountName nor the endpoint's form tells it, as with a custom domain."""
+    """Empty if neither AccountName nor the endpoint names it, as with a custom domain."""
     endpoint: str
     """Of the blob service, if the string names it."""
     protocol: str
@@ -104,7 +114,7 @@ def check_suffix(text: str) -> str:
 
 
 def account_of(endpoint: str) -> str:
-    """Return the account whose endpoint this is; empty where its form does not tell, as with a custom domain."""
+    """Return the account that an endpoint belongs to; empty if the URL does not name it, as with a custom domain."""
     url = urlsplit(endpoint)
     first, *others = (url.hostname or "").split(".")
     # ACCOUNT.blob.SUFFIX, ACCOUNT.ZONE.blob.SUFFIX, or HOST/ACCOUNT as the emulator has it.
@@ -133,3 +143,46 @@ def _check(found: Connection, parts: dict[str, str]) -> None:
         raise ValueError("its DefaultEndpointsProtocol is neither http nor https")
     if not (found.key or found.sas_token) and parts.keys() - _NAMES:
         raise ValueError("it has neither AccountKey nor SharedAccessSignature, but a name that is unknown")
+
+
+SUFFIX = "AZURE_STORAGE_ENDPOINT_SUFFIX"
+PUBLIC = "core.windows.net"
+"""The suffix of the public cloud's host names."""
+
+
+def find_endpoint(
+    url: StoreURL,
+    address: Address,
+    given: Mapping[str, Any],
+    connection: Connection | None,
+    environment: Mapping[str, str],
+) -> str:
+    """Find out where an account is.
+
+    Raises:
+        InvalidURLError: the endpoint found is none, or an option and a connection string differ.
+    """
+    option = _checked(url, str(given.get("endpoint", "")))
+    named = connection.endpoint if connection else ""
+    if option and named and option != named and "connection_string" in given:
+        raise InvalidURLError(str(url), "option endpoint and BlobEndpoint of option connection_string differ: give one")
+    if option or named:
+        return option or named
+    if address.account == EMULATOR_ACCOUNT:
+        return EMULATOR_ENDPOINT
+    protocol, suffix = (connection.protocol, connection.suffix) if connection else ("https", "")
+    return f"{protocol}://{address.account}.blob.{suffix or _suffix(url, environment)}"
+
+
+def _suffix(url: StoreURL, environment: Mapping[str, str]) -> str:
+    try:
+        return check_suffix(environment.get(SUFFIX, "")) or PUBLIC
+    except ValueError as error:
+        raise InvalidURLError(str(url), f"variable {SUFFIX} {error}") from None
+
+
+def _checked(url: StoreURL, text: str) -> str:
+    try:
+        return check_endpoint(text)
+    except ValueError as error:
+        raise InvalidURLError(str(url), f"option endpoint {error}") from None

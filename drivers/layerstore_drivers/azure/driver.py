@@ -8,20 +8,21 @@ from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from layerstore.driver import Capabilities, Driver, Scanned, Stat
 from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
-from layerstore_drivers.azure import listing, moving, settings
-from layerstore_drivers.azure.address import EMULATOR_ACCOUNT, Address
+from layerstore_drivers.azure import listing
 from layerstore_drivers.azure.blobs import Blobs, is_missing_container
-from layerstore_drivers.azure.client import connect
+from layerstore_drivers.azure.blocks import Pool
+from layerstore_drivers.azure.client import LASTS, Signing, connect
 from layerstore_drivers.azure.credentials import find_access
-from layerstore_drivers.azure.folders import make_way
+from layerstore_drivers.azure.fence import Hold, take
 from layerstore_drivers.azure.found import new_mark, published
-from layerstore_drivers.azure.owning import Hold, take
+from layerstore_drivers.azure.listing import make_way
+from layerstore_drivers.azure.move import move
+from layerstore_drivers.azure.options import EMULATOR_ACCOUNT, HELP, Address, read_settings
 from layerstore_drivers.azure.reader import open_reader
-from layerstore_drivers.azure.signing import LASTS, Signing
-from layerstore_drivers.azure.staging import Pool
 from layerstore_drivers.azure.writer import AzureWriter
 
 if TYPE_CHECKING:
@@ -29,37 +30,41 @@ if TYPE_CHECKING:
 
     from layerstore.url import StoreURL
     from layerstore_drivers.azure.credentials import Access
+    from layerstore_drivers.azure.options import Settings
     from layerstore_drivers.azure.reader import AzureReader
 
 T = TypeVar("T")
 
 
 class AzureDriver(Driver):
-    """Block blobs below a prefix of a container. Nothing is cached, and nothing kept beside the blobs."""
+    """Block blobs below a prefix of a container. Nothing is kept beside the blobs."""
 
     contract_version = "1.0"
     capabilities = Capabilities(nested_keys=True, shared=True, durable=True)
-    options = MappingProxyType(settings.HELP)
+    options = MappingProxyType(HELP)
 
-    def __init__(self, service: BlobServiceClient, access: Access, address: Address, chosen: settings.Settings) -> None:
+    def __init__(self, service: BlobServiceClient, access: Access, address: Address, chosen: Settings) -> None:
         """Store in a container."""
         self._service = service
         self._settings = chosen
         nested = not chosen.hierarchical
         self.capabilities = replace(type(self).capabilities, memory=chosen.memory, nested_keys=nested)
         container = service.get_container_client(address.container)
-        self._blobs = Blobs(container, address.prefix, emulated=address.account == EMULATOR_ACCOUNT)
+        emulated = address.account == EMULATOR_ACCOUNT
+        self._blobs = Blobs(container, address.prefix, emulated=emulated, checksum=chosen.checksum)
         self._signing = Signing(service, self._blobs, access)
         self._pool = Pool(chosen.concurrency)
+        self._holds: WeakValueDictionary[str, Hold] = WeakValueDictionary()
+        """The last writer of each key, while somebody has it."""
 
     @classmethod
     def open(cls, url: StoreURL, **given: Any) -> Self:  # noqa: ANN401  (as Driver.open)
         """Open ``azure://ACCOUNT/CONTAINER[/PREFIX]`` or ``azure+emulator://CONTAINER[/PREFIX]``.
 
         Raises:
-            InvalidURLError: no account or container, or an option or connection string that makes no sense.
+            InvalidURLError: no account or container, or an invalid option or connection string.
         """
-        chosen = settings.read(url, given)
+        chosen = read_settings(url, given)
         address = Address.of(url, leading_slash=chosen.leading_slash)
         access = find_access(url, address, given, os.environ)
         service = connect(access, transport=chosen.transport, retries=chosen.retries, timeout=chosen.timeout)
@@ -72,7 +77,8 @@ class AzureDriver(Driver):
     def open_writer(self, key: str) -> AzureWriter:
         """See :meth:`Driver.open_writer`."""
         taken = self._creating(key, lambda: take(self._blobs, key, self._settings.block_size))
-        return AzureWriter(Hold(self._blobs, key, *taken), self._pool, self._settings.block_size)
+        hold = self._holds[key] = Hold(self._blobs, key, *taken)
+        return AzureWriter(hold, self._pool, self._settings.block_size)
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
@@ -95,14 +101,16 @@ class AzureDriver(Driver):
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
-        self._placing(target, lambda: moving.move(self._blobs, self._signing, source, target, version))
+        hold = self._holds.pop(source, None)
+        known = hold.now if hold else None
+        self._placing(target, lambda: move(self._blobs, self._signing, source, target, version, known))
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""
         listing.delete(self._blobs, key)
 
     def redirect_url(self, key: str, lasts: timedelta = LASTS) -> str | None:
-        """Return a URL by which anybody can read an object for some time; None where the credential cannot sign.
+        """Return a URL by which anybody can read an object for some time; None if the credential cannot sign.
 
         Raises:
             PathNotFoundError: nothing is published under the key.
@@ -111,13 +119,13 @@ class AzureDriver(Driver):
         return self._signing.readable_url(key, lasts)
 
     def close(self) -> None:
-        """Give the threads and the idle connections back; handles that are still open make new ones."""
+        """Release the threads and the idle connections. Handles that are still open make new ones."""
         self._pool.close()
-        if self._settings.transport is None:  # one that was given is whoever gave it's
+        if self._settings.transport is None:  # the caller owns a transport that it passed in
             self._service.close()
 
     def _placing(self, key: str, act: Callable[[], T]) -> T:
-        """Do something that stores under a key; once more, if what was in its place was no object."""
+        """Store under a key; try again after removing a thing in its place that is no object."""
         try:
             return act()
         except UnsupportedOperationError:
@@ -126,7 +134,7 @@ class AzureDriver(Driver):
         return act()
 
     def _creating(self, key: str, act: Callable[[], T]) -> T:
-        """Do something that stores under a key; make the container if it is missing and is to be made."""
+        """Store under a key; make the container if it is missing and ``create_container`` is set."""
         try:
             return self._placing(key, act)
         except BackendUnavailableError as error:

@@ -27,28 +27,28 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Self
 
-from layerstore_drivers.azure.address import EMULATOR_ACCOUNT
+from layerstore_drivers.azure.options import EMULATOR_ACCOUNT
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 VARIABLE = "LAYERSTORE_AZURITE"
-"""The environment variable that tells where azurite is: the program, or the directory npm installed it below."""
+"""The environment variable with the path of azurite: the program, or the directory that npm installed it in."""
 
 VERSION = "3.35.0"
 """The newest Azurite that runs on Node 20."""
 
 BLOCK = 512 << 10
-"""Bytes of a block, in the URL that is printed: with larger ones the suite finds more memory in use than it allows."""
+"""Bytes of a block in the printed URL: with larger ones the suite measures more memory than it allows."""
 
 PATIENCE = 60
 """Seconds that a server may take to listen, on a machine that has much to do."""
 
 LISTENS = re.compile(rb"successfully listens on http://127\.0\.0\.1:(\d+)\s")
-"""What it says, ``--silent`` too, once its port is its own. Who merely answers there may be another server."""
+"""Its message once it has the port, also with ``--silent``. An answer alone may come from another server."""
 
 OPTIONS = ("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl")
-"""Without the second it refuses the SDK, which speaks a newer API than it knows; without the third it phones home."""
+"""The SDK uses a newer API version than Azurite knows; and Azurite sends usage data, unless it is stopped."""
 
 
 class EmulatorError(RuntimeError):
@@ -56,10 +56,10 @@ class EmulatorError(RuntimeError):
 
 
 def find() -> str:
-    """Return the program that serves blobs: where ``LAYERSTORE_AZURITE`` says, or else on ``PATH``.
+    """Return the program that serves blobs: at ``LAYERSTORE_AZURITE``, or else on ``PATH``.
 
     Raises:
-        EmulatorError: there is none; the message says how to come by it.
+        EmulatorError: there is none; the message says how to install it.
     """
     where = os.environ.get(VARIABLE, "")
     inside = [Path(where), *(Path(where) / name / "azurite-blob" for name in ("node_modules/.bin", "bin", "."))]
@@ -77,7 +77,7 @@ class Azurite:
     """A server; of data in memory, or in a directory, where a later server finds it again."""
 
     def __init__(self, directory: Path | None = None, port: int = 0) -> None:
-        """Serve on a port, or for 0 on one that is free when it starts; nothing is started yet."""
+        """Serve on a port, or with 0 on a free one; nothing is started yet."""
         self.directory = directory
         self.port = port
         self._process: subprocess.Popen[bytes] | None = None
@@ -94,10 +94,10 @@ class Azurite:
         return f"azure+emulator://{path}?{query}"
 
     def start(self) -> Self:
-        """Start it, and wait until it listens. On a port that it has found free, it comes back when started again.
+        """Start it, and wait until it listens. Started again, it uses the port that it found free the first time.
 
         Raises:
-            EmulatorError: it does not; the message has what it said, as of a port that is another's.
+            EmulatorError: it does not start; the message has its output, such as a port that is in use.
         """
         where = ["--location", str(self.directory)] if self.directory else ["--inMemoryPersistence"]
         command = [find(), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), *OPTIONS, *where]
@@ -143,15 +143,15 @@ class Azurite:
 
 
 def _port(process: subprocess.Popen[bytes], output: int) -> int:
-    """Wait until a server says in its output that it listens, and return where."""
+    """Wait until the server's output says that it listens, and return the port."""
     deadline = time.monotonic() + PATIENCE
     while True:
         ended = process.poll() is not None or time.monotonic() > deadline
-        told = os.pread(output, 1 << 16, 0)  # not from the position, which is the server's too
-        if found := LISTENS.search(told):
+        said = os.pread(output, 1 << 16, 0)  # not from the position, which is the server's too
+        if found := LISTENS.search(said):
             return int(found[1])
         if ended:
-            raise EmulatorError(f"azurite does not start: {told.decode(errors='replace').strip()[-500:] or 'no word'}")
+            raise EmulatorError(f"azurite does not start: {said.decode(errors='replace').strip()[-500:] or 'no word'}")
         time.sleep(0.05)
 
 

@@ -1,45 +1,49 @@
-"""What a blob's properties say of the object under its key, and which of the driver's notes are to be believed.
+"""Read a blob's properties: the object under its key, and the driver's notes that are to be believed.
 
-A blob is an object, unless its metadata say otherwise; they are the driver's notes, and each request that changes the
-blob replaces them:
+A blob is an object, unless its metadata say otherwise. The metadata are the driver's notes, and each request that
+changes the blob replaces them:
 
-    layerstoremark      a nonce of the request, by which it is known again when its response was lost
-    layerstoresize      how many of the blob's bytes are the object, or "none": a writer has the key, but has published
-                        nothing; without it all of them
-    layerstoremoving    the nonce and the target of a move, under way, that is about to copy this object
+    layerstoremark      a nonce of the request, which identifies it when its response was lost
+    layerstoresize      the number of the blob's bytes that are the object, without it all of them; or "none": a writer
+                        has the key, but has published nothing
+    layerstoremoving    the nonce and the target of a move that is about to copy this object
     layerstoremade      the nonce of the move that has made this object
-    layerstoreversion   the version of the bytes from before this note, and beside it
-    layerstoremodified  when they last changed
-    layerstorecontent   how those bytes were stored: only while this is still true are the two above believed
+    layerstoreversion   the version of the bytes before this note
+    layerstoremodified  the time at which they last changed
+    layerstorecontent   how those bytes were stored: the two above are believed only while this is still true
 
-The version of an object is its blob's ETag, which the service changes with every change, whoever makes it. But opening
-a writer, or moving, changes the ETag and no byte, by a new note; then the version of before goes into the note. Any
-program may change the bytes after that and keep the metadata: Append Block always does, and who copies a blob's
-properties along with other bytes does too. So the note is bound to something that the service says of the bytes, that
-no change of metadata touches, and that such a change of bytes cannot keep:
+The version of an object is its blob's ETag, which every change changes, by any program. But opening a writer, or
+moving, changes the ETag and no byte; so it notes the version from before. After that any program may change the bytes
+and keep the metadata: Append Block always does, and so does a program that copies a blob's properties along with other
+bytes. So the note is bound to a fact about the bytes, which the service reports, which no change of metadata touches,
+and which such a change of bytes cannot preserve:
 
 - "blocks:" and a hash of the ids and sizes of all committed blocks. Our ids begin with a nonce of the session that
-  stored the blocks, and a put, a copy or a list of other blocks has other ids, or none. Where a blob has no block of
-  ours, opening a writer stores one of its blocks again, under such an id, before it notes a version (``sealing``).
+  stored the blocks. A put, a copy or a list of other blocks has other ids, or none. If a blob has no block of ours,
+  opening a writer stores one of its blocks again, under such an id, before it notes a version (``fence``).
 - "append:" and size, number of blocks and time of creation, of an append blob. Every append changes the first two.
-- "md5:" and the MD5 that the service takes of a blob that is put whole; noted where such a blob is moved.
+- "md5:" and the MD5 that the service computes of a blob that is put whole; noted when such a blob is moved.
 
-A note whose content does not match is passed over: the version is the ETag. So whatever is in doubt counts as changed,
-and is read again. One kind of program escapes that: it stores other bytes under the very ids that are there, ours among
-them, in the same order and sizes, keeps all metadata, and does so between an opening and the next publication.
+A note whose content does not match is ignored: then the version is the ETag. So in any doubt an object counts as
+changed, and is read again. One kind of program escapes that: it stores other bytes under the ids that are there, ours
+included, in the same order and sizes, keeps all metadata, and does so between an opening and the next publication.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties, ContentSettings
+
 
 MARK = "layerstoremark"
 VERSION = "layerstoreversion"
@@ -71,7 +75,7 @@ def new_mark() -> str:
 
 
 def published(mark: str, content: str = "") -> dict[str, str]:
-    """Return the metadata of a blob that is an object, all of it; ``content`` as :func:`content_of` has it."""
+    """Return the metadata of a blob of which every byte is the object; ``content`` as :func:`content_of` returns it."""
     return {MARK: mark, **({CONTENT: content} if content else {})}
 
 
@@ -81,11 +85,11 @@ def reserved(mark: str) -> dict[str, str]:
 
 
 def content_of(listed: Iterable[tuple[str, int]]) -> str:
-    """Return what is noted of a blob that was stored in blocks."""
-    told = hashlib.sha256()
+    """Return the note about the content of a blob that was stored in blocks."""
+    hashed = hashlib.sha256()
     for name, size in listed:
-        told.update(f"{name} {size}\n".encode())
-    return f"{_BLOCKS}{told.hexdigest()[:32]}"
+        hashed.update(f"{name} {size}\n".encode())
+    return f"{_BLOCKS}{hashed.hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +105,14 @@ class Found:
     version: str
     metadata: Mapping[str, str]
     copy_status: str = ""
-    """Of a copy onto this blob, by whoever: until it is a success, there is nothing to read."""
+    """Of a copy onto this blob, by any program: until it is a success, there is nothing to read."""
     kind: str = BLOCK
     content: str = ""
-    """How the bytes are stored, as far as that is known."""
+    """How the bytes are stored, if that is known."""
     listed: Listed | None = None
     """The blob's blocks, once they were asked for."""
     settings: ContentSettings | None = None
-    """What other programs have set, such as the type of the content."""
+    """Properties that other programs have set, such as the type of the content."""
 
     @classmethod
     def of(cls, blob: BlobProperties) -> Found:
@@ -117,7 +121,7 @@ class Found:
         found = cls.read(str(blob.etag), blob.size, blob.last_modified, blob.metadata or {}, status)
         kind = str(getattr(blob.blob_type, "value", blob.blob_type) or BLOCK)
         noted = found.metadata.get(CONTENT, "")
-        content = noted if kind == BLOCK and noted.startswith(_BLOCKS) else _told(blob, kind)
+        content = noted if kind == BLOCK and noted.startswith(_BLOCKS) else _reported(blob, kind)
         found = replace(found, kind=kind, content=content, settings=blob.content_settings)
         return cls._believing(found)
 
@@ -139,22 +143,22 @@ class Found:
 
     @property
     def is_folder(self) -> bool:
-        """Tell whether it is no object, but stands for a folder."""
+        """Whether it is no object, but stands for a folder."""
         return _is_folder(self.metadata, self.blob_size)
 
     @property
     def is_reserved(self) -> bool:
-        """Tell whether a writer has the key, and has published nothing."""
+        """Whether a writer has the key, and has published nothing."""
         return self.metadata.get(SIZE) == NOTHING and self.copy_status in {"", "success"}
 
     @property
     def notes_version(self) -> bool:
-        """Tell whether a version is noted, believed or not."""
+        """Whether a version is noted, believed or not."""
         return VERSION in self.metadata and CONTENT in self.metadata and self.size is not None
 
     @property
     def is_doubtful(self) -> bool:
-        """Tell whether it takes the blob's blocks to know the version."""
+        """Whether the blob's blocks are needed to know the version."""
         return self.notes_version and self.metadata[CONTENT].startswith(_BLOCKS) and self.kind == BLOCK
 
     def with_blocks(self, listed: Listed) -> Found:
@@ -174,7 +178,7 @@ class Found:
 
     @staticmethod
     def _believing(found: Found) -> Found:
-        """Take the version from the note, if that is known to be true still."""
+        """Take the version from the note, if that is known to be still true."""
         known = found.notes_version and (found.listed is not None or not found.is_doubtful)
         if not (known and found.content and found.metadata[CONTENT] == found.content):
             return found
@@ -196,9 +200,70 @@ def _size(noted: str, blob_size: int) -> int | None:
     return min(int(noted), blob_size) if noted.isdecimal() else blob_size
 
 
-def _told(blob: BlobProperties, kind: str) -> str:
-    """Return what the properties say of how the bytes are stored; empty if that is nothing."""
+def _reported(blob: BlobProperties, kind: str) -> str:
+    """Return how the bytes are stored, according to the properties; empty if they do not say."""
     if kind == APPEND:
         return f"append:{blob.size} {blob.append_blob_committed_block_count} {blob.creation_time}"
     md5 = blob.content_settings.content_md5 if kind == BLOCK else None
     return f"md5:{bytes(md5).hex()}" if md5 else ""
+
+
+_METADATA = "x-ms-meta-"
+
+
+class Stream:
+    """The bytes of a ranged GET as they arrive, and the blob as the response describes it."""
+
+    def __init__(self, response: Any, chunks: Iterator[bytes]) -> None:  # noqa: ANN401  (the SDK's, of any transport)
+        """Take over a response whose headers have come."""
+        self._response = response
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+        self.found = _found(response.headers)
+        self.start = _start(response.headers)
+        """The offset of the first byte of the body."""
+
+    @classmethod
+    def of(cls, response: Any, chunks: Any, _headers: object) -> Self:  # noqa: ANN401  (as the SDK calls its ``cls``)
+        """Make one of the SDK's response."""
+        return cls(response.http_response, chunks)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill a buffer with the next bytes, at most to the end of a chunk; return 0 at the end of the body.
+
+        Raises:
+            AzureError: the connection broke.
+        """
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        part = self._rest[: len(buffer)]
+        buffer[: len(part)] = part
+        self._rest = self._rest[len(part) :]
+        return len(part)
+
+    def close(self) -> None:
+        """Give the connection up, unless the whole body was read: then it went back by itself.
+
+        Takes no lock of the connection pool, for it may be called in a collection, in a thread that holds it.
+        """
+        self._rest = memoryview(b"")
+        inner = getattr(self._response, "internal_response", self._response)
+        with suppress(Exception):  # a transport may raise anything when it closes a broken connection
+            getattr(inner, "raw", inner).close()
+
+
+def _start(headers: Mapping[str, str]) -> int:
+    """Return the offset of a body; without a Content-Range it is the whole blob."""
+    range_ = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+    return int(range_[1]) if range_ else 0
+
+
+def _found(headers: Mapping[str, str]) -> Found:
+    """Read the blob's properties from the headers of a GET."""
+    size = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length", "0")
+    notes = {name[len(_METADATA) :]: value for name, value in headers.items() if name.lower().startswith(_METADATA)}
+    modified = parsedate_to_datetime(headers["Last-Modified"]).astimezone(UTC)
+    return Found.read(headers["ETag"], int(size), modified, notes, headers.get("x-ms-copy-status", ""))

@@ -1,30 +1,32 @@
-"""Listing and deleting below a prefix (clauses L1 to L6, D1 to D5).
+"""Listing and deleting below a prefix (clauses L1 to L6, D1 to D5), and folders.
 
 Below a prefix lie objects, blobs that the driver keeps for itself (keys that a writer has reserved), markers that tools
-leave for folders, and foreign blobs, whose names are no keys.
+leave for folders, and foreign blobs, whose names are no keys. An account with a hierarchical namespace has real
+folders: it makes them with the blobs in them, and keeps them when they are empty.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore.driver import Foreign, Scanned, Unpublished
-from layerstore.errors import PathNotFoundError, UnsupportedOperationError
+from layerstore.errors import FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore.keys import is_harmless, is_key
 from layerstore_drivers.azure.blobs import BATCH
-from layerstore_drivers.azure.folders import delete_folders
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
     from layerstore_drivers.azure.found import Found
 
+
 PEEK = 100
 """Blobs looked at in the first request below a prefix: mostly one of them is an object."""
 
 NEAR_TOP = 4
-"""Slashes in a prefix from which on an empty listing is nothing to wonder at: that of all repositories has three."""
+"""With so many slashes in a prefix, an empty listing is no surprise: the prefix of all repositories has three."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +39,9 @@ def children(blobs: Blobs, prefix: str) -> Iterator[str]:
 def scan(blobs: Blobs, prefix: str) -> Iterator[Scanned]:
     """Yield keys, prefixes, foreign things and keys that writers have reserved, directly below a prefix, in order.
 
-    All that is below it is looked at first, and that is all unless it is more than a page. Beyond that one asks
-    for the children only; the service names every prefix that a blob is below, and whether any is an object is asked
-    for each, unless the prefix itself is no key.
+    The first request asks for a page of everything below the prefix, and mostly that is all of it. Otherwise the
+    service is asked for the children only. It names every prefix that has a blob below it; whether one of these is an
+    object takes a request for each, unless the prefix itself is no key.
     """
     below = f"{prefix}/" if prefix else ""
     page, more = blobs.first_page(below)
@@ -59,7 +61,7 @@ def scan(blobs: Blobs, prefix: str) -> Iterator[Scanned]:
 
 
 def delete(blobs: Blobs, key: str) -> None:
-    """Delete a blob, and all below its key but what is foreign; then the folders, the deepest first, that are empty.
+    """Delete a blob, and all below its key that is not foreign; then the empty folders, the deepest first.
 
     With a hierarchical namespace, folders lie among the blobs. One in which somebody has stored something meanwhile is
     not empty, and stays.
@@ -80,17 +82,17 @@ def delete(blobs: Blobs, key: str) -> None:
 
 
 def is_object(name: str, found: Found) -> bool:
-    """Tell whether a blob is an object: neither the driver's own, nor a folder's marker, nor foreign."""
+    """Return whether a blob is an object: neither the driver's own, nor a folder's marker, nor foreign."""
     return found.size is not None and is_key(name) and not _is_folder(name, found)
 
 
 def _is_folder(name: str, found: Found) -> bool:
-    """Tell whether a blob of no bytes stands for a folder."""
+    """Return whether a blob of no bytes stands for a folder."""
     return found.is_folder or (name.endswith("/") and not found.blob_size)
 
 
 def _is_foreign(name: str, found: Found) -> bool:
-    """Tell whether a blob is neither an object, nor the driver's, nor below a name that is known to be harmless."""
+    """Return whether a blob is neither an object, nor the driver's, nor below a name that is known to be harmless."""
     if is_key(name) or _is_folder(name, found):
         return False
     *folders, last = name.split("/")
@@ -144,3 +146,45 @@ def _hint(blobs: Blobs, prefix: str) -> None:
     blobs.hinted = True
     if elsewhere := blobs.beside_slash(f"{prefix}/" if prefix else ""):
         _log.warning("no blob below %r, but some below %r: the option leading_slash says which are meant", *elsewhere)
+
+
+def delete_folders(blobs: Blobs, names: Iterable[str]) -> None:
+    """Delete folders, the deepest first; one in which somebody has stored something meanwhile stays."""
+    for name in sorted(names, key=lambda name: name.count("/"), reverse=True):
+        blobs.delete_folder(name)
+
+
+def make_way(blobs: Blobs, key: str) -> bool:
+    """Remove a thing in the place of a key, or of a folder above it, that is no object; return whether there was one.
+
+    It is an empty folder, or a key that a writer has reserved; the writer loses it.
+    """
+    parts = key.split("/")
+    for count in range(1, len(parts)):
+        above = "/".join(parts[:count])
+        found = blobs.find(above)
+        if found is not None and not found.is_folder:
+            return _let_go(blobs, above, found)
+    found = blobs.find(key)
+    return found is not None and found.is_folder and _clear(blobs, key)
+
+
+def _clear(blobs: Blobs, folder: str) -> bool:
+    folders = [folder]
+    for page in blobs.pages(f"{folder}/"):
+        for name, found in page:
+            if found.is_folder:
+                folders.append(name)
+            elif not _let_go(blobs, name, found):
+                return False
+    delete_folders(blobs, folders)
+    return True
+
+
+def _let_go(blobs: Blobs, key: str, found: Found) -> bool:
+    """Delete a blob that a writer has reserved, and nothing else."""
+    if not found.is_reserved:
+        return False
+    with suppress(FencedError, PathNotFoundError):
+        blobs.delete(key, found.etag)
+    return True

@@ -11,10 +11,10 @@ from layerstore_drivers.azure.errors import translated
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blobs import Blobs
-    from layerstore_drivers.azure.stream import Stream
+    from layerstore_drivers.azure.found import Stream
 
 BEGIN = 256 << 10
-"""Bytes of the first GET, and of the first one after a seek: who reads on gets more at a time."""
+"""Bytes of the first GET, and of the first one after a seek. Each GET that continues it is longer."""
 
 GROWTH = 16
 LONGEST = 256 << 20
@@ -46,7 +46,7 @@ class Source:
         """Read at least a byte.
 
         Raises:
-            FencedError, PathNotFoundError: the blob is no longer what it was.
+            FencedError, PathNotFoundError: the blob was changed, or is gone.
             BackendUnavailableError: the connection breaks again and again.
         """
         for _ in range(BREAKS + 1):
@@ -67,7 +67,7 @@ class Source:
             stream.close()
 
     def _ready(self, offset: int, wanted: int) -> Stream:
-        """Return a GET of which the next byte is the one at ``offset``."""
+        """Return a GET whose next byte is the one at ``offset``."""
         if self._stream is not None and self._at == offset and self._at < self._stop:
             return self._stream
         return self._begin(offset, wanted)
@@ -90,7 +90,7 @@ class Source:
 
 
 class AzureReader(Reader):
-    """Reads one version, or says that it is gone."""
+    """Reads one version, or raises an error once it is gone."""
 
     def __init__(self, source: Source, key: str, size: int, version: str, offset: int) -> None:
         """Read from a source."""
@@ -113,8 +113,8 @@ class AzureReader(Reader):
 def open_reader(blobs: Blobs, key: str, offset: int) -> AzureReader:
     """Open an object; from its start, with the first bytes in the same request.
 
-    Not where Azurite answers: the bytes may be from before a change and the properties from after it, which shows only
-    where an ETag was asked for.
+    Azurite is asked for the properties first: without an ETag in the request, its answer may hold bytes from before a
+    change and properties from after it.
 
     Raises:
         PathNotFoundError: nothing is published under the key.
