@@ -1,9 +1,10 @@
 """What layerstore makes of an Azurite, beside the SDK alone: ratios of medians, all in one interleaved run.
 
-    LAYERSTORE_AZURITE=... python benchmarks/beside/azurite.py [--size MIB] [--rounds N]
+    LAYERSTORE_AZURITE=... python benchmarks/beside/azurite.py [--size MIB] [--rounds N] [--json FILE]
 
-Uploading: ``LayerService`` in writes of 1 MiB, hashed, verified and committed, against ``upload_blob`` of the same
-bytes, neither hashed nor checked, at block sizes of 4, 8 and 16 MiB and 1, 2 and 4 blocks at once; the fastest counts.
+Uploading: ``LayerService`` in writes of 1 MiB, hashed, verified and committed, with an MD5 of each block and without,
+against ``upload_blob`` of the same bytes, neither hashed nor checked, at block sizes of 4, 8 and 16 MiB and 1, 2 and 4
+blocks at once; the fastest counts.
 
 Reading back: a driver's reader and a sha256, as ``verify="reread"`` does it, against ``download_blob().readall()`` in
 ranges of 16 MiB without a hash, 1, 2 and 4 at once, the fastest; and against one streamed GET and a sha256.
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import random
 import statistics
 import sys
@@ -22,13 +22,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product
+from pathlib import Path
 from urllib.request import urlopen
 
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, generate_blob_sas
+from described import Recorder
+from targets import Group, keep, line
+from work import at_most
 
 import layerstore
 from layerstore import LayerService
 from layerstore.spool import measure
+from layerstore_benchmarks.document import environment
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
 from layerstore_drivers.azure.options import EMULATOR_ACCOUNT
@@ -84,7 +89,7 @@ def signed(endpoint: str) -> str:
     return f"{BlobClient(endpoint, 'bench', 'sdk').url}?{signature}"
 
 
-def contestants(server: Azurite, store: LayerService, data: bytes) -> dict[str, Act]:
+def contestants(server: Azurite, store: LayerService, bare: LayerService, data: bytes) -> dict[str, Act]:
     """Return what is timed, by name."""
     wanted = f"sha256:{hashlib.sha256(data).hexdigest()}"
     uploads = {
@@ -93,7 +98,8 @@ def contestants(server: Azurite, store: LayerService, data: bytes) -> dict[str, 
     }
     reads = {f"SDK read 16 MiB x {at_once}": partial(sdk_read, server.endpoint, at_once) for at_once in (1, 2, 4)}
     return {
-        "layerstore upload": partial(upload, store, data, wanted),
+        "layerstore upload, MD5": partial(upload, store, data, wanted),
+        "layerstore upload, no checksum": partial(upload, bare, data, wanted),
         **uploads,
         "layerstore read back": partial(read_back, store, "read-back", wanted),
         **reads,
@@ -101,54 +107,76 @@ def contestants(server: Azurite, store: LayerService, data: bytes) -> dict[str, 
     }
 
 
-def timed(data: bytes, rounds: int) -> dict[str, list[float]]:
-    """Do all of it in every round, in an order of its own, on a new server; the first round is not counted."""
+def timed(data: bytes, rounds: int, recorder: Recorder) -> dict[str, list[float]]:
+    """Do all of it in every round, in an order of its own, on a new server; the first round is watched, not counted."""
     times: dict[str, list[float]] = {}
-    chance, acts = random.Random(0), dict[str, Act]()
-    for number in range(rounds + 1):
-        with Azurite() as server, layerstore.open(server.url("bench", create_container="true")) as store:
-            acts = prepared(server, store, data)
-            for name in chance.sample(list(acts), len(acts)):
-                begun = time.perf_counter()
-                acts[name]()
-                if number:
-                    times.setdefault(name, []).append(time.perf_counter() - begun)
-    return {name: times[name] for name in acts}
+    chance = random.Random(0)
+    with recorder.listening():
+        one_round(data, chance)
+    for _ in range(rounds):
+        for name, taken in one_round(data, chance).items():
+            times.setdefault(name, []).append(taken)
+    return times
 
 
-def prepared(server: Azurite, store: LayerService, data: bytes) -> dict[str, Act]:
+def one_round(data: bytes, chance: random.Random) -> dict[str, float]:
+    """Do all of it once."""
+    taken = {}
+    with (
+        Azurite() as server,
+        layerstore.open(server.url("bench", create_container="true")) as store,
+        layerstore.open(server.url("bench", checksum="none")) as bare,
+    ):
+        acts = prepared(server, store, bare, data)
+        for name in chance.sample(list(acts), len(acts)):
+            begun = time.perf_counter()
+            acts[name]()
+            taken[name] = time.perf_counter() - begun
+    return {name: taken[name] for name in acts}
+
+
+def prepared(server: Azurite, store: LayerService, bare: LayerService, data: bytes) -> dict[str, Act]:
     """Store what is read, and return what is timed."""
     with store.driver.open_writer("read-back") as writer:  # makes the container
         writer.write(data)
     sdk_upload(server.endpoint, data, 8, 4)
-    return contestants(server, store, data)
+    return contestants(server, store, bare, data)
 
 
-def ratios(medians: dict[str, float]) -> dict[str, float]:
-    """Return ours over theirs; of several settings of theirs the fastest."""
+def group(seconds: dict[str, list[float]], size: int, rounds: int, recorder: Recorder) -> Group:
+    """Compare medians: ours with theirs; of several settings of theirs, with the fastest."""
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
     fastest = {
         what: min(medians[name] for name in medians if name.startswith(f"SDK {what}")) for what in ("upload", "read")
     }
-    return {
-        "upload / SDK": medians["layerstore upload"] / fastest["upload"],
-        "read back / SDK": medians["layerstore read back"] / fastest["read"],
-        "read back / raw GET and sha256": medians["layerstore read back"] / medians["raw GET and sha256"],
-    }
+    read, raw = medians["layerstore read back"], medians["raw GET and sha256"]
+    md5, bare = (medians[f"layerstore upload, {how}"] / fastest["upload"] for how in ("MD5", "no checksum"))
+    findings = [
+        at_most(f"9. upload of {size} MiB with an MD5 of each block, over the SDK's fastest", 1.2, md5, seconds),
+        at_most(f"9. upload of {size} MiB without checksums of blocks, over the SDK's fastest", 1.05, bare, {}),
+        at_most(f"9. reading back {size} MiB, over the SDK's fastest", 1.0, read / fastest["read"], {}),
+        at_most(f"9. reading back {size} MiB, over one GET and a sha256", 1.5, read / raw, {}),
+    ]
+    made = {**environment(), "filesystem": "Azurite"}
+    return {"environment": made, "size_mib": size, "rounds": rounds, "findings": findings, "code": recorder.code()}
 
 
 def main() -> None:
-    """Run, and print the medians, the ratios and, as JSON, everything."""
+    """Run, and print the medians and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=int, default=256, help="MiB; 256 unless given")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    chance = random.Random(1)
+    chance, recorder = random.Random(1), Recorder()
     data = b"".join(chance.randbytes(MIB) for _ in range(given.size))
-    times = timed(data, given.rounds)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    report = [f"{name:32} {median:7.3f} s {given.size / median:8.0f} MiB/s" for name, median in medians.items()]
-    report += [f"{name:32} {ratio:7.2f}" for name, ratio in ratios(medians).items()]
-    sys.stdout.write("\n".join([*report, json.dumps({"size_mib": given.size, "seconds": times})]) + "\n")
+    seconds = timed(data, given.rounds, recorder)
+    found = group(seconds, given.size, given.rounds, recorder)
+    medians = ((name, statistics.median(each)) for name, each in seconds.items())
+    report = [f"{name:32} {median:7.3f} s {given.size / median:8.0f} MiB/s" for name, median in medians]
+    sys.stdout.write("\n".join([*report, *map(line, found["findings"])]) + "\n")
+    if given.json is not None:
+        keep(given.json, "azurite", found)
 
 
 if __name__ == "__main__":
