@@ -283,6 +283,6 @@ def test_what_is_no_size_is_a_usage_error(text: str) -> None:
     """A checkpoint is a positive number of bytes."""
     result = run("upload", "file", "--repo", "a", "--checkpoint", text)
     assert result.exit_code == 2
-    assert "is no size" in result.stderr
+    assert "is not a size" in result.stderr
     with pytest.raises(click.BadParameter):
         size(text)
