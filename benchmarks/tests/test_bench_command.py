@@ -61,7 +61,7 @@ def test_two_runs_are_compared(reports: Path) -> None:
     ("words", "status", "said"),
     [
         (["nowhere:store"], 1, "nowhere"),
-        (["memory:", "--size=much"], 2, "'much' is no size"),
+        (["memory:", "--size=much"], 2, "'much' is not a size"),
         (["memory:", "--write-size=1GiB"], 2, "at most 16 MiB"),
         (["compare", "missing.json", "missing.json"], 7, "missing.json"),
     ],

@@ -73,7 +73,7 @@ from layerstore.unwritten import UnwrittenError
 from layerstore.upload import LayerUpload
 from layerstore.url import StoreURL
 
-logging.getLogger("layerstore").addHandler(logging.NullHandler())  # without it Python prints what nobody asked to see
+logging.getLogger("layerstore").addHandler(logging.NullHandler())  # without it Python prints our warnings on stderr
 
 
 def open(url: str | StoreURL, *, verify: Verify = "resume", **options: Any) -> LayerService:  # noqa: A001, ANN401

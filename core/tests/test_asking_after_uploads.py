@@ -43,7 +43,7 @@ def keys(other: LayerService) -> layout.UploadKeys:
 
 
 def test_a_wrong_offset_takes_the_upload_from_nobody(store: LayerService, keys: layout.UploadKeys) -> None:
-    """Who is refused has changed nothing: its writer goes on, and what it writes and has not flushed is not lost."""
+    """A refused resume changes nothing: the writer goes on, and bytes that it has not flushed are not lost."""
     upload = store.resume("a", keys.uuid)
     upload.write(b"and on")
     with pytest.raises(OffsetMismatchError):
@@ -130,7 +130,7 @@ CALLS: dict[str, tuple[When, Callable[[LayerUpload], object]]] = {
 def test_an_error_of_an_upload_names_it_and_no_key(
     store: LayerService, trap: Trap, call: str, act: Callable[[], NoReturn]
 ) -> None:
-    """Who passes the sentence on to a client tells repository and id; the key is a field."""
+    """The message has repository and id; the key is a field."""
     upload = store.upload("a")
     upload.write(DATA)
     upload.flush()

@@ -95,7 +95,7 @@ def test_a_write_interrupted_after_it_was_stored_is_not_forgotten(
 def test_what_was_gathered_is_stored_again_after_an_interruption(
     store: LayerService, trap: Trap, how: Callable[[], NoReturn], data: bytes
 ) -> None:
-    """What was gathered stays so until it was stored without a doubt: what comes next is written over it."""
+    """Gathered bytes stay gathered until they are certainly stored; the next write goes over them."""
     upload = store.upload("a")
     upload.write(data)
     trap.set(of("write_at"), how)
@@ -120,7 +120,7 @@ def test_a_write_that_failed_half_way_is_repeated_whole(store: LayerService, tra
 
 
 def test_a_cancelled_upload_that_had_moved_is_not_finished(store: LayerService, trap: Trap) -> None:
-    """What was cancelled stays so, whoever has it open, also after its data has become a blob."""
+    """A cancelled upload stays cancelled, with handles open on it, also after its data has become a blob."""
     upload = moved(store, trap)
     store.cancel("a", upload.uuid)
     with pytest.raises(LayerUploadUnknownError):

@@ -245,7 +245,7 @@ def test_what_is_no_text_is_refused(store: LayerService, calls: Calls, bad: str)
 
 
 def test_an_error_names_what_was_wanted() -> None:
-    """What a digest must look like is in the message."""
+    """The message says what form a digest must have."""
     with pytest.raises(InvalidDigestError, match="sha512 takes 128 hex digits in lower case"):
         Digest.parse(f"sha512:{HEX}")
     with pytest.raises(UnsupportedDigestError, match=r"not one of sha256, sha384, sha512, tarsum\.v1\+sha256"):

@@ -153,7 +153,7 @@ def test_errors_on_a_stderr_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_warnings_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What core logs is told as the program tells everything, and only while it runs."""
+    """Core's warnings have the form of all output, and only while the program runs."""
 
     def warn(*_: object) -> list[object]:
         logging.getLogger("layerstore.registry").warning("beware of %s", "the\ndog")
@@ -212,7 +212,7 @@ def test_a_signal_waits_for_what_is_held() -> None:
 
 
 def test_a_second_signal_does_not_wait() -> None:
-    """Who asks twice is in a hurry."""
+    """A second signal is raised at once."""
     signals = Signals()
     with signals.held():
         signals.receive(signal.SIGINT, None)

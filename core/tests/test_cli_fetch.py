@@ -89,7 +89,7 @@ def test_fetch_by_another_algorithm(store: LayerService, tmp_path: Path, algorit
 
 
 def test_fetch_by_tarsum(store: LayerService, tmp_path: Path) -> None:
-    """What a tarsum names is verified by its sha256."""
+    """A layer fetched by a tarsum is verified by its sha256."""
     body = bytes(10_240)
     (tmp_path / "zeros").write_bytes(body)
     with (tmp_path / "zeros").open("rb") as stream:

@@ -103,7 +103,7 @@ def test_cancelling_removes_the_upload(store: LayerService) -> None:
 
 
 def test_cancelling_as_json(store: LayerService) -> None:
-    """What was cancelled is told."""
+    """The cancelled upload is named."""
     first = next(store.uploads())
     result = run("uploads", "cancel", first.uuid, "--repo", "a", "--json")
     assert json.loads(result.stdout) == {"uuid": first.uuid, "repository": "a"}

@@ -76,7 +76,7 @@ def test_no_line_of_a_command_of_ours_is_cut_short() -> None:
 
 
 def test_another_command_imports_none(site: Path) -> None:
-    """Whoever runs something else does not wait for it, nor stumbles over it."""
+    """Other commands neither wait for it nor fail over it."""
     install(site, "plugged_lazy", FINE)
     assert run("layers", "--help").exit_code == 0
     assert "No such command" in run("gret").stderr

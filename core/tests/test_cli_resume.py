@@ -49,7 +49,7 @@ def begun(store: LayerService) -> str:
 
 
 class CutError(Exception):
-    """What a driver raises here instead of going on."""
+    """An error that a driver raises here instead of going on."""
 
 
 @pytest.fixture

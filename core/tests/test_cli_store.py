@@ -34,7 +34,7 @@ def test_the_default_store_is_in_the_home_directory(home: Path) -> None:
 
 
 def test_the_default_store_is_where_xdg_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever characters the directory's name has, it is that directory."""
+    """A directory's name may have any characters."""
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "a b#c?d=%41&ü"))
     assert stored_below(home / "a b#c?d=%41&ü")
 
@@ -53,7 +53,7 @@ def test_the_default_store_on_macos(home: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("command", [("layers",), ("uploads", "list")])
 def test_the_default_store_is_empty_before_its_first_use(command: tuple[str, ...]) -> None:
-    """Who lists it first sees nothing, and no error."""
+    """The first listing is empty, and no error."""
     result = CliRunner().invoke(program, command)
     assert (result.exit_code, result.output) == (0, "")
 

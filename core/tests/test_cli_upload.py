@@ -160,7 +160,7 @@ def test_upload_verifies_as_told(
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
 def test_upload_with_the_digest_it_must_have(store: LayerService, file: str, algorithm: str) -> None:
-    """What is printed is the digest asked for."""
+    """The digest that was asked for is printed."""
     digest = f"{algorithm}:{hashlib.new(algorithm, BODY).hexdigest()}"
     result = run("upload", file, "--repo", "a", "--digest", digest)
     assert (result.exit_code, result.stdout) == (0, digest + "\n")
@@ -211,7 +211,7 @@ def test_upload_refuses_what_is_malformed_before_it_reads(
 
 @pytest.mark.parametrize(("name", "why"), [("missing", "No such file or directory"), (".", "Is a directory")])
 def test_upload_refuses_what_is_no_file(store: LayerService, name: str, why: str) -> None:
-    """What cannot be read begins no upload."""
+    """A file that cannot be read begins no upload."""
     result = run("upload", name, "--repo", "a")
     assert (result.exit_code, result.stderr) == (1, f"layerstore: error: {name}: {why}\n")
     assert list(store.uploads()) == []
@@ -225,7 +225,7 @@ def test_upload_without_a_repository_is_a_usage_error() -> None:
 
 
 def test_upload_names_its_store_and_digest_in_the_hint(url: str, file: str) -> None:
-    """What was said on the command line is said again to resume."""
+    """The command that resumes repeats the options of the command line."""
     result = run("upload", file, "--repo", "a", "--digest", WRONG, "--verify", "reread", "--store", url)
     assert result.stderr.splitlines()[1].endswith(f" --verify reread --store {url}")
     result = run("upload", file, "--repo", "a", "--digest", DIGEST, "--checkpoint", "1K", "--store", url)
@@ -283,6 +283,6 @@ def test_what_is_no_size_is_a_usage_error(text: str) -> None:
     """A checkpoint is a positive number of bytes."""
     result = run("upload", "file", "--repo", "a", "--checkpoint", text)
     assert result.exit_code == 2
-    assert "is no size" in result.stderr
+    assert "is not a size" in result.stderr
     with pytest.raises(click.BadParameter):
         size(text)

@@ -149,7 +149,7 @@ def test_what_is_no_blob_is_left(store: LayerService, raw: CheckedDriver) -> Non
 
 
 def test_a_dry_run_lists_what_a_run_deletes(store: LayerService, raw: CheckedDriver) -> None:
-    """What is in the trash, too; and changes nothing."""
+    """Blobs in the trash are listed, too, and nothing is changed."""
     raw.put(f"{layout.TRASH}/{digest(b'left')[7:]}/x", b"left")
     raw.put(f"{layout.TRASH}/{digest(USED)[7:]}/x", USED)
     now, before = later(), {key: raw.stat(key).version for key in keys_below(raw, "")}
@@ -301,7 +301,7 @@ def test_what_is_called_link_is_no_link(store: LayerService, raw: CheckedDriver)
 
 
 def test_an_intent_that_is_a_directory_claims(store: LayerService, raw: CheckedDriver) -> None:
-    """Whatever is in it: nobody names anything else by a blob's digest there."""
+    """Its name alone claims the blob: nothing else is named by a blob's digest there."""
     raw.put(f"{layout.uploads('a')}/{UUID}/intent/{digest(IDLE)[7:]}/x", b"")
     assert digests(store.collect(now=later())) == [[], [], []]
 
@@ -381,7 +381,7 @@ def test_a_blob_that_vanishes_before_it_is_picked_is_nothing(
 def test_a_damaged_blob_linked_meanwhile_goes_into_quarantine(
     store: LayerService, raw: CheckedDriver, trap: Trap
 ) -> None:
-    """What is put back is read first: a damaged blob never takes the place that a whole one might have by then."""
+    """A blob is read before it is put back: a damaged one never replaces a whole one that may be there by then."""
     raw.put(blob(IDLE), WRONG)
     trap.set(at_mark(trap, 3), lambda: raw.put(link("b", digest(IDLE)), digest(IDLE).encode()))
     assert digests(store.collect(now=later())) == [[], [digest(IDLE)], []]
@@ -594,7 +594,7 @@ class Hops:
 def test_a_layer_that_goes_from_one_repository_to_another_twice_is_not_lost(
     store: LayerService, other: LayerService, raw: CheckedDriver, url: str
 ) -> None:
-    """Whatever two calls it moves on before, so that any one mark misses it, it is where it was mounted last."""
+    """It may move on before any two calls, so that any one mark misses it: it is where it was mounted last."""
     del store
     homes = set()
     for first, last in itertools.combinations(range(40), 2):
@@ -613,7 +613,7 @@ def test_a_layer_that_goes_from_one_repository_to_another_twice_is_not_lost(
 def test_a_collection_before_every_call_of_a_finish_disturbs_none(
     store: LayerService, other: LayerService, trap: Trap, known: bool
 ) -> None:
-    """Whatever has been stored of it, and however old that is, the finish comes to its end."""
+    """With any part of it stored, of any age, the finish comes to its end."""
     for index in range(1000):
         data = Payload(f"finish-{index}").read(500)
         upload = store.upload("b")

@@ -1,4 +1,4 @@
-"""What uploads cost, as exact counts: bytes read back, bytes written, bytes hashed, and calls of the driver."""
+"""The costs of uploads, as exact counts: bytes read back, bytes written, bytes hashed, and calls of the driver."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_chunks(upload: LayerUpload, chunk: int, count: int = 3) -> bytes:
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_a_straight_upload_is_not_read_back(store: LayerService, costs: Tally, chunk: int) -> None:
-    """What one handle wrote, flushing or not, is known to it."""
+    """A handle knows the hash of all that it wrote, whether it flushed or not."""
     upload = store.upload("a")
     content = write_chunks(upload, chunk)
     upload.write(OTHER[:chunk])
@@ -158,7 +158,7 @@ def test_rewriting_the_end_of_an_upload_in_one_go_reads_what_was_gathered(
 
 
 def test_rewriting_half_the_last_chunk_reads_the_other_half(store: LayerService, costs: Tally) -> None:
-    """What follows the rewritten bytes is read back from where they end."""
+    """The bytes after the rewritten ones are read back."""
     upload = store.upload("a")
     content = write_chunks(upload, 1 << 20)
     upload.seek(2 << 20)

@@ -30,7 +30,7 @@ def test_only_a_tarsum_names_no_bytes(algorithm: str) -> None:
 
 
 def test_a_digest_is_parsed_once() -> None:
-    """What is a digest already is returned itself."""
+    """A Digest is returned itself."""
     digest = Digest.parse(TEXTS["sha256"])
     assert Digest.parse(digest) is digest
 

@@ -317,7 +317,7 @@ def test_a_drivers_own_error_passes_and_gets_its_name(toy: Toy, front: CheckedDr
 
 
 def test_a_defect_of_a_driver_is_not_dressed_up(toy: Toy, front: CheckedDriver) -> None:
-    """What is no failure of storage keeps its type."""
+    """An error that is no failure of storage keeps its type."""
     toy.failure = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         front.stat("a")
@@ -361,7 +361,7 @@ def test_a_front_without_a_scheme_is_named_for_the_drivers_class(toy: Toy) -> No
 
 
 def test_the_front_has_the_drivers_capabilities_and_is_not_opened_itself(toy: Toy, front: CheckedDriver) -> None:
-    """What a driver declares is seen through the front."""
+    """A driver's declarations are seen through the front."""
     assert front.capabilities is toy.capabilities
     for wrapper in (CheckedDriver, PassingDriver):
         with pytest.raises(NotImplementedError):
@@ -369,7 +369,7 @@ def test_the_front_has_the_drivers_capabilities_and_is_not_opened_itself(toy: To
 
 
 def test_the_front_hands_arguments_and_results_through(toy: Toy, front: CheckedDriver) -> None:
-    """What is in order is the driver's to do."""
+    """Valid arguments reach the driver."""
     front.put("b", array.array("H", [1, 2]))
     assert toy.objects["b"] == array.array("H", [1, 2]).tobytes()
     assert list(front.list("")) == ["a", "b"]
@@ -534,7 +534,7 @@ def test_a_reader_is_released_once(front: CheckedDriver) -> None:
 
 
 def test_a_collected_reader_is_released() -> None:
-    """What a reader holds is given back without a close (clause T4)."""
+    """A reader gives back what it holds without a close (clause T4)."""
     released = []
 
     class Holding(Reader):

@@ -112,7 +112,7 @@ def test_a_named_error_is_the_same_error_and_pickles_with_the_name() -> None:
 
 
 def test_an_error_about_something_says_that_and_not_the_key() -> None:
-    """Who passes the sentence on to a user shows no key; the field keeps it, and both pickle."""
+    """The message shows no key; the field keeps it, and both pickle."""
     error = errors.FencedError("a/b", "resumed").named("tape").about("upload 1 of repository demo")
     again = pickle.loads(pickle.dumps(error.named("tape")))
     assert (again.key, again.subject) == ("a/b", "upload 1 of repository demo")

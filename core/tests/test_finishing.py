@@ -149,7 +149,7 @@ def check_layer(url: str, wanted: str, content: bytes = ARCHIVE, name: str = "a"
 
 @pytest.mark.parametrize("wanted", NAMES.values(), ids=NAMES)
 def test_a_layer_is_finished_by_any_digest(url: str, store: LayerService, wanted: str) -> None:
-    """Whatever it was finished by, it is there by that and by its sha256."""
+    """A layer is there by the digest that it was finished by, and by its sha256."""
     layer = begin(store).finish(wanted, len(ARCHIVE))
     assert (str(layer.digest), str(layer.canonical), layer.read()) == (wanted, digest(ARCHIVE), ARCHIVE)
     check_layer(url, wanted)
@@ -236,7 +236,7 @@ def test_a_wrong_digest_changes_nothing(store: LayerService, watch: Watch) -> No
 
 @pytest.mark.parametrize("blob", [b"", ARCHIVE[:-1], ARCHIVE + b"x", b"X" + ARCHIVE[1:], ARCHIVE])
 def test_a_damaged_blob_is_healed(url: str, raw: CheckedDriver, store: LayerService, blob: bytes) -> None:
-    """What lies under the digest already is not believed: the verified bytes replace it."""
+    """A blob that is there already is not trusted: the verified bytes replace it."""
     raw.put(layout.blob(Digest.parse(digest(ARCHIVE))), blob)
     finish(store)
     check_layer(url, digest(ARCHIVE))
@@ -284,7 +284,7 @@ def test_a_tarsum_is_a_name_in_its_repository_only(url: str, raw: CheckedDriver,
 
 
 def test_a_tarsum_names_other_bytes_in_another_repository(url: str, store: LayerService) -> None:
-    """What one repository means by a tarsum does not bind another."""
+    """A tarsum in one repository does not bind another."""
     finish(store, ARCHIVE, TARSUM, "a")
     finish(store, LATER, TARSUM, "b")
     check_layer(url, TARSUM, ARCHIVE, "a")
@@ -641,7 +641,7 @@ def lost_race(url: str, store: LayerService, watch: Watch) -> str:
 def test_the_move_of_a_handle_that_was_overtaken_moves_nothing(
     url: str, raw: CheckedDriver, store: LayerService, watch: Watch
 ) -> None:
-    """What it verified is no longer what is there: no blob is made of it, and its intent leads nowhere."""
+    """The data is no longer at the version that was verified: no blob is made of it, and its intent leads nowhere."""
     uuid = lost_race(url, store, watch)
     assert raw.find(layout.blob(Digest.parse(digest(ARCHIVE)))) is None
     assert len(list(raw.list(layout.UploadKeys("a", uuid).intents))) == 2

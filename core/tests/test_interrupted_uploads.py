@@ -74,7 +74,7 @@ def finish(store, upload):
 
 
 def close(store, upload):
-    """What was flushed before is there, or all."""
+    """The bytes flushed before are there, or all bytes."""
     upload.close()
     return store.resume("a", upload.uuid, offset=len(DATA)).finish(DIGEST)
 

@@ -145,7 +145,7 @@ def test_a_wait_that_was_interrupted_may_be_repeated() -> None:
 
 
 def test_a_lane_is_given_to_one_thread_at_a_time(fresh: lanes._Threads) -> None:
-    """Whoever has it does what comes meanwhile, however late that comes."""
+    """The thread that has the lane also does tasks that are added late."""
     lane, done = Lane(), list[str]()
     fresh._free.put(None)  # so that nobody is started, and the lane is left to this test
     lane.add(lambda: done.append("first"))
@@ -193,7 +193,7 @@ FORKING: dict[str, str] = {
 
 @pytest.mark.parametrize("before", FORKING)
 def test_a_forked_child_has_threads_of_its_own(before: str) -> None:
-    """Whatever its parent's are at when it forks."""
+    """This holds for any state of the parent's threads when it forks."""
     program = f"""
 import os, threading
 from layerstore.lanes import Lane

@@ -82,7 +82,7 @@ def counted(url: str) -> tuple[LayerService, Counts]:
 
 
 def test_a_layer_reads_as_what_was_uploaded(url: str, store: LayerService) -> None:
-    """Whoever opens the store fetches the bytes that were finished."""
+    """Another opening of the store fetches the bytes that were finished."""
     store_layer(store, "a/b")
     with layerstore.open(url).fetch("a/b", SHA256) as layer:
         assert layer.read() == DATA
@@ -307,7 +307,7 @@ def test_a_mounted_layer_is_there_without_a_byte_copied(counted: tuple[LayerServ
 
 
 def test_a_layer_mounted_by_its_sha512_is_there_by_its_sha256(store: LayerService) -> None:
-    """What is mounted has its canonical name in the new repository, too."""
+    """A mounted layer has its canonical name in the new repository, too."""
     store_layer(store, "source", wanted=SHA512)
     assert store.mount("target", SHA512, source="source").digest == Digest.parse(SHA512)
     assert store.exists("target", SHA256)
@@ -534,7 +534,7 @@ def test_what_is_no_upload_is_not_listed(store: LayerService, raw: CheckedDriver
 
 
 def test_looking_takes_nothing_away(store: LayerService, raw: CheckedDriver) -> None:
-    """What is left of an upload, or is nobody else's yet, goes when it is cancelled or purged, and not by a look."""
+    """Data that an upload has left, or that nobody else knows of, is removed by cancel or purge, not by a look."""
     keys = layout.UploadKeys("a", UUID)
     raw.put(keys.data, b"x")
     assert list(store.uploads()) == []
@@ -548,7 +548,7 @@ def test_looking_takes_nothing_away(store: LayerService, raw: CheckedDriver) -> 
 
 
 def test_a_finished_upload_is_not_listed(store: LayerService) -> None:
-    """What has become a layer is an upload no more."""
+    """Data that has become a layer is no upload any more."""
     store_layer(store, "a")
     assert list(store.uploads()) == []
 

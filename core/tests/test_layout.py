@@ -44,7 +44,7 @@ def test_a_key_is_where_a_registry_looks(key: str, expected: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_repository_name_is_taken_as_it_is(name: str) -> None:
-    """Whatever the OCI grammar allows, up to 255 characters, is a name."""
+    """Every name that the OCI grammar allows, up to 255 characters, is a name."""
     assert layout.check_name(name) == name
 
 

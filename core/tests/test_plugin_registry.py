@@ -287,7 +287,7 @@ def test_who_takes_a_scheme_of_layerstores_own_is_told(install: Install, caplog:
 
 
 def test_two_takers_of_an_own_scheme_do_not_conflict(install: Install) -> None:
-    """What is shadowed is out of the contest."""
+    """A shadowed claim makes no conflict."""
     for name in ("evil", "layerstore", "worse"):
         install(name, "memory")
     assert [(info.conflict, info.shadowed) for info in listed("memory")] == [
@@ -344,7 +344,7 @@ def test_an_unknown_scheme_is_an_error_that_lists_the_known(install: Install) ->
     [("taep", "did you mean 'tape'?"), ("zebra", "(reinstall it if you just added the entry point)")],
 )
 def test_an_unknown_scheme_is_an_error_with_what_to_do(install: Install, scheme: str, said: str) -> None:
-    """Who has misspelt a scheme is told a near one, and who lacks a driver where drivers come from."""
+    """For a misspelt scheme the message has a similar one; else it says how to install a driver."""
     install("tape-store")
     with pytest.raises(UnknownDriverError) as caught:
         open_driver(f"{scheme}:reel")
@@ -393,7 +393,7 @@ def test_a_driver_of_another_contract_is_refused_before_it_is_opened(install: In
     ],
 )
 def test_a_driver_of_another_contract_is_refused_with_what_to_do(install: Install, version: str, step: str) -> None:
-    """Whoever is told that two versions do not fit is told which of them to change."""
+    """The message on two versions that do not fit says which of them to change."""
     install("tape-store", source=PLUGIN.replace('"1.0"', repr(version)))
     with pytest.raises(ContractVersionError) as caught:
         open_driver("tape:")
@@ -481,7 +481,7 @@ def test_what_fails_in_open_is_named_or_left_alone(
     ],
 )
 def test_no_message_of_opening_holds_a_credential(install: Install, url: str, options: dict[str, Any]) -> None:
-    """Whatever goes wrong on the way, the options' values are not told (clause E3)."""
+    """No failure on the way shows the options' values (clause E3)."""
     install("tape-store")
     Registry().load("tape").failure = OSError(errno.EIO, "torn")  # type: ignore[attr-defined]  # the fake's own
     with pytest.raises(LayerStoreError) as caught:

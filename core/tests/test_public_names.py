@@ -1,4 +1,4 @@
-"""What a program needs to name, it imports from layerstore; and it decides itself what is logged."""
+"""A program can import all types from layerstore, and decides itself what is logged."""
 
 import inspect
 import re
@@ -12,7 +12,7 @@ import layerstore
 
 PYTHON = {"Any", "Buffer", "ClassVar", "ForwardRef", "Iterator", "Mapping", "None", "Self"}
 STREAMS = {"Reads", "ReadsInto"}
-"""What a stream has to have so that an upload reads from it: nobody names these, streams are of their own types."""
+"""Protocols of streams that an upload can read: programs need not name these, since streams have their own types."""
 
 
 def named(kind: type) -> Iterator[str]:
@@ -29,7 +29,7 @@ CLASSES = [name for name in layerstore.__all__ if inspect.isclass(getattr(layers
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_all_that_a_public_class_names_is_public(name: str) -> None:
-    """What its methods take and return, and its attributes are, can be imported from layerstore."""
+    """The types of its methods and attributes can be imported from layerstore."""
     words = {word for text in named(getattr(layerstore, name)) for word in re.findall(r"\b[A-Z]\w+", text)}
     assert words - PYTHON - STREAMS - set(layerstore.__all__) == set()
 

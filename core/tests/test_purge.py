@@ -149,7 +149,7 @@ def test_who_has_a_purged_upload_open_is_told(store: LayerService, raw: CheckedD
 
 
 def test_leftovers_are_removed_at_the_same_age(store: LayerService, raw: CheckedDriver) -> None:
-    """What has no start is no upload, and goes when it is old, not before."""
+    """Data without a start is no upload. It is removed when it is old, and not before."""
     raw.put(f"{UploadKeys('a', UUID).prefix}/hashstates/sha256/0", b"x")
     assert uuids(store.purge(WEEK)) == [[], [UUID], [], []]
     assert uuids(store.purge(WEEK, now=later())) == [[UUID], [], [], []]
@@ -294,7 +294,7 @@ def test_a_dry_run_lists_what_a_run_removes(store: LayerService, raw: CheckedDri
 
 
 def test_a_dry_run_fences_nobody(store: LayerService) -> None:
-    """Whoever is uploading does not notice."""
+    """A client that is uploading does not notice."""
     upload = store.upload("a")
     upload.flush()
     upload.write(DATA)
@@ -406,7 +406,7 @@ def test_an_upload_that_comes_alive_is_let_go(
 
 
 def test_a_handle_that_writes_in_time_is_only_fenced(store: LayerService, other: LayerService, trap: Trap) -> None:
-    """Whoever has an upload open that is let go of is told that it was taken over, and resumes it."""
+    """A handle on an upload that a purge leaves alone gets FencedError, and the upload can be resumed."""
     upload = other.upload("a")
     upload.write(DATA)
     upload.flush()
@@ -464,7 +464,7 @@ def test_a_finish_beaten_to_its_data_is_told_that_it_is_fenced(
 
 
 def test_a_purge_that_was_cut_off_is_completed_at_any_age(store: LayerService, raw: CheckedDriver, trap: Trap) -> None:
-    """What an earlier one has condemned is no upload any more, and goes with the next, also as a dry run has it."""
+    """An upload that an earlier purge has condemned is removed by the next, and so a dry run says."""
     uuid = begin(store)
     trap.set(of("delete"), fail)
     assert uuids(store.purge(WEEK, now=later()))[3] == [uuid]

@@ -1,4 +1,4 @@
-"""What is printed in a console or a log says what it is."""
+"""The repr of every public object says what it is."""
 
 import layerstore
 from layerstore import Digest

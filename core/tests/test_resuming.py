@@ -261,7 +261,7 @@ def test_bytes_changed_from_outside_are_read_back(
 
 
 def test_the_longest_document_is_read_whole() -> None:
-    """What is made of as many states as are kept is well below the longest document that is read."""
+    """The document of all states that are kept is well below the longest document that is read."""
     states = [(1 << 60, bytes(108))] * 64
     assert len(uploadstate.dump("v" * 200, states)) < uploadstate.MAX_DOCUMENT / 4
 

@@ -85,7 +85,7 @@ def test_an_empty_store_is_in_order(url: str) -> None:
 
 @pytest.mark.parametrize("wrong", [WRONG, b"", DATA[1][:-1], DATA[1][:-1] + b"x"], ids=len)
 def test_a_damaged_blob_is_told_of(store: LayerService, raw: CheckedDriver, wrong: bytes) -> None:
-    """Whatever its size: what it should be, what it is, how large; it stays where it is."""
+    """For any size, the finding has the wanted digest, the actual one, and the size. The blob stays there."""
     raw.put(blob(DATA[1]), wrong)
     (finding,) = [finding for finding in store.scrub() if finding.kind != "ok"]
     assert (finding.kind, str(finding.digest), str(finding.actual)) == ("damaged", digest(DATA[1]), digest(wrong))
@@ -125,7 +125,7 @@ def test_a_blob_healed_while_it_is_read_is_in_order(
 def test_a_blob_replaced_after_it_was_read_is_read_again(
     store: LayerService, other: LayerService, raw: CheckedDriver, trap: Trap, method: str
 ) -> None:
-    """What was read is no longer there when it is about to be called damaged: it is not."""
+    """If the bytes that were read are gone when they would be reported as damaged, they are not reported."""
     raw.put(blob(DATA[1]), WRONG)
     after = following(trap, "read_at", blob(DATA[1]))
     trap.set(lambda at, call: call.method == method and after(at, call), lambda: store_layer(other, "b", DATA[1]))
@@ -361,7 +361,7 @@ def test_what_is_in_the_way_of_all_is_told_of_once(walked: LayerService, strewn:
 
 
 def test_a_directory_in_the_place_of_a_link_is_harm(store: LayerService, raw: CheckedDriver) -> None:
-    """What is in it is no link."""
+    """Its content is no link."""
     key = link("b", digest(DATA[1]))
     raw.put(f"{key}/x", b"")
     (finding,) = (each for each in store.scrub() if each.kind != "ok")
@@ -459,7 +459,7 @@ def test_no_jobs_make_no_sense(store: LayerService) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_scrub_given_up_ends_its_threads(store: LayerService, jobs: int) -> None:
-    """What was begun is not read to its end."""
+    """Blobs whose reading has begun are not read to their end."""
     before = threading.active_count()
     found = store.scrub(jobs=jobs)
     next(found)

@@ -100,7 +100,7 @@ def test_any_split_hashes_like_hashlib(name: str, pieces: list[bytes], cast: Cal
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_copy_goes_its_own_way(name: str) -> None:
-    """What a copy or its original hashes later, the other does not."""
+    """Bytes hashed later by a copy are not hashed by its original, and the other way round."""
     hasher = backend(name).new()
     hasher.update(b"both, ")
     copy = hasher.copy()

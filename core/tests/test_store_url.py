@@ -141,7 +141,7 @@ def test_a_refused_url_does_not_show_what_may_be_a_credential(text: str) -> None
 
 
 def test_a_refused_url_shows_the_rest() -> None:
-    """What can be shown is, so that the user finds the mistake."""
+    """The message shows as much as it safely can, so that the user finds the mistake."""
     with pytest.raises(InvalidURLError, match=r"'azure://account/cont%zz\.\.\.'"):
         StoreURL.parse("azure://account/cont%zz?key=1")
     with pytest.raises(InvalidURLError, match=r"'/var/lib/layers'"):

@@ -47,7 +47,7 @@ def upload(url: str, trap: Trap) -> LayerUpload:
 
 
 def test_a_write_of_another_thread_waits_for_the_finish(upload: LayerUpload, trap: Trap) -> None:
-    """What one thread writes while another one finishes is not in the layer, and told so."""
+    """A write in one thread while another finishes is not in the layer, and raises."""
     with ThreadPoolExecutor(1) as pool:
         late: list[Future[int]] = []
 
@@ -62,7 +62,7 @@ def test_a_write_of_another_thread_waits_for_the_finish(upload: LayerUpload, tra
 
 
 def test_threads_that_share_a_handle_store_what_is_hashed(upload: LayerUpload) -> None:
-    """Whatever several threads write by one handle, in whatever order, what finish returns hashes to its digest."""
+    """If several threads write by one handle, in any order, the layer hashes to its digest."""
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(upload.write, [DATA[:size] for size in (1, 1000, 300_000) * 20]):
             pass
@@ -72,7 +72,7 @@ def test_threads_that_share_a_handle_store_what_is_hashed(upload: LayerUpload) -
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_in_the_middle_of_a_finish_is_refused(upload: LayerUpload, trap: Trap, name: str) -> None:
-    """What a signal's handler does to a handle that is in the middle of a call is refused, and changes nothing."""
+    """A signal handler's call of a handle that is in the middle of a call is refused, and changes nothing."""
     refusals: list[RuntimeError] = []
 
     def handle() -> None:

@@ -109,7 +109,7 @@ def test_an_upload_that_others_come_to_know_of_meanwhile_is_let_go(store: LayerS
 
 
 def test_an_upload_that_was_purged_finds_that_it_is_gone(store: LayerService, driver: Leaving) -> None:
-    """Who has written for longer than an upload may be left alone, and flushed nothing, has to begin anew."""
+    """A handle that has written for longer than a purge's age, and flushed nothing, has to begin anew."""
     upload = store.upload("a")
     upload.write(DATA)
     driver.taken = dict.fromkeys(driver.taken, NOW - DAY)

@@ -1,4 +1,4 @@
-"""What a file object cannot do it refuses as Python's own do: with io.UnsupportedOperation."""
+"""A file object refuses what it cannot do as Python's own do: with io.UnsupportedOperation."""
 
 import io
 import shutil

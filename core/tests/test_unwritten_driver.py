@@ -105,7 +105,7 @@ CALLS: dict[str, Callable[[CheckedDriver], Any]] = {
 def test_what_is_not_written_is_told_with_its_clauses(
     driver: CheckedDriver, part: str, call: Callable[[CheckedDriver], Any]
 ) -> None:
-    """Whatever is called, and however it is not written, the error names it, the driver and the next step."""
+    """For any part, unwritten in any way, the error names it, the driver and the next step."""
     with pytest.raises(UnwrittenError) as caught:
         call(driver)
     assert str(caught.value) == f"driver 'tape' does not implement {named(part)}{NEXT}"
@@ -113,21 +113,21 @@ def test_what_is_not_written_is_told_with_its_clauses(
 
 
 def test_what_a_part_calls_and_is_not_written_is_what_is_told(driver: CheckedDriver) -> None:
-    """Who is to write delete is not sent to move, and what it says itself is kept."""
+    """The error names delete, and not move, and keeps its own message."""
     with pytest.raises(UnwrittenError) as caught:
         driver.move("key", "target")
     assert str(caught.value) == f"driver 'tape' does not implement delete (D1 D2 D3 D4 D5 F2) (next week){NEXT}"
 
 
 def test_a_writer_that_cannot_let_go_is_told(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is called in the end is told like the rest."""
+    """A part that is called at the end is reported like the rest."""
     monkeypatch.setattr(Begun, "writer", Later)
     with pytest.raises(UnwrittenError, match="does not implement release"):
         driver.open_writer("key").discard()
 
 
 def test_a_reader_that_cannot_let_go_is_told(driver: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is called in the end is told like the rest."""
+    """A part that is called at the end is reported like the rest."""
     monkeypatch.setattr(Reader, "release", Later.release)
     with pytest.raises(UnwrittenError, match="does not implement release"):
         driver.open_reader("key").close()
@@ -172,7 +172,7 @@ def test_the_program_tells_it_in_one_line(driver: CheckedDriver, monkeypatch: py
 
 
 def test_every_part_of_a_driver_is_known() -> None:
-    """What is abstract in the contract's classes has clauses, and what has clauses is there."""
+    """Every abstract method of the contract's classes has clauses, and every part with clauses exists."""
     abstract = Driver.__abstractmethods__ | Writer.__abstractmethods__ | {"read_at"}
     assert PARTS.keys() == abstract | {"close"}
 

@@ -166,7 +166,7 @@ def test_what_is_no_contiguous_buffer_is_refused(store: LayerService, data: Buff
 
 @pytest.mark.parametrize("size", [1000, OVERLAP, BLOCK + 5])
 def test_a_buffer_is_the_callers_again(store: LayerService, size: int) -> None:
-    """What is done with a buffer after ``write`` returned changes neither what is stored nor what is hashed."""
+    """A change of the buffer after ``write`` returned changes neither the stored nor the hashed bytes."""
     upload, buffer = store.upload("a"), bytearray(DATA[:size])
     upload.write(buffer)
     buffer[:] = bytes(size)
@@ -337,7 +337,7 @@ def test_a_stream_may_give_few_bytes_at_a_time(store: LayerService, kind: type[T
 def test_a_stream_that_has_nothing_now_is_no_stream_at_its_end(
     store: LayerService, kind: type[Trickle | OnlyRead]
 ) -> None:
-    """What was read before is written, and the rest can follow."""
+    """The bytes read before are written, and the rest can follow."""
     upload, stream = store.upload("a"), kind(1000, 60_000, None)
     with pytest.raises(BlockingIOError):
         upload.read_from(stream)
@@ -358,7 +358,7 @@ def test_a_stream_that_fails_leaves_what_came_before(store: LayerService, kind: 
 
 
 def test_nothing_is_seen_before_a_flush(store: LayerService, raw: CheckedDriver) -> None:
-    """What was written is stored when ``flush`` returns, and not sooner."""
+    """Written bytes are stored when ``flush`` returns, and not sooner."""
     upload = store.upload("a")
     upload.write(SMALL)
     with pytest.raises(PathNotFoundError):
@@ -451,7 +451,7 @@ def test_cancel_leaves_nothing(store: LayerService, raw: CheckedDriver) -> None:
 
 
 def test_cancel_by_the_service_takes_the_upload_from_its_handle(store: LayerService, raw: CheckedDriver) -> None:
-    """Whoever has it open finds it gone, and leaves nothing behind."""
+    """An open handle on it finds it gone, and leaves nothing behind."""
     upload = store.upload("a")
     upload.write(SMALL)
     upload.flush()
@@ -560,7 +560,7 @@ class NoRoomForStates:
 
 
 def test_a_warning_that_is_kept_keeps_no_writer(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Who gathers warnings gathers text, and not what an error's traceback holds (clause T4)."""
+    """A handler that keeps log records keeps text, and not the objects of an error's traceback (clause T4)."""
     observer = NoRoomForStates()
     upload = LayerService(ObservedDriver(open_driver(url), observer)).upload("a")
     upload.write(SMALL)
@@ -670,7 +670,7 @@ def test_a_rewrite_that_was_refused_half_way_is_read_back(url: str, raw: Checked
 
 
 def test_an_upload_of_a_layer_that_is_there_is_not_begun(store: LayerService, raw: CheckedDriver) -> None:
-    """Whoever says what is to come is told that it is there already, and nothing is left of the attempt."""
+    """An upload of an expected layer that is there already is refused, and leaves nothing."""
     check_finish(store.upload("a", expected=digest(SMALL)), b"")
     upload = store.upload("a", expected=digest(SMALL))
     upload.write(SMALL)
@@ -683,7 +683,7 @@ def test_an_upload_of_a_layer_that_is_there_is_not_begun(store: LayerService, ra
 
 
 def test_an_expected_digest_is_not_taken_for_the_one_to_finish_with(store: LayerService) -> None:
-    """What was expected is no promise: finish says what the bytes must be."""
+    """The expected digest is no promise: the digest given to finish is the one that the bytes must have."""
     upload = store.upload("a", expected=digest(SMALL))
     upload.write(DATA)
     with pytest.raises(LayerInvalidDigestError):

@@ -12,5 +12,5 @@ def size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     found = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ") if match else 0
     if found < 1:
-        raise click.BadParameter(f"{text!r} is no size: expected bytes, or a number with K, M, G or T.")
+        raise click.BadParameter(f"{text!r} is not a size: expected bytes, or a number with K, M, G or T.")
     return found
