@@ -70,3 +70,36 @@ def test_the_directory_of_temporary_files_may_vanish(tmp_path: Path, act: str) -
             writer.write(b"new")
     assert driver.get("a", 9) == b"new"
     assert list((tmp_path / ".layerstore" / "tmp").iterdir()) == []
+
+
+def _flush(driver: CheckedDriver) -> None:
+    with driver.open_writer("dir/new") as writer:
+        writer.write(b"new")
+
+
+PLACING: dict[str, Callable[[CheckedDriver], None]] = {
+    "put": lambda driver: driver.put("dir/new", b"new"),
+    "flush": _flush,
+    "move": lambda driver: driver.move("source", "dir/new"),
+}
+
+
+@pytest.mark.parametrize("act", PLACING)
+def test_a_directory_deleted_just_after_it_was_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Another process deletes the prefix, which is empty: that is no reason for a put, a flush or a move to fail."""
+    driver = CheckedDriver(LocalDriver(tmp_path))
+    driver.put("source", b"new")
+    real, deleted = os.rename, list[str]()
+
+    def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if target == "new" and len(deleted) < 2:
+            (tmp_path / "dir").rmdir()
+            deleted.append(target)
+        real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "rename", rename)
+    PLACING[act](driver)
+    assert driver.get("dir/new", 9) == b"new"
+    assert len(deleted) == 2

@@ -77,12 +77,12 @@ class LocalDriver(Driver):
             draft.span.write(0, memoryview(data))
             draft.span.stamp(time.time_ns())
             os.fsync(draft.span.fd)
-            in_place(self._tree, key, lambda place: self._put(draft, place, key))
+            in_place(self._tree, key, lambda place: self._put(area, draft, place, key))
         finally:
             draft.close()
 
-    def _put(self, draft: Draft, place: Place, key: str) -> None:
-        with self._area.lock(key) as lock, lock.held(), replacing(self._tree, self._area, key):
+    def _put(self, area: Area, draft: Draft, place: Place, key: str) -> None:
+        with area.lock(key) as lock, lock.held(), replacing(self._tree, area, key):
             draft.install(self._tree, place, key)
         sync_directory(place.fd)
 
