@@ -10,8 +10,8 @@ from unittest import mock
 
 from layerstore import Digest, layout, sha256
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, ObservedDriver
 from layerstore_benchmarks.steps import STEPS, Bench, Laps
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.steps.watching import Tally
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from layerstore import Driver, Foreign, open_driver
-from layerstore.passing import PassingDriver
 from layerstore_conformance.harness import How, changed
+from layerstore_conformance.kit.passing import PassingDriver
 
 
 def tampering(url: str) -> Callable[[str, How], None]:

@@ -10,13 +10,13 @@ import pytest
 
 from layerstore import open_driver
 from layerstore.driver import Driver
-from layerstore.passing import PassingDriver
 from layerstore_conformance.engine.context import Context
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.engine.subject import examine
 from layerstore_conformance.faults.playing import play
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.model.statemachine import search
 from layerstore_conformance.scenarios.drivers import histories
 from layerstore_conformance.scenarios.uploads import tampered_uploads

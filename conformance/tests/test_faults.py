@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from layerstore import BackendUnavailableError, FencedError, NoSpaceError, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Writer
-from layerstore.passing import PassingDriver
 from layerstore_conformance.engine.context import Context
 from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.faults.faulty import FaultyDriver
 from layerstore_conformance.faults.plan import ANY, KINDS, Fault, FaultPlan
 from layerstore_conformance.faults.playing import play
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit.passing import PassingDriver
 
 METHODS = st.sampled_from(sorted(KINDS)).flatmap(
     lambda method: st.tuples(st.just(method), st.sampled_from(KINDS[method]))

@@ -15,11 +15,11 @@ import pytest
 
 from layerstore import BackendUnavailableError, open_driver
 from layerstore.driver import Driver
-from layerstore.passing import PassingDriver
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import selected
 from layerstore_conformance.engine.subject import examine
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.reports import Run, write_reports
 from layerstore_conformance.verdict.judging import Evidence, Expected, judge
 from layerstore_conformance.verdict.record import record

@@ -11,13 +11,13 @@ import pytest
 
 from layerstore import BackendUnavailableError, open_driver
 from layerstore.driver import Driver, Reader, Writer
-from layerstore.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.engine.prove import finds
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import Scenario, scenarios
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 
 if TYPE_CHECKING:
     from tests.behind_memory import Littered, littering, tampering

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from layerstore import BackendUnavailableError, Reader, Stat, Writer, open_driver
-from layerstore.passing import PassingDriver, PassingWriter
 from layerstore.unwritten import UnwrittenError
 from layerstore_conformance.engine.run import Result, run
 from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.unwritten import sendable, unwritten
 from layerstore_conformance.promises.forkserver import ExitRecord, Plan
 from layerstore_conformance.promises.interleaving import WriterResult, attempt
@@ -24,7 +24,7 @@ pytest_plugins = ["pytester"]
 MODULE = """
 import pytest
 from layerstore import open_driver
-from layerstore.passing import PassingDriver
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.suite import *
 

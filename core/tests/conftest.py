@@ -9,8 +9,8 @@ import layerstore
 from layerstore import Foreign, LayerService, open_driver, sha256
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Scanned
-from layerstore.observed import ObservedDriver
-from layerstore.passing import PassingDriver
+from layerstore_conformance.kit.observed import ObservedDriver
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.steps.watching import Trap
 
 

@@ -21,7 +21,7 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.observed import ObservedDriver
+from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.steps.watching import Trap, When, of
 

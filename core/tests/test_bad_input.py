@@ -18,7 +18,7 @@ from layerstore import (
     layout,
     open_driver,
 )
-from layerstore.observed import Call, ObservedDriver
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import digest
 
 HEX = "0123456789abcdef" * 4

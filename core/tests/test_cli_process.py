@@ -25,7 +25,7 @@ import pytest
 
 import layerstore
 from layerstore import LayerService, sha256
-from layerstore.observed import Counts, ObservedDriver
+from layerstore_conformance.kit.observed import Counts, ObservedDriver
 
 CHECKPOINT = 64 << 10
 MIB = 1 << 20

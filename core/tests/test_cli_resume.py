@@ -16,7 +16,7 @@ import layerstore
 from layerstore import LayerService, sha256
 from layerstore.cli.program import program
 from layerstore.cli.signals import signals
-from layerstore.observed import Call, Counts, ObservedDriver
+from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver
 
 BODY = random.Random(21).randbytes(300_000)
 SENT = 100_000

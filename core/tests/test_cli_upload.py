@@ -18,7 +18,7 @@ from layerstore import LayerService
 from layerstore.cli.invocation import Invocation
 from layerstore.cli.program import program
 from layerstore.cli.size import size
-from layerstore.observed import Call, Counts, ObservedDriver
+from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver
 
 BODY = random.Random(20).randbytes(300_000)
 DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()

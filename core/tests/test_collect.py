@@ -24,11 +24,11 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, ObservedDriver
 from layerstore_conformance.kit.cutting import Side
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import blob, link
 from layerstore_conformance.kit.layers import store as store_layer
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.steps.watching import Trap, When, fail, of
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from layerstore import BackendUnavailableError, Digest, LayerService, layout, links, open_driver
-from layerstore.passing import PassingDriver
+from layerstore_conformance.kit.passing import PassingDriver
 
 
 class HalfMoving(PassingDriver):

@@ -12,7 +12,7 @@ import pytest
 
 from layerstore import LayerService, LayerUpload, front, layout, open_driver, sha256
 from layerstore.driver import Driver
-from layerstore.observed import ObservedDriver
+from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.steps.watching import Tally
 

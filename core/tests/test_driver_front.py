@@ -30,8 +30,8 @@ from layerstore.errors import (
     PathNotFoundError,
 )
 from layerstore.keys import check_key, check_prefix
-from layerstore.passing import PassingDriver
 from layerstore.url import StoreURL
+from layerstore_conformance.kit.passing import PassingDriver
 
 GOOD_KEYS = [
     "a",

@@ -31,10 +31,10 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, ObservedDriver
 from layerstore.spool import Verify
 from layerstore.tarsum import tarsums
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.promises.theorem import check_store
 

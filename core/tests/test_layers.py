@@ -28,10 +28,10 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Counts, ObservedDriver
-from layerstore.passing import PassingDriver
 from layerstore.tarsum import tarsums
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.observed import Counts, ObservedDriver
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 
 UUID = f"{'0' * 8}-0000-0000-0000-{'0' * 12}"

@@ -15,8 +15,8 @@ import pytest
 
 from layerstore import LayerClosedError, LayerService, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Counts, ObservedDriver
-from layerstore.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.kit.observed import Counts, ObservedDriver
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.payloads import Payload, digest
 
 DATA = Payload("owned").read(1000)

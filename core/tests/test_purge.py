@@ -23,9 +23,9 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.layout import UploadKeys
-from layerstore.observed import Call, ObservedDriver
-from layerstore.passing import PassingDriver
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.observed import Call, ObservedDriver
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.steps.watching import Trap, When, fail, of
 

@@ -24,8 +24,8 @@ from layerstore import (
     uploadstate,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, ObservedDriver
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 
 DATA = Payload("resume").read(200_000)

@@ -7,7 +7,7 @@ import pytest
 from layerstore import FencedError, LayerService, UnknownLayerError, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
-from layerstore.observed import ObservedDriver
+from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.steps.watching import Trap, of
 

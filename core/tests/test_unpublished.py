@@ -10,7 +10,7 @@ import pytest
 from layerstore import LayerService, LayerUploadUnknownError, Unpublished, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Scanned, Writer
-from layerstore.passing import PassingDriver
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 
 NOW = datetime.now(UTC)

@@ -14,8 +14,8 @@ import layerstore
 from layerstore import Driver, LayerService, LayerStoreError, Reader, Stat, Writer, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.cli.program import program
-from layerstore.passing import PassingDriver
 from layerstore.unwritten import PARTS, UnwrittenError, in_order, named, wanting
+from layerstore_conformance.kit.passing import PassingDriver
 
 NEXT = ": write it, and 'layerstore conformance tape:... --quick' says what is next"
 

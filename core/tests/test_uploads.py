@@ -38,8 +38,8 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.cursor import BLOCK, OVERLAP
-from layerstore.observed import Call, Counts, ObservedDriver
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, difference, digest
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from layerstore.checked import CheckedDriver
 from layerstore.cli.program import program
 from layerstore.driver import Driver
 from layerstore.layout import UploadKeys
-from layerstore.observed import Call, ObservedDriver
-from layerstore.passing import PassingDriver
+from layerstore_conformance.kit.observed import Call, ObservedDriver
+from layerstore_conformance.kit.passing import PassingDriver
 
 BODIES = {"demo": b"of demo", "other": b"of other", "idle": b"of nobody"}
 DIGESTS = {name: f"sha256:{hashlib.sha256(body).hexdigest()}" for name, body in BODIES.items()}

@@ -23,7 +23,7 @@ WRITE = """\
 import json, sys
 from layerstore import LayerService, open_driver, sha256
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Counts, ObservedDriver
+from layerstore_conformance.kit.observed import Counts, ObservedDriver
 
 url, uuid, path, start, stop, digest = json.loads(sys.argv[1])
 counts = Counts.zero()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, ObservedDriver
 from layerstore_conformance.harness import How, changed
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import unwritten

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from layerstore.passing import PassingDriver
 from layerstore_conformance.engine.loading import load_all
+from layerstore_conformance.kit.passing import PassingDriver
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

@@ -10,9 +10,9 @@ from typing import Final, TypeVar
 from layerstore import BackendUnavailableError, NoSpaceError
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader, Stat, Writer
-from layerstore.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.faults.plan import ANY, KINDS, Fault, FaultPlan, Kind
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 
 T = TypeVar("T")
 

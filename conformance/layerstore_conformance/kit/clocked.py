@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from layerstore.driver import Driver, Stat
-from layerstore.passing import PassingDriver
+from layerstore_conformance.kit.passing import PassingDriver
 
 
 class Clock:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, ObservedDriver
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 
 Side = Literal["before", "after"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from layerstore.driver import Driver, Reader, Scanned, Stat, Writer
-from layerstore.passing import PassingDriver
+from layerstore_conformance.kit.passing import PassingDriver
 
 
 class PrefixedDriver(PassingDriver):

@@ -39,8 +39,8 @@ from layerstore_conformance.promises.promise import Promise
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
-    from layerstore.observed import Call
     from layerstore_conformance.engine.context import Context
+    from layerstore_conformance.kit.observed import Call
 
 NAME = "crash/matrix"
 """The repository."""

@@ -16,8 +16,8 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, ObservedDriver
 from layerstore.unwritten import UnwrittenError
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.kit.unwritten import unwritten
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, NoReturn
 
 from layerstore.driver import Driver, Writer
-from layerstore.observed import Call
-from layerstore.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.cutting import PiecemealDriver
+from layerstore_conformance.kit.observed import Call
+from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 
 Moment = Literal["before", "middle", "after"]
 
@@ -27,8 +27,8 @@ class CutPoint(NamedTuple):
 class Killer:
     """An observer that kills its process at a cut point, by SIGKILL: no handler runs, nothing is flushed.
 
-    It sends every call (``call``, with the :class:`~layerstore.observed.Call`), and last of all ``dying``, with the
-    number of the call at which it dies.
+    It sends every call (``call``, with the :class:`~layerstore_conformance.kit.observed.Call`), and last of all
+    ``dying``, with the number of the call at which it dies.
     """
 
     def __init__(self, tell: Callable[..., object], cut: CutPoint | None) -> None:

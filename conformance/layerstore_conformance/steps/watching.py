@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, LayerService
 from layerstore.checked import CheckedDriver
-from layerstore.observed import Call, Counts, ObservedDriver, Observer
+from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver, Observer
 
 if TYPE_CHECKING:
     from layerstore import Verify

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from layerstore.driver import Driver
-from layerstore.observed import Call, ObservedDriver
+from layerstore_conformance.kit.observed import Call, ObservedDriver
 
 USUAL = 0.05
 """The share of calls with a wait before or after them."""

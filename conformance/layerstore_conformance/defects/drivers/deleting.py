@@ -9,11 +9,11 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Driver, Reader, Writer
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
-from layerstore.passing import PassingWriter
 from layerstore_conformance.defects.drivers.listing import beside
 from layerstore_conformance.defects.drivers.putting import WaitingDriver, content
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.passing import PassingWriter
 
 
 def delete_alone(driver: Driver, key: str) -> None:

@@ -9,10 +9,10 @@ from functools import partial
 
 from layerstore.driver import Reader, Stat, Writer
 from layerstore.errors import DriverError
-from layerstore.passing import PassingWriter
 from layerstore_conformance.defects.drivers.moving import move_later
 from layerstore_conformance.defects.drivers.putting import put_later
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingWriter
 
 
 @planted("C4", "W6", "P2", "M5", "D4")

@@ -16,8 +16,8 @@ from layerstore.errors import (
     UnknownOptionError,
     UnsupportedOperationError,
 )
-from layerstore.passing import PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.passing import PassingWriter
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Stat, Writer

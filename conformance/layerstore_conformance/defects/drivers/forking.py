@@ -14,9 +14,9 @@ from weakref import finalize
 
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, FencedError
-from layerstore.passing import PassingReader, PassingWriter
 from layerstore_conformance.defects.drivers.fencing import ReplayingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from layerstore.driver import Writer
-from layerstore.passing import PassingWriter
 from layerstore_conformance.defects.drivers.threads import MOMENT
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingWriter
 
 
 class Crossing:

@@ -15,11 +15,11 @@ from layerstore.errors import (
     PathNotFoundError,
     UnsupportedOperationError,
 )
-from layerstore.passing import PassingWriter
 from layerstore_conformance.defects.drivers.listing import beside
 from layerstore_conformance.defects.drivers.putting import WaitingDriver, content
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.passing import PassingWriter
 
 MEBIBYTE = 1 << 20
 """Bytes: a part that some backend might copy in one step."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
-from layerstore.passing import PassingReader, PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 
 @planted("P2", "W6", "C4")

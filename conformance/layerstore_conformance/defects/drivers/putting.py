@@ -10,9 +10,9 @@ from unittest.mock import patch
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader
 from layerstore.errors import FencedError, PathNotFoundError
-from layerstore.passing import PassingReader
 from layerstore_conformance.defects.drivers.listing import beside
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.passing import PassingReader
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from layerstore.driver import Driver, Reader, Writer
 from layerstore.errors import InvalidOffsetError, PathNotFoundError
-from layerstore.passing import PassingReader, PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 if TYPE_CHECKING:
     from layerstore.driver import Stat

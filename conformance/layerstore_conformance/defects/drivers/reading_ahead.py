@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from layerstore.driver import Reader
-from layerstore.passing import PassingReader
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingReader
 
 RING = 1 << 20
 """Bytes that are fetched ahead."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from layerstore.driver import Driver, Reader, Stat, Writer
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
-from layerstore.passing import PassingReader, PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 LOST_FROM = 8 << 20
 """Bytes: where a backend with parts of 8 MiB begins its second one."""

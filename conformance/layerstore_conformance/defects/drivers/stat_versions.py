@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from layerstore.driver import Reader, Stat, Writer
 from layerstore.errors import FencedError
-from layerstore.passing import PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingWriter
 
 
 class VersionedDriver(DefectiveDriver):

@@ -7,10 +7,10 @@ from collections import Counter
 
 from layerstore.driver import Reader, Stat, Writer
 from layerstore.errors import FencedError
-from layerstore.passing import PassingReader, PassingWriter
 from layerstore_conformance.defects.drivers.fencing import ReplayingWriter
 from layerstore_conformance.defects.drivers.stat_versions import VersionedDriver
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 HEAD = 512
 """Bytes of an object's beginning."""

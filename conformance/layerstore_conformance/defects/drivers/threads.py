@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import PathNotFoundError
-from layerstore.passing import PassingReader, PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver, Reader, Writer

@@ -13,8 +13,8 @@ from weakref import WeakSet
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, DriverError, LayerClosedError
-from layerstore.passing import PassingReader, PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver

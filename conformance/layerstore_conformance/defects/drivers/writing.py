@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from layerstore.driver import Writer
 from layerstore.errors import DriverError
-from layerstore.passing import PassingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingWriter
 
 MIB = 1 << 20
 """Bytes: what many a connection sends at once."""

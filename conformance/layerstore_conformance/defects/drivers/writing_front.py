@@ -11,8 +11,8 @@ from unittest.mock import patch
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Writer
 from layerstore.errors import DriverError, LayerClosedError
-from layerstore.passing import PassingWriter
 from layerstore_conformance.engine.defect import planted_in_core
+from layerstore_conformance.kit.passing import PassingWriter
 
 if TYPE_CHECKING:
     from types import TracebackType

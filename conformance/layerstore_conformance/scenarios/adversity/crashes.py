@@ -18,8 +18,8 @@ from layerstore_conformance.promises.lifecycles import CHUNK, TrackedUpload
 from layerstore_conformance.steps.watching import CHANGES
 
 if TYPE_CHECKING:
-    from layerstore.observed import Call
     from layerstore_conformance.engine.context import Context
+    from layerstore_conformance.kit.observed import Call
     from layerstore_conformance.promises.theorem import Ending
 
 GROUP = "crash"

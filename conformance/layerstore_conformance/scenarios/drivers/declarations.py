@@ -22,10 +22,10 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.passing import PassingDriver
 from layerstore.registry import GROUP as ENTRY_POINTS
 from layerstore.registry import Registry
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere, write
 

@@ -19,8 +19,8 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:

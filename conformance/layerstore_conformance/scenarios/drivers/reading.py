@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, InvalidOffsetError, PathNotFoundError
 from layerstore.checked import CheckedDriver
-from layerstore.passing import PassingDriver, PassingReader
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader
 from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:

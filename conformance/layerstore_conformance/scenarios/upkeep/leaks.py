@@ -23,9 +23,9 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader, Writer
-from layerstore.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin, blob, link, store
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.expectations import expect_layer
@@ -239,7 +239,7 @@ def every_handle_is_released_when_the_backend_fails(ctx: Context) -> None:
 
 def watched_over(driver: Driver, trap: Trap) -> LayerService:
     """Open a service with a trap beside its driver."""
-    from layerstore.observed import ObservedDriver
+    from layerstore_conformance.kit.observed import ObservedDriver
 
     return LayerService(CheckedDriver(ObservedDriver(driver, trap)))
 

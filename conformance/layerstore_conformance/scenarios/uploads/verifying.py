@@ -21,10 +21,10 @@ from layerstore import (
     layout,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.passing import PassingDriver, PassingWriter
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
+from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_no_layer, expect_stored, fetched

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 from layerstore.driver import Driver, Reader, Scanned, Stat, Writer
-from layerstore.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 
 T = TypeVar("T")
 
