@@ -12,6 +12,7 @@ from layerstore_benchmarks.counting import Costs, costs
 from layerstore_benchmarks.steps import ROOT, Bench, NotColdError
 
 if TYPE_CHECKING:
+    from layerstore.checked import CheckedDriver
     from layerstore.driver import Driver
     from layerstore_benchmarks.case import Case
     from layerstore_benchmarks.payload import Source
@@ -60,7 +61,7 @@ class Run:
             self.cases = tuple(each for each in self.cases if each != case)
 
 
-def can_drop_caches(driver: Driver) -> bool:
+def can_drop_caches(driver: CheckedDriver) -> bool:
     """Tell whether a driver can have the operating system forget what it stores."""
     key = f"{ROOT}/{layout.ROOT}/cold"
     driver.put(key, bytes(1 << 16))

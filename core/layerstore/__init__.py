@@ -16,7 +16,7 @@ from typing import Any
 
 from layerstore.checked import CheckedDriver
 from layerstore.collect import Collected, CollectReport
-from layerstore.digest import Digest, FSLayer
+from layerstore.digest import Digest
 from layerstore.driver import (
     CONTRACT_VERSION,
     Capabilities,
@@ -61,6 +61,7 @@ from layerstore.errors import (
     UnsupportedDigestError,
     UnsupportedOperationError,
 )
+from layerstore.fslayer import FSLayer
 from layerstore.hookspecs import hookimpl
 from layerstore.layer import Layer
 from layerstore.purge import PurgeEntry, PurgeReport

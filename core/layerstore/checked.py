@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Driver, Foreign, Reader, Scanned, Stat, Writer, call_driver
+from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, Stat, Writer, call_driver
 from layerstore.errors import BackendUnavailableError, InvalidOffsetError, InvalidPathError, PathNotFoundError
 from layerstore.keys import check_key, check_prefix, is_harmless, is_key
 
@@ -133,9 +133,10 @@ class CheckedDriver(Driver):
         call_driver(self.scheme, key, self.inner.delete, key)
 
     def drop_cache(self, key: str) -> bool:
-        """See :meth:`Driver.drop_cache`."""
+        """See :meth:`DropsCache.drop_cache`; False for a driver that does not have it."""
         self._check(key)
-        return call_driver(self.scheme, key, self.inner.drop_cache, key)
+        inner = self.inner
+        return isinstance(inner, DropsCache) and call_driver(self.scheme, key, inner.drop_cache, key)
 
     def close(self) -> None:
         """See :meth:`Driver.close`. The driver below is closed once (clause T3)."""

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from layerstore.errors import InvalidDigestError, TarSumVersionUnsupportedError, UnsupportedDigestError
 
@@ -77,10 +77,3 @@ class Digest:
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
-
-
-class FSLayer(NamedTuple):
-    """The entry of an image manifest's ``fsLayers`` that names a layer."""
-
-    blob_sum: str
-    """The digest by which the layer was asked for, as text."""

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import index
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from layerstore.errors import BackendUnavailableError, DriverError, InvalidOffsetError, LayerClosedError, from_os_error
 from layerstore.owned import Owned, Single
+from layerstore.unwritten import Authored, UnwrittenError, wanting
 from layerstore.url import StoreURL
 
 if TYPE_CHECKING:
@@ -121,8 +122,6 @@ def call_driver(scheme: str, key: str, method: Callable[P, R], *args: P.args, **
 
 
 def _check_written(scheme: str, error: Exception) -> None:
-    from layerstore.unwritten import UnwrittenError, wanting  # late: it knows a driver by the classes below
-
     parts = [] if isinstance(error, UnwrittenError) else wanting(error)
     if parts:
         raise UnwrittenError(parts[0], scheme, str(error)) from error
@@ -140,7 +139,7 @@ def seek_target(offset: int, whence: int, position: int, size: int) -> int:
     return base + index(offset)
 
 
-class _Handle(Owned):
+class _Handle(Owned, Authored):
     """The common part of readers and writers: a key, a position, and the driver's name for errors."""
 
     scheme = ""
@@ -378,7 +377,7 @@ class Writer(_Handle, ABC):
         self._check_usable("writer", closed=self.closed)
 
 
-class Driver(Single, ABC):
+class Driver(Authored, Single, ABC):
     """Objects under keys in one backend: write, seek, read, list, move, delete.
 
     Threads may share a driver, but not a handle (clause T1).
@@ -459,13 +458,16 @@ class Driver(Single, ABC):
         Deleting what is not there does nothing.
         """
 
+    def close(self) -> None:
+        """Give back connections. The driver must not be used afterwards; closing it again does nothing."""
+
+
+@runtime_checkable
+class DropsCache(Protocol):
+    """An optional part of a driver, for measurements only: no promise of layerstore depends on it."""
+
     def drop_cache(self, key: str) -> bool:
         """Drop an object's bytes from the operating system's cache, and return whether that was done.
 
-        It is for measuring a cold reading, and changes nothing that a caller can see. A driver may override it.
+        It changes nothing that a caller can see.
         """
-        del key
-        return False
-
-    def close(self) -> None:
-        """Give back connections. The driver must not be used afterwards; closing it again does nothing."""

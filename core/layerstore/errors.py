@@ -43,7 +43,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layerstore.digest import FSLayer
+    from layerstore.fslayer import FSLayer
 
 
 class LayerStoreError(Exception):

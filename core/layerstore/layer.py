@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from layerstore import layout, links
-from layerstore.digest import Digest, FSLayer
+from layerstore.digest import Digest
 from layerstore.driver import seek_target
 from layerstore.errors import (
     BackendUnavailableError,
@@ -16,6 +16,7 @@ from layerstore.errors import (
     PathNotFoundError,
     UnknownLayerError,
 )
+from layerstore.fslayer import FSLayer
 from layerstore.owned import Owned
 
 if TYPE_CHECKING:

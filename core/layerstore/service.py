@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from layerstore import collect, finish, layout, links, purge, scrub
 from layerstore.checked import CheckedDriver
 from layerstore.collect import GRACE
-from layerstore.digest import Digest, FSLayer
+from layerstore.digest import Digest
 from layerstore.errors import (
     BackendUnavailableError,
     InvalidDigestError,
@@ -23,6 +23,7 @@ from layerstore.errors import (
     UnknownLayerError,
 )
 from layerstore.front import Front
+from layerstore.fslayer import FSLayer
 from layerstore.layer import Layer, has_layer, open_layer
 from layerstore.layout import UploadKeys
 from layerstore.listing import Listing

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from types import FrameType, MappingProxyType
 from typing import Final
 
-from layerstore.driver import Driver, Reader, Writer
-
 PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "open": ("O2", "E2"),
@@ -38,6 +36,12 @@ from then on some pass after each step.
 """
 
 _ABSTRACT = "Can't instantiate abstract class"
+
+
+class Authored:
+    """The base of the classes that a driver's author derives from: a method of theirs may be a part."""
+
+    __slots__ = ()
 
 
 class UnwrittenError(NotImplementedError):
@@ -87,4 +91,4 @@ def _is_part(frame: FrameType) -> bool:
     code = frame.f_code
     owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
     kind = owner if isinstance(owner, type) else type(owner)
-    return code.co_name in PARTS and issubclass(kind, Driver | Reader | Writer)
+    return code.co_name in PARTS and issubclass(kind, Authored)

@@ -9,7 +9,8 @@ import pickle
 import pytest
 
 import layerstore
-from layerstore.digest import HEX_LENGTHS, TARSUM, Digest, FSLayer
+from layerstore.digest import HEX_LENGTHS, TARSUM, Digest
+from layerstore.fslayer import FSLayer
 
 TEXTS = {algorithm: f"{algorithm}:{'0123456789abcdef' * (length // 16)}" for algorithm, length in HEX_LENGTHS.items()}
 TEXTS[TARSUM] = f"{TARSUM}:{'0123456789abcdef' * 4}"

@@ -16,7 +16,7 @@ import pytest
 
 from layerstore import process
 from layerstore.checked import CheckedDriver
-from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, Reader, Stat, Writer, call_driver
+from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, DropsCache, Reader, Stat, Writer, call_driver
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -699,9 +699,26 @@ def test_every_error_of_the_front_is_a_layer_store_error(front: CheckedDriver) -
         front.stat("b")
 
 
+class Forgetful(PassingDriver):
+    """A driver that has the optional method."""
+
+    def drop_cache(self, key: str) -> bool:
+        """Look whether the object is there."""
+        return bool(self.inner.stat(key))
+
+
 def test_a_driver_that_can_drop_no_cache_says_so(toy: Toy) -> None:
-    """A driver that does not say how drops nothing, and the front hands that on; a key is checked as everywhere."""
-    front = CheckedDriver(PassingDriver(toy))
-    assert front.drop_cache("a") is False
+    """The method is optional: the front of a driver without it drops nothing; a key is checked as everywhere."""
+    assert not isinstance(toy, DropsCache)
+    assert CheckedDriver(toy).drop_cache("a") is False
+    assert CheckedDriver(PassingDriver(toy)).drop_cache("a") is False
     with pytest.raises(InvalidPathError):
-        front.drop_cache("../a")
+        CheckedDriver(toy).drop_cache("../a")
+
+
+def test_the_front_asks_a_driver_that_can_drop_its_cache(toy: Toy) -> None:
+    """The driver's answer is returned, and a failure names the driver and the key."""
+    with pytest.raises(PathNotFoundError, match=r"^toy driver: .*'absent'"):
+        CheckedDriver(Forgetful(toy), "toy").drop_cache("absent")
+    toy.put("a", b"")
+    assert CheckedDriver(Forgetful(toy)).drop_cache("a") is True

@@ -11,8 +11,8 @@ import ssl
 import pytest
 
 from layerstore import errors
-from layerstore.digest import FSLayer
 from layerstore.errors import BackendUnavailableError, DriverError, LayerStoreError
+from layerstore.fslayer import FSLayer
 
 SAMPLES: dict[str, object] = {
     "actual": 4,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from layerstore.driver import Driver, Reader, Scanned, Stat, Writer
+from layerstore.driver import Driver, DropsCache, Reader, Scanned, Stat, Writer
 
 if TYPE_CHECKING:
     from layerstore.url import StoreURL
@@ -60,8 +60,8 @@ class PassingDriver(Driver):
         self.inner.delete(key)
 
     def drop_cache(self, key: str) -> bool:
-        """See :meth:`Driver.drop_cache`."""
-        return self.inner.drop_cache(key)
+        """See :meth:`DropsCache.drop_cache`; False for a driver that does not have it."""
+        return isinstance(self.inner, DropsCache) and self.inner.drop_cache(key)
 
     def close(self) -> None:
         """See :meth:`Driver.close`."""

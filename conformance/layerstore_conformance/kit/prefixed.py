@@ -56,8 +56,8 @@ class PrefixedDriver(PassingDriver):
         self.inner.delete(self._below(key))
 
     def drop_cache(self, key: str) -> bool:
-        """See :meth:`Driver.drop_cache`."""
-        return self.inner.drop_cache(self._below(key))
+        """See :meth:`DropsCache.drop_cache`."""
+        return super().drop_cache(self._below(key))
 
     def _below(self, key: str) -> str:
         return f"{self.prefix}/{key}"

@@ -94,7 +94,7 @@ class LocalDriver(Driver):
             return Stat(found.size, found.modified, found.version)
 
     def drop_cache(self, key: str) -> bool:
-        """See :meth:`Driver.drop_cache`. This needs a file on a disk, not in memory, and a system that can do it."""
+        """See :meth:`DropsCache.drop_cache`. It needs a file on a disk, and a system that can do it."""
         self._tree.refresh()
         with closing_fd(open_published(self._tree, self._area, key).fd) as fd:
             return drop_cache(fd)
