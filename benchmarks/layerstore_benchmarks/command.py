@@ -13,7 +13,8 @@ import click
 
 from layerstore.cli.size import size as read_size
 from layerstore_benchmarks.case import plan
-from layerstore_conformance.cli.extra import CONFIGURATION, need
+from layerstore_conformance.cli.extra import need
+from layerstore_conformance.cli.status import CONFIGURATION
 from layerstore_conformance.cli.urlcommand import URLCommand
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from layerstore_conformance.cli.extra import CONFIGURATION, need
+from layerstore_conformance.cli.extra import need
+from layerstore_conformance.cli.status import CONFIGURATION
 from layerstore_conformance.cli.urlcommand import URLCommand
 from layerstore_conformance.storm.command import storm
 

@@ -54,7 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Stop at options with an unknown name."""
-    from layerstore_conformance.session.verdict import CONFIGURATION, mistake
+    from layerstore_conformance.cli.status import CONFIGURATION
+    from layerstore_conformance.session.verdict import mistake
 
     said = "" if hasattr(config, "workerinput") else mistake(config)
     if not said:

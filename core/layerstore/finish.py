@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from layerstore import layout, links
@@ -47,8 +48,6 @@ from layerstore.errors import (
 from layerstore.spool import Spool, measure
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from layerstore.checked import CheckedDriver
     from layerstore.layout import UploadKeys
     from layerstore.spool import Verify
@@ -71,6 +70,19 @@ def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: 
         if becoming is None and driver.find(keys.data) is None:
             remove(driver, keys)
         raise
+
+
+def started_at(driver: CheckedDriver, keys: UploadKeys) -> datetime | None:
+    """Return when an upload was begun, aware, in UTC; None if what is stored is no time.
+
+    Raises:
+        PathNotFoundError: no start is stored.
+    """
+    text = driver.get(keys.started_at, 64).decode("ascii", "replace")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def check_size(size: int | None, actual: int) -> None:

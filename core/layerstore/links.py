@@ -17,13 +17,23 @@ def read(driver: CheckedDriver, name: str, digest: Digest) -> Digest | None:
     A link named by a sha256 must point to that sha256.
     """
     try:
-        text = driver.get(layout.link(name, digest), MAX_LINK).decode("ascii")
-        target = Digest.parse(text.rstrip("\n") if digest.is_tarsum else text)  # see _claim
+        target = pointed(driver, layout.link(name, digest), padded=digest.is_tarsum)
     except (PathNotFoundError, InvalidDigestError, UnicodeDecodeError):
         return None
     if target.algorithm != "sha256" or (digest.algorithm == "sha256" and digest != target):
         return None
     return target
+
+
+def pointed(driver: CheckedDriver, key: str, *, padded: bool) -> Digest:
+    """Return the digest that a link's bytes are; ``padded`` allows line feeds after it, which :func:`_claim` writes.
+
+    Raises:
+        PathNotFoundError: there is no link.
+        InvalidDigestError, UnicodeDecodeError: it is damaged.
+    """
+    text = driver.get(key, MAX_LINK).decode("ascii")
+    return Digest.parse(text.rstrip("\n") if padded else text)
 
 
 def write(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> None:

@@ -14,7 +14,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import InvalidDigestError, PathNotFoundError
-from layerstore.links import MAX_LINK
+from layerstore.links import pointed
 from layerstore.walk import Children, Odd
 
 
@@ -31,7 +31,7 @@ class Link(NamedTuple):
 def link(driver: CheckedDriver, key: str) -> Link | None:
     """Read a link; return None if it is gone. A link named by a sha256 must point to that sha256."""
     try:
-        target = Digest.parse(driver.get(key, MAX_LINK).decode("ascii").rstrip("\n"))  # see links._claim
+        target = pointed(driver, key, padded=True)
     except PathNotFoundError:
         return None
     except (InvalidDigestError, UnicodeDecodeError) as error:

@@ -36,6 +36,7 @@ An upload with a foreign thing below it is left alone at any age.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -228,7 +229,10 @@ def _refuse(foreign: Foreign) -> None:
 def _look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> _Sight:
     below = walk.keys_below(walk.telling(driver, _refuse, taken), keys.prefix)
     stats = {key: stat for key in below if (stat := driver.find(key)) is not None}
-    started = _started_at(driver, keys) if keys.started_at in stats else None
+    started = None
+    if keys.started_at in stats:
+        with suppress(PathNotFoundError):  # gone since
+            started = finish.started_at(driver, keys)
     data = stats.get(keys.data)
     intents = any(key.startswith(f"{keys.intents}/") for key in stats)
     moved = finish.find_moved(driver, keys) if intents else None
@@ -242,11 +246,3 @@ def _look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -
         has_data=data is not None,
         taken=bool(taken),
     )
-
-
-def _started_at(driver: CheckedDriver, keys: UploadKeys) -> datetime | None:
-    try:
-        text = driver.get(keys.started_at, 64).decode("ascii", "replace")
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (PathNotFoundError, ValueError, OverflowError):
-        return None

@@ -330,12 +330,10 @@ class LayerService(Single):
 
     def _started_at(self, keys: UploadKeys) -> datetime:
         try:
-            text = self.driver.get(keys.started_at, 64).decode("ascii", "replace")
-            return datetime.fromisoformat(text).astimezone(UTC)
+            readable = finish.started_at(self.driver, keys)
         except PathNotFoundError:
             raise LayerUploadUnknownError(keys.name, keys.uuid) from None
-        except (ValueError, OverflowError):
-            return self.driver.stat(keys.started_at).modified
+        return readable or self.driver.stat(keys.started_at).modified
 
     def _layer(self, name: str, text: str) -> Iterator[LayerInfo]:
         try:

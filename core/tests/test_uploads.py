@@ -41,6 +41,7 @@ from layerstore.cursor import BLOCK, OVERLAP
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, difference, digest
+from layerstore_conformance.steps.watching import Trap, of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -59,22 +60,11 @@ def store(url: str) -> LayerService:
     return layerstore.open(url)
 
 
-class Once:
-    """An observer that does something once, before the first call of a method on a key that ends as said."""
-
-    def __init__(self, method: str, ending: str, action: Callable[[], object]) -> None:
-        """Lie in wait."""
-        self.method, self.ending, self.action = method, ending, action
-        self.done = False
-
-    def before(self, call: Call) -> None:
-        """Do it."""
-        if not self.done and call.method == self.method and call.key.endswith(self.ending):
-            self.done = True
-            self.action()
-
-    def after(self, call: Call, result: object) -> None:
-        """Let it be."""
+def once(method: str, part: str, action: Callable[[], object]) -> Trap:
+    """Make an observer that acts once, before the first call of a method on a key that contains ``part``."""
+    trap = Trap()
+    trap.set(of(method, part), action)
+    return trap
 
 
 def refuse(error: Exception) -> Callable[[], None]:
@@ -182,7 +172,7 @@ def test_a_buffer_that_changes_while_it_is_written_is_hashed_as_stored(url: str,
     def scribble() -> None:
         buffer[:] = bytes(len(buffer))
 
-    upload = LayerService(ObservedDriver(open_driver(url), Once("write_at", "/data", scribble))).upload("a")
+    upload = LayerService(ObservedDriver(open_driver(url), once("write_at", "/data", scribble))).upload("a")
     upload.write(buffer)
     wanted = upload.digest()
     upload.flush()
@@ -519,18 +509,18 @@ def test_a_failed_close_closes(store: LayerService) -> None:
 
 def test_a_state_that_comes_too_late_goes_again(url: str, store: LayerService, raw: CheckedDriver) -> None:
     """Cancelled between a flush and the saving of its state, an upload leaves nothing."""
-    cancel = Once("put", "/state", lambda: store.cancel("a", upload.uuid))
+    cancel = once("put", "/state", lambda: store.cancel("a", upload.uuid))
     upload = LayerService(ObservedDriver(open_driver(url), cancel)).upload("a")
     upload.write(SMALL)
     with pytest.raises(LayerUploadUnknownError):
         upload.flush()
-    assert cancel.done
+    assert cancel.sprung
     assert list(keys_below(raw, layout.ROOT)) == []
 
 
 def test_a_state_that_cannot_be_saved_is_no_failure(url: str, caplog: pytest.LogCaptureFixture) -> None:
     """It costs a second reading; a warning names the upload, and the next flush saves it."""
-    failure = Once("put", "/state", refuse(NoSpaceError("k")))
+    failure = once("put", "/state", refuse(NoSpaceError("k")))
     store = LayerService(ObservedDriver(open_driver(url), failure))
     upload = store.upload("a")
     upload.write(SMALL)
@@ -618,7 +608,7 @@ def test_an_upload_whose_constructor_failed_is_collected_quietly(recwarn: pytest
 
 def test_a_full_backend_loses_nothing(url: str) -> None:
     """A refused write leaves the position and the size, and can be repeated."""
-    full = Once("write_at", "/data", refuse(NoSpaceError("k")))
+    full = once("write_at", "/data", refuse(NoSpaceError("k")))
     upload = LayerService(ObservedDriver(open_driver(url), full)).upload("a")
     upload.write(SMALL)
     with pytest.raises(NoSpaceError):
@@ -632,7 +622,7 @@ def test_a_full_backend_loses_nothing(url: str) -> None:
 @pytest.mark.parametrize("size", [1000, OVERLAP, BLOCK - 1])
 def test_what_a_full_backend_refused_stays_gathered(url: str, size: int, ending: str) -> None:
     """An earlier write has returned: what refuses its bytes can be repeated, and none of them is missing then."""
-    full = Once("write_at", "/data", refuse(NoSpaceError("k")))
+    full = once("write_at", "/data", refuse(NoSpaceError("k")))
     upload = LayerService(ObservedDriver(open_driver(url), full), verify="reread").upload("a")
     upload.write(DATA[:size])
     with pytest.raises(NoSpaceError):

@@ -6,8 +6,7 @@ from importlib.util import find_spec
 
 import click
 
-CONFIGURATION = 7
-"""The exit status of a run that could not begin."""
+from layerstore_conformance.cli.status import CONFIGURATION
 
 
 class MissingError(click.ClickException):

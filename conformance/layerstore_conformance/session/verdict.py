@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from layerstore_conformance.cli.status import CONFIGURATION
 from layerstore_conformance.session.items import (
     CLAIM,
     OPTIONS,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement
 
 DEFAULTS = {"seed": 0, "profile": "default"}
-
-CONFIGURATION = 7
-"""The exit status of a run that could not begin; ``verdict.judging.STATUS`` has the others."""
 
 
 class Watch:

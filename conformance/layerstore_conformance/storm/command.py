@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from layerstore import LayerStoreError, open_driver
-from layerstore_conformance.cli.extra import CONFIGURATION
+from layerstore_conformance.cli.status import CONFIGURATION
 from layerstore_conformance.engine.context import ROOT, though_interrupted
 from layerstore_conformance.storm.plan import SIGNALS, Plan
 from layerstore_conformance.storm.storm import Storm

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from layerstore.registry import Registry
+from layerstore_conformance.cli.status import CONFIGURATION
 from layerstore_conformance.verdict.record import Record
 from layerstore_conformance.verdict.waivers import Waiver
 
@@ -19,7 +20,7 @@ RunOutcome = Literal["passed", "failed", "incomplete", "error"]
 OUTCOMES = ("passed", "failed", "skipped", "waived")
 """The outcomes of a scenario. A skip is no pass."""
 
-STATUS: dict[RunOutcome, int] = {"passed": 0, "failed": 1, "incomplete": 6, "error": 7}
+STATUS: dict[RunOutcome, int] = {"passed": 0, "failed": 1, "incomplete": 6, "error": CONFIGURATION}
 """Exit status. 2 to 5 are pytest's own."""
 
 _REPORTED = {"passed": "passed", "failed": "failed", "skipped": "skipped", "waived": "skipped"}

@@ -5,13 +5,14 @@ An entry point in the group ``layerstore.commands``: its name is the command, it
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from contextlib import redirect_stdout
-from importlib.metadata import Distribution, EntryPoint
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import click
+
+from layerstore.registry import installed
 
 GROUP = "layerstore.commands"
 
@@ -63,17 +64,9 @@ class PluggedCommand(click.Command):
 def plugged() -> dict[str, PluggedCommand]:
     """Return all installed commands by name, without importing any; of two with one name, the first on ``sys.path``."""
     found: dict[str, PluggedCommand] = {}
-    for distribution in importlib.metadata.distributions():
-        for entry in _entries(distribution):
-            found.setdefault(entry.name, PluggedCommand(entry))
+    for entry in installed(GROUP, lambda *_: None):  # the registry logs a damaged distribution: once is enough
+        found.setdefault(entry.name, PluggedCommand(entry))
     return found
-
-
-def _entries(distribution: Distribution) -> list[EntryPoint]:
-    try:
-        return list(distribution.entry_points.select(group=GROUP))
-    except Exception:  # noqa: BLE001  (a distribution whose metadata is damaged brings nothing, and is none of ours)
-        return []
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -53,7 +53,7 @@ def purge_by_start_time() -> Iterator[None]:
 
     def look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> purge._Sight:
         seen = LOOK(driver, keys, taken)
-        started = purge._started_at(driver, keys) if seen.started else None
+        started = finish.started_at(driver, keys) if seen.started else None
         return seen._replace(times=frozenset([started])) if started else seen
 
     with patch.object(purge, "_look", look):
@@ -66,7 +66,7 @@ def purge_needs_a_start() -> Iterator[None]:
 
     def look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> purge._Sight:
         seen = LOOK(driver, keys, taken)
-        readable = not seen.started or purge._started_at(driver, keys)
+        readable = not seen.started or finish.started_at(driver, keys)
         return seen if readable else seen._replace(times=frozenset())
 
     with patch.object(purge, "_look", look):
