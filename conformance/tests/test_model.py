@@ -96,7 +96,7 @@ def test_the_model_knows_its_own_rules() -> None:
     """In the model, a resume fences; a handle that has raised FencedError cancels nothing, any other cancels all."""
     model = Model()
     first = model.begin("a")
-    assert model.resume(first.upload, None) == "LayerUploadUnknownError"
+    assert model.resume(first.upload, None) == "UnknownUploadError"
     assert model.flush(first) == ""
     second = model.resume(first.upload, None)
     assert model.flush(first) == "FencedError"

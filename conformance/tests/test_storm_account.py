@@ -93,7 +93,7 @@ FLUSHED = operation("flush", 1, 2, uuid="u", size=7, content=WANTED)
         ([], ["lost"]),
         ([operation("finish", 3, name="a/b", digest=WANTED, uuid="u")], []),
         ([operation("cancel", 3, 4, uuid="u")], []),
-        ([refused("cancel", 3, "LayerUploadUnknownError", uuid="u")], ["lost"]),
+        ([refused("cancel", 3, "UnknownUploadError", uuid="u")], ["lost"]),
         ([operation("purge", 3, 4, told={"removed": ["u"], "failed": []})], []),
         ([operation("purge", 3, 4, told={"removed": ["v"], "failed": []})], ["lost"]),
         ([operation("purge", 3)], []),

@@ -12,7 +12,7 @@ b'hello, layers'
 """
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layerstore.checked import CheckedDriver
 from layerstore.collect import Collected, CollectReport
@@ -29,6 +29,7 @@ from layerstore.driver import (
     Writer,
 )
 from layerstore.errors import (
+    RENAMED,
     AccessDeniedError,
     BackendUnavailableError,
     ContractVersionError,
@@ -48,24 +49,25 @@ from layerstore.errors import (
     LayerInvalidDigestError,
     LayerInvalidSizeError,
     LayerStoreError,
-    LayerUploadUnknownError,
     MarkingIncompleteError,
     NoSpaceError,
     OffsetMismatchError,
     PathNotFoundError,
     PluginError,
-    TarSumVersionUnsupportedError,
     UnknownDriverError,
     UnknownLayerError,
     UnknownOptionError,
+    UnknownUploadError,
     UnsupportedDigestError,
     UnsupportedOperationError,
+    UnsupportedTarSumVersionError,
 )
 from layerstore.fslayer import FSLayer
 from layerstore.hookspecs import hookimpl
 from layerstore.layer import Layer
 from layerstore.purge import PurgeEntry, PurgeReport
 from layerstore.registry import open_driver
+from layerstore.renamed import renamed
 from layerstore.scrub import Progress, ScrubReport
 from layerstore.service import LayerInfo, LayerService, UploadInfo
 from layerstore.spool import Verify
@@ -73,6 +75,12 @@ from layerstore.survey import Finding, FindingKind
 from layerstore.unwritten import UnwrittenError
 from layerstore.upload import LayerUpload
 from layerstore.url import StoreURL
+
+if TYPE_CHECKING:
+    from layerstore.errors import LayerUploadUnknownError as LayerUploadUnknownError
+    from layerstore.errors import TarSumVersionUnsupportedError as TarSumVersionUnsupportedError
+else:  # a type checker that saw it would take every name
+    __getattr__ = renamed(__name__, RENAMED)
 
 logging.getLogger("layerstore").addHandler(logging.NullHandler())  # without it Python prints our warnings on stderr
 
@@ -129,7 +137,6 @@ __all__ = [
     "LayerService",
     "LayerStoreError",
     "LayerUpload",
-    "LayerUploadUnknownError",
     "MarkingIncompleteError",
     "NoSpaceError",
     "OffsetMismatchError",
@@ -143,13 +150,14 @@ __all__ = [
     "ScrubReport",
     "Stat",
     "StoreURL",
-    "TarSumVersionUnsupportedError",
     "UnknownDriverError",
     "UnknownLayerError",
     "UnknownOptionError",
+    "UnknownUploadError",
     "Unpublished",
     "UnsupportedDigestError",
     "UnsupportedOperationError",
+    "UnsupportedTarSumVersionError",
     "UnwrittenError",
     "UploadInfo",
     "Verify",

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from layerstore.errors import InvalidDigestError, TarSumVersionUnsupportedError, UnsupportedDigestError
+from layerstore.errors import InvalidDigestError, UnsupportedDigestError, UnsupportedTarSumVersionError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -36,11 +36,11 @@ class Digest:
 
         Raises:
             InvalidDigestError: ``hex`` is not the algorithm's number of hex digits in lower case.
-            TarSumVersionUnsupportedError: a tarsum of another version than ``tarsum.v1+sha256``.
+            UnsupportedTarSumVersionError: a tarsum of another version than ``tarsum.v1+sha256``.
             UnsupportedDigestError: another algorithm.
         """
         if self.algorithm.startswith("tarsum") and self.algorithm != TARSUM:
-            raise TarSumVersionUnsupportedError(str(self), f"of the tarsums only {TARSUM} is verified")
+            raise UnsupportedTarSumVersionError(str(self), f"of the tarsums only {TARSUM} is verified")
         length = 64 if self.algorithm == TARSUM else HEX_LENGTHS.get(self.algorithm)
         if length is None:
             raise UnsupportedDigestError(str(self), f"not one of {', '.join(HEX_LENGTHS)}, {TARSUM}")

@@ -3,7 +3,7 @@
     LayerStoreError
     ├── LayerExistsError              the repository already has a layer under this digest
     ├── UnknownLayerError             the repository has no such layer                          LookupError
-    ├── LayerUploadUnknownError       no upload under this uuid (finished, cancelled or never begun)  LookupError
+    ├── UnknownUploadError            no upload under this uuid (finished, cancelled or never begun)  LookupError
     ├── LayerClosedError              the layer or upload handle is closed                      ValueError
     ├── LayerInvalidDigestError       the stored bytes do not match the digest given to finish
     ├── LayerInvalidSizeError         the number of stored bytes is not the size given to finish
@@ -11,7 +11,7 @@
     ├── InvalidArchiveError           a tarsum was asked for, and the bytes are no tar archive  ValueError
     ├── InvalidDigestError            not a digest                                              ValueError
     │   └── UnsupportedDigestError    a digest, but of an algorithm layerstore does not verify
-    │       └── TarSumVersionUnsupportedError   a tarsum of a version layerstore does not verify
+    │       └── UnsupportedTarSumVersionError   a tarsum of a version layerstore does not verify
     ├── InvalidNameError              not a repository name                                     ValueError
     ├── InvalidUploadIDError          not an upload id                                          ValueError
     ├── MarkingIncompleteError        a collection cannot tell what is in use, and deletes nothing
@@ -40,7 +40,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from layerstore.renamed import renamed
 
 if TYPE_CHECKING:
     from layerstore.fslayer import FSLayer
@@ -74,7 +76,7 @@ class UnknownLayerError(LayerStoreError, LookupError):
         return f"repository {self.name} has no layer {self.fs_layer.blob_sum}"
 
 
-class LayerUploadUnknownError(LayerStoreError, LookupError):
+class UnknownUploadError(LayerStoreError, LookupError):
     """No upload has this uuid: it was finished, cancelled or purged, or never begun."""
 
     def __init__(self, name: str, uuid: str) -> None:
@@ -161,7 +163,7 @@ class UnsupportedDigestError(InvalidDigestError):
     """The text is a digest, of an algorithm that layerstore does not verify."""
 
 
-class TarSumVersionUnsupportedError(UnsupportedDigestError):
+class UnsupportedTarSumVersionError(UnsupportedDigestError):
     """The tarsum is of a version that layerstore does not verify ."""
 
 
@@ -414,3 +416,16 @@ def _without_number(error: OSError, classes: set[str]) -> str:
     if "SSLCertVerificationError" in classes:
         return f"the server's certificate was not accepted: {getattr(error, 'verify_message', '') or said}"
     return f"TLS failed: {said}" if "SSLError" in classes else f"the name lookup failed: {said}"
+
+
+RENAMED: Final = {
+    "LayerUploadUnknownError": UnknownUploadError,
+    "TarSumVersionUnsupportedError": UnsupportedTarSumVersionError,
+}
+"""The names that errors had, and the errors."""
+
+if TYPE_CHECKING:
+    LayerUploadUnknownError = UnknownUploadError
+    TarSumVersionUnsupportedError = UnsupportedTarSumVersionError
+else:  # a type checker that saw it would take every name
+    __getattr__ = renamed(__name__, RENAMED)

@@ -14,7 +14,7 @@ that is old enough is removed in steps. If it is used between any two of them, i
 An acknowledged flush has given the data another version. If it came before the second look, the look shows it. If it
 came later, only a handle that resumed the upload since can have made it, and ``hold`` or ``condemn`` fails. A handle
 that resumed the upload and has flushed nothing loses nothing that was promised: the move fences it (F2), and its next
-call raises ``LayerUploadUnknownError``.
+call raises ``UnknownUploadError``.
 
 From ``condemn`` on there is an intent and no data, so resuming does not begin the upload again at offset 0, as it does
 if there is only no data (see ``LayerService.resume``). A purge that is cut off there is completed by the next one, at
@@ -23,7 +23,7 @@ any age of the upload, since nothing else makes that key.
 A finish under way has put its intent before its move, so the second look shows it. If it put it later, both move the
 same version of the data, and one of them is refused. If the data has become a blob already, nothing can be written any
 more. The upload is then removed without ``hold`` and ``condemn``, which must not make data again: the blob stays, and a
-finish that has come that far links it, or raises ``LayerUploadUnknownError``.
+finish that has come that far links it, or raises ``UnknownUploadError``.
 
 Data without a ``startedat`` is no upload: no other handle can go on with it, and it is removed at the same age. A
 cancel or finish has left it, or a handle that is at work, or was killed, is writing it straight through. So here, too,

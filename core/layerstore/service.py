@@ -17,10 +17,10 @@ from layerstore.errors import (
     InvalidDigestError,
     InvalidUploadIDError,
     LayerExistsError,
-    LayerUploadUnknownError,
     OffsetMismatchError,
     PathNotFoundError,
     UnknownLayerError,
+    UnknownUploadError,
 )
 from layerstore.front import Front
 from layerstore.fslayer import FSLayer
@@ -128,7 +128,7 @@ class LayerService(Single):
         ``offset``, in bytes, is compared with that position, if given.
 
         Raises:
-            LayerUploadUnknownError: there is no such upload, or no longer.
+            UnknownUploadError: there is no such upload, or no longer.
             OffsetMismatchError: the upload is at another offset, which the error has. No handle is fenced then, unless
                 one has stored bytes between the first look at the offset and the second, after the taking over.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
@@ -144,7 +144,7 @@ class LayerService(Single):
         """Return how far an upload has come. No handle is fenced: its writer goes on.
 
         Raises:
-            LayerUploadUnknownError: there is no such upload, or no longer.
+            UnknownUploadError: there is no such upload, or no longer.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
@@ -152,10 +152,10 @@ class LayerService(Single):
             return self._status(keys, self._started_at(keys))
 
     def cancel(self, name: str, uuid: str) -> None:
-        """Remove an upload and all it has stored. Open handles on it raise ``LayerUploadUnknownError`` from then on.
+        """Remove an upload and all it has stored. Open handles on it raise ``UnknownUploadError`` from then on.
 
         Raises:
-            LayerUploadUnknownError: there is no such upload, or no longer.
+            UnknownUploadError: there is no such upload, or no longer.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
@@ -163,7 +163,7 @@ class LayerService(Single):
             known = self.driver.find(keys.started_at) is not None
             finish.remove(self.driver, keys)  # also what an earlier one has left, that was cut off
         if not known:
-            raise LayerUploadUnknownError(name, uuid)
+            raise UnknownUploadError(name, uuid)
 
     def mount(self, name: str, digest: Digest | str, *, source: str) -> Layer:
         """Link a layer of the repository ``source`` into another one, and return it; no bytes are copied.
@@ -233,7 +233,7 @@ class LayerService(Single):
         """Remove abandoned uploads of one repository, or of all, and what ended uploads have left.
 
         An upload is removed if it was begun, and last written to, at least ``older_than`` before ``now`` (aware). Open
-        handles on it raise ``LayerUploadUnknownError`` from then on. An upload that is written to meanwhile stays; its
+        handles on it raise ``UnknownUploadError`` from then on. An upload that is written to meanwhile stays; its
         writer may be fenced. Failures are reported, and the other uploads are removed all the same. A dry run lists
         what a run would remove.
 
@@ -320,9 +320,9 @@ class LayerService(Single):
         moved = finish.find_moved(self.driver, keys) if spool.version is None else None
         if self.driver.find(keys.started_at) is None:
             finish.remove(self.driver, keys)
-            raise LayerUploadUnknownError(keys.name, keys.uuid)
+            raise UnknownUploadError(keys.name, keys.uuid)
         if spool.version is None and moved is None and next(self.driver.list(keys.intents), None) is not None:
-            raise LayerUploadUnknownError(keys.name, keys.uuid)  # its blob is gone
+            raise UnknownUploadError(keys.name, keys.uuid)  # its blob is gone
         if moved is None:
             return Front(self.driver, keys, spool)
         spool.release()
@@ -332,7 +332,7 @@ class LayerService(Single):
         try:
             readable = finish.started_at(self.driver, keys)
         except PathNotFoundError:
-            raise LayerUploadUnknownError(keys.name, keys.uuid) from None
+            raise UnknownUploadError(keys.name, keys.uuid) from None
         return readable or self.driver.stat(keys.started_at).modified
 
     def _layer(self, name: str, text: str) -> Iterator[LayerInfo]:
@@ -345,7 +345,7 @@ class LayerService(Single):
     def _upload(self, name: str, uuid: str) -> Iterator[UploadInfo]:
         try:
             yield self.status(name, uuid)
-        except (InvalidUploadIDError, LayerUploadUnknownError):
+        except (InvalidUploadIDError, UnknownUploadError):
             return  # not ours, or gone since it was listed
 
     def _status(self, keys: UploadKeys, started_at: datetime) -> UploadInfo:
@@ -354,9 +354,9 @@ class LayerService(Single):
             return UploadInfo(keys.name, keys.uuid, stat.size, started_at, stat.modified)
         moved = finish.find_moved(self.driver, keys)
         if moved is None and next(self.driver.list(keys.intents), None) is not None:
-            raise LayerUploadUnknownError(keys.name, keys.uuid)  # its blob is gone, or a purge was cut off
+            raise UnknownUploadError(keys.name, keys.uuid)  # its blob is gone, or a purge was cut off
         if self.driver.find(keys.started_at) is None:  # it was finished since
-            raise LayerUploadUnknownError(keys.name, keys.uuid)
+            raise UnknownUploadError(keys.name, keys.uuid)
         return UploadInfo(keys.name, keys.uuid, moved.size if moved else 0, started_at, started_at)
 
 

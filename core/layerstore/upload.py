@@ -17,8 +17,8 @@ from layerstore.errors import (
     FencedError,
     InvalidOffsetError,
     LayerClosedError,
-    LayerUploadUnknownError,
     PathNotFoundError,
+    UnknownUploadError,
 )
 from layerstore.front import Front
 from layerstore.intake import blocks, filler
@@ -50,7 +50,7 @@ class LayerUpload(Owned, io.RawIOBase):
     memory: an upload that is finished while it is smaller is stored as a layer at once, and never as an upload.
 
     Resuming an upload, in any process, fences the handles opened before: their next ``flush``, ``close`` or ``finish``
-    raises ``FencedError`` and changes nothing. If the upload is gone, they raise ``LayerUploadUnknownError``. In a
+    raises ``FencedError`` and changes nothing. If the upload is gone, they raise ``UnknownUploadError``. In a
     forked child every call raises ``LayerClosedError`` and changes nothing: the handle belongs to the parent.
     """
 
@@ -182,7 +182,7 @@ class LayerUpload(Owned, io.RawIOBase):
 
         Raises:
             FencedError: another handle has resumed the upload; nothing was changed.
-            LayerUploadUnknownError: the upload is gone: finished, cancelled or purged.
+            UnknownUploadError: the upload is gone: finished, cancelled or purged.
         """
         self._flush()
 
@@ -191,7 +191,7 @@ class LayerUpload(Owned, io.RawIOBase):
         """Return the sha256 of everything written so far. Bytes not hashed on the way in are flushed and read back.
 
         Raises:
-            FencedError, LayerUploadUnknownError: as :meth:`flush`, if bytes are read back.
+            FencedError, UnknownUploadError: as :meth:`flush`, if bytes are read back.
         """
         front = self._front()
         if front.spool is None:
@@ -218,7 +218,7 @@ class LayerUpload(Owned, io.RawIOBase):
             LayerExistsError: ``digest`` is a tarsum under which this repository has other bytes.
             InvalidArchiveError: ``digest`` is a tarsum, and the bytes are no tar archive.
             FencedError: another handle has resumed the upload.
-            LayerUploadUnknownError: the upload is gone.
+            UnknownUploadError: the upload is gone.
             LayerClosedError: this handle is closed.
         """
         wanted = Digest.parse(digest)
@@ -264,7 +264,7 @@ class LayerUpload(Owned, io.RawIOBase):
         If ``close`` is interrupted, by Ctrl-C for example, the upload is not closed, and closing again flushes.
 
         Raises:
-            FencedError, LayerUploadUnknownError: as :meth:`flush`; the handle is closed all the same.
+            FencedError, UnknownUploadError: as :meth:`flush`; the handle is closed all the same.
         """
         if self._closed:
             return
@@ -378,7 +378,7 @@ class LayerUpload(Owned, io.RawIOBase):
             except (FencedError, PathNotFoundError) as error:
                 if self._driver.find(self._keys.started_at) is None:
                     self._remove()
-                    raise LayerUploadUnknownError(self.name, self.uuid) from error
+                    raise UnknownUploadError(self.name, self.uuid) from error
                 self._fenced = isinstance(error, FencedError) or error.key == self._keys.data
                 if self._fenced and isinstance(error, PathNotFoundError):  # a purge has taken the data, and is at it
                     raise FencedError(self._keys.data, "the data is gone", self._driver.scheme) from error

@@ -14,9 +14,9 @@ from layerstore import (
     FencedError,
     LayerService,
     LayerUpload,
-    LayerUploadUnknownError,
     NoSpaceError,
     OffsetMismatchError,
+    UnknownUploadError,
     layout,
     open_driver,
 )
@@ -75,7 +75,7 @@ def test_a_status_takes_the_upload_from_nobody(
     assert [other.status("a", keys.uuid)] == list(other.uploads("a"))
     assert other.status("a", keys.uuid).offset == len(DATA) + 6
     assert upload.finish(digest(DATA + b"and on")).size == len(DATA) + 6
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         other.status("a", keys.uuid)
 
 
@@ -88,7 +88,7 @@ def test_a_status_of_an_upload_that_has_stored_nothing_is_zero(store: LayerServi
 
 def test_a_status_of_an_upload_that_nobody_else_knows_of_is_refused(store: LayerService) -> None:
     """Until its first flush it is its handle's alone."""
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.status("a", store.upload("a").uuid)
 
 

@@ -21,8 +21,8 @@ from layerstore import (
     LayerExistsError,
     LayerService,
     LayerUpload,
-    LayerUploadUnknownError,
     Reader,
+    UnknownUploadError,
     UnsupportedDigestError,
     lanes,
     layout,
@@ -123,7 +123,7 @@ def test_a_cancelled_upload_that_had_moved_is_not_finished(store: LayerService, 
     """A cancelled upload stays cancelled, with handles open on it, also after its data has become a blob."""
     upload = moved(store, trap)
     store.cancel("a", upload.uuid)
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         upload.finish(digest(DATA))
     assert not store.exists("a", digest(DATA))
 
@@ -138,10 +138,10 @@ def test_what_a_cancel_cut_off_has_left_goes_with_the_next_try(
     trap.set(of("delete"), fail)
     with pytest.raises(BackendUnavailableError):
         store.cancel("a", upload.uuid)
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.resume("a", upload.uuid)  # which changes nothing: it may be somebody's who has not flushed it yet
     assert list(keys_below(raw, layout.ROOT)) != []
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.cancel("a", upload.uuid)
     assert list(keys_below(raw, layout.ROOT)) == []
 
@@ -159,7 +159,7 @@ def test_a_state_whose_saving_failed_does_not_outlive_a_cancel(
         fail()
 
     trap.set(of("put", "/state"), cancelled)
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         upload.flush()
     assert list(keys_below(raw, layout.ROOT)) == []
 
@@ -287,7 +287,7 @@ def write_more(upload: LayerUpload) -> None:
 
 RIVALS: dict[str, tuple[Callable[[LayerUpload], None], type[Exception]]] = {
     "written to": (write_more, FencedError),
-    "cancelled": (LayerUpload.cancel, LayerUploadUnknownError),
+    "cancelled": (LayerUpload.cancel, UnknownUploadError),
 }
 
 

@@ -13,8 +13,8 @@ from layerstore import (
     InvalidNameError,
     InvalidUploadIDError,
     LayerService,
-    TarSumVersionUnsupportedError,
     UnsupportedDigestError,
+    UnsupportedTarSumVersionError,
     layout,
     open_driver,
 )
@@ -59,11 +59,11 @@ DIGESTS: dict[str, type[InvalidDigestError]] = {
     f"sha224:{HEX[:56]}": UnsupportedDigestError,
     f"sha3-256:{HEX}": UnsupportedDigestError,
     f"multihash+base58:{HEX}": UnsupportedDigestError,
-    f"tarsum+sha256:{HEX}": TarSumVersionUnsupportedError,
-    f"tarsum.dev+sha256:{HEX}": TarSumVersionUnsupportedError,
-    f"tarsum.v2+sha256:{HEX}": TarSumVersionUnsupportedError,
-    f"tarsum.v1+sha512:{HEX * 2}": TarSumVersionUnsupportedError,
-    "tarsum+sha256:short": TarSumVersionUnsupportedError,
+    f"tarsum+sha256:{HEX}": UnsupportedTarSumVersionError,
+    f"tarsum.dev+sha256:{HEX}": UnsupportedTarSumVersionError,
+    f"tarsum.v2+sha256:{HEX}": UnsupportedTarSumVersionError,
+    f"tarsum.v1+sha512:{HEX * 2}": UnsupportedTarSumVersionError,
+    "tarsum+sha256:short": UnsupportedTarSumVersionError,
     "tarsum+sha256:": InvalidDigestError,
     "tarsum.dev+sha256:": InvalidDigestError,
 }
@@ -250,5 +250,5 @@ def test_an_error_names_what_was_wanted() -> None:
         Digest.parse(f"sha512:{HEX}")
     with pytest.raises(UnsupportedDigestError, match=r"not one of sha256, sha384, sha512, tarsum\.v1\+sha256"):
         Digest.parse(f"md5:{HEX[:32]}")
-    with pytest.raises(TarSumVersionUnsupportedError, match=r"only tarsum\.v1\+sha256 is verified"):
+    with pytest.raises(UnsupportedTarSumVersionError, match=r"only tarsum\.v1\+sha256 is verified"):
         Digest.parse(f"tarsum+sha256:{HEX}")

@@ -17,9 +17,9 @@ from layerstore import (
     Digest,
     LayerService,
     LayerStoreError,
-    LayerUploadUnknownError,
     MarkingIncompleteError,
     UnknownLayerError,
+    UnknownUploadError,
     layout,
     open_driver,
 )
@@ -645,7 +645,7 @@ def test_a_straight_upload_is_a_layer_or_unknown_whenever_all_is_collected(
         upload.write(data)
         try:
             assert upload.finish(digest(data)).read() == data
-        except LayerUploadUnknownError:
+        except UnknownUploadError:
             lost += 1
             assert upload.closed
         else:

@@ -23,9 +23,9 @@ from layerstore import (
     LayerInvalidSizeError,
     LayerService,
     LayerUpload,
-    LayerUploadUnknownError,
     PathNotFoundError,
     UnknownLayerError,
+    UnknownUploadError,
     Writer,
     layout,
     open_driver,
@@ -476,7 +476,7 @@ def test_a_first_flush_that_is_beaten_makes_no_upload(
     upload = begin(store)
     keys = layout.UploadKeys("a", upload.uuid)
     watch.at("before", "put", "/startedat", lambda: raw.open_writer(keys.data) if purged else raw.delete(keys.prefix))
-    with pytest.raises(FencedError if purged else LayerUploadUnknownError):
+    with pytest.raises(FencedError if purged else UnknownUploadError):
         upload.flush()
     assert not upload.known
     assert (raw.find(keys.started_at) is not None) is purged
@@ -728,5 +728,5 @@ def test_an_earlier_handle_finishes_what_the_later_one_moved(url: str, store: La
         late.finish(digest(ARCHIVE))
     early.finish(digest(ARCHIVE))
     check_layer(url, digest(ARCHIVE))
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         late.finish(digest(ARCHIVE))

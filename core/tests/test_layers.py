@@ -517,9 +517,9 @@ def test_an_upload_that_was_not_flushed_is_nobodys_business(store: LayerService,
     upload = store.upload("a")
     upload.write(DATA)
     assert (list(store.uploads()), list(store.repositories()), list(keys_below(raw, ""))) == ([], [], [])
-    with pytest.raises(layerstore.LayerUploadUnknownError):
+    with pytest.raises(layerstore.UnknownUploadError):
         store.resume("a", upload.uuid)
-    with pytest.raises(layerstore.LayerUploadUnknownError):
+    with pytest.raises(layerstore.UnknownUploadError):
         store.cancel("a", upload.uuid)
     assert upload.finish(digest(DATA)).read() == DATA
 
@@ -539,10 +539,10 @@ def test_looking_takes_nothing_away(store: LayerService, raw: CheckedDriver) -> 
     raw.put(keys.data, b"x")
     assert list(store.uploads()) == []
     assert raw.get(keys.data, 10) == b"x"
-    with pytest.raises(layerstore.LayerUploadUnknownError):
+    with pytest.raises(layerstore.UnknownUploadError):
         store.resume("a", keys.uuid)
     assert raw.get(keys.data, 10) == b"x"
-    with pytest.raises(layerstore.LayerUploadUnknownError):
+    with pytest.raises(layerstore.UnknownUploadError):
         store.cancel("a", keys.uuid)
     assert raw.find(keys.data) is None
 

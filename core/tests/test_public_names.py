@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import layerstore
+from layerstore import errors
 
 PYTHON = {"Any", "Buffer", "ClassVar", "ForwardRef", "Iterator", "Mapping", "None", "Self"}
 STREAMS = {"Reads", "ReadsInto"}
@@ -40,3 +43,29 @@ def test_a_program_that_configures_no_logging_sees_none() -> None:
     words = [sys.executable, "-c", f"{warn}; logging.basicConfig(); logging.getLogger('layerstore').warning('seen')"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stderr == "WARNING:layerstore:seen\n"
+
+
+@pytest.mark.parametrize("module", [layerstore, errors])
+@pytest.mark.parametrize(("old", "new"), [(old, kind.__name__) for old, kind in errors.RENAMED.items()])
+def test_an_old_name_works_and_says_which_to_use(module: ModuleType, old: str, new: str) -> None:
+    """A program that catches an error by its old name goes on working."""
+    with pytest.warns(DeprecationWarning, match=f"^{old} is deprecated: use {new}$") as caught:
+        kind = getattr(module, old)
+    assert kind is getattr(layerstore, new)
+    assert {Path(each.filename) for each in caught} == {Path(__file__)}
+
+
+@pytest.mark.parametrize("module", [layerstore, errors])
+def test_a_name_that_never_was_is_refused(module: ModuleType) -> None:
+    """It is an ordinary missing attribute."""
+    with pytest.raises(AttributeError, match=f"^module '{module.__name__}' has no attribute 'Nothing'$"):
+        _ = module.Nothing
+
+
+def test_old_names_are_importable_with_a_warning_at_the_import() -> None:
+    """The warning shows the line of the program that has to change."""
+    words = [sys.executable, "-W", "always", "-c", "from layerstore import LayerUploadUnknownError"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert set(done.stderr.splitlines()) == {
+        "<string>:1: DeprecationWarning: LayerUploadUnknownError is deprecated: use UnknownUploadError"
+    }

@@ -16,8 +16,8 @@ from layerstore import (
     InvalidNameError,
     LayerClosedError,
     LayerService,
-    LayerUploadUnknownError,
     PurgeReport,
+    UnknownUploadError,
     layout,
     open_driver,
 )
@@ -80,7 +80,7 @@ def test_an_abandoned_upload_is_removed(store: LayerService, raw: CheckedDriver)
     assert entry.age is not None
     assert WEEK <= entry.age < WEEK + timedelta(minutes=1)
     assert left(raw, uuid, "a/b") == []
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.resume("a/b", uuid)
 
 
@@ -131,7 +131,7 @@ def test_an_upload_without_a_byte_is_removed(store: LayerService, raw: CheckedDr
     upload = store.resume("a", begin_without_data(raw))
     upload.write(DATA)
     assert uuids(store.purge(WEEK, now=later()))[0] == [upload.uuid]
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         upload.flush()
     assert left(raw, upload.uuid) == []
 
@@ -143,7 +143,7 @@ def test_who_has_a_purged_upload_open_is_told(store: LayerService, raw: CheckedD
     upload.write(DATA)
     upload.flush()
     store.purge(WEEK, now=later())
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         upload.finish(digest(DATA)) if action == "finish" else getattr(upload, action)()
     assert left(raw, upload.uuid) == []
 
@@ -430,7 +430,7 @@ def test_who_resumes_and_stores_nothing_is_told_that_it_is_gone(
     trap.set(of("move"), lambda: resumed.append(other.resume("a", uuid)))
     assert uuids(store.purge(WEEK, now=later()))[0] == [uuid]
     resumed[0].write(b"too late")
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         resumed[0].close()
     assert left(raw, uuid) == []
 
@@ -440,7 +440,7 @@ def test_a_condemned_upload_is_not_begun_anew(store: LayerService, other: LayerS
     uuid = begin(store)
 
     def resume() -> None:
-        with pytest.raises(LayerUploadUnknownError):
+        with pytest.raises(UnknownUploadError):
             other.resume("a", uuid)
 
     trap.set(of("delete"), resume)
@@ -503,7 +503,7 @@ def test_a_finish_cut_off_is_never_written_to_again(
         uuid = moved(store, trap)
 
         def write(uuid: str = uuid) -> None:
-            with pytest.raises((LayerClosedError, LayerUploadUnknownError)):
+            with pytest.raises((LayerClosedError, UnknownUploadError)):
                 other.resume("a", uuid).write(b"anew")
 
         trap.set(lambda at, _, index=index: at == index, write)  # type: ignore[misc]  # bound for this turn
@@ -543,7 +543,7 @@ def test_whoever_comes_between_nothing_is_left_and_no_layer_lost(
         done: list[object] = []
 
         def act(uuid: str = uuid, done: list[object] = done) -> None:
-            with suppress(LayerUploadUnknownError):
+            with suppress(UnknownUploadError):
                 done.append(rival(other, uuid))
 
         trap.set(lambda at, _, index=index: at == index, act)  # type: ignore[misc]  # bound for this turn

@@ -16,8 +16,8 @@ from layerstore import (
     BackendUnavailableError,
     LayerInvalidDigestError,
     LayerService,
-    LayerUploadUnknownError,
     OffsetMismatchError,
+    UnknownUploadError,
     layout,
     open_driver,
     sha256,
@@ -340,9 +340,9 @@ def test_a_wrong_offset_is_answered_with_the_right_one(store: LayerService, keys
 def test_an_upload_that_never_was_is_unknown(store: LayerService, raw: CheckedDriver) -> None:
     """Asking for it makes nothing."""
     uuid = "00000000-0000-4000-8000-000000000000"
-    with pytest.raises(LayerUploadUnknownError) as caught:
+    with pytest.raises(UnknownUploadError) as caught:
         store.resume("a", uuid)
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.cancel("a", uuid)
     assert (caught.value.name, caught.value.uuid) == ("a", uuid)
     assert list(raw.list("")) == []
@@ -350,7 +350,7 @@ def test_an_upload_that_never_was_is_unknown(store: LayerService, raw: CheckedDr
 
 def test_an_upload_of_another_repository_is_unknown(store: LayerService, keys: layout.UploadKeys) -> None:
     """An id is looked for in its repository."""
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.resume("b", keys.uuid)
     assert store.resume("a", keys.uuid).tell() == len(DATA)
 
@@ -365,7 +365,7 @@ def test_an_upload_that_is_gone_is_unknown(store: LayerService, keys: layout.Upl
     else:
         store.cancel("a", keys.uuid)
     for action in (store.resume, store.cancel):
-        with pytest.raises(LayerUploadUnknownError):
+        with pytest.raises(UnknownUploadError):
             action("a", keys.uuid)
 
 
@@ -374,7 +374,7 @@ def test_an_upload_that_goes_while_it_is_resumed_is_unknown(
 ) -> None:
     """Cancelled after its beginning was read, it leaves nothing behind."""
     reads.trap = ("open_writer", "/data", lambda: layerstore.open(url).cancel("a", keys.uuid))
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.resume("a", keys.uuid)
     assert list(keys_below(raw, layout.ROOT)) == []
 
@@ -383,7 +383,7 @@ def test_an_upload_whose_data_is_lost_is_gone(store: LayerService, raw: CheckedD
     """A finish had begun, and neither data nor blob is left: there is nothing to go on with."""
     raw.put(keys.intent(layerstore.Digest.parse(digest(DATA))), b"")
     raw.delete(keys.data)
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.resume("a", keys.uuid)
     store.cancel("a", keys.uuid)
     assert list(keys_below(raw, layout.ROOT)) == []

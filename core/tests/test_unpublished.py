@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from layerstore import LayerService, LayerUploadUnknownError, Unpublished, layout, open_driver
+from layerstore import LayerService, UnknownUploadError, Unpublished, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Scanned, Writer
 from layerstore_conformance.kit.passing import PassingDriver
@@ -75,7 +75,7 @@ def test_it_is_a_leftover_and_no_upload(store: LayerService, keys: layout.Upload
     assert found == [("leftover", f"{keys.prefix}/", False)]
     assert list(store.uploads()) == []
     assert list(store.repositories()) == []
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         store.resume("a/b", keys.uuid)
     assert store.collect().removed == []
 
@@ -114,6 +114,6 @@ def test_an_upload_that_was_purged_finds_that_it_is_gone(store: LayerService, dr
     upload.write(DATA)
     driver.taken = dict.fromkeys(driver.taken, NOW - DAY)
     assert [each.uuid for each in store.purge(DAY).removed] == [upload.uuid]
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         upload.finish(digest(DATA))
     assert list(store.uploads()) == []

@@ -30,9 +30,9 @@ from layerstore import (
     LayerInvalidDigestError,
     LayerService,
     LayerUpload,
-    LayerUploadUnknownError,
     NoSpaceError,
     PathNotFoundError,
+    UnknownUploadError,
     layout,
     open_driver,
 )
@@ -447,7 +447,7 @@ def test_cancel_by_the_service_takes_the_upload_from_its_handle(store: LayerServ
     upload.flush()
     store.cancel("a", upload.uuid)
     upload.write(SMALL)
-    with pytest.raises(LayerUploadUnknownError) as caught:
+    with pytest.raises(UnknownUploadError) as caught:
         upload.flush()
     assert (caught.value.uuid, upload.closed) == (upload.uuid, True)
     assert list(keys_below(raw, layout.ROOT)) == []
@@ -461,7 +461,7 @@ def test_an_upload_that_is_gone_is_unknown(store: LayerService, raw: CheckedDriv
     upload.write(SMALL[:size])
     upload.flush()
     store.cancel("a", upload.uuid)
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         getattr(upload, ending)(*[digest(SMALL)] * (ending == "finish"))
     upload.close()
     assert list(keys_below(raw, layout.ROOT)) == []
@@ -476,7 +476,7 @@ def test_the_digest_of_an_upload_that_is_gone_is_that_of_what_was_hashed(store: 
     assert str(upload.digest()) == digest(SMALL)
     upload.seek(10)
     upload.write(b"x")
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         upload.digest()
 
 
@@ -512,7 +512,7 @@ def test_a_state_that_comes_too_late_goes_again(url: str, store: LayerService, r
     cancel = once("put", "/state", lambda: store.cancel("a", upload.uuid))
     upload = LayerService(ObservedDriver(open_driver(url), cancel)).upload("a")
     upload.write(SMALL)
-    with pytest.raises(LayerUploadUnknownError):
+    with pytest.raises(UnknownUploadError):
         upload.flush()
     assert cancel.sprung
     assert list(keys_below(raw, layout.ROOT)) == []

@@ -122,4 +122,4 @@ def test_a_process_that_is_half_alive_changes_nothing(nodes: list[Process]) -> N
     assert third(RESUME.format(uuid)) == f"200000 {uuid}"
     assert second("upload.write(b'late' * 9999); upload.flush()") == "FencedError"
     assert third(FINISH) == "LayerClosedError"  # told of where the upload is, when it is finished
-    assert first("upload.write(b'late' * 9999); upload.flush()") == "LayerUploadUnknownError"
+    assert first("upload.write(b'late' * 9999); upload.flush()") == "UnknownUploadError"

@@ -11,9 +11,9 @@ from layerstore import (
     BackendUnavailableError,
     Digest,
     LayerService,
-    LayerUploadUnknownError,
     MarkingIncompleteError,
     NoSpaceError,
+    UnknownUploadError,
     layout,
 )
 from layerstore.checked import CheckedDriver
@@ -147,7 +147,7 @@ class Enduring(TrackedUpload):
         uuid = str(self.uuid)
         if self.known or self.insist(lambda: uuid in [info.uuid for info in self.service.uploads(self.name)]):
             return False
-        with suppress(LayerUploadUnknownError):
+        with suppress(UnknownUploadError):
             self.insist(lambda: self.service.cancel(self.name, uuid))
         self._upload = self.service.upload(self.name)
         self.uuid = self._upload.uuid

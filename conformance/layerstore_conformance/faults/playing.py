@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from layerstore import LayerService, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout
+from layerstore import LayerService, LayerStoreError, UnknownLayerError, UnknownUploadError, layout
 from layerstore.checked import CheckedDriver
 from layerstore.front import FRONT
 from layerstore_conformance.faults.enduring import (
@@ -69,7 +69,7 @@ class Stage(NamedTuple):
 
 
 def _unless_gone(step: Callable[[], object]) -> None:
-    with suppress(UnknownLayerError, LayerUploadUnknownError):
+    with suppress(UnknownLayerError, UnknownUploadError):
         step()
 
 

@@ -75,7 +75,7 @@ class Model:
     def resume(self, upload: ModelUpload, offset: int | None) -> ModelHandle | str:
         """Open an upload, if it is there and at the offset; return the handle, or the error."""
         if not upload.there:
-            return "LayerUploadUnknownError"
+            return "UnknownUploadError"
         if offset not in (None, upload.offset):
             return "OffsetMismatchError"  # and nobody is fenced
         return self._opened(upload)
@@ -94,7 +94,7 @@ class Model:
 
     def refusal(self, handle: ModelHandle) -> str:
         """Return the error that a handle which is no owner raises, sooner or later."""
-        return "FencedError" if handle.upload.there else "LayerUploadUnknownError"
+        return "FencedError" if handle.upload.there else "UnknownUploadError"
 
     def refused(self, handle: ModelHandle) -> str:
         """Raise it; if the upload is gone, that closes the handle."""
@@ -151,7 +151,7 @@ class Model:
     def remove(self, upload: ModelUpload) -> str:
         """Cancel or purge an upload, whichever handle owns it."""
         if not upload.there:
-            return "LayerUploadUnknownError"
+            return "UnknownUploadError"
         upload.there, upload.owner, upload.stored = False, None, None
         return ""
 

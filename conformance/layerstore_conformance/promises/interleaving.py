@@ -12,7 +12,7 @@ from layerstore import (
     LayerClosedError,
     LayerInvalidDigestError,
     LayerService,
-    LayerUploadUnknownError,
+    UnknownUploadError,
     open_driver,
 )
 from layerstore.checked import CheckedDriver
@@ -24,7 +24,7 @@ from layerstore_conformance.kit.unwritten import unwritten
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-REFUSALS = (FencedError, LayerUploadUnknownError, LayerInvalidDigestError, LayerClosedError)
+REFUSALS = (FencedError, UnknownUploadError, LayerInvalidDigestError, LayerClosedError)
 """Errors that a writer may get; any other is a fault."""
 
 

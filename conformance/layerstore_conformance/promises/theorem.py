@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from layerstore import Digest, LayerUploadUnknownError, Unpublished, layout
+from layerstore import Digest, UnknownUploadError, Unpublished, layout
 from layerstore_conformance.kit.keys import WHOLE, keys_below
 from layerstore_conformance.kit.payloads import difference, digest, expect_same
 
@@ -99,7 +99,7 @@ def cancel_again(service: LayerService, promise: Promise) -> None:
     check_nothing_left(service.driver, promise)
     try:
         service.resume(promise.name, promise.uuid)
-    except LayerUploadUnknownError:
+    except UnknownUploadError:
         return
     raise AssertionError("a cancelled upload was resumed")
 
@@ -163,7 +163,7 @@ def _can_be_resumed(service: LayerService, promise: Promise) -> bool:
     assert promise.uuid is not None, "checked before"
     try:
         service.resume(promise.name, promise.uuid)  # and dropped: a resume changes nothing
-    except LayerUploadUnknownError:
+    except UnknownUploadError:
         return False
     return True
 

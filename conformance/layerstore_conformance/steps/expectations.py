@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layerstore import LayerUploadUnknownError, layout
+from layerstore import UnknownUploadError, layout
 from layerstore_conformance.kit.layers import BLOBS, blob
 from layerstore_conformance.kit.payloads import digest, expect_same
 
@@ -47,6 +47,6 @@ def expect_gone(ctx: Context, name: str, uuid: str) -> None:
     assert uuid not in [info.uuid for info in ctx.service().uploads(name)], "the upload is still listed"
     try:
         ctx.service().resume(name, uuid)
-    except LayerUploadUnknownError:
+    except UnknownUploadError:
         return
     raise AssertionError("an upload that is gone was resumed")

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from layerstore import FencedError, LayerExistsError, LayerUploadUnknownError
+from layerstore import FencedError, LayerExistsError, UnknownUploadError
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.steps.watching import Trap, change, watched
 
@@ -31,7 +31,7 @@ def disturbed(ctx: Context, rival: Rival, work: Callable[[LayerUpload, bytes], o
         outcome = "done"
         try:
             work(upload, data)
-        except (FencedError, LayerUploadUnknownError, LayerExistsError) as error:
+        except (FencedError, UnknownUploadError, LayerExistsError) as error:
             outcome = type(error).__name__
         if not trap.sprung:
             upload.cancel()

@@ -86,7 +86,7 @@ HEX = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 FINISHES = ("finish", "finish again")
 """The second is for an upload whose data became a blob when an earlier finish was cut off."""
 
-NOTHING_THERE = {"unlink": "UnknownLayerError", "cancel": "LayerUploadUnknownError"}
+NOTHING_THERE = {"unlink": "UnknownLayerError", "cancel": "UnknownUploadError"}
 
 
 def read(paths: Iterator[Path]) -> list[Operation]:

@@ -22,9 +22,9 @@ from layerstore.errors import (
     FencedError,
     LayerClosedError,
     LayerInvalidDigestError,
-    LayerUploadUnknownError,
     MarkingIncompleteError,
     UnknownLayerError,
+    UnknownUploadError,
 )
 from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.kit.prefixed import PrefixedDriver
@@ -35,7 +35,7 @@ from layerstore_conformance.storm.user import User
 
 T = TypeVar("T")
 
-ENDING: tuple[type[LayerStoreError], ...] = (FencedError, LayerUploadUnknownError, LayerClosedError)
+ENDING: tuple[type[LayerStoreError], ...] = (FencedError, UnknownUploadError, LayerClosedError)
 """Errors that say that an upload is no longer this worker's."""
 
 LAWFUL: dict[str, tuple[type[LayerStoreError], ...]] = {
@@ -45,7 +45,7 @@ LAWFUL: dict[str, tuple[type[LayerStoreError], ...]] = {
     # Another worker unlinked it at once, or changed the upload; the account checks whether there was one.
     "finish": (*ENDING, UnknownLayerError, LayerInvalidDigestError),
     "finish again": (*ENDING, UnknownLayerError, LayerInvalidDigestError),
-    "resume": (LayerUploadUnknownError,),
+    "resume": (UnknownUploadError,),
     "cancel": ENDING,
     "mount": (UnknownLayerError,),
     "unlink": (UnknownLayerError,),

@@ -20,7 +20,7 @@ from layerstore.errors import (
     LayerExistsError,
     LayerInvalidDigestError,
     LayerStoreError,
-    LayerUploadUnknownError,
+    UnknownUploadError,
 )
 from layerstore.layer import Layer
 from layerstore.layout import check_name, check_uuid
@@ -197,7 +197,7 @@ def _leave(order: Order, handle: LayerUpload, error: BaseException) -> None:
     """Keep the bytes that were sent and, if the upload can be resumed, say how."""
     with suppress(LayerStoreError, Stopped), signals.held():
         handle.close()
-    if isinstance(error, LayerUploadUnknownError) or not handle.known:
+    if isinstance(error, UnknownUploadError) or not handle.known:
         return
     # To resume with a digest that was wrong would end in the same way.
     wrong = isinstance(error, LayerInvalidDigestError)

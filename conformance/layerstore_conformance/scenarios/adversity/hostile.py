@@ -8,10 +8,10 @@ from layerstore import (
     InvalidDigestError,
     InvalidNameError,
     InvalidUploadIDError,
-    LayerUploadUnknownError,
-    TarSumVersionUnsupportedError,
     UnknownLayerError,
+    UnknownUploadError,
     UnsupportedDigestError,
+    UnsupportedTarSumVersionError,
     layout,
 )
 from layerstore_conformance.engine.scenario import scenario
@@ -116,7 +116,7 @@ def an_unsupported_digest_ends_no_upload(ctx: Context) -> None:
     for kind, digests in (
         (InvalidDigestError, DIGESTS),
         (UnsupportedDigestError, UNSUPPORTED),
-        (TarSumVersionUnsupportedError, TARSUMS),
+        (UnsupportedTarSumVersionError, TARSUMS),
     ):
         for each in digests:
             with refused(kind) as refusal:
@@ -164,7 +164,7 @@ def an_upload_is_seen_in_its_own_repository_alone(ctx: Context) -> None:
     uuid = begin(ctx.service(), "team/secret", data)
     for name in ("team", "team/secret/sub", "team/secrets", "other"):
         for attempt in (ctx.service().resume, ctx.service().cancel):
-            with refused(LayerUploadUnknownError):
+            with refused(UnknownUploadError):
                 attempt(name, uuid)
         assert list(ctx.service().uploads(name)) == []
     expect_stored(ctx, "team/secret", uuid, data)
@@ -208,7 +208,7 @@ def what_others_left_in_the_layout_is_passed_over(ctx: Context) -> None:
     assert [info.uuid for info in ctx.service().uploads()] == [uuid]
     assert list(ctx.service().repositories()) == ["a"]
     assert ctx.stored() == before, "a listing changed the store"
-    with refused(LayerUploadUnknownError):
+    with refused(UnknownUploadError):
         ctx.service().resume("a", UUID)
 
 

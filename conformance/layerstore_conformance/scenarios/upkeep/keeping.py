@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from layerstore import (
     BackendUnavailableError,
     FencedError,
-    LayerUploadUnknownError,
     MarkingIncompleteError,
     UnknownLayerError,
+    UnknownUploadError,
     layout,
 )
 from layerstore.layout import UploadKeys
@@ -101,7 +101,7 @@ def a_purge_that_fails_at_one_upload_removes_the_others(ctx: Context) -> None:
 
 @scenario("F1", "F3", kills=("purge-does-not-fence",), rows=(152,))
 def who_has_a_purged_upload_open_is_told(ctx: Context) -> None:
-    """After a purge, the flush, close and finish of an open handle raise LayerUploadUnknownError, and leave nothing."""
+    """After a purge, the flush, close and finish of an open handle raise UnknownUploadError, and leave nothing."""
     acts: tuple[Callable[[LayerUpload], object], ...] = (
         lambda upload: upload.flush(),
         lambda upload: upload.close(),
@@ -114,7 +114,7 @@ def who_has_a_purged_upload_open_is_told(ctx: Context) -> None:
         trap = Trap()
         trap.set(of("delete"), lambda upload=upload: fenced(upload))  # type: ignore[misc]  # bound for this turn
         assert len(watched(ctx, trap).purge(WEEK, now=later()).removed) == 1
-        with refused(LayerUploadUnknownError):
+        with refused(UnknownUploadError):
             act(upload)
         expect_gone(ctx, "a", upload.uuid)
 

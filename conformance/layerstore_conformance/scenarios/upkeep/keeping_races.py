@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from layerstore import Digest, FencedError, LayerStoreError, LayerUploadUnknownError, UnknownLayerError, layout, links
+from layerstore import Digest, FencedError, LayerStoreError, UnknownLayerError, UnknownUploadError, layout, links
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import blob, store
 from layerstore_conformance.kit.payloads import digest
@@ -37,7 +37,7 @@ class RivalWriter:
 
     def write(self) -> None:
         """Write, unless the upload is gone."""
-        with suppress(LayerUploadUnknownError), self.ctx.service().resume("a", self.uuid) as upload:
+        with suppress(UnknownUploadError), self.ctx.service().resume("a", self.uuid) as upload:
             self.came = True
             while newest(self.ctx, self.uuid) <= self.before:
                 upload.write(b"alive")
@@ -79,7 +79,7 @@ def an_upload_resumed_during_a_purge_never_begins_anew(ctx: Context) -> None:
         handles = []
 
         def resume(uuid: str = uuid) -> None:
-            with suppress(LayerUploadUnknownError):
+            with suppress(UnknownUploadError):
                 handles.append(ctx.service().resume("a", uuid))  # noqa: B023  (called within the turn)
 
         trap.set(number(index), resume)
@@ -90,7 +90,7 @@ def an_upload_resumed_during_a_purge_never_begins_anew(ctx: Context) -> None:
             handles[0].finish(digest(data)).close()
             continue
         for upload in handles:
-            with refused(LayerUploadUnknownError):
+            with refused(UnknownUploadError):
                 upload.close()
         expect_gone(ctx, "a", uuid)
 
@@ -105,7 +105,7 @@ def a_finish_during_a_purge_is_a_layer_or_is_told(ctx: Context) -> None:
         returned: list[str] = []
 
         def act(uuid: str = uuid, data: bytes = data, returned: list[str] = returned) -> None:
-            with suppress(LayerUploadUnknownError):
+            with suppress(UnknownUploadError):
                 ctx.service().resume("a", uuid).finish(digest(data)).close()
                 returned.append(uuid)
 
@@ -127,7 +127,7 @@ def a_purge_during_a_finish_leaves_a_layer_or_nothing(ctx: Context) -> None:
     met = disturbed(ctx, lambda uuid: ctx.service().purge(WEEK, now=later()), finish)
     theorem.check_store(ctx.open())
     ctx.count("moments", len(met))
-    assert {"done", "LayerUploadUnknownError"} == {outcome for *_, outcome in met}, f"only {met}"
+    assert {"done", "UnknownUploadError"} == {outcome for *_, outcome in met}, f"only {met}"
     for uuid, data, outcome in met:
         expect_gone(ctx, "a", uuid)
         if outcome == "done":
@@ -149,7 +149,7 @@ def a_purge_during_a_close_leaves_nothing(ctx: Context) -> None:
     ctx.count("moments", len(met))
     assert met, "no rival came between"
     for uuid, _, outcome in met:
-        assert outcome == "LayerUploadUnknownError", f"a purged upload was closed: {outcome}"
+        assert outcome == "UnknownUploadError", f"a purged upload was closed: {outcome}"
         expect_gone(ctx, "a", uuid)
 
 

@@ -18,7 +18,7 @@ from layerstore import (
     LayerClosedError,
     LayerInvalidDigestError,
     LayerService,
-    LayerUploadUnknownError,
+    UnknownUploadError,
     layout,
 )
 from layerstore.checked import CheckedDriver
@@ -224,7 +224,7 @@ def every_handle_is_released_when_the_backend_fails(ctx: Context) -> None:
         trap.set(change(index), fail)
         kept = []
         for _ in range(2):
-            with suppress(BackendUnavailableError, LayerUploadUnknownError):
+            with suppress(BackendUnavailableError, UnknownUploadError):
                 kept.append(service.resume("a", uuid))
                 with suppress(LayerClosedError):  # it has become a blob already
                     kept[-1].seek(len(data))

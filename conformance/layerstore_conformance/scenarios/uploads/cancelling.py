@@ -7,7 +7,7 @@ import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from layerstore import BackendUnavailableError, LayerClosedError, LayerUploadUnknownError, layout
+from layerstore import BackendUnavailableError, LayerClosedError, UnknownUploadError, layout
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, store
 from layerstore_conformance.kit.payloads import digest
@@ -69,7 +69,7 @@ def cancelling_twice_is_cancelling_once(ctx: Context) -> None:
     upload.close()
     upload.cancel()
     for _ in range(2):
-        with refused(LayerUploadUnknownError):
+        with refused(UnknownUploadError):
             ctx.service().cancel("a", upload.uuid)
     expect_gone(ctx, "a", upload.uuid)
 
@@ -133,7 +133,7 @@ def cancelling_keeps_the_neighbours(ctx: Context) -> None:
 def what_is_cancelled_stays_away(ctx: Context) -> None:
     """A handle of a cancelled upload that is flushed, closed or collected later brings nothing back.
 
-    Each such call raises LayerUploadUnknownError: the upload is gone, and was not taken over.
+    Each such call raises UnknownUploadError: the upload is gone, and was not taken over.
     """
     first = ctx.service().upload("a")
     first.write(ctx.payload("first").read(3000))
@@ -147,7 +147,7 @@ def what_is_cancelled_stays_away(ctx: Context) -> None:
     for upload in (first, third):
         ctx.service().cancel("a", upload.uuid)
     for attempt in (second.flush, first.close, third.close):
-        with refused(LayerUploadUnknownError):
+        with refused(UnknownUploadError):
             attempt()
     del first, second, third, upload, attempt
     gc.collect()
@@ -162,7 +162,7 @@ def a_cancelled_upload_is_not_finished(ctx: Context) -> None:
     upload.write(data)
     upload.flush()
     ctx.service().cancel("a", upload.uuid)
-    with refused(LayerUploadUnknownError):
+    with refused(UnknownUploadError):
         upload.finish(digest(data))
     assert not ctx.service().exists("a", digest(data))
     assert ctx.stored() == [], f"left: {ctx.stored(BLOBS)}"
@@ -179,7 +179,7 @@ def a_failed_cancel_is_repeated(ctx: Context) -> None:
         trap.set(change(index), fail)
         with refused(BackendUnavailableError):
             upload.cancel()
-        with suppress(LayerUploadUnknownError):  # gone from the first step on; the keys that are left are no upload
+        with suppress(UnknownUploadError):  # gone from the first step on; the keys that are left are no upload
             ctx.service().resume("a", upload.uuid).close()
         upload.cancel()
         expect_gone(ctx, "a", upload.uuid)
@@ -211,7 +211,7 @@ def a_finished_upload_cannot_be_cancelled_by_its_id(ctx: Context) -> None:
     upload = ctx.service().upload("a")
     upload.write(data)
     upload.finish(digest(data)).close()
-    with refused(LayerUploadUnknownError) as refusal:
+    with refused(UnknownUploadError) as refusal:
         ctx.service().cancel("a", upload.uuid)
     assert (refusal.error.name, refusal.error.uuid) == ("a", upload.uuid)
     expect_layer(ctx, "a", data)

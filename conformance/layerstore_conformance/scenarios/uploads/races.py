@@ -16,7 +16,7 @@ from layerstore import (
     LayerExistsError,
     LayerInvalidDigestError,
     LayerService,
-    LayerUploadUnknownError,
+    UnknownUploadError,
 )
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
@@ -52,7 +52,7 @@ def an_upload_written_to_during_its_finish_is_not_mistaken(ctx: Context) -> None
             with ctx.service().resume("a", uuid) as rival:
                 rival.seek(0)
                 rival.write(other)
-        except (LayerUploadUnknownError, LayerClosedError):
+        except (UnknownUploadError, LayerClosedError):
             pass  # too late: it has become a blob
 
     met = disturbed(ctx, rewrite, finish)
@@ -76,7 +76,7 @@ def an_upload_resumed_during_its_finish_has_one_owner(ctx: Context) -> None:
     taken: dict[str, LayerUpload] = {}
 
     def take_over(uuid: str) -> None:
-        with suppress(LayerUploadUnknownError):  # too late: it is finished
+        with suppress(UnknownUploadError):  # too late: it is finished
             taken[uuid] = ctx.service().resume("a", uuid)
 
     for uuid, data, outcome in disturbed(ctx, take_over, finish):
@@ -87,7 +87,7 @@ def an_upload_resumed_during_its_finish_has_one_owner(ctx: Context) -> None:
         else:
             expect_layer(ctx, "a", data)
             if uuid in taken:
-                with refused(LayerUploadUnknownError, LayerClosedError):
+                with refused(UnknownUploadError, LayerClosedError):
                     with suppress(FencedError):  # clause F3: a write may raise it earlier, the close says why
                         taken[uuid].write(b"and more")
                     taken[uuid].close()
@@ -100,12 +100,12 @@ def cancelling_during_a_finish_leaves_a_layer_or_nothing(ctx: Context) -> None:
     """If an upload is cancelled between two calls of its finish, its layer is there and whole, or the finish raises."""
 
     def cancel(uuid: str) -> None:
-        with suppress(LayerUploadUnknownError):  # too late: it is finished
+        with suppress(UnknownUploadError):  # too late: it is finished
             ctx.service().cancel("a", uuid)
 
     met = disturbed(ctx, cancel, finish)
     theorem.check_store(ctx.open())
-    assert {"done", "LayerUploadUnknownError"} == {outcome for *_, outcome in met}, f"only {met}"
+    assert {"done", "UnknownUploadError"} == {outcome for *_, outcome in met}, f"only {met}"
     for uuid, data, outcome in met:
         expect_gone(ctx, "a", uuid)
         if outcome == "done":
@@ -126,7 +126,7 @@ def cancelling_during_a_close_leaves_nothing(ctx: Context) -> None:
     met = disturbed(ctx, lambda uuid: ctx.service().cancel("a", uuid), write_and_close)
     assert met, "no rival came between"
     for uuid, _, outcome in met:
-        assert outcome == "LayerUploadUnknownError", f"a cancelled upload was closed: {outcome}"
+        assert outcome == "UnknownUploadError", f"a cancelled upload was closed: {outcome}"
         expect_gone(ctx, "a", uuid)
 
 
@@ -137,7 +137,7 @@ def two_finishing_with_one_digest_make_one_layer(ctx: Context) -> None:
     def finish_too(uuid: str) -> None:
         data = next(data for data in payloads if digest(data) not in done)
         done.add(digest(data))
-        with suppress(LayerUploadUnknownError):  # too late: it is finished
+        with suppress(UnknownUploadError):  # too late: it is finished
             ctx.service().resume("a", uuid).finish(digest(data)).close()
 
     done: set[str] = set()
@@ -164,7 +164,7 @@ def two_finishing_with_two_digests_make_no_wrong_layer(ctx: Context) -> None:
             rival.write(other)
             rival.finish(digest(other)).close()
             done.append(uuid)
-        except (LayerUploadUnknownError, LayerClosedError):
+        except (UnknownUploadError, LayerClosedError):
             pass  # too late: it has become a blob
 
     met = disturbed(ctx, finish_as_other, finish)

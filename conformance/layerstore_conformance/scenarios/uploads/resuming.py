@@ -13,8 +13,8 @@ from layerstore import (
     FencedError,
     LayerService,
     LayerUpload,
-    LayerUploadUnknownError,
     OffsetMismatchError,
+    UnknownUploadError,
     layout,
 )
 from layerstore.checked import CheckedDriver
@@ -150,7 +150,7 @@ def an_unknown_upload_is_not_resumed(ctx: Context) -> None:
     before = ctx.stored()
     for name, each in (("a", UNKNOWN), ("b", uuid), ("a/b", uuid)):
         for ask in (ctx.service().resume, ctx.service().cancel):
-            with refused(LayerUploadUnknownError) as refusal:
+            with refused(UnknownUploadError) as refusal:
                 ask(name, each)
             assert (refusal.error.name, refusal.error.uuid) == (name, each)
     assert ctx.stored() == before, "asking for an unknown upload left something"

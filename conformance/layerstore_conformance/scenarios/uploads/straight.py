@@ -17,7 +17,7 @@ from layerstore import (
     LayerInvalidSizeError,
     LayerService,
     LayerUpload,
-    LayerUploadUnknownError,
+    UnknownUploadError,
     layout,
 )
 from layerstore.checked import CheckedDriver
@@ -100,7 +100,7 @@ def an_upload_that_was_not_flushed_is_nobodys_business(ctx: Context) -> None:
         data = ctx.payload(f"own-{size}").read(size)
         upload = written(ctx.service(), f"a/{size}", data)
         assert list(ctx.service().uploads()) == [], "listed before its first flush"
-        with refused(LayerUploadUnknownError):
+        with refused(UnknownUploadError):
             ctx.service().resume(upload.name, upload.uuid)
         upload.finish(digest(data)).close()
         expect_layer(ctx, f"a/{size}", data)
@@ -128,7 +128,7 @@ def a_collection_during_a_straight_upload_takes_no_layer(ctx: Context) -> None:
             upload = written(service, name, data)
             try:
                 upload.finish(digest(data)).close()
-            except LayerUploadUnknownError:
+            except UnknownUploadError:
                 assert size > FRONT, "its bytes were in hand, and it was given up"
                 ctx.open().delete(link(name, digest(data)))  # it leads nowhere; an upload would mend it
             else:
@@ -176,7 +176,7 @@ def an_upload_purged_at_its_first_flush_is_known_or_gone(ctx: Context) -> None:
         trap.set(number(index), partial(purge, ctx))
         try:
             upload.flush()
-        except (FencedError, LayerUploadUnknownError):
+        except (FencedError, UnknownUploadError):
             purge(ctx)
             expect_gone(ctx, "a", upload.uuid)
         else:
@@ -203,7 +203,7 @@ def an_upload_that_becomes_known_during_a_purge_is_known_or_gone(ctx: Context) -
         stored: list[bytes] = []
 
         def flush(upload: LayerUpload = upload, data: bytes = data, stored: list[bytes] = stored) -> None:
-            with suppress(FencedError, LayerUploadUnknownError):
+            with suppress(FencedError, UnknownUploadError):
                 upload.flush()
                 stored.append(data)
                 while newest(ctx, upload.uuid) <= moment:  # noqa: B023  (clocks of backends may be coarse)

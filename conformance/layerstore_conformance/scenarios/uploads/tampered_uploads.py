@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from layerstore import LayerInvalidDigestError, LayerStoreError, LayerUploadUnknownError, PathNotFoundError
+from layerstore import LayerInvalidDigestError, LayerStoreError, PathNotFoundError, UnknownUploadError
 from layerstore.layout import UploadKeys
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.harness import HOWS, changed
@@ -72,7 +72,7 @@ def settle(ctx: Context, upload: LayerUpload, data: bytes) -> Settled:
     theorem.check_store(ctx.open())
     key = UploadKeys("a", upload.uuid).data
     if ctx.open().find(key) is None:
-        with suppress(LayerUploadUnknownError):
+        with suppress(UnknownUploadError):
             ctx.service().cancel("a", upload.uuid)
         return "refused"
     there = ctx.read(key)

@@ -16,8 +16,8 @@ from layerstore import (
     LayerInvalidDigestError,
     LayerInvalidSizeError,
     LayerService,
-    LayerUploadUnknownError,
     UnknownLayerError,
+    UnknownUploadError,
     layout,
 )
 from layerstore.checked import CheckedDriver
@@ -359,7 +359,7 @@ def a_failed_finish_is_taken_over(ctx: Context) -> None:
     for upload, data in failed_finishes(ctx, "after"):
         try:
             again = ctx.service().resume("a", upload.uuid)
-        except LayerUploadUnknownError:
+        except UnknownUploadError:
             expect_layer(ctx, "a", data)
             continue
         assert again.tell() == again.size == len(data)
