@@ -1,12 +1,13 @@
 """The pages made of the suite: they are what the suite is now, and leave no behaviour unaccounted for."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from layerstore_conformance.documents.pages import PAGES, write
+from layerstore_conformance.documents.pages import COUNTING, PAGES, counted, write
 from layerstore_conformance.documents.rows import BY_CONSTRUCTION, LEFT_OUT, rows
-from layerstore_conformance.engine.scenario import scenarios
+from layerstore_conformance.engine.scenario import scenarios, selected
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -30,3 +31,26 @@ def test_a_scenario_is_found_in_the_pages() -> None:
     """Every scenario is listed once."""
     listed = (DOCS / "scenarios.md").read_text()
     assert [each.id for each in scenarios() if listed.count(f"| `{each.id}` |") != 1] == []
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_counts_in_running_text_are_those_of_now(name: str) -> None:
+    """``python -m layerstore_conformance.documents docs`` rewrites them."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    assert re.search(r"\bover \d+ (scenarios|planted defects)", text)
+    assert counted(text) == text
+
+
+def test_an_old_count_is_replaced_where_the_pages_are_written(tmp_path: Path) -> None:
+    """Another number that follows the word stays as it is."""
+    page, now = tmp_path / "conformance.md", len(scenarios()) // 50 * 50
+    page.write_text("over 1 scenarios, over 2 hours")
+    write(tmp_path)
+    assert page.read_text() == f"over {now} scenarios, over 2 hours"
+
+
+def test_the_runs_that_the_page_on_ci_shows_are_whole() -> None:
+    """A verdict in docs/ci.md counts as many scenarios as its command selects now."""
+    text = (DOCS / "ci.md").read_text(encoding="utf-8")
+    shown = [int(passed) + int(skipped) for passed, skipped in re.findall(r"PASSED: (\d+) passed, (\d+) skipped", text)]
+    assert shown == [len(selected("quick")), len(selected("default", ("moving",)))]

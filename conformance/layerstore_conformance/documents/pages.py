@@ -1,7 +1,8 @@
-"""The pages: the table of other suites' behaviours, the proof, and the index of scenarios."""
+"""The pages: the table of other suites' behaviours, the proof, the index of scenarios, and counts in other pages."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -59,13 +60,29 @@ def index() -> str:
     return "\n".join(lines) + "\n"
 
 
+ROUNDED = 50
+"""Counts in running text are rounded down to a multiple of this, so that most changes leave the text alone."""
+
+COUNTING = ("../README.md", "conformance.md")
+"""The pages with a count in running text, such as ``over 100 scenarios``, from the folder of pages."""
+
+
+def counted(text: str) -> str:
+    """Return a page's text with its counts of scenarios and planted defects as they are now."""
+    for what, count in (("scenarios", len(scenarios())), ("planted defects", len(defects()))):
+        text = re.sub(rf"\bover \d+ (?={what})", f"over {count // ROUNDED * ROUNDED} ", text)
+    return text
+
+
 PAGES = {"coverage.md": coverage, "proof.md": proof, "scenarios.md": index}
 
 
 def write(folder: Path) -> None:
-    """Write every page into a folder."""
+    """Write every page into a folder, and the counts into those that have some in their text."""
     for name, make in PAGES.items():
         (folder / name).write_text(make(), encoding="utf-8", newline="\n")
+    for page in (folder / name for name in COUNTING if (folder / name).exists()):
+        page.write_text(counted(page.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
 
 
 def _covered(number: int, names: Iterable[str]) -> str:
