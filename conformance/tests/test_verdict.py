@@ -110,7 +110,7 @@ def test_a_scenario_that_fails_is_told_once(pytester: pytest.Pytester) -> None:
     result = run_suite(pytester, scenarios=("one", "bad"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert said(result).startswith("FAILED: 1 passed, 1 failed ")
-    assert result.stdout.str().count("clause R3: No object under the key") == 1
+    assert result.stdout.str().count("clause R3: If there is no object under the key") == 1
 
 
 def test_the_authors_own_module(pytester: pytest.Pytester) -> None:
