@@ -180,7 +180,7 @@ def test_the_page_tells_the_clause_that_was_broken(tmp_path: Path) -> None:
     """A failure quotes the contract."""
     tree = html5lib.parse(written(tmp_path, run(), "report.html"), namespaceHTMLElements=False)
     (failure,) = [each for each in tree.iter("article") if each.attrib["class"] == "failure"]
-    assert "put stores the bytes whole" in " ".join("".join(failure.itertext()).split())
+    assert "put must store the bytes whole" in " ".join("".join(failure.itertext()).split())
 
 
 def test_the_matrix_has_every_scenario(tmp_path: Path) -> None:
