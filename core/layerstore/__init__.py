@@ -28,8 +28,8 @@ from layerstore.driver import (
     Unpublished,
     Writer,
 )
+from layerstore.errors import RENAMED as _RENAMED
 from layerstore.errors import (
-    RENAMED,
     AccessDeniedError,
     BackendUnavailableError,
     ContractVersionError,
@@ -67,7 +67,7 @@ from layerstore.hookspecs import hookimpl
 from layerstore.layer import Layer
 from layerstore.purge import PurgeEntry, PurgeReport
 from layerstore.registry import open_driver
-from layerstore.renamed import renamed
+from layerstore.renamed import renamed as _renamed
 from layerstore.scrub import Progress, ScrubReport
 from layerstore.service import LayerInfo, LayerService, UploadInfo
 from layerstore.spool import Verify
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from layerstore.errors import LayerUploadUnknownError as LayerUploadUnknownError
     from layerstore.errors import TarSumVersionUnsupportedError as TarSumVersionUnsupportedError
 else:  # a type checker that saw it would take every name
-    __getattr__ = renamed(__name__, RENAMED)
+    __getattr__ = _renamed(__name__, _RENAMED)
 
 logging.getLogger("layerstore").addHandler(logging.NullHandler())  # without it Python prints our warnings on stderr
 
