@@ -63,7 +63,7 @@ def index() -> str:
 ROUNDED = 50
 """Counts in running text are rounded down to a multiple of this, so that most changes leave the text alone."""
 
-COUNTING = ("../README.md", "conformance.md")
+COUNTING = ("../README.md", "conformance.md", "reliability.md")
 """The pages with a count in running text, such as ``over 100 scenarios``, from the folder of pages."""
 
 
