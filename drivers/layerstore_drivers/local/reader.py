@@ -38,6 +38,11 @@ class LocalReader(Reader):
             self._read_ahead(offset + count)
         return count
 
+    def fileno(self) -> int:
+        """Return the file's descriptor."""
+        self._check_open()
+        return self._fd
+
     def _read_ahead(self, offset: int) -> None:
         """Have the system fetch what comes next, while what was read is hashed or sent."""
         coming = self._asked - offset
