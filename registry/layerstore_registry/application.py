@@ -1,0 +1,111 @@
+"""The application: WSGI, from a request to its answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from werkzeug.wrappers import Request, Response
+
+from layerstore import LayerStoreError
+from layerstore_registry.blobs import Blobs
+from layerstore_registry.body import CutOffError, TooMuchError
+from layerstore_registry.lists import Lists
+from layerstore_registry.manifests import Manifests
+from layerstore_registry.refusals import Refusal, bad_request, not_allowed, not_found, refusal_of
+from layerstore_registry.revisions import Revisions
+from layerstore_registry.routes import Kind, Route, route
+from layerstore_registry.settings import Settings
+from layerstore_registry.uploads import Uploads
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from layerstore import LayerService
+
+Handler = Callable[[Request, str, str], Response]
+
+READING: Final = ("GET", "HEAD")
+
+log = logging.getLogger("layerstore.registry")
+
+
+class Registry:
+    """A registry on a store, as a WSGI application. Threads and processes share it."""
+
+    def __init__(self, service: LayerService, settings: Settings = Settings()) -> None:  # noqa: B008  (it cannot change)
+        """Serve a store."""
+        self._settings = settings
+        revisions = Revisions(service.driver)
+        blobs, uploads = Blobs(service), Uploads(service, settings)
+        manifests, self._lists = Manifests(service, revisions, settings), Lists(service, revisions, settings)
+        self._handlers: Mapping[Kind, Mapping[str, Handler]] = {
+            "base": {"GET": _base},
+            "catalog": {"GET": self._catalog},
+            "upload_start": {"POST": uploads.start},
+            "upload": {
+                "GET": uploads.status,
+                "PATCH": uploads.append,
+                "PUT": uploads.finish,
+                "DELETE": uploads.cancel,
+            },
+            "blob": {"GET": blobs.get} | ({"DELETE": blobs.delete} if settings.delete_blobs else {}),
+            "manifest": {"GET": manifests.get, "PUT": manifests.put}
+            | ({"DELETE": manifests.delete} if settings.delete_manifests else {}),
+            "tags": {"GET": self._lists.tags},
+            "referrers": {"GET": manifests.referrers},
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        request = Request(environ)
+        try:
+            answer = self._answer(request)
+        except Refusal as refusal:
+            answer = refusal.response()
+        except LayerStoreError as error:
+            answer = _failed(request, error)
+        except TooMuchError as error:
+            answer = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "SIZE_INVALID", str(error)).response()
+        except CutOffError as error:
+            answer = bad_request("SIZE_INVALID", f"the body was cut off: {error}").response()
+        answer.headers.setdefault("Docker-Distribution-API-Version", "registry/2.0")
+        return answer(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        found = self._route(request)
+        handlers = self._handlers[found.kind]
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None or (self._settings.read_only and request.method not in READING):
+            allowed = [method for method in handlers if method == "GET" or not self._settings.read_only]
+            raise not_allowed(f"no {request.method} here", *allowed, *(["HEAD"] if "GET" in allowed else []))
+        return handler(request, found.name, found.reference)
+
+    def _route(self, request: Request) -> Route:
+        raw = str(request.environ.get("RAW_URI", "")).partition("?")[0].lower()
+        if "%2f" in raw or "%5c" in raw:  # no slash of a path, though it looks like one when it is read
+            raise bad_request("NAME_INVALID", "a slash is spelled as one")
+        found = route(request.path)
+        if found is None:
+            raise not_found("NAME_UNKNOWN", "nothing is served here")
+        return found
+
+    def _catalog(self, request: Request, name: str, reference: str) -> Response:
+        del name, reference
+        return self._lists.repositories(request, lambda name: True)
+
+
+def _base(request: Request, name: str, reference: str) -> Response:
+    """Say that this is a registry."""
+    del request, name, reference
+    return Response("{}", content_type="application/json")
+
+
+def _failed(request: Request, error: LayerStoreError) -> Response:
+    """Answer for an error of the store; what a client is not told of is logged."""
+    refusal = refusal_of(error)
+    if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR or refusal.status == HTTPStatus.CONFLICT:
+        log.warning("%s %s: %s", request.method, request.path, str(error))
+    return refusal.response()
