@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from layerstore_registry.remains import remains
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,6 +38,7 @@ class Body:
         self.length = length
         self.taken = 0
         """Bytes received."""
+        self._broken: Exception | None = None
 
     @classmethod
     def of(cls, request: Request) -> Body:
@@ -50,6 +53,8 @@ class Body:
         Raises:
             CutOffError: there is no end to come.
         """
+        if self._broken:
+            raise CutOffError(f"after {self.taken} bytes: {type(self._broken).__name__}") from self._broken
         if self.length is not None:
             size = min(size, self.length - self.taken)
         data = self._received(size) if size else b""
@@ -61,8 +66,9 @@ class Body:
     def _received(self, size: int) -> bytes:
         try:
             return self._stream.read(size)
-        except Exception as error:
-            raise CutOffError(f"after {self.taken} bytes: {type(error).__name__}") from error
+        except Exception as error:  # noqa: BLE001  (each server has errors of its own for a body that breaks off)
+            self._broken = error
+            return remains(self._stream) or self.read(size)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield all of it.

@@ -26,7 +26,7 @@ def asked(text: str | None, most: int) -> int:
 
 def page(entries: Iterable[str], count: int) -> tuple[list[str], bool]:
     """Return so many entries, and whether there are more; of none, nobody asks for the rest."""
-    found = list(islice(entries, count + 1 if count else 0))
+    found = list(islice(entries, count + 1))
     return found[:count], len(found) > count
 
 

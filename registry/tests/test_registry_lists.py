@@ -177,13 +177,16 @@ def test_referrers_are_listed_by_kind(client: Client, subject: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_a_deleted_manifest_refers_to_nothing(client: Client, subject: str, algorithm: str) -> None:
-    """Whichever digest it was pushed and deleted by."""
+def test_a_deleted_manifest_refers_to_nothing(
+    client: Client, subject: str, store: LayerService, algorithm: str
+) -> None:
+    """Whichever digest it was pushed and deleted by; nothing is left of what was noted of it."""
     signature = referring(SUBJECT)
     client.push_manifest(signature, digest(signature, algorithm))
     assert [found["digest"] for found in client.referrers(subject)] == [digest(signature, algorithm)]
     client.delete(f"/v2/{NAME}/manifests/{digest(signature)}")
     assert client.referrers(subject) == []
+    assert list(store.driver.list(layout.referrers(NAME, Digest.parse(subject)))) == []
 
 
 def test_a_manifest_that_went_otherwise_refers_to_nothing(client: Client, subject: str, store: LayerService) -> None:

@@ -182,6 +182,8 @@ INVALID = {
     "a kind that is no text": bad(mediaType=[]),
     "an index by its kind": bad(mediaType=OCI_INDEX),
     "both": bad(manifests=[]),
+    "an index with layers": dumped({**json.loads(index()), "layers": []}),
+    "an index with a config": dumped({**json.loads(index()), "config": {}}),
     "no config": bad(config=None),
     "a config that is a text": bad(config="x"),
     "no layers": bad(layers=None),
@@ -198,7 +200,7 @@ INVALID = {
 @pytest.mark.parametrize("data", INVALID.values(), ids=INVALID)
 def test_what_is_no_manifest_is_refused(client: Client, manifest: bytes, data: bytes) -> None:
     """And not stored."""
-    for kind in (OCI_IMAGE, ""):
+    for kind in (OCI_INDEX if data.startswith(index()[:60]) else OCI_IMAGE, ""):
         answer = client.put(f"/v2/{NAME}/manifests/v1", data=data, content_type=kind)
         assert client.code(answer) == (400, "MANIFEST_INVALID")
     assert client.pull("v1").status_code == client.pull(digest(data)).status_code == 404
@@ -311,14 +313,14 @@ def test_a_manifest_is_of_one_repository(client: Client, manifest: bytes) -> Non
         assert client.code(client.pull(reference, "other")) == (404, "MANIFEST_UNKNOWN")
 
 
-def test_a_deleted_tag_is_gone_alone(client: Client, manifest: bytes) -> None:
+def test_a_deleted_tag_is_gone_alone(client: Client, manifest: bytes, store: LayerService) -> None:
     """What it stood for stays, and so do other tags."""
     for tag in ("v1", "v2"):
         client.push_manifest(manifest, tag)
     assert client.delete(f"/v2/{NAME}/manifests/v1").status_code == 202
     assert client.code(client.pull("v1")) == (404, "MANIFEST_UNKNOWN")
     assert client.code(client.delete(f"/v2/{NAME}/manifests/v1")) == (404, "MANIFEST_UNKNOWN")
-    assert client.tags() == ["v2"]
+    assert list(store.driver.list(layout.tags(NAME))) == [f"{layout.tags(NAME)}/v2/"]
     assert client.pull(digest(manifest)).data == client.pull("v2").data == manifest
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.test import TestResponse
 
-from layerstore import BackendUnavailableError, LayerService, LayerUpload
+from layerstore import BackendUnavailableError, LayerService, LayerUpload, layout
 from layerstore_registry import Settings
 from layerstore_registry.body import BLOCK
 
@@ -74,7 +74,7 @@ def test_one_post_of_other_bytes_leaves_nothing(client: Client, store: LayerServ
     for data in (DATA, LARGE):
         answer = client.post(UPLOADS, query_string={"digest": digest(b"other")}, data=data)
         assert client.code(answer) == (400, "DIGEST_INVALID")
-    assert [*store.uploads(), *store.layers()] == []
+    assert [*store.driver.list(layout.uploads(NAME)), *store.layers()] == []
 
 
 @pytest.mark.parametrize("bytes_before", ["", "bytes "])
@@ -137,6 +137,14 @@ def test_asking_after_an_upload_disturbs_nobody(client: Client, store: LayerServ
     assert client.get(where).headers["Range"] == f"0-{len(DATA) - 1}"
 
 
+def test_a_last_chunk_that_is_not_the_first_is_refused(client: Client) -> None:
+    """Though all that came is what the digest says."""
+    where = client.begin()
+    answer = finish(client, where, data=DATA, Content_Range=f"5-{len(DATA) + 4}")
+    assert (client.code(answer)[0], answer.headers["Range"]) == (416, "0-0")
+    assert not got(client)
+
+
 @pytest.mark.parametrize("said", ["0-9", "5000-5009", "2999-3008", "3001-3010"])
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 def test_a_chunk_at_another_place_is_refused(client: Client, said: str, method: str) -> None:
@@ -151,12 +159,15 @@ def test_a_chunk_at_another_place_is_refused(client: Client, said: str, method: 
     assert finish(client, where).status_code == 201
 
 
-def test_a_chunk_at_another_place_disturbs_nobody(client: Client, store: LayerService) -> None:
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_a_chunk_at_another_place_disturbs_nobody(client: Client, store: LayerService, method: str) -> None:
     """Whoever sends to the upload is not fenced by one that is refused."""
     where = client.begin()
     upload = store.resume(NAME, where.rpartition("/")[2])
     upload.write(DATA)
-    assert chunk(client, where, b"x", "9-9").status_code == 416
+    query = {"digest": digest(b"x")} if method == "PUT" else {}
+    answer = client.open(where, method=method, data=b"x", headers={"Content-Range": "9-9"}, query_string=query)
+    assert answer.status_code == 416
     upload.close()
     assert finish(client, where).status_code == 201
 
@@ -324,7 +335,7 @@ def test_one_post_that_is_cut_off_leaves_nothing(client: Client, store: LayerSer
     query = {"digest": digest(LARGE)}
     answer = client.stream("POST", UPLOADS, Cut(LARGE[:-1], error=False), len(LARGE), query_string=query)
     assert client.code(answer) == (400, "SIZE_INVALID")
-    assert [*store.uploads(), *store.layers()] == []
+    assert [*store.driver.list(layout.uploads(NAME)), *store.layers()] == []
 
 
 class Meeting:
