@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
 from layerstore import LayerStoreError
+from layerstore_registry.access.rights import CATALOG, Access, Action, Open, Scope
 from layerstore_registry.blobs import Blobs
 from layerstore_registry.body import CutOffError, TooMuchError
 from layerstore_registry.lists import Lists
 from layerstore_registry.manifests import Manifests
 from layerstore_registry.refusals import Refusal, bad_request, not_allowed, not_found, refusal_of
+from layerstore_registry.requests import Request
 from layerstore_registry.revisions import Revisions
 from layerstore_registry.routes import Kind, Route, route
 from layerstore_registry.settings import Settings
@@ -35,9 +37,15 @@ log = logging.getLogger("layerstore.registry")
 class Registry:
     """A registry on a store, as a WSGI application. Threads and processes share it."""
 
-    def __init__(self, service: LayerService, settings: Settings = Settings()) -> None:  # noqa: B008  (it cannot change)
-        """Serve a store."""
+    def __init__(
+        self,
+        service: LayerService,
+        settings: Settings = Settings(),  # noqa: B008  (it cannot change)
+        access: Access | None = None,
+    ) -> None:
+        """Serve a store; without ``access`` everybody may do everything."""
         self._settings = settings
+        self._access = access or Open()
         revisions = Revisions(service.driver)
         blobs, uploads = Blobs(service), Uploads(service, settings)
         manifests, self._lists = Manifests(service, revisions, settings), Lists(service, revisions, settings)
@@ -81,7 +89,16 @@ class Registry:
         if handler is None or (self._settings.read_only and request.method not in READING):
             allowed = [method for method in handlers if method == "GET" or not self._settings.read_only]
             raise not_allowed(f"no {request.method} here", *allowed, *(["HEAD"] if "GET" in allowed else []))
+        self._admit(request, found)
         return handler(request, found.name, found.reference)
+
+    def _admit(self, request: Request, found: Route) -> None:
+        """Find out who asks, and whether they may."""
+        who = request.who = self._access.identify(request)
+        request.environ["REMOTE_USER"] = who.name or ""
+        scopes = _wanted(request.method, found)
+        if not all(map(who.may, scopes)) or (not scopes and who.name is None and self._access.asks):
+            raise self._access.missing(who, scopes)
 
     def _route(self, request: Request) -> Route:
         raw = str(request.environ.get("RAW_URI", "")).partition("?")[0].lower()
@@ -94,7 +111,19 @@ class Registry:
 
     def _catalog(self, request: Request, name: str, reference: str) -> Response:
         del name, reference
-        return self._lists.repositories(request, lambda name: True)
+        return self._lists.repositories(request, request.who.sees)
+
+
+def _wanted(method: str, found: Route) -> list[Scope]:
+    """Return what a request wants to be allowed; of the base nothing, but to be known."""
+    if found.kind == "base":
+        return []
+    if found.kind == "catalog":
+        return [CATALOG]
+    if found.kind in ("upload_start", "upload"):
+        return [Scope(found.name, "push")]
+    actions: Mapping[str, Action] = {"PUT": "push", "DELETE": "delete"}
+    return [Scope(found.name, actions.get(method, "pull"))]
 
 
 def _base(request: Request, name: str, reference: str) -> Response:

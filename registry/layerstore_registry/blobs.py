@@ -13,9 +13,8 @@ from layerstore_registry import digests, ranges
 from layerstore_registry.refusals import Refusal
 
 if TYPE_CHECKING:
-    from werkzeug.wrappers import Request
-
     from layerstore import Layer, LayerService
+    from layerstore_registry.requests import Request
 
 BLOCK = 1 << 20
 """Bytes that are read and sent at a time, where the driver has no file to send from."""

@@ -9,9 +9,8 @@ from layerstore_registry.remains import remains
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from werkzeug.wrappers import Request
-
     from layerstore import LayerUpload
+    from layerstore_registry.requests import Request
 
 BLOCK = 1 << 20
 """Bytes that are received at a time, and written without another copy."""

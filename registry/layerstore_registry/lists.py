@@ -12,9 +12,8 @@ from layerstore_registry import pages
 from layerstore_registry.refusals import not_found
 
 if TYPE_CHECKING:
-    from werkzeug.wrappers import Request
-
     from layerstore import LayerService
+    from layerstore_registry.requests import Request
     from layerstore_registry.revisions import Revisions
     from layerstore_registry.settings import Settings
 

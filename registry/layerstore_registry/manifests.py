@@ -17,9 +17,8 @@ from layerstore_registry.refusals import Refusal, bad_request, not_found
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from werkzeug.wrappers import Request
-
     from layerstore import LayerService
+    from layerstore_registry.requests import Request
     from layerstore_registry.revisions import Revisions
     from layerstore_registry.settings import Settings
 

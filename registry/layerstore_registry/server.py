@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_LINE = 8190
 """Longest request line, in bytes: a name, ten tags of 128 characters, and room."""
+
+MAX_FIELD = 16 << 10
+"""Longest header, in bytes: a token that lists many repositories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +61,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         load: Callable[[], WSGIApplication],
         started: Callable[[list[str]], None],
         unload: Callable[[], None],
+        renew: Callable[[], None],
     ) -> None:
-        """Carry what ``load`` makes in each worker, and ``unload`` puts away; tell ``started`` the addresses."""
+        """Carry what ``load`` makes in each worker, and ``unload`` puts away; tell ``started`` the addresses.
+
+        ``renew`` is called for a SIGHUP, before the workers are replaced.
+        """
+        self._renew = renew
         self._serving = serving
         self._load = load
         self._started = started
@@ -70,6 +79,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         for name, value in self._settings().items():
             self.cfg.set(name, value)
         logging.getLogger("gunicorn.error").addFilter(Impatience())
+
+    def reload(self) -> None:
+        """Read anew what may have changed."""
+        self._renew()
+        super().reload()
 
     def load(self) -> WSGIApplication:
         """Make the application, in a worker."""
@@ -89,6 +103,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "certfile": serving.tls_cert,
             "keyfile": serving.tls_key,
             "limit_request_line": MAX_LINE,
+            "limit_request_field_size": MAX_FIELD,
             "forwarded_allow_ips": "",  # nobody says for somebody else who is asking, or for what
             "control_socket_disable": True,
             "logger_class": AccessLog,
@@ -119,6 +134,16 @@ def is_loopback(listen: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def certificate(serving: Serving) -> None:
+    """Load certificate and key, if there are any, to see whether they are good.
+
+    Raises:
+        OSError: they are not.
+    """
+    if serving.tls_cert:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(serving.tls_cert, serving.tls_key)
 
 
 def prepare(service: LayerService, *, read_only: bool) -> None:

@@ -25,13 +25,13 @@ from layerstore import (
 from layerstore.front import FRONT
 from layerstore_registry import body as bodies
 from layerstore_registry import digests, ranges
+from layerstore_registry.access.rights import Scope
 from layerstore_registry.body import Body, CutOffError, TooMuchError
 from layerstore_registry.refusals import bad_request, refusal_of
 
 if TYPE_CHECKING:
-    from werkzeug.wrappers import Request
-
     from layerstore import LayerService, LayerUpload, UploadInfo
+    from layerstore_registry.requests import Request
     from layerstore_registry.settings import Settings
 
 
@@ -97,8 +97,8 @@ class Uploads:
     def _mounted(self, request: Request, name: str) -> bool:
         """Link what another repository has, if it can be: whatever is in the way, the client uploads it instead."""
         source = request.args.get("from")
-        if not source:
-            return False  # whether any repository has it is nobody's to learn
+        if not source or not request.who.may(Scope(source, "pull")):
+            return False  # whether other repositories have it is nobody's to learn
         with suppress(InvalidDigestError, UnknownLayerError):
             digest = digests.parse(request.args["mount"])
             try:

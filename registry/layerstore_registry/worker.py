@@ -46,7 +46,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             return
         conn.__class__ = Connection  # gunicorn has no place to say which class
         conn.sock = _patient(conn.sock, self.cfg.timeout)
-        conn.sock.setblocking(False)
+        conn.sock.settimeout(0)
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))

@@ -63,7 +63,7 @@ def offset(node: Node, where: str) -> int:
 
 def read_all(link: socket.socket) -> bytes:
     """Read until the other side closes."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             data = link.recv(1 << 16)
