@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from werkzeug.wrappers import Response
 
-from layerstore import LayerStoreError
+from layerstore import LayerStoreError, layout
 from layerstore_registry.access.rights import CATALOG, Access, Action, Open, Scope
 from layerstore_registry.blobs import Blobs
 from layerstore_registry.body import CutOffError, TooMuchError
@@ -45,6 +45,7 @@ class Registry:
     ) -> None:
         """Serve a store; without ``access`` everybody may do everything."""
         self._settings = settings
+        self._service = service
         self._access = access or Open()
         revisions = Revisions(service.driver)
         blobs, uploads = Blobs(service), Uploads(service, settings)
@@ -64,6 +65,8 @@ class Registry:
             | ({"DELETE": manifests.delete} if settings.delete_manifests else {}),
             "tags": {"GET": self._lists.tags},
             "referrers": {"GET": manifests.referrers},
+            "health": {"GET": _healthy},
+            "ready": {"GET": self._ready},
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -89,7 +92,8 @@ class Registry:
         if handler is None or (self._settings.read_only and request.method not in READING):
             allowed = [method for method in handlers if method == "GET" or not self._settings.read_only]
             raise not_allowed(f"no {request.method} here", *allowed, *(["HEAD"] if "GET" in allowed else []))
-        self._admit(request, found)
+        if found.kind not in ("health", "ready"):
+            self._admit(request, found)
         return handler(request, found.name, found.reference)
 
     def _admit(self, request: Request, found: Route) -> None:
@@ -109,6 +113,12 @@ class Registry:
             raise not_found("NAME_UNKNOWN", "nothing is served here")
         return found
 
+    def _ready(self, request: Request, name: str, reference: str) -> Response:
+        """Say that the store answers; if it does not, that is an error as of any other request."""
+        del request, name, reference
+        next(self._service.driver.list(layout.REPOSITORIES), None)
+        return Response("ready\n", content_type="text/plain")
+
     def _catalog(self, request: Request, name: str, reference: str) -> Response:
         del name, reference
         return self._lists.repositories(request, request.who.sees)
@@ -124,6 +134,12 @@ def _wanted(method: str, found: Route) -> list[Scope]:
         return [Scope(found.name, "push")]
     actions: Mapping[str, Action] = {"PUT": "push", "DELETE": "delete"}
     return [Scope(found.name, actions.get(method, "pull"))]
+
+
+def _healthy(request: Request, name: str, reference: str) -> Response:
+    """Say that this process answers."""
+    del request, name, reference
+    return Response("healthy\n", content_type="text/plain")
 
 
 def _base(request: Request, name: str, reference: str) -> Response:

@@ -12,6 +12,7 @@ from layerstore.cli.invocation import Invocation
 from layerstore_registry.admission import admission
 from layerstore_registry.application import Registry
 from layerstore_registry.options import PREFIX, options
+from layerstore_registry.purging import Timer
 from layerstore_registry.server import Server, Serving, certificate, is_loopback, prepare
 from layerstore_registry.settings import Settings
 
@@ -40,11 +41,16 @@ def serve(invocation: Invocation, /, **told: Any) -> None:  # noqa: ANN401  (cli
     serving, settings = _serving(invocation, told), _settings(told)
     access = [admission(told)]
     _refuse_exposed(serving, access[0].asks or settings.read_only, told["insecure"])
+    if settings.read_only and told["purge_uploads"] is not None:
+        raise click.UsageError("--purge-uploads does not go with --read-only.")
     held = ExitStack()
 
     def load() -> WSGIApplication:
         """Make the application, in a worker, with a store of its own."""
-        return Registry(held.enter_context(invocation.open()), settings, access[0])
+        service = held.enter_context(invocation.open())
+        if told["purge_uploads"] is not None:
+            held.callback(Timer(service, told["purge_uploads"]).stop)
+        return Registry(service, settings, access[0])
 
     def renew() -> None:
         """Read users, rules and keys anew; where they are not in order, the old ones stay."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from layerstore.cli.moment import span as read_span
 from layerstore.cli.size import size as read_size
 
 PREFIX: Final = "LAYERSTORE_SERVE"
@@ -18,6 +20,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _ELSEWHERE: Final = {"config", "check", "help", "json", "debug"}
 """Options that no file has."""
+
+
+class Span(click.ParamType[timedelta]):
+    """A span of time, as people write it."""
+
+    name = "age"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:  # noqa: ANN401  (click's)
+        """Read it."""
+        del parameter, context
+        return value if isinstance(value, timedelta) else read_span(value)
 
 
 class Size(click.ParamType[int]):
@@ -90,6 +103,12 @@ _OPTIONS: Final = (
     click.option("--no-delete-manifests", is_flag=True, help="Refuse to delete manifests and tags."),
     click.option("--max-manifest", type=Size(), default="4MiB", show_default=True, help="Largest manifest."),
     click.option("--max-blob", type=Size(), default=0, show_default="any", help="Largest blob."),
+    click.option(
+        "--purge-uploads",
+        metavar="AGE",
+        type=Span(),
+        help="Remove uploads that nobody has gone on with for so long, as 7d; looked for about once an hour.",
+    ),
     click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes."),
     click.option("--threads", type=_COUNT, default=32, show_default=True, help="Requests at once in each."),
     click.option("--timeout", type=_COUNT, default=60, show_default=True, help="Seconds a client may stand still."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Kind = Literal["base", "catalog", "upload_start", "upload", "blob", "manifest", "tags", "referrers"]
+Kind = Literal["base", "catalog", "upload_start", "upload", "blob", "manifest", "tags", "referrers", "health", "ready"]
 
 _PATTERNS: Final[tuple[tuple[Kind, str], ...]] = (
     ("base", r"/v2/?"),
@@ -19,6 +19,8 @@ _PATTERNS: Final[tuple[tuple[Kind, str], ...]] = (
     ("manifest", r"/v2/(.+)/manifests/([^/]+)"),
     ("tags", r"/v2/(.+)/tags/list"),
     ("referrers", r"/v2/(.+)/referrers/([^/]+)"),
+    ("health", r"/healthz"),
+    ("ready", r"/readyz"),
 )
 
 

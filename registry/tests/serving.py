@@ -102,12 +102,12 @@ def serving(*words: str, store: str, log: Path, **more: str) -> Iterator[Node]:
         try:
             for line in process.stderr:
                 lines.append(line)
-                found = re.search(r"serving at ((?:https?://|unix:)\S+)", line)
+                found = re.search(r'(?:serving at |"urls": \[")((?:https?://|unix:)[^\s,;"]+)', line)
                 if found:
                     break
             else:
                 raise AssertionError("".join(lines))
-            yield Node(process, found[1].rstrip(","), lines)
+            yield Node(process, found[1], lines)
         finally:
             process.kill()
             lines += process.stderr.readlines()

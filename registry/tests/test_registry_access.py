@@ -106,6 +106,11 @@ def test_whoever_does_not_say_who_they_are_is_asked(guarded: Client, method: str
     assert method == "HEAD" or guarded.code(answer) == (401, "UNAUTHORIZED")
 
 
+def test_who_watches_is_not_asked(guarded: Client) -> None:
+    """They learn nothing of what is stored."""
+    assert [guarded.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -149,6 +154,7 @@ def test_everybody_may_pull_where_that_was_said(guard: Callable[[Access], Client
     assert guarded.get(BLOB).data == DATA
     assert json.loads(guarded.get("/v2/_catalog").data) == {"repositories": [NAME]}
     assert [guarded.get("/v2/").status_code, guarded.post(UPLOADS).status_code] == [401, 401]
+    assert guarded.get(BLOB, headers=basic("", "")).data == DATA  # as some clients say nothing
     assert guarded.get(BLOB, headers=basic("alice", "wrong")).status_code == 401
 
 

@@ -191,3 +191,18 @@ def test_parameters_that_are_not_known_are_ignored(client: Client) -> None:
     """As of clients that take this for a mirror."""
     client.push_image("v1", b"layer")
     assert client.get(f"/v2/{NAME}/manifests/v1?ns=docker.io&x=%00").status_code == 200
+
+
+def test_who_watches_learns_whether_it_answers_and_whether_its_store_does(
+    client: Client, store: LayerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two questions: for the first the store is not asked."""
+    assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+
+    def fail(prefix: str) -> None:
+        raise BackendUnavailableError(prefix, "secret words")
+
+    monkeypatch.setattr(store.driver, "list", fail)
+    assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 503]
+    assert "secret" not in client.get("/readyz").text
+    assert client.post("/healthz").status_code == 405

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
 import io
 import os
 import signal
@@ -9,10 +11,17 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bcrypt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 import layerstore
 from layerstore_registry.blobs import Part
@@ -21,10 +30,10 @@ from layerstore_registry.server import is_loopback
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, digest
-    from tests.serving import Node, command, environment, events, run, serving
+    from tests.serving import DEADLINE, Node, command, environment, events, run, serving
 else:
     from registry_client import NAME, UPLOADS, digest
-    from serving import Node, command, environment, events, run, serving
+    from serving import DEADLINE, Node, command, environment, events, run, serving
 
 DATA = bytes(range(256)) * 4000
 
@@ -103,6 +112,7 @@ def test_a_fresh_store_that_is_only_to_be_read_is_not_made(store: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_it_is_told_to(own: Node, number: int) -> None:
     """As a program that has done what it should."""
+    assert own.request("GET", "/v2/").status == 200  # a worker that is only coming up is not told
     own.process.send_signal(number)
     assert own.process.wait(60) == 0
     assert "Traceback" not in "".join(own.lines)
@@ -210,10 +220,15 @@ def test_a_client_may_wait_before_it_sends(node: Node) -> None:
 
 def test_a_connection_is_good_for_many_requests(node: Node) -> None:
     """Also where one was refused, and its body not read."""
-    with node.connect() as link:
-        for _ in range(3):
-            link.sendall(head("PATCH", f"{UPLOADS}x", "Content-Length: 1000") + bytes(1000))
-            assert b"404" in link.recv(4096).partition(b"\r\n")[0]
+    link = http.client.HTTPConnection(node.host, timeout=DEADLINE)
+    link.connect()
+    opened = link.sock
+    for _ in range(3):
+        link.request("PATCH", f"{UPLOADS}x", bytes(1000))
+        answer = link.getresponse()
+        assert (answer.status, b"BLOB_UPLOAD_UNKNOWN" in answer.read()) == (404, True)
+        assert link.sock is opened
+    link.close()
 
 
 @pytest.mark.parametrize("cut", [b"", b"5\r\n", b"5\r\nbyt", b"5\r\nbytes\r\n", b"5\r\nbytes\r\n0\r\n", b"zz\r\n"])
@@ -375,3 +390,87 @@ def test_requests_are_logged_in_the_common_form(store: str, tmp_path: Path) -> N
     (line,) = log.read_text().splitlines()
     assert '"GET /v2/" 200 2 ' in line
     assert line.endswith('"a\\"b"')
+
+
+def certify(folder: Path) -> tuple[str, str]:
+    """Make a certificate of this machine, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .sign(key, SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "cert.pem").write_bytes(made)
+    (folder / "key.pem").write_bytes(secret)
+    return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+def test_it_speaks_tls(store: str, tmp_path: Path) -> None:
+    """Blobs go in and out; a client that stops in the middle of the hello, or says none, keeps nobody waiting."""
+    cert, key = certify(tmp_path)
+    words = ("--tls-cert", cert, "--tls-key", key, "--timeout", "1", "--threads", "1")
+    with serving(*words, store=store, log=tmp_path / "log") as node:
+        assert node.url.startswith("https:")
+        with node.connect() as half, node.connect() as plain:
+            half.sendall(b"\x16\x03\x01\x02\x00")
+            plain.sendall(b"GET /v2/ HTTP/1.1\r\n\r\n")
+            assert node.request("POST", f"{UPLOADS}?digest={digest(DATA)}", DATA).status == 201
+            assert b"200" not in read_all(half) + read_all(plain)
+        assert node.request("GET", f"/v2/{NAME}/blobs/{digest(DATA)}").body == DATA
+        assert node.stop() == 0
+
+
+@pytest.mark.parametrize("guard", [(), ("--read-only",), ("--htpasswd",)])
+def test_whoever_may_be_reached_says_who_may_push(store: str, tmp_path: Path, guard: tuple[str, ...]) -> None:
+    """TLS alone keeps nobody out."""
+    cert, key = certify(tmp_path)
+    Path(store.removeprefix("local:")).mkdir()
+    words = ["--store", store, "--listen", "0.0.0.0:0", "--tls-cert", cert, "--tls-key", key, "--check", *guard]
+    done = run(*words, *([str(users(tmp_path, "alice"))] if guard == ("--htpasswd",) else []))
+    assert (done.returncode, "anybody might push" in done.stderr) == ((0, False) if guard else (2, True))
+
+
+def users(folder: Path, *names: str) -> Path:
+    """Write a file of users, whose password is their name."""
+    lines = [f"{name}:{bcrypt.hashpw(name.encode(), bcrypt.gensalt(4)).decode()}" for name in names]
+    (folder / "users").write_text("\n".join(lines))
+    return folder / "users"
+
+
+def test_a_certificate_and_a_key_that_do_not_fit_are_refused(store: str, tmp_path: Path) -> None:
+    """Before anybody comes."""
+    cert, _ = certify(tmp_path)
+    (tmp_path / "other").mkdir()
+    _, key = certify(tmp_path / "other")
+    for words in (("--tls-cert", cert, "--tls-key", key), ("--tls-cert", cert), ("--tls-key", key)):
+        assert run("--store", store, "--check", *words).returncode == 2
+
+
+def test_users_are_read_anew(store: str, tmp_path: Path) -> None:
+    """By SIGHUP; a file that is not in order changes nothing, and a warning says so."""
+    words = ("--json", "--htpasswd", str(users(tmp_path, "alice")), "--access-log", "json")
+    log = tmp_path / "log"
+    with serving(*words, store=store, log=log) as node:
+
+        def may(name: str) -> bool:
+            token = base64.b64encode(f"{name}:{name}".encode()).decode()
+            return node.request("GET", "/v2/", Authorization=f"Basic {token}").status == 200
+
+        assert (may("alice"), may("bob")) == (True, False)
+        users(tmp_path, "bob")
+        node.process.send_signal(signal.SIGHUP)
+        while not may("bob"):
+            pass
+        while may("alice"):  # a worker of before may still answer
+            pass
+        (tmp_path / "users").write_text("bob:secret")
+        node.process.send_signal(signal.SIGHUP)
+        assert node.process.stderr is not None
+        warning = node.process.stderr.readline()
+        assert ('"warning"' in warning, "secret" in warning) == (True, False)
+        assert may("bob")
+        assert node.stop() == 0
+    assert {line["user"] for line in events(log.read_text().splitlines())} == {"alice", "bob", "-"}

@@ -109,6 +109,8 @@ class Htpasswd:
         told = request.authorization
         if told is None or told.type != "basic" or told.username is None or told.password is None:
             raise unauthorized(CHALLENGE)
+        if not told.username and not told.password:
+            return User(None, self._rules)  # as skopeo and podman spell that they have no login
         self._check(str(request.remote_addr), told.username, told.password.encode("utf-8", "surrogateescape"))
         return User(told.username, self._rules)
 
