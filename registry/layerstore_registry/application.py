@@ -15,6 +15,7 @@ from layerstore_registry.blobs import Blobs
 from layerstore_registry.body import CutOffError, TooMuchError
 from layerstore_registry.lists import Lists
 from layerstore_registry.manifests import Manifests
+from layerstore_registry.page.pages import Pages
 from layerstore_registry.refusals import Refusal, bad_request, not_allowed, not_found, refusal_of
 from layerstore_registry.requests import Request
 from layerstore_registry.revisions import Revisions
@@ -67,6 +68,7 @@ class Registry:
             "referrers": {"GET": manifests.referrers},
             "health": {"GET": _healthy},
             "ready": {"GET": self._ready},
+            "page": {"GET": Pages(service, revisions).get},
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -109,7 +111,9 @@ class Registry:
         if "%2f" in raw or "%5c" in raw:  # no slash of a path, though it looks like one when it is read
             raise bad_request("NAME_INVALID", "a slash is spelled as one")
         found = route(request.path)
-        if found is None:
+        if found and found.kind == "page":
+            found = Route("page", request.args.get("repository", ""), request.args.get("manifest", ""))
+        if found is None or (found.kind == "page" and not self._settings.pages):
             raise not_found("NAME_UNKNOWN", "nothing is served here")
         return found
 
@@ -128,7 +132,7 @@ def _wanted(method: str, found: Route) -> list[Scope]:
     """Return what a request wants to be allowed; of the base nothing, but to be known."""
     if found.kind == "base":
         return []
-    if found.kind == "catalog":
+    if found.kind == "catalog" or (found.kind == "page" and not found.name):
         return [CATALOG]
     if found.kind in ("upload_start", "upload"):
         return [Scope(found.name, "push")]

@@ -91,6 +91,7 @@ def _settings(told: dict[str, Any]) -> Settings:
         read_only=told["read_only"],
         delete_blobs=not told["no_delete_blobs"],
         delete_manifests=not told["no_delete_manifests"],
+        pages=not told["no_page"],
         max_manifest=told["max_manifest"],
         max_blob=told["max_blob"],
     )

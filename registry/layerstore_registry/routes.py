@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Kind = Literal["base", "catalog", "upload_start", "upload", "blob", "manifest", "tags", "referrers", "health", "ready"]
+Kind = Literal[
+    "base", "catalog", "upload_start", "upload", "blob", "manifest", "tags", "referrers", "health", "ready", "page"
+]
 
 _PATTERNS: Final[tuple[tuple[Kind, str], ...]] = (
     ("base", r"/v2/?"),
@@ -21,6 +23,7 @@ _PATTERNS: Final[tuple[tuple[Kind, str], ...]] = (
     ("referrers", r"/v2/(.+)/referrers/([^/]+)"),
     ("health", r"/healthz"),
     ("ready", r"/readyz"),
+    ("page", r"/"),
 )
 
 

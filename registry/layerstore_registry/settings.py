@@ -18,6 +18,8 @@ class Settings:
     """Bytes of the largest manifest that is taken; the specification asks for 4 MiB at least."""
     max_blob: int = 0
     """Bytes of the largest blob that is taken; 0: any."""
+    pages: bool = True
+    """Whether there is something to see for people with a browser."""
     page: int = 1000
     """Entries of a listing that one answer holds at most."""
     flush_every: int = 64 << 20

@@ -204,6 +204,21 @@ def test_a_password_is_hashed_once_in_a_while(guarded: Client, clock: Clock, mon
     assert asked == [HASHES["alice"]] * 4
 
 
+def test_a_password_that_was_right_is_one_users(guarded: Client) -> None:
+    """Nobody else is let in by it, though it is remembered."""
+    assert guarded.get("/v2/", headers=basic("alice")).status_code == 200
+    for name in ("bob", "nobody"):
+        assert guarded.get("/v2/", headers=basic(name, "alice's")).status_code == 401
+
+
+def test_of_a_long_password_the_beginning_counts(guard: Callable[[Access], Client]) -> None:
+    """As for whatever wrote the file: bcrypt looks at no more."""
+    hashed = bcrypt.hashpw(b"x" * 72, SALT)
+    guarded = guard(Htpasswd({"alice": hashed}, simple()))
+    assert guarded.get("/v2/", headers=basic("alice", "x" * 100)).status_code == 200
+    assert guarded.get("/v2/", headers=basic("alice", "x" * 71 + "y" * 29)).status_code == 401
+
+
 def test_mounting_needs_pull_of_the_source(guard: Callable[[Access], Client], client: Client) -> None:
     """Who may not, uploads: they do not learn whether it is there."""
     client.push_blob(DATA, "secret/x")

@@ -95,7 +95,7 @@ def test_a_slash_is_spelled_as_one(client: Client, raw: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1/", "/v2/a", "/v2//tags/list", "/v2/a/tags", "/v2/a/blobs/", "/v2/a/manifests/", "/v2x"]
+    "path", ["/x", "/v1/", "/v2/a", "/v2//tags/list", "/v2/a/tags", "/v2/a/blobs/", "/v2/a/manifests/", "/v2x"]
 )
 def test_what_is_no_resource_is_not_found(client: Client, path: str) -> None:
     """By a refusal as of any other."""

@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from layerstore import BackendUnavailableError, LayerService, LayerUpload, layout
-from layerstore_registry import Settings
+from layerstore_registry import Registry, Settings
 from layerstore_registry.body import BLOCK
 
 if TYPE_CHECKING:
@@ -74,6 +74,14 @@ def test_one_post_of_other_bytes_leaves_nothing(client: Client, store: LayerServ
     for data in (DATA, LARGE):
         answer = client.post(UPLOADS, query_string={"digest": digest(b"other")}, data=data)
         assert client.code(answer) == (400, "DIGEST_INVALID")
+    assert [*store.driver.list(layout.uploads(NAME)), *store.layers()] == []
+
+
+def test_one_post_of_other_bytes_leaves_nothing_where_all_is_read_back(store: LayerService) -> None:
+    """Where others already know of the upload, either."""
+    client = Client(Registry(LayerService(store.driver, verify="reread")))
+    answer = client.post(UPLOADS, query_string={"digest": digest(b"other")}, data=LARGE)
+    assert client.code(answer) == (400, "DIGEST_INVALID")
     assert [*store.driver.list(layout.uploads(NAME)), *store.layers()] == []
 
 
