@@ -14,6 +14,7 @@ way round (distribution, registry/storage/paths.go):
         repositories/<name>/_uploads/<uuid>/intent/purged            what was the data of an upload being purged, ours
         repositories/<name>/_manifests/revisions/<algorithm>/<hex>/link           a manifest: sha256:<hex>, no newline
         repositories/<name>/_manifests/tags/<tag>/current/link                    what a tag stands for; the same
+        repositories/<name>/_manifests/tags/<tag>/current/digest                  by which digest it was pushed, ours
         repositories/<name>/_manifests/tags/<tag>/index/<algorithm>/<hex>/link    what it has stood for; the same
         repositories/<name>/_manifests/referrers/<algorithm>/<hex>/<algorithm>/<hex>/referrer
                                                                      the second refers to the first, ours
@@ -48,7 +49,9 @@ MAX_NAME: Final = 255
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
 _BELOW_LINK = re.compile(r"(.*/_(?:layers|manifests)/(?:.*/)?(?:[0-9a-f]{64,128}|current)/link)/")
-_REFERRER = re.compile(r"/_manifests/referrers/(?:[a-z0-9]+/[0-9a-f]{64,128}/){2}referrer\Z")
+_NOTE = re.compile(
+    r"/_manifests/(?:referrers/(?:[a-z0-9]+/[0-9a-f]{64,128}/){2}referrer|tags/[A-Za-z0-9_][^/]*/current/digest)\Z"
+)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
@@ -163,6 +166,15 @@ def tag(name: str, text: str) -> str:
     return f"{tags(name)}/{text}/current/link"
 
 
+def tag_digest(name: str, text: str) -> str:
+    """Return the key under which is noted by which digest, other than a sha256, a tag was pushed.
+
+    Raises:
+        ValueError: no tag.
+    """
+    return f"{tag(name, text).removesuffix('/link')}/digest"
+
+
 def tag_entry(name: str, text: str, digest: Digest) -> str:
     """Return the key of the link by which a registry remembers what a tag has stood for.
 
@@ -185,9 +197,9 @@ def referrer(name: str, subject: Digest, digest: Digest) -> str:
     return f"{referrers(name, subject)}/{digest.algorithm}/{digest.hex}/referrer"
 
 
-def is_referrer(key: str) -> bool:
-    """Tell whether a key is one that :func:`referrer` makes."""
-    return _REFERRER.search(key) is not None
+def is_note(key: str) -> bool:
+    """Tell whether a key is one that :func:`referrer` or :func:`tag_digest` makes: ours, among a registry's."""
+    return _NOTE.search(key) is not None
 
 
 def uploads(name: str) -> str:

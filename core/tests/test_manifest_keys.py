@@ -19,6 +19,7 @@ KEYS = {
     layout.tags("a/b"): f"{TOP}/tags",
     layout.tag("a/b", "latest"): f"{TOP}/tags/latest/current/link",
     layout.tag_entry("a/b", "latest", SHA256): f"{TOP}/tags/latest/index/sha256/{HEX}/link",
+    layout.tag_digest("a/b", "latest"): f"{TOP}/tags/latest/current/digest",
     layout.tag_entry("a/b", "current", SHA256): f"{TOP}/tags/current/index/sha256/{HEX}/link",
     layout.referrers("a/b", SHA512): f"{TOP}/referrers/sha512/{OTHER}",
     layout.referrer("a/b", SHA512, SHA256): f"{TOP}/referrers/sha512/{OTHER}/sha256/{HEX}/referrer",
@@ -46,6 +47,8 @@ def test_what_is_no_tag_makes_no_key(tag: str) -> None:
         layout.tag("a", tag)
     with pytest.raises(ValueError, match="is no tag"):
         layout.tag_entry("a", tag, SHA256)
+    with pytest.raises(ValueError, match="is no tag"):
+        layout.tag_digest("a", tag)
 
 
 def test_the_longest_key_of_a_referrer_is_a_key() -> None:
@@ -53,10 +56,11 @@ def test_the_longest_key_of_a_referrer_is_a_key() -> None:
     check_key(layout.referrer("x" * 255, SHA512, SHA512))
 
 
-def test_a_scrub_knows_referrers(url: str) -> None:
-    """What is remembered of them is no stranger; what lies beside is."""
+def test_a_scrub_knows_what_is_noted_of_manifests(url: str) -> None:
+    """That is no stranger; what lies beside is."""
     store = layerstore.open(url)
     store.driver.put(layout.referrer("a", SHA256, SHA512), b"{}")
+    store.driver.put(layout.tag_digest("a", "latest"), b"x")
     store.driver.put(f"{layout.referrers('a', SHA256)}/stray", b"{}")
     assert [(found.kind, found.key) for found in store.scrub()] == [
         ("foreign", f"{layout.referrers('a', SHA256)}/stray")

@@ -63,7 +63,7 @@ class Manifests:
         document = documents.read(data, request.headers.get("Content-Type", ""))
         self._store(name, data, digest, document)
         for tag in tags:
-            self._revisions.tag(name, tag, digests.of(data))
+            self._revisions.tag(name, tag, digests.of(data), digest)
         return _pushed(name, digest, document, [] if tags == [reference] else tags)
 
     def delete(self, request: Request, name: str, reference: str) -> Response:
@@ -95,7 +95,8 @@ class Manifests:
 
     def _wanted(self, name: str, reference: str) -> Digest | None:
         if layout.is_tag(reference):
-            return self._revisions.standing_for(name, reference)
+            canonical = self._revisions.standing_for(name, reference)
+            return self._revisions.told_by(name, reference, canonical) if canonical else None
         layout.check_name(name)
         return digests.parse(reference) if ":" in reference else None
 

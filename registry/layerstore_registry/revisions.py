@@ -67,9 +67,20 @@ class Revisions:
         """Return the sha256 of the manifest that a tag stands for; None if it stands for none."""
         return self._link(layout.tag(name, tag))
 
-    def tag(self, name: str, tag: str, canonical: Digest) -> None:
-        """Have a tag stand for a manifest."""
+    def told_by(self, name: str, tag: str, canonical: Digest) -> Digest:
+        """Return the digest by which a tag of a manifest was pushed: its sha256, if nothing else is noted."""
+        try:
+            told, _, whose = self._driver.get(layout.tag_digest(name, tag), 2 * MAX_LINK).decode("ascii").partition(" ")
+            digest = Digest.parse(told)
+        except (PathNotFoundError, InvalidDigestError, UnicodeDecodeError):
+            return canonical
+        return digest if whose == str(canonical) and self.find(name, digest) == canonical else canonical
+
+    def tag(self, name: str, tag: str, canonical: Digest, told: Digest) -> None:
+        """Have a tag stand for a manifest, which was pushed by a digest."""
         text = str(canonical).encode("ascii")
+        if told != canonical:
+            self._driver.put(layout.tag_digest(name, tag), f"{told} {canonical}".encode("ascii"))
         self._driver.put(layout.tag_entry(name, tag, canonical), text)
         self._driver.put(layout.tag(name, tag), text)
         if self._driver.find(layout.revision(name, canonical)) is None:  # a delete has seen the tag before
@@ -81,13 +92,15 @@ class Revisions:
         if self._driver.find(key) is None:
             return False
         self._driver.delete(key)
+        self._driver.delete(layout.tag_digest(name, tag))
         self._driver.delete(f"{layout.tags(name)}/{tag}/index")
         return True
 
     def untag_all(self, name: str, canonical: Digest) -> None:
         """Take away every tag that stands for a manifest, and what reminds of it in other tags."""
         for tag in self.tags(name):
-            self._untag_if(layout.tag(name, tag), canonical)
+            if self._untag_if(layout.tag(name, tag), canonical):
+                self._driver.delete(layout.tag_digest(name, tag))  # of a push meanwhile, its sha256 is told
             self._driver.delete(layout.tag_entry(name, tag, canonical))
 
     def tags(self, name: str) -> list[str]:
@@ -130,8 +143,11 @@ class Revisions:
             return None  # not ours, or gone since it was listed
         return (digest, descriptor) if isinstance(descriptor, dict) and self.find(name, digest) else None
 
-    def _untag_if(self, key: str, canonical: Digest) -> None:
-        """Take a tag away at the version at which it was seen to stand for a manifest; what others put there stays."""
+    def _untag_if(self, key: str, canonical: Digest) -> bool:
+        """Take a tag away at the version at which it was seen to stand for a manifest; what others put there stays.
+
+        Tell whether nothing stayed.
+        """
         while (stat := self._driver.find(key)) is not None and self._link(key) == canonical:
             gone = layout.deleted()
             try:
@@ -139,6 +155,7 @@ class Revisions:
             except (FencedError, PathNotFoundError):
                 continue
             self._driver.delete(gone)
+        return stat is None
 
     def _link(self, key: str) -> Digest | None:
         try:

@@ -171,8 +171,10 @@ def test_failed_logins_are_limited(guarded: Client, clock: Clock) -> None:
     assert guarded.get("/v2/", headers=basic("bob")).status_code == 200
     elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
     assert guarded.get("/v2/", headers=basic("alice"), environ_overrides=elsewhere).status_code == 200
-    clock.now += 61
-    assert guarded.get("/v2/", headers=basic("alice", "wrong")).status_code == 401
+    for _ in range(2):  # limited once more when the time is over
+        clock.now += 61
+        for status in (401, 401, 401, 429):
+            assert guarded.get("/v2/", headers=basic("alice", "wrong")).status_code == status
 
 
 def test_of_failures_not_all_are_remembered(clock: Clock) -> None:
@@ -439,6 +441,8 @@ GRANTS: list[tuple[Any, set[str]]] = [
     (access("pull", name=""), set()),
     (access("pull", kind="registry"), set()),
     (access("*", name="catalog", kind="registry"), {"LIST"}),
+    (access("*", name="catalog"), set()),
+    (access("pull", name="catalog", kind="registry"), set()),
     ([], set()),
     (None, set()),
     ("pull", set()),

@@ -106,6 +106,25 @@ def test_a_manifest_is_pushed_with_many_tags(client: Client, manifest: bytes) ->
     assert client.tags() == tags
 
 
+def test_a_tag_tells_the_digest_that_it_was_pushed_by(client: Client, manifest: bytes, store: LayerService) -> None:
+    """A sha512 as long as it stands for that manifest, and that is known by it; deleted, nothing is left of it."""
+    long, other = digest(manifest, "sha512"), image(CONFIG_DATA)
+    path, kind = f"/v2/{NAME}/manifests/{long}", OCI_IMAGE
+    client.put(path, query_string={"tag": ["a", "b", "c", "d"]}, data=manifest, content_type=kind)
+    for tag in "abcd":
+        assert (client.pull(tag).headers["Docker-Content-Digest"], client.pull(tag).data) == (long, manifest)
+    client.push_manifest(other, "a")
+    assert client.pull("a").headers["Docker-Content-Digest"] == digest(other)
+    store.driver.put(layout.tag_digest(NAME, "b"), b"\xff")
+    assert client.pull("b").headers["Docker-Content-Digest"] == digest(manifest)
+    client.delete(f"/v2/{NAME}/manifests/c")
+    assert store.driver.find(layout.tag_digest(NAME, "c")) is None
+    store.driver.delete(layout.revision(NAME, Digest.parse(long)))
+    assert client.pull("d").headers["Docker-Content-Digest"] == digest(manifest)
+    client.delete(f"/v2/{NAME}/manifests/{digest(manifest)}")
+    assert list(store.driver.list(layout.tags(NAME))) == [f"{layout.tags(NAME)}/a/"]
+
+
 @pytest.mark.parametrize("tags", [["good", "-bad"], [""], [f"t{number}" for number in range(101)]])
 def test_tags_that_are_none_are_refused(client: Client, manifest: bytes, tags: list[str]) -> None:
     """And too many; then nothing is stored."""

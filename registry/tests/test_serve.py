@@ -423,6 +423,20 @@ def test_it_speaks_tls(store: str, tmp_path: Path) -> None:
         assert node.stop() == 0
 
 
+def test_a_client_that_stands_still_is_given_up_in_tls(store: str, tmp_path: Path) -> None:
+    """Also in the middle of a later request on a connection that was kept."""
+    cert, key = certify(tmp_path)
+    words = ("--tls-cert", cert, "--tls-key", key, "--timeout", "1", "--threads", "1")
+    with serving(*words, store=store, log=tmp_path / "log") as node:
+        context = ssl._create_unverified_context()
+        with node.connect() as link, context.wrap_socket(link) as kept:
+            kept.sendall(head("GET", "/v2/"))
+            assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+            kept.sendall(b"GET /v2/ HT")
+            assert b"HTTP/1.1 200" not in read_all(kept)
+        assert node.request("GET", "/v2/").status == 200
+
+
 @pytest.mark.parametrize("guard", [(), ("--read-only",), ("--htpasswd",)])
 def test_whoever_may_be_reached_says_who_may_push(store: str, tmp_path: Path, guard: tuple[str, ...]) -> None:
     """TLS alone keeps nobody out."""
