@@ -38,4 +38,5 @@ def _common(fields: dict[str, Any]) -> str:
     request = json.dumps(f"{fields['method']} {fields['path']}")
     agent = json.dumps(fields["agent"])
     told = f"{fields['status']} {fields['sent']} {fields['seconds']} {agent}"
-    return f"{fields['client']} - {fields['user']} [{fields['time']}] {request} {told}"
+    user = "".join(char if char.isprintable() and char != " " else "?" for char in fields["user"])
+    return f"{fields['client']} - {user} [{fields['time']}] {request} {told}"

@@ -94,6 +94,8 @@ class Registry:
         if handler is None or (self._settings.read_only and request.method not in READING):
             allowed = [method for method in handlers if method == "GET" or not self._settings.read_only]
             raise not_allowed(f"no {request.method} here", *allowed, *(["HEAD"] if "GET" in allowed else []))
+        if found.name:
+            layout.check_name(found.name)  # before it stands in a challenge
         if found.kind not in ("health", "ready"):
             self._admit(request, found)
         return handler(request, found.name, found.reference)

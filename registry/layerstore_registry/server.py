@@ -106,6 +106,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "limit_request_field_size": MAX_FIELD,
             "forwarded_allow_ips": "",  # nobody says for somebody else who is asking, or for what
             "control_socket_disable": True,
+            "umask": 0o007,  # of a socket that is a file: for its owner, and a group that a proxy may be of
             "logger_class": AccessLog,
             "loglevel": "debug" if serving.debug else "warning",
             "accesslog": None if serving.access_log == "off" else "-",

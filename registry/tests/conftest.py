@@ -16,6 +16,7 @@ if str(Path(__file__).parent) not in sys.path:
 
 
 from layerstore_registry import Registry, Settings
+from layerstore_registry.access.rights import Access
 
 if TYPE_CHECKING:
     from tests.registry_client import Client
@@ -42,3 +43,9 @@ def serve(store: LayerService) -> Callable[[Settings], Client]:
 def client(store: LayerService) -> Client:
     """Talk to a registry on the store."""
     return Client(Registry(store))
+
+
+@pytest.fixture
+def guard(store: LayerService) -> Callable[[Access], Client]:
+    """Serve the store behind an access control."""
+    return lambda access: Client(Registry(store, access=access))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import Any
@@ -132,3 +133,9 @@ class Client(werkzeug.test.Client):
         found = json.loads(answer.data)
         assert (found["schemaVersion"], found["mediaType"]) == (2, OCI_INDEX)
         return list(found["manifests"])
+
+
+def basic(name: str, password: str | None = None) -> dict[str, str]:
+    """Say who one is; of whoever says no password it is ``name's``."""
+    told = f"{name}:{name + chr(39) + 's' if password is None else password}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(told).decode()}"}

@@ -46,7 +46,7 @@ def nodes(url: str, tmp_path: Path) -> Iterator[list[Node]]:
 
 
 def test_each_request_of_a_push_may_come_to_another_node_in_azure(nodes: list[Node]) -> None:
-    """The process that took the chunk before is killed; all nodes serve what was pushed, and nothing that was deleted."""
+    """The process that took the last chunk is killed; all nodes serve what was pushed, and nothing that was deleted."""
     where, step = nodes[0].request("POST", UPLOADS, b"").headers["Location"], len(LAYER) // 4
     for number in range(4):
         start, node = number * step, nodes[number % 3]

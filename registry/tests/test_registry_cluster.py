@@ -68,7 +68,8 @@ def kill(node: Node) -> None:
     node.process.wait()
     with suppress(ConnectionRefusedError):
         while True:
-            node.connect().close()
+            with suppress(ConnectionResetError):
+                node.connect().close()
 
 
 def die_in(node: Node, method: str, path: str, part: bytes, length: int, url: str) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,19 @@ def test_a_file_that_is_not_understood_is_refused(tmp_path: Path, store: str, te
     config = tmp_path / "serve.toml"
     config.write_text(text)
     assert run("--config", str(config), "--store", store, "--check").returncode == 2
+
+
+def test_it_listens_on_a_socket_that_is_a_file(store: str, tmp_path: Path) -> None:
+    """For its owner and group alone."""
+    place = tmp_path / "socket"
+    with serving("--listen", f"unix:{place}", store=store, log=tmp_path / "log") as node:
+        assert node.url == f"unix:{place}"
+        assert stat.S_IMODE(place.stat().st_mode) & 0o007 == 0
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(DEADLINE)
+            link.connect(str(place))
+            link.sendall(head("GET", "/v2/", "Connection: close"))
+            assert read_all(link).startswith(b"HTTP/1.1 200 ")
 
 
 def test_events_may_be_told_as_json(store: str) -> None:
