@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
 import ssl
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 
@@ -112,8 +114,15 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "accesslog": None if serving.access_log == "off" else "-",
             "access_log_format": serving.access_log,
             "when_ready": lambda arbiter: self._started(addresses(serving.scheme, arbiter.LISTENERS)),
+            "post_fork": lambda arbiter, worker: signal.signal(signal.SIGTERM, _end),
             "worker_exit": lambda arbiter, worker: self._unload(),
         }
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """End a worker that is told to while it is only coming up: what it has of its parent then would not tell it."""
+    del number, frame
+    sys.exit(0)
 
 
 def addresses(scheme: str, listeners: Iterable[Any]) -> list[str]:

@@ -113,7 +113,7 @@ def test_a_fresh_store_that_is_only_to_be_read_is_not_made(store: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_it_is_told_to(own: Node, number: int) -> None:
     """As a program that has done what it should."""
-    assert own.request("GET", "/v2/").status == 200  # a worker that is only coming up is not told
+    assert own.request("GET", "/v2/").status == 200
     own.process.send_signal(number)
     assert own.process.wait(60) == 0
     assert "Traceback" not in "".join(own.lines)
@@ -212,11 +212,11 @@ def test_events_may_be_told_as_json(store: str) -> None:
     words = ["--json", "--listen", "127.0.0.1:0", "--listen", "[::1]:0"]
     process = subprocess.Popen(command(*words, "--store", store), stderr=subprocess.PIPE, text=True, env=environment())
     assert process.stderr is not None
-    line = process.stderr.readline()
-    process.terminate()
-    (event,) = events([line])
+    (event,) = events([process.stderr.readline()])
     assert event["event"] == "serving"
     assert [str(url).rpartition(":")[0] for url in event["urls"]] == ["http://127.0.0.1", "http://[::1]"]  # type: ignore[attr-defined]
+    Node(process, str(event["urls"][0]), []).request("GET", "/v2/")  # type: ignore[index]
+    process.terminate()
     assert process.wait(60) == 0
     process.stderr.close()
 
