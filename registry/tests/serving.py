@@ -11,7 +11,8 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -113,6 +114,13 @@ def serving(*words: str, store: str, log: Path, **more: str) -> Iterator[Node]:
             lines += process.stderr.readlines()
             process.stderr.close()
             process.wait()
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Ask until something is so that has to become so."""
+    give_up = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < give_up
 
 
 def events(lines: list[str]) -> list[dict[str, object]]:

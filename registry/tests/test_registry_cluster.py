@@ -19,11 +19,11 @@ import layerstore
 if TYPE_CHECKING:
     from tests.registry_client import NAME, OCI_IMAGE, UPLOADS, digest, image
     from tests.round_robin import RoundRobin, round_robin
-    from tests.serving import Node, serving
+    from tests.serving import Node, eventually, serving
 else:
     from registry_client import NAME, OCI_IMAGE, UPLOADS, digest, image
     from round_robin import RoundRobin, round_robin
-    from serving import Node, serving
+    from serving import Node, eventually, serving
 
 CHUNK = 1 << 20
 LAYER = b"".join(bytes([number]) * CHUNK for number in range(8))
@@ -78,8 +78,7 @@ def die_in(node: Node, method: str, path: str, part: bytes, length: int, url: st
         link.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode() + part)
         with layerstore.open(url) as service:  # the request is under way when it has taken the upload
             keys = f"docker/registry/v2/repositories/{NAME}/_uploads/{path.rpartition('/')[2]}"
-            while service.driver.find(f"{keys}/startedat") is None:
-                pass
+            eventually(lambda: service.driver.find(f"{keys}/startedat"))
         kill(node)
 
 

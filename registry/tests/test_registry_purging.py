@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,11 @@ from layerstore import BackendUnavailableError, LayerService
 from layerstore.purge import PurgeReport
 from layerstore_registry import purging
 from layerstore_registry.purging import NOTE, Timer, purge_if_due
+
+if TYPE_CHECKING:
+    from tests.serving import eventually
+else:
+    from serving import eventually
 
 HOUR = timedelta(hours=1)
 
@@ -80,8 +86,7 @@ def test_a_timer_purges_until_it_is_stopped(
     timer = Timer(store, timedelta(0), timedelta(microseconds=1))
     tried.acquire()
     done.set()
-    while list(store.uploads()):
-        pass
+    eventually(lambda: not list(store.uploads()))
     timer.stop()
     assert "no answer" in caplog.text
     assert "was purged" in caplog.text
