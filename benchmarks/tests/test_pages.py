@@ -19,7 +19,7 @@ from layerstore_conformance import testing
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
-ELSEWHERE = {"tutorial.md": "conformance", "testing.md": "conformance"}
+ELSEWHERE = {"registry.md": "registry", "testing.md": "conformance", "tutorial.md": "conformance"}
 """Pages that have a test of their own, and the room that it is in."""
 
 NOT_RUN = {

@@ -63,7 +63,7 @@ def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: 
     """
     if becoming is not None:
         intend(driver, keys, becoming, becoming)
-    driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
+    put_start(driver, keys, started_at)
     try:
         spool.publish()
     except FencedError:
@@ -83,6 +83,11 @@ def started_at(driver: CheckedDriver, keys: UploadKeys) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def put_start(driver: CheckedDriver, keys: UploadKeys, started_at: datetime) -> None:
+    """Have an upload exist."""
+    driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
 
 
 def check_size(size: int | None, actual: int) -> None:

@@ -112,6 +112,18 @@ class Layer(Owned, io.RawIOBase):
         self._check_open()
         return self._position
 
+    def fileno(self) -> int:
+        """Return a descriptor of the file that holds the layer, from its first byte on: for ``sendfile``, say.
+
+        It is the layer's, and open as long as that is; where it is positioned says nothing of :meth:`tell`.
+
+        Raises:
+            io.UnsupportedOperation: the driver has no file.
+            LayerClosedError, UnknownLayerError: as :meth:`readinto`.
+        """
+        self._check_open()
+        return self._opened().fileno()
+
     def readable(self) -> bool:
         """Return True."""
         return True

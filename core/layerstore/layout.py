@@ -12,6 +12,12 @@ the other way round (distribution, registry/storage/paths.go). *Ours* marks what
         repositories/<name>/_uploads/<uuid>/state                    saved hash states, ours: layerstore.uploadstate
         repositories/<name>/_uploads/<uuid>/intent/<hex>             a finish under way, ours: the digest asked for
         repositories/<name>/_uploads/<uuid>/intent/purged            the data of an upload that is being purged, ours
+        repositories/<name>/_manifests/revisions/<algorithm>/<hex>/link           a manifest: sha256:<hex>, no newline
+        repositories/<name>/_manifests/tags/<tag>/current/link                    the manifest that it names; the same
+        repositories/<name>/_manifests/tags/<tag>/current/digest                  by which digest it was pushed, ours
+        repositories/<name>/_manifests/tags/<tag>/index/<algorithm>/<hex>/link    what it has named; the same
+        repositories/<name>/_manifests/referrers/<algorithm>/<hex>/<algorithm>/<hex>/referrer
+                                                                     the second refers to the first, ours
     layerstore/                                                      a registry does not look here, ours
         quarantine/sha256/<hex>/<time>                               a damaged blob
         trash/sha256/<hex>/<random>                                  a blob about to be deleted, or to be put back
@@ -43,6 +49,10 @@ MAX_NAME: Final = 255
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
 _BELOW_LINK = re.compile(r"(.*/_(?:layers|manifests)/(?:.*/)?(?:[0-9a-f]{64,128}|current)/link)/")
+_NOTE = re.compile(
+    r"/_manifests/(?:referrers/(?:[a-z0-9]+/[0-9a-f]{64,128}/){2}referrer|tags/[A-Za-z0-9_][^/]*/current/digest)\Z"
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -62,6 +72,11 @@ def check_name(name: str) -> str:
 def is_name(name: str) -> bool:
     """Return whether a text is a repository name."""
     return len(name) <= MAX_NAME and _NAME.match(name) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Tell whether a text is a tag, by the OCI distribution specification's grammar."""
+    return _TAG.match(text) is not None
 
 
 def check_uuid(uuid: str) -> str:
@@ -124,6 +139,68 @@ def link_above(path: str) -> str | None:
     """
     found = _BELOW_LINK.match(path)
     return found[1] if found else None
+
+
+def manifests(name: str) -> str:
+    """Return the prefix of a repository's manifests and tags."""
+    return f"{REPOSITORIES}/{check_name(name)}/_manifests"
+
+
+def revision(name: str, digest: Digest) -> str:
+    """Return the key of a repository's link to a manifest."""
+    return f"{manifests(name)}/revisions/{digest.algorithm}/{digest.hex}/link"
+
+
+def tags(name: str) -> str:
+    """Return the prefix of a repository's tags."""
+    return f"{manifests(name)}/tags"
+
+
+def tag(name: str, text: str) -> str:
+    """Return the key of the link to what a tag stands for.
+
+    Raises:
+        ValueError: no tag.
+    """
+    if not is_tag(text):
+        raise ValueError(f"{text!r} is no tag")
+    return f"{tags(name)}/{text}/current/link"
+
+
+def tag_digest(name: str, text: str) -> str:
+    """Return the key under which is noted by which digest, other than a sha256, a tag was pushed.
+
+    Raises:
+        ValueError: no tag.
+    """
+    return f"{tag(name, text).removesuffix('/link')}/digest"
+
+
+def tag_entry(name: str, text: str, digest: Digest) -> str:
+    """Return the key of the link by which a registry remembers what a tag has stood for.
+
+    Raises:
+        ValueError: no tag.
+    """
+    return f"{tag(name, text).removesuffix('/current/link')}/index/{digest.algorithm}/{digest.hex}/link"
+
+
+def referrers(name: str, subject: Digest) -> str:
+    """Return the prefix of the manifests that refer to another one as their subject."""
+    return f"{manifests(name)}/referrers/{subject.algorithm}/{subject.hex}"
+
+
+def referrer(name: str, subject: Digest, digest: Digest) -> str:
+    """Return the key of what is remembered of a manifest that refers to another one.
+
+    It is not called ``link``: whatever is, below ``_manifests``, a registry takes for a manifest's.
+    """
+    return f"{referrers(name, subject)}/{digest.algorithm}/{digest.hex}/referrer"
+
+
+def is_note(key: str) -> bool:
+    """Tell whether a key is one that :func:`referrer` or :func:`tag_digest` makes: ours, among a registry's."""
+    return _NOTE.search(key) is not None
 
 
 def uploads(name: str) -> str:

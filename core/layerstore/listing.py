@@ -16,6 +16,14 @@ ALGORITHMS = ("sha256", "sha384", "sha512", TARSUM)
 """The algorithms of the digests by which layers are listed, in this order."""
 
 
+AREAS = ("/_layers/", "/_manifests/", "/_uploads/")
+"""What a repository has below it, one at least."""
+
+
+def _path(name: str) -> tuple[str, ...]:
+    return tuple(name.split("/"))
+
+
 class Listing:
     """One listing of layers, uploads or repositories, and the foreign things that it left out."""
 
@@ -24,14 +32,18 @@ class Listing:
         self._driver = driver
         self._passed: dict[Foreign, None] = {}
 
-    def repositories(self, name: str = "") -> Iterator[str]:
-        """Yield the names of the repositories at and below a name that have a layer or an upload."""
+    def repositories(self, name: str = "", *, after: str = "") -> Iterator[str]:
+        """Yield the names of the repositories at and below a name that have a layer, an upload or a manifest.
+
+        Ascending, as paths: ``a`` before ``a/b`` before ``a-b``. What lies wholly before ``after`` is not listed.
+        """
         children = list(self._children(f"{layout.REPOSITORIES}/{name}".rstrip("/")))
-        if layout.is_name(name) and any(child.endswith(("/_layers/", "/_uploads/")) for child in children):
+        if layout.is_name(name) and _path(name) > _path(after) and any(child.endswith(AREAS) for child in children):
             yield name
-        for child in children:
-            if child.endswith("/") and "/_" not in child:
-                yield from self.repositories(child.removeprefix(f"{layout.REPOSITORIES}/").rstrip("/"))
+        below = (child.removeprefix(f"{layout.REPOSITORIES}/")[:-1] for child in children if child.endswith("/"))
+        for child in sorted(below, key=_path):
+            if "/_" not in f"/{child}" and _path(child) >= _path(after)[: len(_path(child))]:
+                yield from self.repositories(child, after=after)
 
     def layers(self, name: str) -> Iterator[str]:
         """Yield, as text, the digests of a repository's links; not all of them need be valid."""

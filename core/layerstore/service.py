@@ -117,6 +117,17 @@ class LayerService(Single):
         started_at = datetime.now(UTC).replace(microsecond=0)
         return self._open(keys, started_at, Front(self.driver, keys), known=False)
 
+    def begin(self, name: str) -> UploadInfo:
+        """Begin an upload that others know of, and leave it to whoever resumes it: one small object is stored.
+
+        Raises:
+            InvalidNameError: no name.
+        """
+        keys = UploadKeys(name, str(uuids.uuid4()))
+        started_at = datetime.now(UTC).replace(microsecond=0)
+        finish.put_start(self.driver, keys, started_at)
+        return UploadInfo(name, keys.uuid, 0, started_at, started_at)
+
     def _refuse_existing(self, name: str, expected: Digest) -> None:
         with suppress(BackendUnavailableError):  # the first write may make it; if not, that says why
             if self.exists(name, expected):
@@ -194,13 +205,16 @@ class LayerService(Single):
             raise UnknownLayerError(name, FSLayer(str(wanted)))
         self.driver.delete(key)
 
-    def repositories(self) -> Iterator[str]:
-        """Yield the names of all repositories that have a layer or an upload.
+    def repositories(self, *, after: str = "") -> Iterator[str]:
+        """Yield the names of all repositories that have a layer, an upload or a manifest.
+
+        Ascending, as paths: ``a`` before ``a/b`` before ``a-b``. With ``after``, those that come after a name, which
+        need not be there.
 
         This and the other listings leave out what is not understood, such as a symlink, and log one warning about it.
         """
         listing = Listing(self.driver)
-        yield from listing.repositories()
+        yield from listing.repositories(after=after)
         listing.tell()
 
     def layers(self, name: str | None = None) -> Iterator[LayerInfo]:

@@ -124,7 +124,7 @@ class _Surveyor:
         for key in marks.keys(self.driver, area, self.odd):
             if marks.is_link(key):
                 self._link(key)
-            else:
+            elif not layout.is_note(key):
                 self._odd("foreign", key)
 
     def _link(self, key: str) -> None:

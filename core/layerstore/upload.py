@@ -96,6 +96,11 @@ class LayerUpload(Owned, io.RawIOBase):
         """Whether others know of the upload: from its first flush or close on. Only then can it be resumed."""
         return self._known
 
+    @property
+    def moved(self) -> bool:
+        """Whether a finish that was cut off has made the data a blob already: it can be finished, and not written."""
+        return not isinstance(self._content, Front)
+
     @in_turn
     def write(self, data: Buffer) -> int:
         """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. ``data`` is not kept.

@@ -356,7 +356,7 @@ def test_unlinking_what_is_not_linked_is_an_error(store: LayerService) -> None:
     assert caught.value.fs_layer == FSLayer(str(SHA256))
 
 
-def test_repositories_are_those_with_a_layer_or_an_upload(store: LayerService, raw: CheckedDriver) -> None:
+def test_repositories_are_those_with_a_layer_an_upload_or_a_manifest(store: LayerService, raw: CheckedDriver) -> None:
     """Each is named once, also where one lies below another, and nothing else is."""
     assert list(store.repositories()) == []
     store_layer(store, "a/b")
@@ -365,7 +365,26 @@ def test_repositories_are_those_with_a_layer_or_an_upload(store: LayerService, r
     store.upload("only-upload").close()
     raw.put(f"{layout.REPOSITORIES}/x/_manifests/tags/latest/current/link", b"sha256:...")
     raw.put(f"{layout.REPOSITORIES}/stray", b"")
-    assert list(store.repositories()) == ["a/b", "a/b/c", "only-upload"]
+    assert list(store.repositories()) == ["a/b", "a/b/c", "only-upload", "x"]
+
+
+@pytest.mark.parametrize("after", ["", "a", "a/b", "a/b/c", "a-b", "a/a", "a/b/d", "0", "b/c", "c"])
+def test_a_listing_of_repositories_goes_on_after_any_name(store: LayerService, after: str) -> None:
+    """In the order of paths, whether that name is there or not."""
+    names = ["a", "a/b", "a/b/c", "a-b", "a-b/c", "a.b", "b/c"]
+    for name in reversed(names):
+        store.begin(name)
+    assert list(store.repositories()) == names
+    assert list(store.repositories(after=after)) == [name for name in names if name.split("/") > after.split("/")]
+
+
+def test_what_lies_before_a_name_is_not_asked_for(counted: tuple[LayerService, Counts]) -> None:
+    """A page of a listing does not cost what all pages before it did."""
+    store, counts = counted
+    for name in ("a/b/c", "b/c", "c"):
+        store.begin(name)
+    assert list(store.repositories(after="b")) == ["b/c", "c"]
+    assert counts.calls["list"] + counts.calls["scan"] == 4  # the top, b, b/c, c
 
 
 def test_layers_are_listed_under_each_digest(store: LayerService, raw: CheckedDriver) -> None:

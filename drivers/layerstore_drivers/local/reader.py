@@ -141,6 +141,11 @@ class LocalReader(Reader):
             self._read_ahead(offset + count)
         return count
 
+    def fileno(self) -> int:
+        """Return the file's descriptor."""
+        self._check_open()
+        return self._fd
+
     def _read_ahead(self, offset: int) -> None:
         """Have the system fetch the next bytes while the caller hashes or sends the last ones."""
         coming = self._asked - offset

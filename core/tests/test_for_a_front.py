@@ -1,0 +1,116 @@
+"""What a service needs that keeps no handle between two requests, and sends layers over sockets."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+
+import pytest
+from layerstore_conformance.payloads import Payload, digest
+from layerstore_conformance.watching import Trap, of
+
+import layerstore
+from layerstore import BackendUnavailableError, InvalidNameError, LayerService, UnknownLayerError, layout, open_driver
+from layerstore.checked import CheckedDriver
+from layerstore.driver import Reader
+from layerstore_conformance.kit.observed import Counts, ObservedDriver
+from layerstore_conformance.kit.passing import PassingDriver
+
+DATA = Payload("front").read(5000)
+
+
+@pytest.fixture
+def store(url: str, trap: Trap) -> LayerService:
+    """Open the store with the trap in it."""
+    return LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
+
+
+def test_an_upload_that_was_only_begun_is_gone_on_with_anywhere(store: LayerService, other: LayerService) -> None:
+    """Another node knows of it at once, at offset 0, and finishes it."""
+    begun = store.begin("a")
+    assert other.status("a", begun.uuid) == begun
+    assert [info.uuid for info in other.uploads("a")] == [begun.uuid]
+    upload = other.resume("a", begun.uuid, offset=0)
+    upload.write(DATA)
+    assert upload.finish(digest(DATA)).read() == DATA
+    assert list(store.uploads()) == []
+
+
+def test_beginning_costs_one_put(url: str) -> None:
+    """No writer is opened for an upload that has no bytes yet."""
+    counts = Counts.zero()
+    LayerService(ObservedDriver(open_driver(url), counts)).begin("a")
+    assert counts.calls == {"put": 1}
+
+
+def test_an_upload_that_was_only_begun_is_cancelled_and_purged(store: LayerService, raw: CheckedDriver) -> None:
+    """As any other is."""
+    store.cancel("a", store.begin("a").uuid)
+    begun = store.begin("a")
+    assert [entry.uuid for entry in store.purge(timedelta(0)).removed] == [begun.uuid]
+    assert list(raw.list(layout.uploads("a"))) == []
+
+
+def test_what_is_begun_needs_a_name(store: LayerService) -> None:
+    """A bad one stores nothing."""
+    with pytest.raises(InvalidNameError):
+        store.begin("A")
+    assert list(store.repositories()) == []
+
+
+def test_an_upload_tells_whether_its_data_has_become_a_blob(store: LayerService, trap: Trap) -> None:
+    """After a finish that was cut off behind its move it cannot be written to, but finished; before, it is not so."""
+    begun = store.begin("a")
+    upload = store.resume("a", begun.uuid)
+    upload.write(DATA)
+    assert not upload.moved
+
+    def fail() -> None:
+        raise BackendUnavailableError("x", "cut off")
+
+    trap.set(of("put", "/link"), fail)
+    with pytest.raises(BackendUnavailableError):
+        upload.finish(digest(DATA))
+    again = store.resume("a", begun.uuid)
+    assert again.moved
+    assert again.finish(digest(DATA)).read() == DATA
+
+
+class Filed(PassingDriver):
+    """A driver whose readers have a file."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Give a reader a descriptor's number."""
+        reader = super().open_reader(key, offset)
+        reader.fileno = lambda: 7  # type: ignore[method-assign]
+        return reader
+
+
+def stored(service: LayerService) -> layerstore.Layer:
+    """Store a layer, and return it as it was finished: not opened yet."""
+    upload = service.upload("a")
+    upload.write(DATA)
+    return upload.finish(digest(DATA))
+
+
+def test_a_layer_has_a_descriptor_where_its_driver_has_a_file(url: str) -> None:
+    """That of the file, also before the first read."""
+    with stored(LayerService(Filed(open_driver(url)))) as layer:
+        assert layer.fileno() == 7
+
+
+def test_a_layer_has_no_descriptor_where_its_driver_has_no_file(store: LayerService) -> None:
+    """It says so as every file object does."""
+    with stored(store) as layer, pytest.raises(io.UnsupportedOperation):
+        layer.fileno()
+
+
+def test_a_layer_that_is_closed_or_gone_has_no_descriptor(store: LayerService, raw: CheckedDriver) -> None:
+    """It says which of the two."""
+    layer = stored(store)
+    raw.delete(layout.blob(layer.canonical))
+    with pytest.raises(UnknownLayerError):
+        layer.fileno()
+    layer.close()
+    with pytest.raises(layerstore.LayerClosedError):
+        layer.fileno()

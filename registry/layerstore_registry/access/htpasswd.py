@@ -1,0 +1,155 @@
+"""Users of a file, as ``htpasswd -B`` writes it, who say their password with each request.
+
+bcrypt takes long on purpose, and a push is many requests: that a password was right is remembered for some minutes, by
+a keyed hash, in memory. Whoever guesses does not find out sooner whether a user exists, and is made to wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import bcrypt
+
+from layerstore_registry.access.rights import Scope, Who, denied, unauthorized
+from layerstore_registry.access.throttle import Throttle
+from layerstore_registry.refusals import Refusal
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Request
+
+    from layerstore_registry.access.rules import Rules
+
+CHALLENGE: Final = 'Basic realm="layerstore", charset="UTF-8"'
+REMEMBERED: Final = 300.0
+"""Seconds that a password that was right is taken for right."""
+
+KEPT: Final = 10_000
+LONGEST: Final = 72
+"""Bytes of a password that bcrypt looks at."""
+
+_LINE = re.compile(r"([^:\s][^:]*):(\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53})")
+
+
+class UsersError(ValueError):
+    """A file of users that is not understood; what it says is not told, for it may be a secret."""
+
+
+def parse(text: str) -> dict[str, bytes]:
+    """Read a file's text: what each user's password hashes to.
+
+    Raises:
+        UsersError: a line is not of the form ``name:bcrypt``, or there is none.
+    """
+    found: dict[str, bytes] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise UsersError(f"line {number} is not of the form name:hash, of bcrypt (htpasswd -B)")
+        if match[1] in found:
+            raise UsersError(f"line {number} is of a user who is there already")
+        found[match[1]] = match[2].encode("ascii")
+    if not found:
+        raise UsersError("nobody is in it")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody, by name or not."""
+
+    name: str | None
+    rules: Rules
+
+    def may(self, scope: Scope) -> bool:
+        """Ask the rules."""
+        return self.rules.may(self.name, scope)
+
+    def sees(self, name: str) -> bool:
+        """Tell whether they may pull from it."""
+        return self.may(Scope(name, "pull"))
+
+
+class Htpasswd:
+    """Asks for name and password."""
+
+    asks = True
+
+    def __init__(
+        self,
+        users: dict[str, bytes],
+        rules: Rules,
+        *,
+        throttle: Throttle | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Know users, and what they may."""
+        self._users = users
+        self._rules = rules
+        self._throttle = throttle or Throttle()
+        self._clock = clock
+        self._secret = secrets.token_bytes(32)
+        self._right: dict[bytes, float] = {}
+        self._lock = Lock()
+
+    def identify(self, request: Request) -> Who:
+        """Return who asks; nobody in particular, if they do not say."""
+        if "Authorization" not in request.headers:
+            return User(None, self._rules)
+        told = request.authorization
+        if told is None or told.type != "basic" or told.username is None or told.password is None:
+            raise unauthorized(CHALLENGE)
+        if not told.username and not told.password:
+            return User(None, self._rules)  # as skopeo and podman spell that they have no login
+        self._check(str(request.remote_addr), told.username, told.password.encode("utf-8", "surrogateescape"))
+        return User(told.username, self._rules)
+
+    def missing(self, who: Who, scopes: Sequence[Scope]) -> Refusal:
+        """Ask whom nobody knows, and refuse whom one does."""
+        del scopes
+        return unauthorized(CHALLENGE) if who.name is None else denied()
+
+    def _check(self, address: str, name: str, password: bytes) -> None:
+        mark = self._mark(name, password)
+        if self._remembers(mark):
+            return
+        caller = (address, name)
+        wait = self._throttle.wait(caller)
+        if wait > 0:
+            headers = {"Retry-After": str(int(wait) + 1)}
+            status = HTTPStatus.TOO_MANY_REQUESTS
+            raise Refusal(status, "TOOMANYREQUESTS", "too many logins have failed", headers=headers)
+        if not self._is_right(name, password):
+            self._throttle.failed(caller)
+            raise unauthorized(CHALLENGE, "name or password are wrong")
+        self._remember(mark)
+
+    def _is_right(self, name: str, password: bytes) -> bool:
+        """Compare; of a user who is not there it takes as long."""
+        hashed = self._users.get(name) or next(iter(self._users.values()))
+        right = bcrypt.checkpw(password[:LONGEST], hashed)
+        return right and name in self._users
+
+    def _mark(self, name: str, password: bytes) -> bytes:
+        told = name.encode("utf-8", "surrogateescape") + b"\0" + password
+        return hmac.new(self._secret, told, hashlib.sha256).digest()
+
+    def _remembers(self, mark: bytes) -> bool:
+        with self._lock:
+            return self._right.get(mark, -1) > self._clock()
+
+    def _remember(self, mark: bytes) -> None:
+        with self._lock:
+            if len(self._right) >= KEPT:
+                self._right.clear()
+            self._right[mark] = self._clock() + REMEMBERED

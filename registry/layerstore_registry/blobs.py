@@ -1,0 +1,100 @@
+"""Blobs: fetching and deleting."""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import wrap_file
+
+from layerstore_registry import digests, ranges
+from layerstore_registry.refusals import Refusal
+
+if TYPE_CHECKING:
+    from layerstore import Layer, LayerService
+    from layerstore_registry.requests import Request
+
+BLOCK = 1 << 20
+"""Bytes that are read and sent at a time, where the driver has no file to send from."""
+
+OCTETS: Final = "application/octet-stream"
+
+
+class Part:
+    """A part of a layer as a file: a server may send it by its descriptor, or read it."""
+
+    def __init__(self, layer: Layer, span: ranges.Span) -> None:
+        """Be positioned at the part's first byte; closing closes the layer."""
+        self._layer = layer
+        self._left = span.length
+        layer.seek(span.start)
+        self._start = span.start
+
+    def fileno(self) -> int:
+        """Return the layer's descriptor, positioned where the part begins; a server knows how long it is.
+
+        Raises:
+            io.UnsupportedOperation: there is none.
+        """
+        descriptor = self._layer.fileno()
+        os.lseek(descriptor, self._start, os.SEEK_SET)
+        return descriptor
+
+    def read(self, size: int) -> bytes:
+        """Return up to so many bytes; none at the end of the part."""
+        data = self._layer.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        """Close the layer."""
+        self._layer.close()
+
+
+class Blobs:
+    """Answers requests about the blobs of a repository."""
+
+    def __init__(self, service: LayerService) -> None:
+        """Serve those of a store."""
+        self._service = service
+
+    def get(self, request: Request, name: str, reference: str) -> Response:
+        """Send a blob, a part of it, or that the client has it already."""
+        digest = digests.parse(reference)
+        tag = f'"{digest}"'
+        layer = self._service.fetch(name, digest)
+        headers = {"Docker-Content-Digest": str(digest), "Accept-Ranges": "bytes", "ETag": tag}
+        headers |= {"Cache-Control": "max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        try:
+            if request.if_none_match.contains(str(digest)):
+                layer.close()
+                return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+            return _sent(request, layer, headers, tag)
+        except BaseException:
+            layer.close()
+            raise
+
+    def delete(self, request: Request, name: str, reference: str) -> Response:
+        """Take a blob out of the repository, under the digest that was asked for."""
+        del request
+        self._service.unlink(name, digests.parse(reference))
+        return Response(status=HTTPStatus.ACCEPTED)
+
+
+def _sent(request: Request, layer: Layer, headers: dict[str, str], tag: str) -> Response:
+    unchanged = request.headers.get("If-Range", tag) == tag
+    try:
+        part = ranges.asked(request.headers.get("Range") if unchanged else None, layer.size)
+    except ValueError:
+        size = {"Content-Range": f"bytes */{layer.size}"}
+        status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        raise Refusal(status, "SIZE_INVALID", f"not a part of {layer.size} bytes", headers=size) from None
+    span = part or ranges.Span(0, layer.size)
+    headers["Content-Length"] = str(span.length)
+    if part:
+        headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{layer.size}"
+    status = HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK
+    body = wrap_file(request.environ, Part(layer, span), BLOCK)  # type: ignore[arg-type]  # as much of a file as servers ask for
+    return Response(body, status, headers, content_type=OCTETS, direct_passthrough=True)

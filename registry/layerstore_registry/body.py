@@ -1,0 +1,113 @@
+"""The body of a request: streamed, and never taken for whole when it was cut off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from layerstore_registry.remains import remains
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layerstore import LayerUpload
+    from layerstore_registry.requests import Request
+
+BLOCK = 1 << 20
+"""Bytes that are received at a time, and written without another copy."""
+
+
+class CutOffError(Exception):
+    """The connection ended, or stood still for too long, in the middle of a body; what came before is in hand."""
+
+
+class TooMuchError(Exception):
+    """A body is larger than what may come."""
+
+
+class _Reads(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Body:
+    """What a request brings: of a length that it says, or in chunks."""
+
+    def __init__(self, stream: _Reads, length: int | None) -> None:
+        """Receive from a stream; ``length`` is in bytes, None where the end is marked in the stream."""
+        self._stream = stream
+        self.length = length
+        self.taken = 0
+        """Bytes received."""
+        self._broken: Exception | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> Body:
+        """Receive what a request brings; without a length, and not in chunks, that is nothing."""
+        length = request.content_length
+        chunked = length is None and bool(request.environ.get("wsgi.input_terminated"))
+        return cls(request.environ["wsgi.input"], None if chunked else length or 0)
+
+    def read(self, size: int) -> bytes:
+        """Return up to so many bytes; none at the end.
+
+        Raises:
+            CutOffError: there is no end to come.
+        """
+        if self._broken:
+            raise CutOffError(f"after {self.taken} bytes: {type(self._broken).__name__}") from self._broken
+        if self.length is not None:
+            size = min(size, self.length - self.taken)
+        data = self._received(size) if size else b""
+        if size and not data and self.length is not None:
+            raise CutOffError(f"{self.taken} of {self.length} bytes came")
+        self.taken += len(data)
+        return data
+
+    def _received(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except Exception as error:  # noqa: BLE001  (each server has errors of its own for a body that breaks off)
+            self._broken = error
+            return remains(self._stream) or self.read(size)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all of it.
+
+        Raises:
+            CutOffError: as :meth:`read`.
+        """
+        while data := self.read(BLOCK):
+            yield data
+
+    def drain(self) -> None:
+        """Receive all of it for nothing: a client that is still sending may not look for the answer yet."""
+        for _ in self.blocks():
+            pass
+
+    def whole(self, limit: int) -> bytes:
+        """Return all of it, or as much as shows that it is more than ``limit`` bytes.
+
+        Raises:
+            CutOffError: as :meth:`read`.
+        """
+        parts, left = [], limit + 1
+        while left and (data := self.read(min(BLOCK, left))):
+            parts.append(data)
+            left -= len(data)
+        return b"".join(parts)
+
+
+def store(body: Body, upload: LayerUpload, *, flush_every: int | None = None, limit: int | None = None) -> None:
+    """Write a body to an upload, and flush it every so many bytes; ``limit`` is of the upload's size, in bytes.
+
+    Raises:
+        CutOffError: as :meth:`Body.read`; what came before is written.
+        TooMuchError: it is more than ``limit``; what came before that is written.
+    """
+    flushed = upload.size
+    for data in body.blocks():
+        if limit is not None and upload.size + len(data) > limit:
+            raise TooMuchError(f"more than {limit} bytes")
+        upload.write(data)
+        if flush_every is not None and upload.size - flushed >= flush_every:
+            upload.flush()
+            flushed = upload.size

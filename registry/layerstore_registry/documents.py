@@ -1,0 +1,157 @@
+"""What manifests say: of the four kinds that clients push, as much as a registry has to know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from layerstore import Digest, InvalidDigestError
+from layerstore_registry import digests
+from layerstore_registry.refusals import Refusal, bad_request
+
+OCI_IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+DOCKER_IMAGE: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+_SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+
+IMAGES: Final = (OCI_IMAGE, DOCKER_IMAGE)
+INDEXES: Final = (OCI_INDEX, DOCKER_LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A manifest that was understood."""
+
+    media_type: str
+    blobs: tuple[Digest, ...]
+    """What must be in the repository as a blob: the config, and layers that are not to be had elsewhere."""
+    manifests: tuple[Digest, ...]
+    """What must be in the repository as a manifest."""
+    subject: Digest | None
+    """What it refers to; that need not be there."""
+    artifact_type: str | None
+    annotations: dict[str, Any] | None
+
+    def descriptor(self, digest: Digest, size: int) -> dict[str, Any]:
+        """Describe it as a list of referrers does."""
+        found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(digest), "size": size}
+        if self.artifact_type:
+            found["artifactType"] = self.artifact_type
+        if self.annotations:
+            found["annotations"] = self.annotations
+        return found
+
+
+def read(data: bytes, content_type: str = "") -> Document:
+    """Understand a manifest; ``content_type`` is what it is said to be, empty if nothing was said.
+
+    Raises:
+        Refusal: it is none, is of another kind than it says or is said to be, or of one that is not served.
+    """
+    body = _parsed(data)
+    media_type = _media_type(body, content_type.partition(";")[0].strip().lower())
+    if body.get("schemaVersion") != 2:
+        raise _invalid("schemaVersion is not 2")
+    if media_type in INDEXES:
+        return _index(body, media_type)
+    return _image(body, media_type)
+
+
+def media_type_of(data: bytes) -> str:
+    """Return what a stored manifest is, by what it says or looks like, as a CNCF registry does."""
+    try:
+        body = _parsed(data)
+    except Refusal:
+        return OCI_IMAGE
+    said = body.get("mediaType")
+    if isinstance(said, str) and said.isascii() and said.isprintable():
+        return said
+    if body.get("schemaVersion") == 1:
+        return _SIGNED
+    return OCI_INDEX if "manifests" in body else OCI_IMAGE
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise _invalid("not JSON in UTF-8") from None
+    if not isinstance(body, dict):
+        raise _invalid("not a JSON object")
+    return body
+
+
+def _media_type(body: dict[str, Any], told: str) -> str:
+    """Tell the kind; where body and request could be understood in two ways, neither is chosen."""
+    said = body.get("mediaType", "")
+    if not isinstance(said, str):
+        raise _invalid("mediaType is not a text")
+    looks = OCI_INDEX if "manifests" in body else OCI_IMAGE
+    found = said or told or looks
+    if found not in IMAGES + INDEXES:
+        raise _invalid(f"media type {found[:200]!r} is not one of {', '.join(IMAGES + INDEXES)}")
+    if told and told != found:
+        raise _invalid(f"mediaType says {found}, the request's Content-Type {told[:200]}")
+    if (found in INDEXES) != (looks == OCI_INDEX) or (found in INDEXES and ("layers" in body or "config" in body)):
+        raise _invalid(f"not of the form of {found}")
+    return found
+
+
+def _image(body: dict[str, Any], media_type: str) -> Document:
+    config = _object(body.get("config"), "config")
+    layers = [_object(layer, "a layer") for layer in _list(body, "layers")]
+    blobs = [_digest(config, "config"), *(_digest(layer, "a layer") for layer in layers if not _is_elsewhere(layer))]
+    kind = body.get("artifactType") or config.get("mediaType")
+    return Document(media_type, tuple(dict.fromkeys(blobs)), (), _subject(body), _text(kind), _annotations(body))
+
+
+def _index(body: dict[str, Any], media_type: str) -> Document:
+    children = [_digest(_object(child, "a manifest"), "a manifest") for child in _list(body, "manifests")]
+    kind = _text(body.get("artifactType"))
+    return Document(media_type, (), tuple(dict.fromkeys(children)), _subject(body), kind, _annotations(body))
+
+
+def _is_elsewhere(layer: dict[str, Any]) -> bool:
+    """Tell whether a layer is to be fetched from somewhere else, or must not be distributed."""
+    kind = str(layer.get("mediaType", ""))
+    return bool(layer.get("urls")) or ".nondistributable." in kind or ".foreign." in kind
+
+
+def _subject(body: dict[str, Any]) -> Digest | None:
+    subject = body.get("subject")
+    return None if subject is None else _digest(_object(subject, "subject"), "subject")
+
+
+def _digest(descriptor: dict[str, Any], what: str) -> Digest:
+    try:
+        return digests.parse(str(descriptor.get("digest", "")))
+    except InvalidDigestError as error:
+        raise _invalid(f"{what}: {error}") from None
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _invalid(f"{what} is not a JSON object")
+    return value
+
+
+def _list(body: dict[str, Any], member: str) -> list[Any]:
+    value = body.get(member)
+    if not isinstance(value, list):
+        raise _invalid(f"{member} is not a JSON array")
+    return value
+
+
+def _annotations(body: dict[str, Any]) -> dict[str, Any] | None:
+    found = body.get("annotations")
+    return None if found is None else _object(found, "annotations")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _invalid(message: str) -> Refusal:
+    return bad_request("MANIFEST_INVALID", message)

@@ -1,0 +1,193 @@
+"""Manifests: pushing, pulling, deleting, and what refers to them."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from werkzeug.wrappers import Response
+
+from layerstore import Digest, LayerInvalidDigestError, layout
+from layerstore_registry import digests, documents
+from layerstore_registry.body import Body, TooMuchError
+from layerstore_registry.pages import next_page
+from layerstore_registry.refusals import Refusal, bad_request, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layerstore import LayerService
+    from layerstore_registry.requests import Request
+    from layerstore_registry.revisions import Revisions
+    from layerstore_registry.settings import Settings
+
+MAX_TAGS: Final = 100
+"""Tags that one push may give; the specification asks for 10 at least."""
+
+REFERRERS_PAGE: Final = 4 << 20
+"""Bytes of a list of referrers that clients are sure to take."""
+
+
+class Manifests:
+    """Answers requests about the manifests of a repository."""
+
+    def __init__(self, service: LayerService, revisions: Revisions, settings: Settings) -> None:
+        """Serve those of a store."""
+        self._service = service
+        self._revisions = revisions
+        self._settings = settings
+
+    def get(self, request: Request, name: str, reference: str) -> Response:
+        """Send a manifest."""
+        digest = self._wanted(name, reference)
+        data = self._revisions.read(name, digest) if digest else None
+        if digest is None or data is None:
+            raise not_found("MANIFEST_UNKNOWN", f"repository {name} has no manifest {reference[:200]}")
+        headers = {"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"', "X-Content-Type-Options": "nosniff"}
+        if request.if_none_match.contains(str(digest)):
+            return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        headers["Content-Length"] = str(len(data))
+        return Response(data, headers=headers, content_type=documents.media_type_of(data))
+
+    def put(self, request: Request, name: str, reference: str) -> Response:
+        """Take a manifest, and have tags stand for it."""
+        layout.check_name(name)
+        digest, tags = _names(request, reference)
+        data = Body.of(request).whole(self._settings.max_manifest)
+        if len(data) > self._settings.max_manifest:
+            raise TooMuchError(f"a manifest of more than {self._settings.max_manifest} bytes")
+        digest = digest or digests.of(data)
+        if (actual := digests.of(data, digest.algorithm)) != digest:
+            raise LayerInvalidDigestError(str(digest), str(actual))
+        document = documents.read(data, request.headers.get("Content-Type", ""))
+        self._store(name, data, digest, document)
+        for tag in tags:
+            self._revisions.tag(name, tag, digests.of(data), digest)
+        return _pushed(name, digest, document, [] if tags == [reference] else tags)
+
+    def delete(self, request: Request, name: str, reference: str) -> Response:
+        """Take a tag away, or a manifest and every tag that stands for it."""
+        del request
+        layout.check_name(name)
+        by_tag = layout.is_tag(reference)
+        known = self._revisions.untag(name, reference) if by_tag else self._delete(name, reference)
+        if not known:
+            raise not_found("MANIFEST_UNKNOWN", f"repository {name} has no manifest {reference[:200]}")
+        return Response(status=HTTPStatus.ACCEPTED)
+
+    def referrers(self, request: Request, name: str, reference: str) -> Response:
+        """List what refers to a manifest, which need not be there."""
+        layout.check_name(name)
+        subject, kind = digests.parse(reference), request.args.get("artifactType")
+        found = dict(self._found(name, subject))
+        after = request.args.get("last", "")
+        chosen = [found[key] for key in sorted(found) if str(key) > after]
+        if kind:
+            chosen = [descriptor for descriptor in chosen if descriptor.get("artifactType") == kind]
+        listed = list(_up_to(REFERRERS_PAGE, chosen))
+        headers = {"OCI-Filters-Applied": "artifactType"} if kind else {}
+        if len(listed) < len(chosen):
+            last = {"last": listed[-1]["digest"]} | ({"artifactType": kind} if kind else {})
+            headers |= next_page(f"/v2/{name}/referrers/{subject}", last)
+        index = {"schemaVersion": 2, "mediaType": documents.OCI_INDEX, "manifests": listed}
+        return Response(json.dumps(index), headers=headers, content_type=documents.OCI_INDEX)
+
+    def _wanted(self, name: str, reference: str) -> Digest | None:
+        if layout.is_tag(reference):
+            canonical = self._revisions.standing_for(name, reference)
+            return self._revisions.told_by(name, reference, canonical) if canonical else None
+        layout.check_name(name)
+        return digests.parse(reference) if ":" in reference else None
+
+    def _store(self, name: str, data: bytes, digest: Digest, document: documents.Document) -> None:
+        """Store a manifest whose references are there; they are looked for again when it keeps them in use."""
+        self._check_references(name, document)
+        names = [each for each in {digest, digests.of(data)} if self._revisions.find(name, each) is None]
+        self._revisions.add(name, data, [digest])
+        if document.subject:
+            self._revisions.remember(name, document.subject, digest, document.descriptor(digest, len(data)))
+        try:
+            self._check_references(name, document)
+        except BaseException:
+            self._revisions.remove(name, names)
+            raise
+
+    def _check_references(self, name: str, document: documents.Document) -> None:
+        missing = [digest for digest in document.blobs if not self._service.exists(name, digest)]
+        missing += [digest for digest in document.manifests if self._revisions.find(name, digest) is None]
+        if missing:
+            raise bad_request("MANIFEST_BLOB_UNKNOWN", f"repository {name} has no {', '.join(map(str, missing[:5]))}")
+
+    def _delete(self, name: str, reference: str) -> bool:
+        digest = digests.parse(reference)
+        canonical = self._revisions.find(name, digest)
+        if canonical is None:
+            return False
+        data = self._revisions.read(name, digest)
+        names = {digest, canonical} | {digests.of(data, each) for each in digests.ALGORITHMS if data is not None}
+        self._revisions.untag_all(name, canonical)
+        subject = _subject(data)
+        if subject:
+            self._revisions.forget(name, subject, names)
+        self._revisions.remove(name, names)
+        return True
+
+    def _found(self, name: str, subject: Digest) -> Iterator[tuple[Digest, dict[str, Any]]]:
+        """Yield what was pushed here, and what clients of a registry without this listing have noted in a tag."""
+        yield from self._revisions.referrers(name, subject)
+        index = self._read_tag(name, f"{subject.algorithm}-{subject.hex[:64]}")
+        for child in _children(index):
+            data = self._revisions.read(name, child)
+            if data is not None and _subject(data) == subject:
+                yield child, documents.read(data).descriptor(child, len(data))
+
+    def _read_tag(self, name: str, tag: str) -> bytes | None:
+        digest = self._revisions.standing_for(name, tag)
+        return self._revisions.read(name, digest) if digest else None
+
+
+def _names(request: Request, reference: str) -> tuple[Digest | None, list[str]]:
+    """Return what a manifest is to be called by: a digest if that was said, and tags."""
+    if ":" not in reference:
+        if not layout.is_tag(reference):
+            raise bad_request("MANIFEST_INVALID", f"{reference[:200]!r} is no tag")
+        return None, [reference]
+    tags = list(dict.fromkeys(request.args.getlist("tag")))
+    if len(tags) > MAX_TAGS or not all(map(layout.is_tag, tags)):
+        raise bad_request("MANIFEST_INVALID", f"not at most {MAX_TAGS} tags")
+    return digests.parse(reference), tags
+
+
+def _pushed(name: str, digest: Digest, document: documents.Document, tags: list[str]) -> Response:
+    headers = {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": str(digest)}
+    if document.subject:
+        headers["OCI-Subject"] = str(document.subject)
+    answer = Response(status=HTTPStatus.CREATED, headers=headers)
+    for tag in tags:
+        answer.headers.add("OCI-Tag", tag)
+    return answer
+
+
+def _subject(data: bytes | None) -> Digest | None:
+    try:
+        return documents.read(data).subject if data is not None else None
+    except Refusal:
+        return None
+
+
+def _children(index: bytes | None) -> tuple[Digest, ...]:
+    try:
+        return documents.read(index).manifests if index is not None else ()
+    except Refusal:
+        return ()
+
+
+def _up_to(size: int, descriptors: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield descriptors as long as they fit; one at least."""
+    left = size - 1024  # for what is around them
+    for number, descriptor in enumerate(descriptors):
+        left -= len(json.dumps(descriptor)) + 2
+        if left < 0 and number:
+            return
+        yield descriptor

@@ -1,0 +1,1 @@
+"""The page: what a registry holds, for people with a browser."""

@@ -1,0 +1,46 @@
+"""Which resource a path is of.
+
+Names hold slashes, and a repository may be called ``x/blobs``: a path is read from its right end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal[
+    "base", "catalog", "upload_start", "upload", "blob", "manifest", "tags", "referrers", "health", "ready", "page"
+]
+
+_PATTERNS: Final[tuple[tuple[Kind, str], ...]] = (
+    ("base", r"/v2/?"),
+    ("catalog", r"/v2/_catalog"),
+    ("upload_start", r"/v2/(.+)/blobs/uploads/?"),
+    ("upload", r"/v2/(.+)/blobs/uploads/([^/]+)"),
+    ("blob", r"/v2/(.+)/blobs/([^/]+)"),
+    ("manifest", r"/v2/(.+)/manifests/([^/]+)"),
+    ("tags", r"/v2/(.+)/tags/list"),
+    ("referrers", r"/v2/(.+)/referrers/([^/]+)"),
+    ("health", r"/healthz"),
+    ("ready", r"/readyz"),
+    ("page", r"/"),
+)
+
+
+class Route(NamedTuple):
+    """A resource."""
+
+    kind: Kind
+    name: str = ""
+    """The repository; not checked."""
+    reference: str = ""
+    """A digest, tag or upload's id; not checked."""
+
+
+def route(path: str) -> Route | None:
+    """Return the resource of a path; None if it is of none."""
+    for kind, pattern in _PATTERNS:
+        match = re.fullmatch(pattern, path, re.DOTALL)
+        if match:
+            return Route(kind, *match.groups())
+    return None

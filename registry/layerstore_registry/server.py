@@ -1,0 +1,172 @@
+"""The server: gunicorn carries the application, in as many processes as are asked for."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import ssl
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gunicorn.app.base import BaseApplication
+
+from layerstore import BackendUnavailableError, LayerService, layout
+from layerstore_registry.accesslog import AccessLog
+from layerstore_registry.worker import Impatience, PatientWorker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+MAX_LINE = 8190
+"""Longest request line, in bytes: a name, ten tags of 128 characters, and room."""
+
+MAX_FIELD = 16 << 10
+"""Longest header, in bytes: a token that lists many repositories."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How the application is carried."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:5000",)
+    workers: int = 1
+    threads: int = 32
+    connections: int = 10_000
+    """Connections that one worker has open at once, whether they ask for something or not."""
+    timeout: int = 60
+    """Seconds that a client may stand still in the middle of a request."""
+    keepalive: int = 75
+    """Seconds that a connection is kept without a request."""
+    graceful: int = 60
+    """Seconds that requests may take to end when the server is told to stop."""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    access_log: str = "off"
+    """``off``, ``common`` or ``json``."""
+    debug: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """What addresses begin with."""
+        return "https" if self.tls_cert else "http"
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn, told by us alone: it reads no files and no environment of its own."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        load: Callable[[], WSGIApplication],
+        started: Callable[[list[str]], None],
+        unload: Callable[[], None],
+        renew: Callable[[], None],
+    ) -> None:
+        """Carry what ``load`` makes in each worker, and ``unload`` puts away; tell ``started`` the addresses.
+
+        ``renew`` is called for a SIGHUP, before the workers are replaced.
+        """
+        self._renew = renew
+        self._serving = serving
+        self._load = load
+        self._started = started
+        self._unload = unload
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set everything; called once more for a reload."""
+        for name, value in self._settings().items():
+            self.cfg.set(name, value)
+        logging.getLogger("gunicorn.error").addFilter(Impatience())
+
+    def reload(self) -> None:
+        """Read anew what may have changed."""
+        self._renew()
+        super().reload()
+
+    def load(self) -> WSGIApplication:
+        """Make the application, in a worker."""
+        return self._load()
+
+    def _settings(self) -> Mapping[str, Any]:
+        serving = self._serving
+        return {
+            "bind": list(serving.listen),
+            "workers": serving.workers,
+            "threads": serving.threads,
+            "worker_class": PatientWorker,
+            "worker_connections": serving.connections,
+            "timeout": serving.timeout,
+            "keepalive": serving.keepalive,
+            "graceful_timeout": serving.graceful,
+            "certfile": serving.tls_cert,
+            "keyfile": serving.tls_key,
+            "limit_request_line": MAX_LINE,
+            "limit_request_field_size": MAX_FIELD,
+            "forwarded_allow_ips": "",  # nobody says for somebody else who is asking, or for what
+            "control_socket_disable": True,
+            "umask": 0o007,  # of a socket that is a file: for its owner, and a group that a proxy may be of
+            "logger_class": AccessLog,
+            "loglevel": "debug" if serving.debug else "warning",
+            "accesslog": None if serving.access_log == "off" else "-",
+            "access_log_format": serving.access_log,
+            "when_ready": lambda arbiter: self._started(addresses(serving.scheme, arbiter.LISTENERS)),
+            "post_fork": lambda arbiter, worker: signal.signal(signal.SIGTERM, _end),
+            "worker_exit": lambda arbiter, worker: self._unload(),
+        }
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """End a worker that is told to while it is only coming up: what it has of its parent then would not tell it."""
+    del number, frame
+    sys.exit(0)
+
+
+def addresses(scheme: str, listeners: Iterable[Any]) -> list[str]:
+    """Return where a server can be reached."""
+    found = []
+    for listener in listeners:
+        name = listener.sock.getsockname()
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        found.append(f"unix:{name}" if isinstance(name, str) else f"{scheme}://{host}:{name[1]}")
+    return found
+
+
+def is_loopback(listen: str) -> bool:
+    """Tell whether nobody but this machine reaches an address: ``HOST:PORT``, ``[HOST]:PORT`` or ``unix:PATH``."""
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def certificate(serving: Serving) -> None:
+    """Load certificate and key, if there are any, to see whether they are good.
+
+    Raises:
+        OSError: they are not.
+    """
+    if serving.tls_cert:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(serving.tls_cert, serving.tls_key)
+
+
+def prepare(service: LayerService, *, read_only: bool) -> None:
+    """Ask a store, and have one that nothing was ever stored in exist: else all of it is unavailable, and not empty.
+
+    Raises:
+        LayerStoreError: it cannot be read; or is to be only read, and does not exist.
+    """
+    try:
+        next(service.driver.list(layout.REPOSITORIES), None)
+    except BackendUnavailableError:
+        if read_only:
+            raise
+        service.driver.put(f"{layout.OURS}/serve", b"")
+        service.driver.delete(f"{layout.OURS}/serve")
+        next(service.driver.list(layout.REPOSITORIES), None)

@@ -1,0 +1,51 @@
+"""A registry on a store of a test's own, and a client of it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import layerstore
+from layerstore import LayerService
+
+# Modules that several test files share: in importlib mode pytest leaves sys.path alone.
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.append(str(Path(__file__).parent))
+
+
+from layerstore_registry import Registry, Settings
+from layerstore_registry.access.rights import Access
+
+if TYPE_CHECKING:
+    from tests.registry_client import Client
+else:
+    from registry_client import Client
+
+
+@pytest.fixture(params=["memory", "local"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LayerService]:
+    """Open a store."""
+    root = tmp_path / "store"
+    root.mkdir()
+    with layerstore.open(f"memory://{tmp_path.name}" if request.param == "memory" else f"local:{root}") as service:
+        yield service
+
+
+@pytest.fixture
+def serve(store: LayerService) -> Callable[[Settings], Client]:
+    """Serve the store as settings say."""
+    return lambda settings: Client(Registry(store, settings))
+
+
+@pytest.fixture
+def client(store: LayerService) -> Client:
+    """Talk to a registry on the store."""
+    return Client(Registry(store))
+
+
+@pytest.fixture
+def guard(store: LayerService) -> Callable[[Access], Client]:
+    """Serve the store behind an access control."""
+    return lambda access: Client(Registry(store, access=access))
