@@ -6,8 +6,6 @@ import io
 from datetime import timedelta
 
 import pytest
-from layerstore_conformance.payloads import Payload, digest
-from layerstore_conformance.watching import Trap, of
 
 import layerstore
 from layerstore import BackendUnavailableError, InvalidNameError, LayerService, UnknownLayerError, layout, open_driver
@@ -15,6 +13,8 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader
 from layerstore_conformance.kit.observed import Counts, ObservedDriver
 from layerstore_conformance.kit.passing import PassingDriver
+from layerstore_conformance.kit.payloads import Payload, digest
+from layerstore_conformance.steps.watching import Trap, of
 
 DATA = Payload("front").read(5000)
 

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from layerstore_conformance.payloads import Payload, digest
 
 import layerstore
+from layerstore_conformance.kit.payloads import Payload, digest
 
 DATA = Payload("descriptor").read(3_000_000)
 
