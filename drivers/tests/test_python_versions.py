@@ -13,6 +13,7 @@ import pluggy
 import pytest
 
 import layerstore
+import layerstore_conformance
 import layerstore_drivers
 from layerstore_conformance.kit.payloads import Payload, digest
 
@@ -50,7 +51,8 @@ def interpreter(version: str) -> str:
 
 def run(version: str, hashes: str, job: list[object]) -> tuple[str, bool, int]:
     """Write a part of an upload in a new process, and return its uuid, whether states export there, and bytes read."""
-    roots = {str(Path(module.__file__ or "").parents[1]) for module in (layerstore, layerstore_drivers, pluggy)}
+    rooms = (layerstore, layerstore_conformance, layerstore_drivers, pluggy)
+    roots = {str(Path(module.__file__ or "").parents[1]) for module in rooms}
     path = os.pathsep.join([*sorted(roots), sysconfig.get_path("purelib")])
     done = subprocess.run(
         [interpreter(version), "-c", WRITE, json.dumps(job)],
