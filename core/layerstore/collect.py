@@ -46,7 +46,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from layerstore import layout, marks, walk
+from layerstore import finish, layout, marks, walk
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
@@ -266,7 +266,7 @@ def _put_all_back(driver: CheckedDriver, trash: list[_Picked]) -> None:
 
 def _put_back(driver: CheckedDriver, each: _Picked) -> None:
     blob = layout.blob(each.blob.digest)
-    if driver.find(blob) is not None:
+    if driver.find(blob) is not None and finish.settle(driver, blob):  # this one may be the only durable copy
         driver.delete(each.key)
         return
     with suppress(PathNotFoundError), driver.open_reader(each.key) as reader:  # else another collection has ended it

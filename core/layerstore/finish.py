@@ -212,28 +212,31 @@ class Moved:
                 continue
             check_size(size, actual_size)
             links.check_free(self._driver, self._keys.name, wanted, canonical)
-            self._settle(canonical)
+            if not settle(self._driver, layout.blob(canonical)):
+                raise PathNotFoundError(layout.blob(canonical))
             if self._known:  # cancelled, or finished elsewhere, it is not linked once more
                 self._driver.stat(self._keys.started_at)
             return canonical
         raise failures[-1]
-
-    def _settle(self, canonical: Digest) -> None:
-        """Make the blob durable before it is linked: the process that moved it may have died before that."""
-        writer = self._driver.open_writer(layout.blob(canonical))
-        try:
-            if writer.version is None:
-                raise PathNotFoundError(writer.key)
-            with suppress(FencedError):  # moved there once more, and durably
-                writer.flush()
-        finally:
-            writer.discard()
 
     def _read_back(self, canonical: Digest, wanted: Digest) -> None:
         with self._driver.open_reader(layout.blob(canonical)) as reader:
             actual = measure(reader, wanted)
         if actual != wanted:
             raise LayerInvalidDigestError(str(wanted), str(actual))
+
+
+def settle(driver: CheckedDriver, blob: str) -> bool:
+    """Make a blob durable, if it is there: the process that put it there may have died before that."""
+    writer = driver.open_writer(blob)
+    try:
+        if writer.version is None:
+            return False
+        with suppress(FencedError):  # put there once more, and durably
+            writer.flush()
+        return True
+    finally:
+        writer.discard()
 
 
 def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None = None) -> Moved | None:

@@ -400,6 +400,17 @@ def test_a_blob_uploaded_while_another_is_in_the_trash_stays(
     assert (other.fetch("b", digest(IDLE)).read(), trash(raw)) == (IDLE, [])
 
 
+def test_a_blob_that_has_come_back_is_durable_before_its_copy_goes(
+    store: LayerService, other: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """The process that stored it may have died before it was, and the copy in the trash may be the only durable one."""
+    trap.set(at_mark(trap, 3), lambda: store_layer(other, "b", IDLE))
+    assert digests(store.collect(now=later())) == [[], [digest(IDLE)], []]
+    done = [call.method for call in trap.calls if call.key == blob(IDLE) or call.key.startswith(layout.TRASH)]
+    assert done.index("publish") < done.index("delete")
+    assert (other.fetch("b", digest(IDLE)).read(), trash(raw)) == (IDLE, [])
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_what_a_collection_has_left_in_the_trash_is_ended(
     store: LayerService, other: LayerService, raw: CheckedDriver, trap: Trap, linked: bool

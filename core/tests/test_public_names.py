@@ -66,6 +66,5 @@ def test_old_names_are_importable_with_a_warning_at_the_import() -> None:
     """The warning shows the line of the program that has to change."""
     words = [sys.executable, "-W", "always", "-c", "from layerstore import LayerUploadUnknownError"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert set(done.stderr.splitlines()) == {
-        "<string>:1: DeprecationWarning: LayerUploadUnknownError is deprecated: use UnknownUploadError"
-    }
+    said = {line for line in done.stderr.splitlines() if not line.startswith(" ")}  # Python 3.13 shows the line itself
+    assert said == {"<string>:1: DeprecationWarning: LayerUploadUnknownError is deprecated: use UnknownUploadError"}

@@ -48,6 +48,10 @@ POLL = 0.001
 PATIENCE = 30.0
 """Seconds that a worker has to dump its stacks after the deadline."""
 
+MAY_WAIT = frozenset({"cancel", "close", "finish", "finish again", "flush", "gc", "mount", "purge", "unlink"})
+"""Operations that change keys. One may wait for another that was stopped while it changed the same key: the contract
+promises that opening (F1) never waits."""
+
 
 class Tail:
     """Reads a worker's journal while it grows."""
@@ -208,8 +212,9 @@ class Director:
             for each in others:
                 each.tail.read()
         if not self.plan.grace:  # else it was not long
-            for each in (each for each, begun in others.items() if _is_behind(each, begun + 1)):
-                self._waits(each, victim)
+            for each, begun in others.items():
+                if _is_behind(each, begun + 1) and each.tail.doing not in MAY_WAIT:
+                    self._waits(each, victim)
 
     def _waits(self, waiting: Running, victim: Running) -> None:
         stacks = self.plan.folder / f"{waiting.name}.stacks"

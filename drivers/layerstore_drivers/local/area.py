@@ -10,7 +10,6 @@ from contextlib import suppress
 from hashlib import sha256
 
 from layerstore.errors import BackendUnavailableError
-from layerstore.process import this_process
 from layerstore_drivers.local import record
 from layerstore_drivers.local.listing import AREA
 from layerstore_drivers.local.locks import LockFile, Session
@@ -59,7 +58,9 @@ class Area:
     @property
     def session(self) -> Session:
         """The instance's session, begun when first needed; it ends when the area is collected."""
-        pid = this_process()  # a forked child has its own: it may outlive its parent
+        # A forked child has its own: it may outlive its parent. The system is asked, since not every fork runs Python's
+        # hooks, and two processes with one session would give two files one name.
+        pid = os.getpid()
         if pid not in self._sessions:
             # Two threads may both begin one; the one that is not kept ends at once, and neither waits.
             self._sessions.setdefault(pid, Session(self.make(SESSIONS)))

@@ -89,7 +89,7 @@ class Draft:
     def close(self) -> None:
         """Close the file, and remove it unless it was installed, or this is a forked child. Never raises."""
         os.close(self.span.fd)
-        if not self._installed and self._pid == this_process():
+        if not self._installed and self._pid == os.getpid():
             with suppress(OSError):
                 os.unlink(self._name, dir_fd=self._directory.fd)
 

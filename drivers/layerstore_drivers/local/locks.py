@@ -24,7 +24,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from layerstore.errors import BackendUnavailableError
-from layerstore.process import this_process
 from layerstore_drivers.local.system import closing_fd, holder_of, is_locked, refuse_coarse_times, try_lock, unlock
 
 DEADLINE = 60.0
@@ -147,7 +146,7 @@ class Session:
             os.close(directory)
             raise
         self._files = itertools.count()
-        weakref.finalize(self, _end, self.name, fd, directory, this_process())
+        weakref.finalize(self, _end, self.name, fd, directory, os.getpid())
 
     def name_file(self) -> str:
         """Return the name of a new file, by which nobody has named another: sessions have unique names, and count."""
@@ -190,7 +189,7 @@ def _locked_file(directory: int) -> tuple[str, int]:
 
 def _end(name: str, fd: int, directory: int, pid: int) -> None:
     # A forked child ends its copy only: the lock is its parent's.
-    if pid == this_process():
+    if pid == os.getpid():
         with suppress(OSError):
             os.unlink(name, dir_fd=directory)
     os.close(fd)

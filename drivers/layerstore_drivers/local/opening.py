@@ -173,6 +173,7 @@ class _Opening:
             self._tree.sync_parent(self._key)
             with suppress(FencedError):  # by a writer that came next: ours finds out when it publishes
                 own.tell_lasting()
+                os.fdatasync(own.fd)  # a later file with the number of the former must not be taken for it
         if self._lasting:
             self._area.sync_records()
 

@@ -159,14 +159,17 @@ def _bound() -> OpenAt2:
     size = ctypes.sizeof(_How)
 
     def openat2(directory: int, path: str, flags: int) -> int:
-        name, fd = os.fsencode(path), -1
-        if not flags & PERHAPS:
-            fd = at_once(_OPENAT2, directory, name, _how(flags, _CACHED), size)
-        if fd < 0 and (flags & PERHAPS or ctypes.get_errno() in _NOT_AT_ONCE):
-            fd = waiting(_OPENAT2, directory, name, _how(flags & ~PERHAPS, 0), size)
-        if fd < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
+        name, fd, before = os.fsencode(path), -1, ctypes.get_errno()
+        try:
+            if not flags & PERHAPS:
+                fd = at_once(_OPENAT2, directory, name, _how(flags, _CACHED), size)
+            if fd < 0 and (flags & PERHAPS or ctypes.get_errno() in _NOT_AT_ONCE):
+                fd = waiting(_OPENAT2, directory, name, _how(flags & ~PERHAPS, 0), size)
+            if fd < 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), path)
+        finally:
+            ctypes.set_errno(before)  # a signal's handler that came between a call and its number leaves that number
         return fd
 
     return openat2

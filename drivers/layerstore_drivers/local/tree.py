@@ -349,4 +349,4 @@ class Remembered:
 
 
 def _size(node: _Node) -> int:
-    return (node.inode is not None) + sum(map(_size, node.below.values()))
+    return (node.inode is not None) + sum(map(_size, list(node.below.values())))  # another thread may add one

@@ -139,6 +139,7 @@ class LocalWriter(Writer):
 
     def _publish_draft(self, draft: Draft) -> Published:
         self._seal(draft.span)
+        self._check_owned()  # once more, to make no directory in vain
         base = in_place(self._tree, self.key, lambda place: self._install(draft, place))
         with suppress(FencedError):  # since it was published
             self._lasting(lambda: self._tell(base))
@@ -188,11 +189,14 @@ class LocalWriter(Writer):
 
     def _seal(self, span: Span) -> None:
         """Make the bytes durable with a new modification time."""
-        if not self._record.owned:  # checked again under the lock; here, to change and sync nothing in vain
-            raise FencedError(self.key)
+        self._check_owned()  # checked again under the lock; here, to change and sync nothing in vain
         span.mend()
         span.stamp(max(time.time_ns(), self._base.seen.mtime_ns + 1 if self._base else 0))
         self._lasting(lambda: os.fsync(span.fd))
+
+    def _check_owned(self) -> None:
+        if not self._record.owned:
+            raise FencedError(self.key)
 
     def _lasting(self, sync: Callable[[], None]) -> None:
         """Sync. If it fails, never sync again: a second sync would succeed although the first one lost bytes."""
@@ -216,7 +220,7 @@ class LocalWriter(Writer):
 def _give_back(tree: Tree, area: Area, own: OwnRecord, pid: int) -> None:
     """Close a writer's record, and fence the key once more if the writer still owned it."""
     # A forked child has only a copy: the writer belongs to its parent.
-    if pid == this_process() and not own.closed:
+    if pid == os.getpid() and not own.closed:
         with suppress(OSError, DriverError):
             if own.owned:
                 _fence_own(tree, area, own)

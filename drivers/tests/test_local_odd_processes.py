@@ -1,0 +1,88 @@
+"""What few processes do: fork without Python's hooks, or use the store in a signal's handler during a system call."""
+
+import ctypes
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from layerstore import FencedError
+from layerstore.checked import CheckedDriver
+from layerstore_drivers.local import LocalDriver, system
+from layerstore_drivers.local.draft import Span
+from layerstore_drivers.local.writer import LocalWriter
+
+WORKERS = """
+import ctypes, os, sys
+from pathlib import Path
+from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local.draft import Draft
+
+driver = LocalDriver(Path(sys.argv[1]))
+driver.put("before", b"")
+(reader, writer), fork = os.pipe(), ctypes.PyDLL(None).fork  # as a server in C forks: without Python's hooks
+if not fork():
+    draft = Draft(driver._area)
+    draft.span.write(0, memoryview(b"half of another"))
+    os.write(writer, b"x")
+    os._exit(0)
+os.read(reader, 1)
+driver.put("blob", b"the bytes")
+print(len(list(Path(sys.argv[1]).glob(".layerstore/tmp/*"))), bytes(driver.open_reader("blob").read(99)))
+"""
+
+
+def test_workers_of_a_server_in_c_share_no_temporary_file(tmp_path: Path) -> None:
+    """The session is its process's, also if Python was not told of the fork: no file is another's draft (T5)."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORKERS, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("1 b'the bytes'\n", "")
+
+
+def test_a_handler_in_the_middle_of_a_call_leaves_its_error_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that is not in the kernel's memory is opened the slow way, whatever a signal's handler met meanwhile."""
+    driver, other = LocalDriver(tmp_path), CheckedDriver(LocalDriver(tmp_path))
+    driver.put("a/key", b"data")
+    if (openat2 := system._openat2()) is None:
+        pytest.skip("this kernel has no openat2")
+    cell = dict(zip(openat2.__code__.co_freevars, openat2.__closure__ or (), strict=True))["at_once"]
+    real, cold = cell.cell_contents, [True]
+
+    def interrupted(number: int, directory: int, name: bytes, how: object, size: int) -> int:
+        if name == b"a/key" and cold:
+            cold.clear()
+            ctypes.set_errno(errno.EAGAIN)
+            assert other.find("missing") is None  # a handler, before the number of the error is read
+            return -1
+        return int(real(number, directory, name, how, size))
+
+    monkeypatch.setattr(cell, "cell_contents", interrupted)
+    assert driver.stat("a/key").size == 4
+    assert not cold
+
+
+def test_a_flush_that_is_fenced_while_it_syncs_makes_no_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel comes while the bytes are made durable: the flush leaves nothing behind (F3)."""
+    driver, other = LocalDriver(tmp_path), LocalDriver(tmp_path)
+    writer = driver.open_writer("up/one/data")
+    writer.write(b"x")
+    writer.flush()
+    writer.seek(0)
+    writer.write(b"y")
+    seal = LocalWriter._seal
+
+    def sealed(self: LocalWriter, span: Span) -> None:
+        seal(self, span)
+        other.delete("up")
+
+    monkeypatch.setattr(LocalWriter, "_seal", sealed)
+    with pytest.raises(FencedError):
+        writer.flush()
+    assert not (tmp_path / "up").exists()
