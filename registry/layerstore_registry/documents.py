@@ -75,12 +75,16 @@ def media_type_of(data: bytes) -> str:
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(data.decode("utf-8"))
+        body = json.loads(data.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise _invalid("not JSON in UTF-8") from None
     if not isinstance(body, dict):
         raise _invalid("not a JSON object")
     return body
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
 
 
 def _media_type(body: dict[str, Any], told: str) -> str:
@@ -146,7 +150,9 @@ def _list(body: dict[str, Any], member: str) -> list[Any]:
 
 def _annotations(body: dict[str, Any]) -> dict[str, Any] | None:
     found = body.get("annotations")
-    return None if found is None else _object(found, "annotations")
+    if found is not None and not all(isinstance(each, str) for each in _object(found, "annotations").values()):
+        raise _invalid("an annotation is not a text")
+    return found
 
 
 def _text(value: object) -> str | None:
