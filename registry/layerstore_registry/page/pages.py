@@ -88,4 +88,6 @@ class Pages:
         text = self._templates.get_template(template).render(
             style=STYLE, host=request.host, user=request.who.name or "", **told
         )
-        return Response(text.encode("utf-8", "replace"), HTTPStatus.OK, HEADERS, content_type="text/html; charset=utf-8")
+        return Response(
+            text.encode("utf-8", "replace"), HTTPStatus.OK, HEADERS, content_type="text/html; charset=utf-8"
+        )
