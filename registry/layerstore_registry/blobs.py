@@ -84,9 +84,9 @@ class Blobs:
 
 
 def _sent(request: Request, layer: Layer, headers: dict[str, str], tag: str) -> Response:
-    unchanged = request.headers.get("If-Range", tag) == tag
+    in_part = request.method == "GET" and request.headers.get("If-Range", tag) == tag  # RFC 9110: of GET alone
     try:
-        part = ranges.asked(request.headers.get("Range") if unchanged else None, layer.size)
+        part = ranges.asked(request.headers.get("Range") if in_part else None, layer.size)
     except ValueError:
         size = {"Content-Range": f"bytes */{layer.size}"}
         status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Final
 
 from layerstore import Digest, InvalidDigestError
@@ -18,6 +21,15 @@ _SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
 IMAGES: Final = (OCI_IMAGE, DOCKER_IMAGE)
 INDEXES: Final = (OCI_INDEX, DOCKER_LIST)
+
+LARGE: Final = 64 << 10
+"""Bytes of a manifest above which one at a time is parsed: it may take 30 times as much memory."""
+
+_PARSING: Final = Lock()
+_MEMBERS: Final = frozenset(
+    ("schemaVersion", "mediaType", "config", "layers", "manifests", "subject", "artifactType", "annotations")
+)
+_DESCRIBING: Final = frozenset(("mediaType", "digest", "size", "urls"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,13 @@ def read(data: bytes, content_type: str = "") -> Document:
     Raises:
         Refusal: it is none, is of another kind than it says or is said to be, or of one that is not served.
     """
+    with _in_turn(data):
+        return _understood(data, content_type)
+
+
+def _understood(data: bytes, content_type: str) -> Document:
     body = _parsed(data)
+    _check_case(body, _MEMBERS)
     media_type = _media_type(body, content_type.partition(";")[0].strip().lower())
     if body.get("schemaVersion") != 2:
         raise _invalid("schemaVersion is not 2")
@@ -62,9 +80,13 @@ def read(data: bytes, content_type: str = "") -> Document:
 def media_type_of(data: bytes) -> str:
     """Return what a stored manifest is, by what it says or looks like, as a CNCF registry does."""
     try:
-        body = _parsed(data)
+        with _in_turn(data):
+            return _kind_of(_parsed(data))
     except Refusal:
         return OCI_IMAGE
+
+
+def _kind_of(body: dict[str, Any]) -> str:
     said = body.get("mediaType")
     if isinstance(said, str) and said.isascii() and said.isprintable():
         return said
@@ -73,14 +95,42 @@ def media_type_of(data: bytes) -> str:
     return OCI_INDEX if "manifests" in body else OCI_IMAGE
 
 
+@contextmanager
+def _in_turn(data: bytes) -> Iterator[None]:
+    """Keep large manifests apart in time: what they take while they are parsed is taken once."""
+    if len(data) <= LARGE:
+        yield
+        return
+    with _PARSING:
+        yield
+
+
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(data.decode("utf-8"))
+        body = json.loads(data.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise _invalid("not JSON in UTF-8") from None
     if not isinstance(body, dict):
         raise _invalid("not a JSON object")
     return body
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _invalid("a member stands twice in one object")
+    return found
+
+
+def _check_case(body: Iterable[str], known: frozenset[str]) -> None:
+    """Refuse members that some clients take for others: those of Go do not look at the case."""
+    folded = {member.casefold() for member in known}
+    if any(member not in known and member.casefold() in folded for member in body):
+        raise _invalid(f"a member is spelled otherwise than one of {', '.join(sorted(known))}")
 
 
 def _media_type(body: dict[str, Any], told: str) -> str:
@@ -92,6 +142,8 @@ def _media_type(body: dict[str, Any], told: str) -> str:
     found = said or told or looks
     if found not in IMAGES + INDEXES:
         raise _invalid(f"media type {found[:200]!r} is not one of {', '.join(IMAGES + INDEXES)}")
+    if not said and found in (DOCKER_IMAGE, DOCKER_LIST):
+        raise _invalid(f"without a mediaType it would be served as {looks}, and not as {found}")
     if told and told != found:
         raise _invalid(f"mediaType says {found}, the request's Content-Type {told[:200]}")
     if (found in INDEXES) != (looks == OCI_INDEX) or (found in INDEXES and ("layers" in body or "config" in body)):
@@ -125,6 +177,7 @@ def _subject(body: dict[str, Any]) -> Digest | None:
 
 
 def _digest(descriptor: dict[str, Any], what: str) -> Digest:
+    _check_case(descriptor, _DESCRIBING)
     try:
         return digests.parse(str(descriptor.get("digest", "")))
     except InvalidDigestError as error:
@@ -146,7 +199,12 @@ def _list(body: dict[str, Any], member: str) -> list[Any]:
 
 def _annotations(body: dict[str, Any]) -> dict[str, Any] | None:
     found = body.get("annotations")
-    return None if found is None else _object(found, "annotations")
+    if found is None:
+        return None
+    annotations = _object(found, "annotations")
+    if not all(isinstance(each, str) for each in annotations.values()):
+        raise _invalid("an annotation is not a text")
+    return annotations
 
 
 def _text(value: object) -> str | None:

@@ -40,8 +40,7 @@ class Manifests:
 
     def get(self, request: Request, name: str, reference: str) -> Response:
         """Send a manifest."""
-        digest = self._wanted(name, reference)
-        data = self._revisions.read(name, digest) if digest else None
+        digest, data = self._read(name, reference)
         if digest is None or data is None:
             raise not_found("MANIFEST_UNKNOWN", f"repository {name} has no manifest {reference[:200]}")
         headers = {"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"', "X-Content-Type-Options": "nosniff"}
@@ -64,6 +63,7 @@ class Manifests:
         self._store(name, data, digest, document)
         for tag in tags:
             self._revisions.tag(name, tag, digests.of(data), digest)
+        self._again(name, data, digest, document)
         return _pushed(name, digest, document, [] if tags == [reference] else tags)
 
     def delete(self, request: Request, name: str, reference: str) -> Response:
@@ -93,6 +93,15 @@ class Manifests:
         index = {"schemaVersion": 2, "mediaType": documents.OCI_INDEX, "manifests": listed}
         return Response(json.dumps(index), headers=headers, content_type=documents.OCI_INDEX)
 
+    def _read(self, name: str, reference: str) -> tuple[Digest | None, bytes | None]:
+        """Read a manifest; where a tag moved on before its bytes were read, what it stands for by then."""
+        digest, stale = self._wanted(name, reference), None
+        data = self._revisions.read(name, digest) if digest else None
+        while digest and data is None and digest != stale and layout.is_tag(reference):
+            stale, digest = digest, self._wanted(name, reference)
+            data = self._revisions.read(name, digest) if digest else None
+        return digest, data
+
     def _wanted(self, name: str, reference: str) -> Digest | None:
         if layout.is_tag(reference):
             canonical = self._revisions.standing_for(name, reference)
@@ -105,17 +114,29 @@ class Manifests:
         self._check_references(name, document)
         names = [each for each in {digest, digests.of(data)} if self._revisions.find(name, each) is None]
         self._revisions.add(name, data, [digest])
+        versions = self._revisions.versions(name, names)
         if document.subject:
             self._revisions.remember(name, document.subject, digest, document.descriptor(digest, len(data)))
         try:
             self._check_references(name, document)
-        except BaseException:
-            self._revisions.remove(name, names)
+        except Refusal:  # of a failure nothing is known; and another push may have been answered meanwhile
+            self._revisions.remove_at(versions)
             raise
+
+    def _again(self, name: str, data: bytes, digest: Digest, document: documents.Document) -> None:
+        """Put again what a delete that met the push has taken away."""
+        if any(self._revisions.find(name, each) is None for each in (digest, digests.of(data))):
+            self._revisions.add(name, data, [digest])
+        if document.subject and not self._revisions.remembers(name, document.subject, digest):
+            self._revisions.remember(name, document.subject, digest, document.descriptor(digest, len(data)))
 
     def _check_references(self, name: str, document: documents.Document) -> None:
         missing = [digest for digest in document.blobs if not self._service.exists(name, digest)]
-        missing += [digest for digest in document.manifests if self._revisions.find(name, digest) is None]
+        missing += [
+            digest
+            for digest in document.manifests  # of a BuildKit cache these are blobs
+            if self._revisions.find(name, digest) is None and not self._service.exists(name, digest)
+        ]
         if missing:
             raise bad_request("MANIFEST_BLOB_UNKNOWN", f"repository {name} has no {', '.join(map(str, missing[:5]))}")
 
@@ -131,6 +152,8 @@ class Manifests:
         if subject:
             self._revisions.forget(name, subject, names)
         self._revisions.remove(name, names)
+        if self._revisions.find(name, canonical) is None:  # a push has put a tag after they were listed
+            self._revisions.untag_all(name, canonical)
         return True
 
     def _found(self, name: str, subject: Digest) -> Iterator[tuple[Digest, dict[str, Any]]]:

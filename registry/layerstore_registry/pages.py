@@ -21,7 +21,7 @@ def asked(text: str | None, most: int) -> int:
         return most
     if not (text.isascii() and text.isdigit()):
         raise bad_request("UNSUPPORTED", "n is not a number")
-    return min(int(text[:_DIGITS]), most)
+    return min(int(text.lstrip("0")[:_DIGITS] or 0), most)
 
 
 def page(entries: Iterable[str], count: int) -> tuple[list[str], bool]:

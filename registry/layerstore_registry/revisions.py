@@ -3,8 +3,8 @@
 A manifest's bytes are a blob, which a revision's link leads to; no layer's link does, so that it is no blob of the
 repository. What a tag stands for is one small object, put at once: whoever reads it finds the old one or the new one.
 
-    push      blob, revision, look for the blob, tag's entry, tag, look for the revision
-    delete    tags that stand for it, entries, referrers, revisions
+    push      blob, revision, look for the blob, referrer, tag's entry, tag, look for the revision and the referrer
+    delete    tags that stand for it, entries, referrer, revisions, look for the revision and for tags
 
 A push that meets a collection of garbage, or a delete of the same manifest, finds by its second looks what was taken
 away, and puts it again. A delete takes a tag away only at the version at which it stood for the manifest.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from layerstore import Digest, FencedError, InvalidDigestError, PathNotFoundError, layout
@@ -63,6 +64,19 @@ class Revisions:
         for digest in names:
             self._driver.delete(layout.revision(name, digest))
 
+    def versions(self, name: str, names: Iterable[Digest]) -> dict[str, str]:
+        """Return the versions at which names of a manifest are seen, by their keys."""
+        stats = {key: self._driver.find(key) for key in (layout.revision(name, each) for each in names)}
+        return {key: stat.version for key, stat in stats.items() if stat}
+
+    def remove_at(self, versions: dict[str, str]) -> None:
+        """Take names of a manifest away where nobody has put them again since."""
+        for key, version in versions.items():
+            gone = layout.deleted()
+            with suppress(FencedError, PathNotFoundError):
+                self._driver.move(key, gone, version=version)
+                self._driver.delete(gone)
+
     def standing_for(self, name: str, tag: str) -> Digest | None:
         """Return the sha256 of the manifest that a tag stands for; None if it stands for none."""
         return self._link(layout.tag(name, tag))
@@ -79,7 +93,9 @@ class Revisions:
     def tag(self, name: str, tag: str, canonical: Digest, told: Digest) -> None:
         """Have a tag stand for a manifest, which was pushed by a digest."""
         text = str(canonical).encode("ascii")
-        if told != canonical:
+        if told == canonical:
+            self._driver.delete(layout.tag_digest(name, tag))
+        else:
             self._driver.put(layout.tag_digest(name, tag), f"{told} {canonical}".encode("ascii"))
         self._driver.put(layout.tag_entry(name, tag, canonical), text)
         self._driver.put(layout.tag(name, tag), text)
@@ -120,6 +136,10 @@ class Revisions:
     def remember(self, name: str, subject: Digest, digest: Digest, descriptor: dict[str, Any]) -> None:
         """Note that a manifest refers to another one."""
         self._driver.put(layout.referrer(name, subject, digest), json.dumps(descriptor).encode("ascii"))
+
+    def remembers(self, name: str, subject: Digest, digest: Digest) -> bool:
+        """Tell whether that is noted."""
+        return self._driver.find(layout.referrer(name, subject, digest)) is not None
 
     def forget(self, name: str, subject: Digest, names: Iterable[Digest]) -> None:
         """Drop that note."""

@@ -107,6 +107,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "limit_request_line": MAX_LINE,
             "limit_request_field_size": MAX_FIELD,
             "forwarded_allow_ips": "",  # nobody says for somebody else who is asking, or for what
+            "forwarder_headers": "",
+            "secure_scheme_headers": {},
+            "http_parser": "python",  # the one whose limits and refusals the tests are of
             "control_socket_disable": True,
             "umask": 0o007,  # of a socket that is a file: for its owner, and a group that a proxy may be of
             "logger_class": AccessLog,

@@ -23,6 +23,7 @@ from layerstore import (
     UnknownUploadError,
 )
 from layerstore.front import FRONT
+from layerstore.layout import UploadKeys
 from layerstore_registry import body as bodies
 from layerstore_registry import digests, ranges
 from layerstore_registry.access.rights import Scope
@@ -76,17 +77,19 @@ class Uploads:
         digest, body = digests.parse(request.args.get("digest", "")), Body.of(request)
         try:
             at = self._service.status(name, reference)
-        except UnknownUploadError:
+            self._finish_at(request, body, at, digest)
+        except UnknownUploadError:  # finished before, or meanwhile, it may be by this very request
             if not self._service.exists(name, digest):
                 raise
             body.drain()
-            return _stored(name, digest)
-        span = self._span(request, body, at)
+        return _stored(name, digest)
+
+    def _finish_at(self, request: Request, body: Body, at: UploadInfo, digest: Digest) -> None:
+        span = None if self._is_moved(at) else self._span(request, body, at)  # moved, it has had the last chunk
         if at.offset == 0 and body.length is not None and body.length <= FRONT:
             self._at_once(at, body, digest)
         else:
             self._finish(self._resumed(at, span), body, span, digest)
-        return _stored(name, digest)
 
     def cancel(self, request: Request, name: str, reference: str) -> Response:
         """Remove an upload."""
@@ -103,10 +106,8 @@ class Uploads:
             digest = digests.parse(request.args["mount"])
             try:
                 self._service.mount(name, digest, source=source).close()
-            except InvalidNameError as error:
-                if error.text == source:
-                    return False
-                raise
+            except InvalidNameError:  # of the source: the other one has been checked
+                return False
             return True
         return False
 
@@ -134,7 +135,12 @@ class Uploads:
             upload.write(received)
             upload.finish(digest).close()
         with suppress(UnknownUploadError):
-            self._service.cancel(at.name, at.uuid)
+            if self._service.status(at.name, at.uuid).offset == 0:  # else a later request was answered for its bytes
+                self._service.cancel(at.name, at.uuid)
+
+    def _is_moved(self, at: UploadInfo) -> bool:
+        """Tell whether a finish that was cut off has made a blob of all bytes."""
+        return at.offset > 0 and self._service.driver.find(UploadKeys(at.name, at.uuid).data) is None
 
     def _finish(self, upload: LayerUpload, body: Body, span: ranges.Span | None, digest: Digest) -> None:
         with _kept(upload):

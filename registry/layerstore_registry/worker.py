@@ -2,6 +2,7 @@
 
 gunicorn waits for the first bytes of a connection in a thread, and for the rest for ever. Here a connection that says
 nothing costs no thread, and one that stops in the middle of a request is given up, and what came of an upload is kept.
+The head of a request has to come as a whole within some seconds: else a byte now and then keeps a thread for ever.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import selectors
 import socket
 import time
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+HEAD: Final = 10.0
+"""Seconds in which the head of a request has to come; it fits in some packets."""
 
 
 class PatientSocket(socket.socket):
@@ -27,12 +32,40 @@ class PatientSocket(socket.socket):
         self.settimeout(self.patience if flag else 0)
 
 
+class PatientUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
+    """Reads from a connection, with a deadline while it is a head that is read."""
+
+    deadline: float | None = None
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Return what comes next.
+
+        Raises:
+            TimeoutError: it did not come in time.
+        """
+        if self.deadline is not None:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the head of a request did not come in time")
+            self.sock.settimeout(left)
+        data: bytes = super().chunk(size_hint)
+        return data
+
+
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """A connection that is waited for no longer than the worker's patience."""
 
     def init(self) -> None:
         """Begin a request; called before each, in its thread."""
-        super().init()
+        fresh = not self.initialized
+        super().init()  # of TLS it makes the handshake, as a whole within the patience of the socket
+        if fresh:
+            self.parser.unreader = PatientUnreader(self.sock)
+        self.parser.unreader.deadline = time.monotonic() + min(HEAD, self.cfg.timeout)
+
+    def end_of_head(self) -> None:
+        """Wait for each part of a body as long as there is patience."""
+        self.parser.unreader.deadline = None
         self.sock.settimeout(self.cfg.timeout)  # of TLS this is another socket, and none of ours
 
 
@@ -50,6 +83,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401  (gunicorn's)
+        """Answer a request whose head has come."""
+        conn.end_of_head()
+        return super().handle_request(req, conn)
 
 
 class Impatience(logging.Filter):

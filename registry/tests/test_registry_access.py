@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
@@ -14,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from layerstore_registry.access.htpasswd import CHALLENGE, REMEMBERED, Htpasswd, UsersError, parse
+from layerstore_registry.access.htpasswd import CHALLENGE, COMPARED, MOST, REMEMBERED, Htpasswd, UsersError, parse
 from layerstore_registry.access.rights import Access, Scope
 from layerstore_registry.access.rules import Rules, RulesError, pattern
 from layerstore_registry.access.throttle import KEPT, Throttle
@@ -158,6 +161,46 @@ def test_failed_logins_are_limited(guarded: Client, clock: Clock) -> None:
         clock.now += 61
         for status in (401, 401, 401, 429):
             assert guarded.get("/v2/", headers=basic("alice", "wrong")).status_code == status
+
+
+def test_failed_logins_of_an_address_are_limited(
+    guard: Callable[[Access], Client], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whatever names; no password is compared then, and one who was right before goes on."""
+    compared: list[bytes] = []
+    real = bcrypt.checkpw
+
+    def checkpw(password: bytes, hashed: bytes) -> bool:
+        compared.append(password)
+        return real(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    guarded = guard(Htpasswd(parse(FILE), simple(), addresses=Throttle(5, 60, clock), clock=clock))
+    assert guarded.get("/v2/", headers=basic("bob")).status_code == 200
+    statuses = [guarded.get("/v2/", headers=basic(f"guess{number}")).status_code for number in range(8)]
+    assert (statuses, len(compared)) == ([401] * 5 + [429] * 3, 6)
+    assert guarded.get("/v2/", headers=basic("bob")).status_code == 200
+    elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
+    assert guarded.get("/v2/", headers=basic("alice"), environ_overrides=elsewhere).status_code == 200
+    assert Htpasswd(parse(FILE), simple())._addresses._most == MOST
+
+
+def test_few_passwords_are_compared_at_once(guard: Callable[[Access], Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait, and leave cores to those who are in."""
+    too_many = Barrier(COMPARED + 1)
+    met: list[int] = []
+
+    def checkpw(password: bytes, hashed: bytes) -> bool:
+        with suppress(BrokenBarrierError):
+            met.append(too_many.wait(0.1))
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    guarded = guard(Htpasswd(parse(FILE), simple()))
+    with ThreadPoolExecutor(COMPARED * 3) as threads:
+        answers = list(threads.map(lambda name: guarded.get("/v2/", headers=basic(name)), "abcdef"))
+    assert [answer.status_code for answer in answers] == [401] * 6
+    assert met == []
 
 
 def test_of_failures_not_all_are_remembered(clock: Clock) -> None:

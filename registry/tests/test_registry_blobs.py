@@ -155,3 +155,10 @@ def test_a_blob_that_has_gone_behind_its_link_is_unknown(client: Client, blob: s
     """A link alone is no blob."""
     store.driver.delete(layout.blob(Digest.parse(digest(DATA))))
     assert client.code(client.get(blob)) == (404, "BLOB_UNKNOWN")
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-1", "bytes=9-"])
+def test_the_head_of_a_blob_is_of_all_of_it(client: Client, asked: str) -> None:
+    """A range is of a GET alone (RFC 9110, section 14.2)."""
+    answer = client.head(f"/v2/{NAME}/blobs/{client.push_blob(b'bytes')}", headers={"Range": asked})
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, "5")

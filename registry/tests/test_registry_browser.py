@@ -143,6 +143,18 @@ def test_what_another_registry_took_is_shown_as_far_as_it_is_understood(
         assert client.get(path).status_code == 200
 
 
+@pytest.mark.parametrize("odd", [b'"size": 1%s' % (b"0" * 400), b'"size": 1, "mediaType": "\\ud800"'])
+def test_a_layer_that_says_odd_things_is_shown(client: Client, odd: bytes) -> None:
+    """A size beyond every number, or a text that cannot be encoded."""
+    client.push_blob(b"{}")
+    layer = b'{"digest": "%s", %s}' % (digest(b"{}").encode(), odd)
+    assert (
+        client.push_manifest(image(b"{}").replace(b'"layers": []', b'"layers": [%s]' % layer), "v1").status_code == 201
+    )
+    for path in (HOUSE, f"{HOUSE}&manifest=v1"):
+        assert client.get(path).status_code == 200
+
+
 def test_the_page_is_for_those_who_may_pull(store: LayerService, client: Client) -> None:
     """What they may not, they do not see."""
     client.push_image("v1", b"x")

@@ -66,6 +66,14 @@ def test_no_tags_at_all_may_be_asked_for(tagged: Client) -> None:
 
 
 @pytest.mark.parametrize("path", [f"/v2/{NAME}/tags/list", "/v2/_catalog"])
+def test_a_number_may_begin_with_zeros(tagged: Client, path: str) -> None:
+    """It is as large as without."""
+    answer = tagged.get(path, query_string={"n": "0000000001000"})
+    assert answer.status_code == 200
+    assert json.loads(answer.data) == json.loads(tagged.get(path).data)
+
+
+@pytest.mark.parametrize("path", [f"/v2/{NAME}/tags/list", "/v2/_catalog"])
 @pytest.mark.parametrize("wrong", ["-1", "x", "", "1.5", "²"])
 def test_a_number_that_is_none_is_refused(tagged: Client, path: str, wrong: str) -> None:
     """Rather than taken for another."""

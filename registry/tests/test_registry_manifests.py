@@ -12,7 +12,7 @@ import pytest
 
 from layerstore import LayerService, layout
 from layerstore.digest import Digest
-from layerstore_registry import Settings
+from layerstore_registry import Settings, documents
 from layerstore_registry.revisions import Revisions
 
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ def test_a_tag_tells_the_digest_that_it_was_pushed_by(client: Client, manifest: 
         assert (client.pull(tag).headers["Docker-Content-Digest"], client.pull(tag).data) == (long, manifest)
     client.push_manifest(other, "a")
     assert client.pull("a").headers["Docker-Content-Digest"] == digest(other)
+    client.push_manifest(manifest, "a")
+    assert client.pull("a").headers["Docker-Content-Digest"] == digest(manifest)
+    client.push_manifest(other, "a")
     store.driver.put(layout.tag_digest(NAME, "b"), b"\xff")
     assert client.pull("b").headers["Docker-Content-Digest"] == digest(manifest)
     client.delete(f"/v2/{NAME}/manifests/c")
@@ -213,6 +216,14 @@ INVALID = {
     "a subject that is none": bad(subject="x"),
     "a subject without a digest": bad(subject={}),
     "annotations that are none": bad(annotations=["x"]),
+    "an annotation that is no text": bad(annotations={"x": 1}),
+    "an annotation that is no number either": bad(annotations={"x": float("nan")}),
+    "no number anywhere": bad(x=[float("inf")]),
+    "a member twice": b'{"layers": [], ' + bad()[1:],
+    "a member twice in a layer": bad().replace(b'"layers": [{', b'"layers": [{"size": 1, ', 1),
+    "a member of another case": bad(Layers=[]),
+    "a member that folds to another": bad(x=1).replace(b'"x"', b'"layer\\u017f"'),
+    "a digest of another case": bad(layers=[described(LAYERS[0], LAYER, Digest=digest(LAYERS[1]))]),
 }
 
 
@@ -242,9 +253,47 @@ def test_a_manifest_of_what_is_not_there_is_refused(client: Client, manifest: by
 
 
 def test_an_index_of_what_is_not_there_is_refused(client: Client, manifest: bytes) -> None:
-    """Also where it is a blob, or another repository's manifest."""
-    client.push_blob(manifest)
+    """Also where it is another repository's blob."""
+    client.push_blob(manifest, "other")
     assert client.code(client.push_manifest(index(manifest), "multi")) == (400, "MANIFEST_BLOB_UNKNOWN")
+
+
+def test_an_index_may_be_of_blobs(client: Client) -> None:
+    """As BuildKit's cache in a registry is."""
+    client.push_blob(b"layer")
+    cache = dumped({**json.loads(index()), "manifests": [described(b"layer", LAYER)]})
+    assert client.push_manifest(cache, "cache").status_code == 201
+    assert client.pull("cache").data == cache
+
+
+@pytest.mark.parametrize("kind", [DOCKER_IMAGE, DOCKER_LIST])
+def test_a_manifest_of_docker_has_to_say_its_kind(client: Client, manifest: bytes, kind: str) -> None:
+    """It would be served as another one than it was pushed as."""
+    body = json.loads(manifest if kind == DOCKER_IMAGE else index())
+    del body["mediaType"]
+    answer = client.push_manifest(dumped(body), "v1", kind=kind)
+    assert client.code(answer) == (400, "MANIFEST_INVALID")
+
+
+def test_large_manifests_are_parsed_one_at_a_time(
+    client: Client, manifest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push and a pull of one hold the others up until what it takes is free again; small ones wait for nobody."""
+    turns: list[bool] = []
+    real = json.loads
+
+    def loads(text: str, **more: Any) -> Any:
+        turns.append(documents._PARSING.locked())
+        return real(text, **more)
+
+    large = bad(annotations={"x": "x" * documents.LARGE})
+    monkeypatch.setattr(json, "loads", loads)
+    kind = {"content_type": OCI_IMAGE}
+    for data, held in ((large, True), (manifest, False)):
+        turns.clear()
+        assert client.put(f"/v2/{NAME}/manifests/v1", data=data, **kind).status_code == 201
+        assert client.head(f"/v2/{NAME}/manifests/v1").content_type == OCI_IMAGE
+        assert turns == [held, held]
 
 
 @pytest.mark.parametrize(

@@ -437,6 +437,7 @@ def test_a_blob_is_mounted(client: Client) -> None:
         {"mount": digest(b"none"), "from": "source"},
         {"mount": digest(DATA), "from": "nowhere"},
         {"mount": digest(DATA), "from": "NO NAME"},
+        {"mount": digest(DATA), "from": "n" * 256},
         {"mount": digest(DATA)},
         {"mount": "no digest", "from": "source"},
     ],

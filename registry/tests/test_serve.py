@@ -195,7 +195,7 @@ def test_a_file_that_is_not_understood_is_refused(tmp_path: Path, store: str, te
 
 
 def test_it_listens_on_a_socket_that_is_a_file(store: str, tmp_path: Path) -> None:
-    """For its owner and group alone."""
+    """For its owner and group alone; there, too, no header makes another path of a request's."""
     place = tmp_path / "socket"
     with serving("--listen", f"unix:{place}", store=store, log=tmp_path / "log") as node:
         assert node.url == f"unix:{place}"
@@ -203,8 +203,8 @@ def test_it_listens_on_a_socket_that_is_a_file(store: str, tmp_path: Path) -> No
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(DEADLINE)
             link.connect(str(place))
-            link.sendall(head("GET", "/v2/", "Connection: close"))
-            assert read_all(link).startswith(b"HTTP/1.1 200 ")
+            link.sendall(head("GET", "/v2/x/tags/list", "SCRIPT_NAME: /v2/x", "Connection: close"))
+            assert b"no repository x" in read_all(link)
 
 
 def test_events_may_be_told_as_json(store: str) -> None:
@@ -280,6 +280,33 @@ def test_a_client_that_stands_still_is_given_up(store: str, tmp_path: Path) -> N
         assert offset(node, where) == 4
         assert node.stop() == 0
     assert "Traceback" not in "".join(node.lines)
+
+
+def drip(link: socket.socket) -> bool:
+    """Send a header's bytes now and then, and tell whether the connection was ended meanwhile."""
+    link.settimeout(0.1)
+    for _ in range(100):
+        try:
+            link.sendall(b"x")
+            if not link.recv(4096):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("before", [b"", head("GET", "/v2/")])
+def test_a_head_that_comes_a_byte_at_a_time_is_given_up(store: str, tmp_path: Path, before: bytes) -> None:
+    """Also that of a later request; it would keep a thread for ever."""
+    with serving("--timeout", "1", "--threads", "1", store=store, log=tmp_path / "log") as node:
+        with node.connect() as link:
+            link.sendall(before)
+            assert not before or link.recv(4096).startswith(b"HTTP/1.1 200 ")
+            link.sendall(b"GET /v2/ HTTP/1.1\r\nX: ")
+            assert drip(link)
+        assert node.request("GET", "/v2/").status == 200
 
 
 def test_those_who_say_nothing_keep_nobody_waiting(store: str, tmp_path: Path) -> None:

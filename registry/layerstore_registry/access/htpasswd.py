@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Final
 
 import bcrypt
@@ -33,6 +33,12 @@ REMEMBERED: Final = 300.0
 """Seconds that a password that was right is taken for right."""
 
 KEPT: Final = 10_000
+COMPARED: Final = 2
+"""Passwords that are compared at once; each takes a core for long."""
+
+MOST: Final = 100
+"""Failed logins of one address in a minute, by whatever names."""
+
 LONGEST: Final = 72
 """Bytes of a password that bcrypt looks at."""
 
@@ -91,12 +97,15 @@ class Htpasswd:
         rules: Rules,
         *,
         throttle: Throttle | None = None,
+        addresses: Throttle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Know users, and what they may."""
         self._users = users
         self._rules = rules
         self._throttle = throttle or Throttle()
+        self._addresses = addresses or Throttle(MOST)
+        self._comparing = BoundedSemaphore(COMPARED)
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._right: dict[bytes, float] = {}
@@ -124,20 +133,22 @@ class Htpasswd:
         if self._remembers(mark):
             return
         caller = (address, name)
-        wait = self._throttle.wait(caller)
+        wait = max(self._throttle.wait(caller), self._addresses.wait(address))
         if wait > 0:
             headers = {"Retry-After": str(int(wait) + 1)}
             status = HTTPStatus.TOO_MANY_REQUESTS
             raise Refusal(status, "TOOMANYREQUESTS", "too many logins have failed", headers=headers)
         if not self._is_right(name, password):
             self._throttle.failed(caller)
+            self._addresses.failed(address)
             raise unauthorized(CHALLENGE, "name or password are wrong")
         self._remember(mark)
 
     def _is_right(self, name: str, password: bytes) -> bool:
         """Compare; of a user who is not there it takes as long."""
         hashed = self._users.get(name) or next(iter(self._users.values()))
-        right = bcrypt.checkpw(password[:LONGEST], hashed)
+        with self._comparing:
+            right = bcrypt.checkpw(password[:LONGEST], hashed)
         return right and name in self._users
 
     def _mark(self, name: str, password: bytes) -> bytes:

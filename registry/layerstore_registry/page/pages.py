@@ -88,4 +88,5 @@ class Pages:
         text = self._templates.get_template(template).render(
             style=STYLE, host=request.host, user=request.who.name or "", **told
         )
-        return Response(text, HTTPStatus.OK, HEADERS, content_type="text/html; charset=utf-8")
+        data = text.encode("utf-8", "replace")  # a text in JSON may hold what UTF-8 does not spell
+        return Response(data, HTTPStatus.OK, HEADERS, content_type="text/html; charset=utf-8")

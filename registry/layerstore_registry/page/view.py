@@ -141,7 +141,7 @@ def _parts(descriptors: Iterable[Any]) -> Iterable[Part]:
         yield Part(
             str(descriptor.get("digest", "")),
             str(descriptor.get("mediaType", "")),
-            size if isinstance(size, int) and size > 0 else 0,
+            size if isinstance(size, int) and 0 < size < 1 << 63 else 0,
             "/".join(_platform(platform)) if isinstance(platform, dict) else "",
         )
 
