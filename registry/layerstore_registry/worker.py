@@ -84,6 +84,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
+    def handle_quit(self, sig: int, frame: Any) -> None:  # noqa: ANN401  (gunicorn's)
+        """End after the requests under way, as for SIGTERM.
+
+        gunicorn's own shuts the threads' pool down in the signal's handler, which waits for ever for a lock if the
+        thread that it has interrupted has that.
+        """
+        self.handle_exit(sig, frame)
+
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401  (gunicorn's)
         """Answer a request whose head has come."""
         conn.end_of_head()
