@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -48,4 +49,7 @@ def import_milliseconds(times: int = 15) -> list[float]:
 
 
 def _said(program: str, *words: str) -> str:
-    return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True).stdout
+    # With the bytecode that an installation makes, also where the environment says not to write any.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", program, *words], env=env, capture_output=True, text=True, check=True)
+    return done.stdout
