@@ -31,6 +31,6 @@ def check_algorithm(algorithm: str) -> None:
         raise UnsupportedDigestError(algorithm[:80], f"not one of {', '.join(ALGORITHMS)}")
 
 
-def of(data: bytes, algorithm: str = "sha256") -> Digest:
+def of(data: bytes, algorithm: str) -> Digest:
     """Return the digest of bytes by an algorithm."""
     return Digest(algorithm, hashlib.new(algorithm, data).hexdigest())

@@ -77,16 +77,18 @@ def _understood(data: bytes, content_type: str) -> Document:
     return _image(body, media_type)
 
 
-def media_type_of(data: bytes) -> str:
-    """Return what a stored manifest is, by what it says or looks like, as a CNCF registry does."""
+def stored(data: bytes) -> dict[str, Any]:
+    """Return what a stored manifest says, also if another registry took what :func:`read` refuses; {} if nothing."""
     try:
         with _in_turn(data):
-            return _kind_of(_parsed(data))
-    except Refusal:
-        return OCI_IMAGE
+            body = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
-def _kind_of(body: dict[str, Any]) -> str:
+def media_type_of(body: dict[str, Any]) -> str:
+    """Return what a stored manifest is, by what it says or looks like, as a CNCF registry does."""
     said = body.get("mediaType")
     if isinstance(said, str) and said.isascii() and said.isprintable():
         return said

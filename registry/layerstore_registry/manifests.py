@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,19 @@ REFERRERS_PAGE: Final = 4 << 20
 """Bytes of a list of referrers that clients are sure to take."""
 
 
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A manifest on its way in, and its digests."""
+
+    name: str
+    data: bytes
+    digest: Digest
+    """The digest by which it is pushed."""
+    canonical: Digest
+    """Its sha256."""
+    document: documents.Document
+
+
 class Manifests:
     """Answers requests about the manifests of a repository."""
 
@@ -47,7 +61,7 @@ class Manifests:
         if request.if_none_match.contains(str(digest)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         headers["Content-Length"] = str(len(data))
-        return Response(data, headers=headers, content_type=documents.media_type_of(data))
+        return Response(data, headers=headers, content_type=documents.media_type_of(documents.stored(data)))
 
     def put(self, request: Request, name: str, reference: str) -> Response:
         """Take a manifest, and have tags stand for it."""
@@ -56,14 +70,17 @@ class Manifests:
         data = Body.of(request).whole(self._settings.max_manifest)
         if len(data) > self._settings.max_manifest:
             raise TooMuchError(f"a manifest of more than {self._settings.max_manifest} bytes")
-        digest = digest or digests.of(data)
-        if (actual := digests.of(data, digest.algorithm)) != digest:
+        canonical = Digest.of(data)
+        digest = digest or canonical
+        actual = canonical if digest.algorithm == canonical.algorithm else digests.of(data, digest.algorithm)
+        if actual != digest:
             raise LayerInvalidDigestError(str(digest), str(actual))
         document = documents.read(data, request.headers.get("Content-Type", ""))
-        self._store(name, data, digest, document)
+        push = Push(name, data, digest, canonical, document)
+        self._store(push)
         for tag in tags:
-            self._revisions.tag(name, tag, digests.of(data), digest)
-        self._again(name, data, digest, document)
+            self._revisions.tag(name, tag, canonical, digest)
+        self._again(push)
         return _pushed(name, digest, document, [] if tags == [reference] else tags)
 
     def delete(self, request: Request, name: str, reference: str) -> Response:
@@ -109,26 +126,35 @@ class Manifests:
         layout.check_name(name)
         return digests.parse(reference) if ":" in reference else None
 
-    def _store(self, name: str, data: bytes, digest: Digest, document: documents.Document) -> None:
+    def _store(self, push: Push) -> None:
         """Store a manifest whose references are there; they are looked for again when it keeps them in use."""
-        self._check_references(name, document)
-        names = [each for each in {digest, digests.of(data)} if self._revisions.find(name, each) is None]
-        self._revisions.add(name, data, [digest])
-        versions = self._revisions.versions(name, names)
-        if document.subject:
-            self._revisions.remember(name, document.subject, digest, document.descriptor(digest, len(data)))
+        self._check_references(push.name, push.document)
+        names = [each for each in {push.digest, push.canonical} if self._revisions.find(push.name, each) is None]
+        self._add(push)
+        versions = self._revisions.versions(push.name, names)
+        self._remember(push)
         try:
-            self._check_references(name, document)
+            self._check_references(push.name, push.document)
         except Refusal:  # of a failure nothing is known; and another push may have been answered meanwhile
             self._revisions.remove_at(versions)
             raise
 
-    def _again(self, name: str, data: bytes, digest: Digest, document: documents.Document) -> None:
+    def _again(self, push: Push) -> None:
         """Put again what a delete that met the push has taken away."""
-        if any(self._revisions.find(name, each) is None for each in (digest, digests.of(data))):
-            self._revisions.add(name, data, [digest])
-        if document.subject and not self._revisions.remembers(name, document.subject, digest):
-            self._revisions.remember(name, document.subject, digest, document.descriptor(digest, len(data)))
+        if any(self._revisions.find(push.name, each) is None for each in (push.digest, push.canonical)):
+            self._add(push)
+        subject = push.document.subject
+        if subject and not self._revisions.remembers(push.name, subject, push.digest):
+            self._remember(push)
+
+    def _add(self, push: Push) -> None:
+        self._revisions.add(push.name, push.data, push.canonical, [push.digest])
+
+    def _remember(self, push: Push) -> None:
+        """Note which manifest it refers to, if it does."""
+        if push.document.subject:
+            descriptor = push.document.descriptor(push.digest, len(push.data))
+            self._revisions.remember(push.name, push.document.subject, push.digest, descriptor)
 
     def _check_references(self, name: str, document: documents.Document) -> None:
         missing = [digest for digest in document.blobs if not self._service.exists(name, digest)]

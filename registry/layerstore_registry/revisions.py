@@ -49,15 +49,13 @@ class Revisions:
             return None
         return data if data is not None and Digest.of(data) == canonical else None
 
-    def add(self, name: str, data: bytes, names: Iterable[Digest]) -> Digest:
-        """Store a manifest under all its names, and return its sha256."""
-        canonical = Digest.of(data)
+    def add(self, name: str, data: bytes, canonical: Digest, names: Iterable[Digest]) -> None:
+        """Store a manifest under all its names; ``canonical`` is its sha256."""
         self._driver.put(layout.blob(canonical), data)
         for digest in {canonical: None, **dict.fromkeys(names)}:
             self._driver.put(layout.revision(name, digest), str(canonical).encode("ascii"))
         if self._driver.find(layout.blob(canonical)) is None:  # a collection has seen it before its link
             self._driver.put(layout.blob(canonical), data)
-        return canonical
 
     def remove(self, name: str, names: Iterable[Digest]) -> None:
         """Take a manifest's names away; it is no manifest of the repository any more."""
@@ -72,10 +70,8 @@ class Revisions:
     def remove_at(self, versions: dict[str, str]) -> None:
         """Take names of a manifest away where nobody has put them again since."""
         for key, version in versions.items():
-            gone = layout.deleted()
             with suppress(FencedError, PathNotFoundError):
-                self._driver.move(key, gone, version=version)
-                self._driver.delete(gone)
+                self._remove_at(key, version)
 
     def standing_for(self, name: str, tag: str) -> Digest | None:
         """Return the sha256 of the manifest that a tag stands for; None if it stands for none."""
@@ -169,13 +165,20 @@ class Revisions:
         Tell whether nothing stayed.
         """
         while (stat := self._driver.find(key)) is not None and self._link(key) == canonical:
-            gone = layout.deleted()
-            try:
-                self._driver.move(key, gone, version=stat.version)
-            except (FencedError, PathNotFoundError):
-                continue
-            self._driver.delete(gone)
+            with suppress(FencedError, PathNotFoundError):
+                self._remove_at(key, stat.version)
         return stat is None
+
+    def _remove_at(self, key: str, version: str) -> None:
+        """Remove an object, if it is still at a version.
+
+        Raises:
+            FencedError: it is not.
+            PathNotFoundError: there is none.
+        """
+        gone = layout.deleted()
+        self._driver.move(key, gone, version=version)
+        self._driver.delete(gone)
 
     def _link(self, key: str) -> Digest | None:
         try:

@@ -275,6 +275,16 @@ def test_a_manifest_of_docker_has_to_say_its_kind(client: Client, manifest: byte
     assert client.code(answer) == (400, "MANIFEST_INVALID")
 
 
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2, "mediaType": "%s"}', '{"a": NaN, "mediaType": "%s"}'])
+def test_a_manifest_that_another_registry_took_is_what_it_says(client: Client, store: LayerService, text: str) -> None:
+    """It is served as it was pushed there, though it would be refused here."""
+    data = (text % DOCKER_IMAGE).encode("ascii")
+    Revisions(store.driver).add(NAME, data, Digest.of(data), [])
+    assert client.code(client.push_manifest(data, "v1")) == (400, "MANIFEST_INVALID")
+    answer = client.pull(str(Digest.of(data)))
+    assert (answer.data, answer.content_type) == (data, DOCKER_IMAGE)
+
+
 def test_large_manifests_are_parsed_one_at_a_time(
     client: Client, manifest: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -104,11 +103,11 @@ class View:
         data = self._revisions.read(name, digest)
         if data is None:
             return None
-        kind = documents.media_type_of(data)
+        body = documents.stored(data)
+        kind = documents.media_type_of(body)
         try:
-            body = json.loads(data)
             documents.read(data)
-        except (ValueError, RecursionError, Refusal):
+        except Refusal:
             return Manifest(digest, "unknown", kind)
         layers = [body["config"], *body["layers"]] if "layers" in body else []
         children = body.get("manifests", [])
