@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerstore.cli.size import Size
 from layerstore.cli.size import size as read_size
 from layerstore_benchmarks.case import plan
 from layerstore_conformance.cli.extra import need
@@ -19,17 +20,6 @@ from layerstore_conformance.cli.urlcommand import URLCommand
 
 if TYPE_CHECKING:
     from layerstore_benchmarks.document import Document
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes, as people write it."""
-
-    name = "size"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:  # noqa: ANN401  (click's)
-        """Read it."""
-        del parameter, context
-        return value if isinstance(value, int) else read_size(value)
 
 
 @click.command(cls=URLCommand, short_help="Measure what hashing and reading back cost.")

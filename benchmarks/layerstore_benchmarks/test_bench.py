@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from layerstore.cli.size import Size
 from layerstore_benchmarks.case import Case, plan
-from layerstore_benchmarks.command import Size
 from layerstore_benchmarks.counting import costs
 from layerstore_benchmarks.payload import Source
 from layerstore_benchmarks.steps import STEPS, Bench, Laps

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from layerstore.cli.moment import span as read_span
-from layerstore.cli.size import size as read_size
+from layerstore.cli.size import Size
 
 PREFIX: Final = "LAYERSTORE_SERVE"
 """What the names of variables begin with."""
@@ -31,17 +31,6 @@ class Span(click.ParamType[timedelta]):
         """Read it."""
         del parameter, context
         return value if isinstance(value, timedelta) else read_span(value)
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes, as people write it."""
-
-    name = "size"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:  # noqa: ANN401  (click's)
-        """Read it."""
-        del parameter, context
-        return value if isinstance(value, int) else read_size(value)
 
 
 def _configured(context: click.Context, option: click.Parameter, value: Path | None) -> None:

@@ -1,6 +1,7 @@
 """Sizes as people write them."""
 
 import re
+from typing import Any
 
 import click
 
@@ -14,3 +15,14 @@ def size(text: str) -> int:
     if found < 1:
         raise click.BadParameter(f"{text!r} is not a size: expected bytes, or a number with K, M, G or T.")
     return found
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as an option."""
+
+    name = "size"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:  # noqa: ANN401  (click's)
+        """Read it with :func:`size`."""
+        del parameter, context
+        return value if isinstance(value, int) else size(value)
