@@ -68,8 +68,8 @@ def serve(root: str, port: int) -> None:
     logging.disable()
     FTPHandler.authorizer = DummyAuthorizer()
     FTPHandler.authorizer.add_user(USER, PASSWORD, root, perm="elradfmwMT")
-    # Each transfer has a port, which is kept for a minute: the system's own 28,000 do not last for a suite that is fast.
-    # Of a range, the server takes one again at once.
+    # Each transfer has a port, which is kept for a minute: on a fast machine the system's own 28,000 do not last.
+    # From a range, the server takes one again at once.
     FTPHandler.passive_ports = range(20_000, 32_000)
     server = Serving(("127.0.0.1", port), FTPHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

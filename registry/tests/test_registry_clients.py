@@ -101,15 +101,20 @@ def node(tmp_path: Path) -> Iterator[Node]:
         yield node
 
 
+def assert_whole(pulled: Path, layout: Path) -> None:
+    """Compare what came back with what was pushed."""
+    there = {path.name for path in (layout / "blobs/sha256").iterdir()}
+    assert {path.name for path in (pulled / "blobs/sha256").iterdir()} == there
+    for path in (pulled / "blobs/sha256").iterdir():
+        assert digest(path.read_bytes()) == f"sha256:{path.name}"
+
+
 def test_skopeo_pushes_and_pulls(node: Node, layout: Path, tmp_path: Path) -> None:
     """An image, and an index with all that is in it: the same bytes come back."""
     for tag in ("one", "many"):
         skopeo("copy", "--all", f"oci:{layout}:{tag}", f"docker://{node.host}/demo/app:{tag}")
         skopeo("copy", "--all", f"docker://{node.host}/demo/app:{tag}", f"oci:{tmp_path / 'back'}:{tag}")
-    there = {path.name for path in (layout / "blobs/sha256").iterdir()}
-    assert {path.name for path in (tmp_path / "back/blobs/sha256").iterdir()} == there
-    for path in (tmp_path / "back/blobs/sha256").iterdir():
-        assert digest(path.read_bytes()) == f"sha256:{path.name}"
+    assert_whole(tmp_path / "back", layout)
 
 
 def test_skopeo_lists_inspects_and_deletes(node: Node, layout: Path) -> None:
@@ -157,6 +162,7 @@ def test_skopeo_pushes_through_three_nodes(layout: Path, tmp_path: Path) -> None
         skopeo("copy", "--all", f"oci:{layout}:many", f"docker://{proxy.host}/demo/app:many")
         nodes[1].process.kill()
         skopeo("copy", "--all", f"docker://{proxy.host}/demo/app:many", f"oci:{tmp_path / 'back'}:many")
+    assert_whole(tmp_path / "back", layout)
 
 
 def test_buildah_builds_pushes_and_pulls(node: Node, tmp_path: Path) -> None:

@@ -47,40 +47,46 @@ def after_put(store: LayerService, monkeypatch: pytest.MonkeyPatch, key: str, ev
     monkeypatch.setattr(store.driver, "put", put)
 
 
-def test_a_push_that_fails_takes_nothing_from_another(
+@pytest.fixture
+def at_the_second_look(
     pushed: Client, store: LayerService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The store fails at the second look, when another push of the same bytes has been answered."""
-    real, calls = store.exists, list[Digest]()
+) -> Callable[[Callable[[], bool]], None]:
+    """Return a function: when a push looks for its blobs again, another of the same bytes is answered, then it acts."""
 
-    def exists(name: str, wanted: Digest) -> bool:
-        calls.append(wanted)
-        if len(calls) > 2:
+    def set_up(act: Callable[[], bool]) -> None:
+        real, calls = store.exists, list[Digest]()
+
+        def exists(name: str, wanted: Digest) -> bool:
+            calls.append(wanted)
+            if len(calls) <= 2:
+                return real(name, wanted)
             monkeypatch.undo()
             assert pushed.push_manifest(MANIFEST, "theirs").status_code == 201
-            raise BackendUnavailableError("blob", "failed on purpose")
-        return real(name, wanted)
+            return act()
 
-    monkeypatch.setattr(store, "exists", exists)
+        monkeypatch.setattr(store, "exists", exists)
+
+    return set_up
+
+
+def test_a_push_that_fails_takes_nothing_from_another(
+    pushed: Client, at_the_second_look: Callable[[Callable[[], bool]], None]
+) -> None:
+    """The store fails at the second look, when another push of the same bytes has been answered."""
+
+    def fail() -> bool:
+        raise BackendUnavailableError("blob", "failed on purpose")
+
+    at_the_second_look(fail)
     assert pushed.push_manifest(MANIFEST, "mine").status_code == 503
     assert pushed.pull("theirs").data == MANIFEST
 
 
 def test_a_push_that_is_refused_takes_nothing_from_another(
-    pushed: Client, store: LayerService, monkeypatch: pytest.MonkeyPatch
+    pushed: Client, at_the_second_look: Callable[[Callable[[], bool]], None]
 ) -> None:
     """A layer is away at the second look, and back when another push of the same bytes is answered."""
-    real, calls = store.exists, list[Digest]()
-
-    def exists(name: str, wanted: Digest) -> bool:
-        calls.append(wanted)
-        if len(calls) > 2:
-            monkeypatch.undo()
-            assert pushed.push_manifest(MANIFEST, "theirs").status_code == 201
-            return False
-        return real(name, wanted)
-
-    monkeypatch.setattr(store, "exists", exists)
+    at_the_second_look(lambda: False)
     assert pushed.code(pushed.push_manifest(MANIFEST, "mine")) == (400, "MANIFEST_BLOB_UNKNOWN")
     assert pushed.pull("theirs").data == MANIFEST
 

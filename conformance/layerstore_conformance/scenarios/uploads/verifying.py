@@ -292,13 +292,8 @@ def a_resumed_upload_is_read_back_whole(ctx: Context) -> None:
     assert (len(stored), refusal.error.actual) == (9000, digest(stored))
 
 
-@scenario("M1", "P1", kills=("moved-blob-is-not-read",), rows=(144, 162))
-def a_finish_gone_on_with_reads_the_blob_back(ctx: Context) -> None:
-    """A finish that was cut off after its data became a blob, damaged since, is refused and links nothing.
-
-    Between the two another writer may have put any bytes under the blob's key.
-    """
-    data = ctx.payload("cut").read(4000)
+def moved_only(ctx: Context, data: bytes) -> LayerUpload:
+    """Return an upload whose finish failed after its data had become a blob."""
     trap = Trap("after")
     upload = watched(ctx, trap).upload("a")
     upload.write(data)
@@ -306,6 +301,17 @@ def a_finish_gone_on_with_reads_the_blob_back(ctx: Context) -> None:
     trap.set(of("move"), fail)
     with refused(BackendUnavailableError):
         upload.finish(digest(data))
+    return upload
+
+
+@scenario("M1", "P1", kills=("moved-blob-is-not-read",), rows=(144, 162))
+def a_finish_gone_on_with_reads_the_blob_back(ctx: Context) -> None:
+    """A finish that was cut off after its data became a blob, damaged since, is refused and links nothing.
+
+    Between the two another writer may have put any bytes under the blob's key.
+    """
+    data = ctx.payload("cut").read(4000)
+    upload = moved_only(ctx, data)
     ctx.open().put(blob(data), data[:-1] + b"x")
     with refused(LayerInvalidDigestError):
         ctx.service().resume("a", upload.uuid).finish(digest(data))
@@ -372,13 +378,7 @@ def a_failed_finish_is_taken_over(ctx: Context) -> None:
 def a_moved_upload_is_listed_until_it_is_linked(ctx: Context) -> None:
     """An upload whose finish failed after its data was moved is listed with its size, and takes no other bytes."""
     data = ctx.payload("moved").read(3000)
-    trap = Trap("after")
-    upload = watched(ctx, trap).upload("a")
-    upload.write(data)
-    upload.flush()
-    trap.set(of("move"), fail)
-    with refused(BackendUnavailableError):
-        upload.finish(digest(data))
+    upload = moved_only(ctx, data)
     assert [(info.uuid, info.offset) for info in ctx.service().uploads("a")] == [(upload.uuid, 3000)]
     again = ctx.service().resume("a", upload.uuid, offset=3000)
     with refused(LayerClosedError):
