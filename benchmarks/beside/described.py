@@ -26,7 +26,7 @@ SOURCES = (Path(layerstore.__file__).parent, Path(layerstore_drivers.memory.__fi
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Code = dict[str, str]
-"""Fingerprints by name, as ``LayerUpload.write``."""
+"""Fingerprints by module and name, as ``layerstore.upload:LayerUpload.write``."""
 
 
 class Recorder:
@@ -59,8 +59,18 @@ class Recorder:
 
     def code(self) -> Code:
         """Return the fingerprints of what was called."""
-        found = (_known(Path(code.co_filename)).get(code.co_firstlineno) for code in self._seen)
-        return dict(sorted(each for each in found if each))
+        found = {}
+        for code in self._seen:
+            path = Path(code.co_filename)
+            name, mark = _known(path).get(code.co_firstlineno, ("", ""))
+            if mark:
+                found[f"{_module(path)}:{name}"] = mark
+        return dict(sorted(found.items()))
+
+
+def _module(path: Path) -> str:
+    (top,) = (folder.parent for folder in SOURCES if path.is_relative_to(folder))
+    return ".".join(path.relative_to(top).with_suffix("").parts)
 
 
 def everything() -> set[str]:
