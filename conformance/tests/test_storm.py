@@ -16,7 +16,7 @@ from layerstore_conformance.storm.plan import Plan
 from layerstore_conformance.storm.storm import Storm
 
 ROUNDS = 8
-"""In the first of them a planted defect is mostly found."""
+"""In the first of them a planted defect is mostly found; it may do other harm before."""
 
 
 def plan(tmp_path: Path, **options: object) -> Plan:
@@ -38,9 +38,14 @@ PLANTED = {
 def test_a_planted_defect_is_found(tmp_path: Path, defect: str) -> None:
     """A version not compared, blobs marked once, bytes visible before their flush: each is found."""
     storm = Storm(plan(tmp_path, operations=1500, signals=("kill",), plant=(defect,)))
-    while storm.rounds < ROUNDS and not storm.violations:
+    while storm.rounds < ROUNDS and not kinds(storm) & PLANTED[defect]:
         storm.round()
-    assert {each.kind for each in storm.violations} & PLANTED[defect], "\n".join(lines(storm))
+    assert kinds(storm) & PLANTED[defect], "\n".join(lines(storm))
+
+
+def kinds(storm: Storm) -> set[str]:
+    """Return the kinds of violation that were found so far."""
+    return {each.kind for each in storm.violations}
 
 
 HANGS = """

@@ -251,6 +251,8 @@ def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None 
         return None
     blobs: dict[Digest, int] = {}
     for key in driver.list(keys.intents):
+        if key == keys.purged:
+            return None  # the data went there: an intent beside it is of a finish that was refused
         try:
             canonical = Digest("sha256", key.rpartition("/")[2])
         except InvalidDigestError:

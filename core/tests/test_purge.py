@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 DATA = Payload("purge").read(3000)
 WEEK = timedelta(days=7)
 UUID = f"{'0' * 8}-0000-0000-0000-{'0' * 12}"
+EMPTY = layerstore.Digest.of(b"")
 LONG_AGO = b"2001-02-03T04:05:06Z"
 
 
@@ -435,13 +436,21 @@ def test_who_resumes_and_stores_nothing_is_told_that_it_is_gone(
     assert left(raw, uuid) == []
 
 
-def test_a_condemned_upload_is_not_begun_anew(store: LayerService, other: LayerService, trap: Trap) -> None:
-    """Once its data is taken, resuming says that it is unknown, and does not begin at offset 0."""
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_condemned_upload_is_not_begun_anew(
+    store: LayerService, other: LayerService, raw: CheckedDriver, trap: Trap, refused: bool
+) -> None:
+    """Once its data is taken, the upload is unknown, though a refused finish has named a blob that exists."""
     uuid = begin(store)
+    if refused:
+        store.upload("a").finish(EMPTY)
+        raw.put(UploadKeys("a", uuid).intent(EMPTY), str(EMPTY).encode())
 
     def resume() -> None:
         with pytest.raises(UnknownUploadError):
             other.resume("a", uuid)
+        with pytest.raises(UnknownUploadError):
+            other.status("a", uuid)
 
     trap.set(of("delete"), resume)
     assert uuids(store.purge(WEEK, now=later()))[0] == [uuid]
