@@ -38,8 +38,8 @@ INTRODUCTION = """\
 If a fault happens once, at any request of a call, the driver mends it: the call returns, and is done once. If all
 requests of one kind fail for good, the call raises `BackendUnavailableError`. For each kind of request, the table says
 what is stored after that. "Done, not told" means that the call has taken effect, and raised all the same. The contract
-allows each of these results (clauses E4, M2, D4). If the network works again and the call is repeated, it succeeds. Only
-if a move was done and not told, its repetition raises `PathNotFoundError`."""
+allows each of these results (clauses E4, M2, D4). If the network works again and the call is repeated, it succeeds.
+Only if a move was done and not told, its repetition raises `PathNotFoundError`."""
 BEGIN, END = "<!-- azure faults -->", "<!-- end of azure faults -->"
 OLD, NEW = b"o" * 250, b"n" * 250
 State = dict[str, bytes]
