@@ -98,7 +98,7 @@ def _settings(told: dict[str, Any]) -> Settings:
 
 
 def _refuse_exposed(serving: Serving, guarded: bool, insecure: bool) -> None:  # noqa: FBT001  (two facts)
-    """Refuse to be reached from other machines, unless that is safe or was asked for."""
+    """Refuse an address that other machines reach, unless that is safe or ``--insecure`` is given."""
     exposed = [address for address in serving.listen if not is_loopback(address)]
     if not exposed or insecure:
         return
@@ -110,7 +110,7 @@ def _refuse_exposed(serving: Serving, guarded: bool, insecure: bool) -> None:  #
 
 
 def _examine(service: LayerService, serving: Serving, settings: Settings) -> None:
-    """Ask the store, and look at what would only fail when the first client comes."""
+    """Check the store and all settings that would otherwise fail only at the first request."""
     prepare(service, read_only=settings.read_only)
     if serving.workers > 1 and not service.driver.capabilities.shared:
         raise click.UsageError("no two processes share this store: --workers 1.")
@@ -125,7 +125,7 @@ def _tell(invocation: Invocation, urls: list[str], note: str) -> None:
 
 
 def _run(server: Server) -> None:
-    """Run until stopped; gunicorn ends its processes, and this one, by an exit."""
+    """Run until stopped. gunicorn ends its processes, and this one, by ``SystemExit``."""
     try:
         server.run()
     except SystemExit as error:

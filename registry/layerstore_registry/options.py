@@ -14,12 +14,12 @@ from layerstore.cli.moment import span as read_span
 from layerstore.cli.size import Size
 
 PREFIX: Final = "LAYERSTORE_SERVE"
-"""What the names of variables begin with."""
+"""The beginning of the names of variables."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ELSEWHERE: Final = {"config", "check", "help", "json", "debug"}
-"""Options that no file has."""
+"""Options that a file must not have."""
 
 
 class Span(click.ParamType[timedelta]):
@@ -34,7 +34,7 @@ class Span(click.ParamType[timedelta]):
 
 
 def _configured(context: click.Context, option: click.Parameter, value: Path | None) -> None:
-    """Take what a file says for what nothing else does."""
+    """Use the values of a file for options that are given nowhere else."""
     del option
     if value is None:
         return
@@ -50,7 +50,7 @@ def _configured(context: click.Context, option: click.Parameter, value: Path | N
 
 
 def _as_words(value: Any) -> Any:  # noqa: ANN401  (whatever TOML knows)
-    """Make of a value what it would be on the command line, for options to read and to refuse."""
+    """Return a value in the form that it has on the command line, so that the options check it."""
     if isinstance(value, list):
         return [_as_words(each) for each in value]
     return value if isinstance(value, bool) else str(value)
@@ -117,7 +117,7 @@ _OPTIONS: Final = (
 
 
 def options(command: F) -> F:
-    """Give a command all of them."""
+    """Add all options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""A request, and who makes it."""
+"""A request, and the user who sends it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from layerstore_registry.access.rights import Anybody, Who
 
 
 class Request(werkzeug.wrappers.Request):
-    """A request of somebody."""
+    """A request of a user."""
 
     who: Who = Anybody()
