@@ -118,7 +118,7 @@ class LayerService(Single):
         return self._open(keys, started_at, Front(self.driver, keys), known=False)
 
     def begin(self, name: str) -> UploadInfo:
-        """Begin an upload that others know of at once, and that any handle may resume. One small object is stored.
+        """Begin an upload that others know of, and leave it to whoever resumes it: one small object is stored.
 
         Raises:
             InvalidNameError: no name.

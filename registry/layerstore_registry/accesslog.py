@@ -1,4 +1,4 @@
-"""The log of requests: one line for each, in JSON or in the common form. It holds no passwords and no tokens."""
+"""The log of requests: one line for each, in JSON or in the common form; without anything that opens a door."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class AccessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's logger, with lines for machines."""
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:  # noqa: ANN401  (gunicorn's)
-        """Write a line. The query is left out, because a client may put a secret into it."""
+        """Write a line; the query is left out, for clients may put into it what they like."""
         if not self.access_log_enabled:
             return
         fields = {

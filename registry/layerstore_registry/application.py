@@ -44,7 +44,7 @@ class Registry:
         settings: Settings = Settings(),  # noqa: B008  (it cannot change)
         access: Access | None = None,
     ) -> None:
-        """Serve a store. Without ``access`` everybody may do everything."""
+        """Serve a store; without ``access`` everybody may do everything."""
         self._settings = settings
         self._service = service
         self._access = access or Open()
@@ -101,7 +101,7 @@ class Registry:
         return handler(request, found.name, found.reference)
 
     def _admit(self, request: Request, found: Route) -> None:
-        """Find out who sends the request, and refuse it if they may not."""
+        """Find out who asks, and whether they may."""
         who = request.who = self._access.identify(request)
         request.environ["REMOTE_USER"] = who.name or ""
         scopes = _wanted(request.method, found)

@@ -57,11 +57,11 @@ class Blobs:
     """Answers requests about the blobs of a repository."""
 
     def __init__(self, service: LayerService) -> None:
-        """Serve the blobs of a store."""
+        """Serve those of a store."""
         self._service = service
 
     def get(self, request: Request, name: str, reference: str) -> Response:
-        """Send a blob or a part of it, or answer that the client has it already."""
+        """Send a blob, a part of it, or that the client has it already."""
         digest = digests.parse(reference)
         tag = f'"{digest}"'
         layer = self._service.fetch(name, digest)

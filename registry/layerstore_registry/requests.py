@@ -1,4 +1,4 @@
-"""A request, and the user who sends it."""
+"""A request, and who makes it."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         logging.getLogger("gunicorn.error").addFilter(Impatience())
 
     def reload(self) -> None:
-        """Read again whatever may have changed."""
+        """Read anew what may have changed."""
         self._renew()
         super().reload()
 

@@ -19,7 +19,7 @@ class Settings:
     max_blob: int = 0
     """Bytes of the largest blob that is accepted; 0: any."""
     pages: bool = True
-    """Whether there are pages for people with a browser."""
+    """Whether there is something to see for people with a browser."""
     page: int = 1000
     """The most entries of a listing in one answer."""
     flush_every: int = 64 << 20

@@ -1,9 +1,8 @@
 """The worker: gunicorn's threads, with patience that ends.
 
-gunicorn waits in a thread for the first bytes of a connection, and waits for ever for the rest. Here a silent connection
-needs no thread. If a client stops in the middle of a request, its connection is closed, and the bytes of its upload
-are kept. The whole head of a request must arrive within some seconds: otherwise a client that sends a byte now and then
-would keep a thread for ever.
+gunicorn waits for the first bytes of a connection in a thread, and for the rest for ever. Here a connection that says
+nothing costs no thread, and one that stops in the middle of a request is given up, and what came of an upload is kept.
+The head of a request has to come as a whole within some seconds: else a byte now and then keeps a thread for ever.
 """
 
 from __future__ import annotations
@@ -19,30 +18,30 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEAD: Final = 10.0
-"""Seconds in which the head of a request must arrive; it fits into a few packets."""
+"""Seconds in which the head of a request has to come; it fits in some packets."""
 
 
 class PatientSocket(socket.socket):
-    """A socket that blocks only for a limited time."""
+    """A socket that, where it is told to block, blocks for so long only."""
 
     patience: float
     """Seconds."""
 
     def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001  (as a socket's)
-        """Block up to the time limit, or not at all."""
+        """Block for as long as there is patience, or not at all."""
         self.settimeout(self.patience if flag else 0)
 
 
 class PatientUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
-    """Reads from a connection. While it reads a head, it has a deadline."""
+    """Reads from a connection, with a deadline while it is a head that is read."""
 
     deadline: float | None = None
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """Return the next bytes.
+        """Return what comes next.
 
         Raises:
-            TimeoutError: they did not arrive in time.
+            TimeoutError: it did not come in time.
         """
         if self.deadline is not None:
             left = self.deadline - time.monotonic()
@@ -54,10 +53,10 @@ class PatientUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no 
 
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
-    """A connection that may be silent no longer than the worker's time limit."""
+    """A connection that is waited for no longer than the worker's patience."""
 
     def init(self) -> None:
-        """Begin a request. It is called before each request, in its thread."""
+        """Begin a request; called before each, in its thread."""
         fresh = not self.initialized
         super().init()  # of TLS it makes the handshake, as a whole within the patience of the socket
         if fresh:
@@ -65,7 +64,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         self.parser.unreader.deadline = time.monotonic() + min(HEAD, self.cfg.timeout)
 
     def end_of_head(self) -> None:
-        """Wait for each part of a body up to the time limit."""
+        """Wait for each part of a body as long as there is patience."""
         self.parser.unreader.deadline = None
         self.sock.settimeout(self.cfg.timeout)  # of TLS this is another socket, and none of ours
 
@@ -94,7 +93,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.handle_exit(sig, frame)
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401  (gunicorn's)
-        """Answer a request whose head has arrived."""
+        """Answer a request whose head has come."""
         conn.end_of_head()
         return super().handle_request(req, conn)
 

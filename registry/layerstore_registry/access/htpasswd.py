@@ -1,7 +1,7 @@
 """Users in a file that ``htpasswd -B`` writes. They send their password with each request.
 
-bcrypt takes long on purpose, and a push is many requests. So a right password is remembered for some minutes, as a keyed
-hash, in memory. A client that guesses passwords cannot find out faster whether a user exists, and has to wait.
+bcrypt takes long on purpose, and a push is many requests. So a right password is remembered for some minutes, as a
+keyed hash, in memory. A client that guesses passwords cannot find out faster whether a user exists, and has to wait.
 """
 
 from __future__ import annotations
