@@ -140,7 +140,7 @@ class Manifests:
             raise
 
     def _again(self, push: Push) -> None:
-        """Store again what a delete at the same time has removed."""
+        """Put again what a delete that met the push has taken away."""
         if any(self._revisions.find(push.name, each) is None for each in (push.digest, push.canonical)):
             self._add(push)
         subject = push.document.subject

@@ -4,7 +4,7 @@ A manifest's bytes are a blob, and a revision's link leads to it. No layer's lin
 repository. A tag is one small object, which is put in one step: a reader finds the old manifest or the new one.
 
     push      blob, revision, look for the blob, referrer, tag's entry, tag, look for the revision and the referrer
-    delete    tags that point to it, entries, referrer, revisions, look for the revision and for tags
+    delete    tags that stand for it, entries, referrer, revisions, look for the revision and for tags
 
 If a garbage collection, or a delete of the same manifest, comes at the same time as a push, the push looks again, finds
 what was removed, and stores it again. A delete removes a tag only at the version at which it pointed to the manifest.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
 
 MAX_LINK = 256
-"""The longest link that is read, in bytes."""
+"""Longest link that is read, in bytes."""
 
 MAX_STORED = 64 << 20
 """The largest manifest or record that is read, in bytes: other registries may accept larger ones than this one."""

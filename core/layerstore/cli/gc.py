@@ -34,8 +34,8 @@ def gc(invocation: Invocation, dry_run: bool, grace: timedelta, ignore_foreign: 
     """Delete blobs that no repository links and no finish has claimed.
 
     Layers, manifests and tags of a CNCF registry in the same store count as links. If anything that may hold links
-    cannot be listed, read or understood, nothing is deleted. It is safe to run this while layers are uploaded and
-    mounted with layerstore. It is not safe while a CNCF registry writes to the store: see docs/operations.md.
+    cannot be listed, read or understood, nothing is deleted. This is safe while layers are uploaded and mounted with
+    layerstore. It is not safe while a registry is written to: see docs/operations.md.
 
     Columns: outcome (deleted, would-delete, failed, ignored), digest, size (bytes), reason.
     """
