@@ -37,9 +37,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 INTRODUCTION = """\
 If a fault happens once, at any request of a call, the driver mends it: the call returns, and is done once. If all
 requests of one kind fail for good, the call raises `BackendUnavailableError`. For each kind of request, the table says
-what is stored after that. "Done, not told" means that the call has taken effect, and raised all the same. The contract
+what is stored after that. "Done, but raised" means that the call raised after it had taken effect. The contract
 allows each of these results (clauses E4, M2, D4). If the network works again and the call is repeated, it succeeds.
-Only if a move was done and not told, its repetition raises `PathNotFoundError`."""
+Only if a move was done and has raised, its repetition raises `PathNotFoundError`."""
 BEGIN, END = "<!-- azure faults -->", "<!-- end of azure faults -->"
 OLD, NEW = b"o" * 250, b"n" * 250
 State = dict[str, bytes]
@@ -168,7 +168,7 @@ class Wire:
             self.transport.plan = [fault]
             ending = self._ending(call, driver, held, fault)
             self.transport.plan = []
-            with suppress(PathNotFoundError):  # what was moved, and not told so, cannot be moved again
+            with suppress(PathNotFoundError):  # a move that was done, and has raised, cannot be repeated
                 call.act(driver, held)
             assert self.state() == call.after, f"{fault}, and again without"
         return ending
@@ -185,7 +185,7 @@ class Wire:
         if state == call.before:
             return "unchanged"
         if state == call.after:
-            return "done, not told"
+            return "done, but raised"
         both = {**call.before, **call.after}
         if "to" in call.after and state == both:
             return "under both keys"
