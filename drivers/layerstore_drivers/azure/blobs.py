@@ -276,13 +276,13 @@ class Blobs:
         return self._read(prefix, self._list(prefix, page))
 
     def children(self, prefix: str) -> Iterator[list[tuple[str, Found | None]]]:
-        """Yield pages of the blobs directly below ``prefix``, in order. For deeper ones yield their prefix, with None."""
+        """Yield pages of the blobs directly below ``prefix``, in order; of deeper ones their prefix, with None."""
         pages = self.container.walk_blobs(self._prefix + prefix, include=["metadata", "copy"], delimiter="/")
         for page in self._read(prefix, cast("_Pages", pages.by_page())):
             yield sorted(page, key=lambda each: each[0])  # the SDK puts a page's prefixes before its blobs
 
     def beside_slash(self, prefix: str) -> tuple[str, str] | None:
-        """Return ``prefix`` as names have it, and its form with or without a leading slash, if blobs are below the latter."""
+        """Return ``prefix`` in names, and with its leading slash added or removed, if blobs are below the latter."""
         name = self._prefix + prefix
         other = name[1:] if name.startswith("/") else f"/{name}"
         with translated(prefix):
