@@ -122,7 +122,7 @@ class Pool:
         self._process = os.getpid()
 
     def submit(self, stage: Callable[[Block], None], block: Block) -> Future[None]:
-        """Have a thread stage a block."""
+        """Let a thread stage a block."""
         with self._lock:
             if self._pool is None or self._process != os.getpid():  # no thread comes along through a fork
                 self._process = os.getpid()

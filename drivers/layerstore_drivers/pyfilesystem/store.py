@@ -70,7 +70,7 @@ class Store:
 
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
-        """Have the connected filesystem alone. Errors in the block are about ``key``."""
+        """Use the connected filesystem alone during the block. Its errors are about ``key``."""
         with self._lock, translated(key), self._connected():
             self._remove_discarded()
             yield

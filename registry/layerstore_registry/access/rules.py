@@ -8,7 +8,7 @@ A TOML file has tables, each of which allows something. Everything else is refus
     actions = ["pull", "push", "delete"]
 
     [[allow]]
-    anonymous = true                   # whoever has not logged in, and whoever has
+    anonymous = true                   # everybody, with a login or without
     repositories = ["public/**"]
     actions = ["pull"]
 """
