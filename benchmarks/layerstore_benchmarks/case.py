@@ -1,4 +1,4 @@
-"""What is measured: how a layer is verified, how large it is, in what writes it comes, how often it is resumed."""
+"""A case: how a layer is verified, how large it and its writes are, and how often it is resumed."""
 
 from __future__ import annotations
 

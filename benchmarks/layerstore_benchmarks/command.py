@@ -25,23 +25,27 @@ if TYPE_CHECKING:
 @click.command(cls=URLCommand, short_help="Measure what hashing and reading back cost.")
 @click.argument("url")
 @click.option(
-    "--size", type=Size(), default="256MiB", show_default=True, help="Of the largest layer, at most 4 GiB or so."
+    "--size", type=Size(), default="256MiB", show_default=True, help="Size of the largest layer, at most about 4 GiB."
 )
-@click.option("--write-size", type=Size(), default="1MiB", show_default=True, help="Of a write, at most 16 MiB.")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Each case once in each.")
-@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of payloads and the order of cases.")
+@click.option("--write-size", type=Size(), default="1MiB", show_default=True, help="Size of a write, at most 16 MiB.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds; each has every case once."
+)
+@click.option(
+    "--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of payloads and of the order of cases."
+)
 @click.option("--report", metavar="DIR", type=click.Path(path_type=Path), help="Write bench.json and bench.html there.")
 def bench(url: str, size: int, write_size: int, rounds: int, seed: int, report: Path | None) -> None:
-    """Measure what hashing and reading back cost on the store of URL, or compare two runs.
+    """Measure what hashing and reading back cost on the store of URL. Or compare two runs.
 
     \b
       layerstore bench local:build/store --size 1GiB --report DIR
       layerstore bench compare BEFORE/bench.json AFTER/bench.json
 
-    Layers are uploaded, resumed, verified and cancelled as in the conformance scenarios: hashed on their way in, with a
-    restored hash state, read back whole; each against the floor, which makes the same driver calls and hashes nothing.
-    Smaller layers and other sizes of writes are tried beside it. Everything is stored below layerstore-bench/, and
-    taken away.
+    Layers are uploaded, resumed, verified and cancelled as in the conformance scenarios. They are hashed on their way
+    in, hashed with a restored hash state, or read back as a whole. Each case is compared with the floor, which makes
+    the same driver calls and hashes nothing. Smaller layers and other sizes of writes are measured, too. Everything is
+    stored below layerstore-bench/, and removed at the end.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
     if write_size > read_size("16MiB"):
         raise click.BadParameter("a write is at most 16 MiB.", param_hint="--write-size")
@@ -57,15 +61,21 @@ def bench(url: str, size: int, write_size: int, rounds: int, seed: int, report: 
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
-@click.option("--allow", metavar="RATIO", type=click.FloatRange(min=0), help="Fail where a case takes more than this.")
+@click.option(
+    "--allow",
+    metavar="RATIO",
+    type=click.FloatRange(min=0),
+    help="Fail if a case takes more than this many times as long.",
+)
 @click.pass_context
 def compare(context: click.Context, before: Path, after: Path, allow: float | None) -> None:
-    """Tell what changed between two runs: the bench.json of each.
+    """Print what changed between two runs, from the bench.json of each.
 
-    Driver calls and bytes are compared exactly. Times are compared as what each case takes in units of its floor, and
-    decide nothing unless --allow says how much more is too much: 1.1, say, is a tenth more.
+    Driver calls and bytes are compared exactly. Times are compared in multiples of each case's floor, and change the
+    exit status only with --allow: with 1.1, a case fails if it takes more than a tenth longer than before.
 
-    Exit status: 0 no count grew, and no case is too slow; 1 one did, or is; 7 a file is no result of a run.
+    Exit status: 0 no count has grown, and no case is too slow; 1 a count has grown, or a case is too slow; 7 a file is
+    no result of a run.
     """
     from layerstore_benchmarks.compare import compare as compared
     from layerstore_benchmarks.document import read

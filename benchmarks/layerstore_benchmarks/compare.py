@@ -1,4 +1,4 @@
-"""What changed between two runs: counts, exactly; and times, as ratios to each run's own floor."""
+"""The changes between two runs: exact counts, and times as ratios to each run's own floor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a case costs apart from time: driver calls and bytes, the same at every run; and memory."""
+"""The costs of a case apart from time: driver calls and bytes, which are the same in every run; and memory."""
 
 from __future__ import annotations
 

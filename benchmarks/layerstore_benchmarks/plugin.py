@@ -8,5 +8,7 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options; the store is that of ``--layerstore-url``."""
     group = parser.getgroup("layerstore-bench", "layerstore's benchmarks")
-    group.addoption("--layerstore-size", metavar="SIZE", default="16MiB", help="of the largest layer; 16MiB")
-    group.addoption("--layerstore-write-size", metavar="SIZE", default="1MiB", help="of a write; 1MiB")
+    group.addoption(
+        "--layerstore-size", metavar="SIZE", default="16MiB", help="size of the largest layer; by default 16MiB"
+    )
+    group.addoption("--layerstore-write-size", metavar="SIZE", default="1MiB", help="size of a write; by default 1MiB")

@@ -34,7 +34,7 @@ class Run:
         self._bench = Bench(driver, source)
 
     def measure(self, rounds: int, seed: int, told: Callable[[Case], None] = lambda case: None) -> None:
-        """Count, and then time in so many rounds; ``told`` is told of each case before it is begun.
+        """Count, and then time in so many rounds. ``told`` is called before each case begins.
 
         A machine that slows down for a while slows all cases alike: they are compared round by round.
         """
@@ -62,7 +62,7 @@ class Run:
 
 
 def can_drop_caches(driver: CheckedDriver) -> bool:
-    """Tell whether a driver can have the operating system forget what it stores."""
+    """Return whether a driver can make the operating system drop its objects from the cache."""
     key = f"{ROOT}/{layout.ROOT}/cold"
     driver.put(key, bytes(1 << 16))
     try:

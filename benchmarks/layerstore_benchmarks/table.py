@@ -1,4 +1,4 @@
-"""What the terminal shows: what verifying costs, by size, by writes, and what was read back for it."""
+"""The table on the terminal: the cost of verifying, by size and by writes, and the bytes that were read back."""
 
 from __future__ import annotations
 

@@ -121,3 +121,45 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert named - {"errors", "hookspecs"} == set(layerstore.__all__) - errors
     members = re.findall(r"members: \[(.*)\]", page)[-1]
     assert set(members.split(", ")) == set(testing.__all__)
+
+
+OUTSIDE = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "benchmarks/README.md",
+    "examples/layerstore-sqlite/README.md",
+)
+"""Pages that are not of the site, which checks its own links."""
+
+
+@pytest.mark.parametrize("page", OUTSIDE)
+def test_a_link_of_a_page_outside_the_site_leads_somewhere(page: str) -> None:
+    """The file is there, and has the heading: what moves takes its links along."""
+    root = DOCS.parent
+    for path, anchor in re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)]*))?\)", (root / page).read_text("utf-8")):
+        target = (root / page).parent / path if path else root / page
+        assert target.exists(), f"{page} links to {path}"
+        assert not anchor or anchor in headings(target), f"{page} links to {path}#{anchor}"
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    found = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in found}
+
+
+@pytest.mark.parametrize(
+    ("page", "folder"),
+    [
+        ("local.md", "drivers/layerstore_drivers/local"),
+        ("azure.md", "drivers/layerstore_drivers/azure"),
+        ("theorem.md", "core/layerstore"),
+    ],
+)
+def test_a_page_that_says_which_file_does_what_names_files_that_are_there(page: str, folder: str) -> None:
+    """A module that is renamed or moved takes its line along."""
+    named = set(re.findall(r"`(\w+\.py)`", (DOCS / page).read_text("utf-8")))
+    there = {each.name for each in (DOCS.parent / folder).glob("*.py")}
+    assert named
+    assert named - there == set()

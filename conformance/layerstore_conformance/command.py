@@ -33,8 +33,8 @@ PATIENCE = 30
 @click.option("--only", metavar="GROUP|ID", multiple=True, help="Only this group, module or scenario; repeatable.")
 @click.option("--prove", is_flag=True, help="Also plant every known defect, and check that it is found.")
 @click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of payloads and choices.")
-@click.option("--quick", "profile", flag_value="quick", help="Only what takes seconds.")
-@click.option("--full", "profile", flag_value="full", help="Everything, also layers of a GiB.")
+@click.option("--quick", "profile", flag_value="quick", help="Run only scenarios that take seconds.")
+@click.option("--full", "profile", flag_value="full", help="Run everything, also with layers of a GiB.")
 @click.option("--continue", "earlier", metavar="FILE", help="Run only what this report.json does not have.")
 @click.option("--missing", metavar="URL", help="A store that does not exist: an unknown bucket, say.")
 @click.option("--scale", metavar="X", type=float, default=1.0, help="Below 1: smaller payloads, fewer repetitions.")
@@ -42,7 +42,7 @@ PATIENCE = 30
 @click.option("-n", "processes", metavar="N", type=click.IntRange(min=0), default=0, help="Run in N processes.")
 @click.pass_context
 def conformance(context: click.Context, /, url: str, processes: int, **options: Any) -> None:  # noqa: ANN401  (click's)
-    """Run the conformance suite on the driver of URL, or a storm, or compare two reports of the suite.
+    """Run the conformance suite on the driver of URL. Or run a storm, or compare two reports of the suite.
 
     \b
       layerstore conformance URL --report DIR
@@ -53,10 +53,11 @@ def conformance(context: click.Context, /, url: str, processes: int, **options: 
     Objects that are already at URL stay as they are: every scenario has a prefix of its own, below
     layerstore-conformance/, and deletes it afterwards.
 
-    Exit status: 0 every selected scenario was run, and passed, was skipped because the driver declares not to have
-    what it needs, or is waived; 1 a scenario failed, a waiver has expired, or a planted defect was not found; 2 usage
-    error; 3 the suite itself broke; 6 the run is incomplete: a scenario was not run, or run twice; 7 the run could not
-    begin: the store does not open, a scenario or a waiver is unknown, an extra is not installed; 130, 143 interrupted.
+    Exit status: 0 the run passed: every selected scenario was run, and each has passed, is waived, or was skipped for
+    something that the driver or the harness does not have; 1 a scenario failed, a waiver has expired, or a planted
+    defect was not found; 2 usage error, or interrupted; 3 the suite itself broke; 4 pytest was called in a wrong way; 5
+    pytest found no tests; 6 the run is incomplete: a scenario was not run, or run twice; 7 the run could not begin: the
+    store does not open, a scenario or a waiver is unknown, an extra is not installed; 130, 143 interrupted.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
     need("conformance", "pytest", *(["xdist"] if processes else []), *(["jinja2"] if options["report"] else []))
     context.exit(_run(_pytest(url, processes, options)))

@@ -23,8 +23,8 @@ How = Literal["append", "truncate", "replace", "replace-quietly", "remake", "rem
 
 ``append`` and ``truncate`` change its length in place. ``replace`` stores other bytes of the same size;
 ``replace-quietly`` does so and keeps, or sets back, as much as the backend allows: times, metadata, content type, the
-file itself. ``remake`` deletes the object and makes it anew of the same bytes,
-``remake-otherwise`` of other bytes. ``delete`` leaves none."""
+file itself. ``remake`` deletes the object and makes it again with the same bytes,
+``remake-otherwise`` with other bytes. ``delete`` leaves none."""
 
 HOWS: tuple[How, ...] = get_args(How)
 
@@ -32,8 +32,8 @@ Tamper = Callable[[str, How], None]
 """Takes a whole key and a change, and makes it; :func:`changed` returns the bytes that must be there afterwards."""
 
 Foreign = Callable[[str], AbstractContextManager[Collection[str]]]
-"""Takes a prefix, and puts directly below it every kind of foreign thing that the backend can hold, with directories
-above; the block gets their whole names, as ``scan`` yields them; afterwards they are removed."""
+"""Takes a prefix, and puts every kind of foreign thing that the backend can hold directly below it. Directories above
+are made. The block gets the whole names of these things, as ``scan`` yields them. At its end they are removed."""
 
 Between = Callable[[Callable[[], None]], AbstractContextManager[None]]
 """Takes a callable, and calls it between any two requests of the driver in the block, in whichever thread."""
@@ -69,7 +69,7 @@ class SideDoor(Protocol):
 
 
 class Harness:
-    """The author's part of the suite. With a URL alone everything essential runs.
+    """The author's part of the suite. With only a URL, everything essential runs.
 
     ::
 
@@ -104,7 +104,7 @@ class Harness:
         Both return when it is done. ``between_requests`` takes a callable, and calls it between any two requests that
         the driver sends to its backend during a block, so that another handle can act in the middle of a call. ``fork``
         is false for a driver whose client does not survive a fork of its process (clause T5). A ``scale`` below 1
-        shrinks the sizes and repetitions of scenarios, for a slow or dear backend.
+        shrinks the sizes and repetitions of scenarios, for a slow or expensive backend.
 
         Raises:
             ValueError: both or neither of url and factory are given, or the scale is not above 0.

@@ -25,7 +25,7 @@ pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_c
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     group = parser.getgroup("layerstore", "layerstore's conformance suite")
-    group.addoption("--layerstore-url", metavar="URL", help="run the scenarios on the store of this URL")
+    group.addoption("--layerstore-url", metavar="URL", help="run the scenarios on the store at this URL")
     group.addoption("--layerstore-missing", metavar="URL", help="a store that does not exist: an unknown bucket, say")
     group.addoption(
         "--layerstore-scale", metavar="X", type=float, default=1.0, help="below 1: smaller payloads, fewer repetitions"
@@ -33,9 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--layerstore-only", metavar="NAME", action="append", default=[], help="only this group, module or scenario id"
     )
-    group.addoption("--layerstore-seed", metavar="N", type=int, default=0, help="seed of payloads and choices; 0")
     group.addoption(
-        "--layerstore-profile", choices=["quick", "default", "full"], default="default", help="how much to run; default"
+        "--layerstore-seed", metavar="N", type=int, default=0, help="seed of payloads and choices; by default 0"
+    )
+    group.addoption(
+        "--layerstore-profile",
+        choices=["quick", "default", "full"],
+        default="default",
+        help="how much to run; by default: default",
     )
     group.addoption("--layerstore-report", metavar="DIR", help="write report.json, report.html, junit.xml, ... there")
     group.addoption("--layerstore-continue", metavar="FILE", help="run only what this report.json does not have")

@@ -1,7 +1,7 @@
 """The suite's own tools, for a driver author's tests; docs/testing.md shows each at work.
 
-The names here are public: they change as the driver contract does, with a major version and a word in the changelog.
-The modules that they come from are not public; their names may change with any release.
+The names here are public: they change only with a major version, as the driver contract does, and the changelog says
+so. The modules that they come from are not public, and their names may change with any release.
 """
 
 from layerstore_conformance.faults.faulty import FaultyDriver

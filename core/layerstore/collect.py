@@ -8,12 +8,13 @@
     take            move each of the rest to where nobody looks for a blob, and report it
     delete          delete what was taken
 
-No layer that a ``finish`` or ``mount`` has returned for is lost, whatever comes between two steps:
+If a ``finish`` or ``mount`` has returned, its layer is not lost, even if it came between any two of these steps:
 
 - A finish puts its intent, moves its data over the blob, puts its link, and then removes its intent. Every mark reads
   all intents before all links, so if a finish has put its intent when a mark begins, the mark sees its intent or its
   link. A finish that puts its intent after the second mark began moves its data after the blob was picked: the blob has
-  another version then, and is not moved (M4). So a finish is never disturbed, and a blob it has mended never removed.
+  another version then, and is not moved (M4). So a finish is never disturbed, and a blob that it has mended is never
+  removed.
 - A finish that moves its data after the blob was moved to the trash makes a new blob, which a collection leaves alone.
 - A finish of an upload that nobody else knows of puts no intent. Its blob is younger than ``grace``; if a blob of the
   same bytes was picked, the finish gives it another version (M4). If ``grace`` is shorter than a finish takes, the blob
@@ -21,9 +22,9 @@ No layer that a ``finish`` or ``mount`` has returned for is lost, whatever comes
 - A mount copies no bytes. It may link a blob that one mark has not seen linked, while the link that the mark would have
   seen elsewhere is removed. A mount returns only after it has found the blob. If it found it before the move, the third
   mark, which begins after the move, sees the link. After the move it finds no blob until one is put back.
-- If a finish has made the blob anew meanwhile, that one stays, and the one in the trash is deleted. If no blob is
-  there, one may still appear before the one in the trash is put back. So the trash is read first, and put back only if
-  it has the digest of its name: then both have the same bytes. A damaged one goes to quarantine.
+- If a finish has made the blob again meanwhile, that blob stays, and the one in the trash is deleted. If no blob is
+  there, one may still appear before the one in the trash is put back. So the one in the trash is read first, and is put
+  back only if it has the digest of its name: then both have the same bytes. A damaged one goes to quarantine.
 - Two collections at once use different trash keys. Blobs that an earlier collection has left in the trash are listed
   before the first mark, so that each mark begins after they were moved there, and they end in the same way. If a blob
   is in its place too, a move may be under way (M2): the process that copies it will delete it there next, and the copy
@@ -188,7 +189,7 @@ def _unused(driver: CheckedDriver, before: datetime, report: CollectReport, used
 
 
 def _left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[_Picked]:
-    """Yield the blobs that a collection that was cut off has left in the trash, unless one may just be moved there."""
+    """Yield the blobs in the trash of collections that were cut off, except a blob that may just be moved there."""
     for key in walk.keys_below(driver.list, below):
         digest, stat = walk.blob_of(key), driver.find(key)
         if digest is None or stat is None:
@@ -200,7 +201,7 @@ def _left(driver: CheckedDriver, below: str, before: datetime) -> Iterator[_Pick
 def _trashed(
     driver: CheckedDriver, picked: list[_Picked], report: CollectReport, before: datetime
 ) -> Iterator[_Picked]:
-    """Move picked blobs that are still at their versions to the trash, and yield them; also those another one moved."""
+    """Move picked blobs, if still at their versions, to the trash. Yield these, and those that another run moved."""
     for each in picked:
         key = layout.trashed(each.blob.digest)
         try:
@@ -221,7 +222,7 @@ def _trashed(
 
 
 def _is_there(driver: CheckedDriver, key: str) -> bool:
-    """Return whether a move that failed has moved the blob all the same: only its answer may have been lost."""
+    """Return whether a move that failed has moved the blob: perhaps only its answer was lost."""
     with suppress(DriverError):
         return driver.find(key) is not None
     return False

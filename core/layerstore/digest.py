@@ -68,7 +68,7 @@ class Digest:
 
     @property
     def is_tarsum(self) -> bool:
-        """Whether this names a layer without naming its bytes."""
+        """Whether this is a tarsum, which names a layer and does not name its bytes."""
         return self.algorithm == TARSUM
 
     def allows(self, size: int) -> bool:

@@ -91,7 +91,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
-    """A key that a writer has taken without publishing anything under it: it is at work, or was killed (clause L6)."""
+    """A key that a writer has taken and not published yet: the writer is at work, or was killed (clause L6)."""
 
     name: str
     """The key, or a prefix below which there is nothing else, with a slash at the end."""
@@ -285,13 +285,13 @@ class Writer(_Handle, ABC):
         """Accept all of ``data``, which is not empty, at ``offset``; the author writes this.
 
         If the offset is beyond the old end, the gap must read as zeros. The method must not keep the buffer. After an
-        error the size must be the old one, and every byte in the range the old or the new one. ``size`` is the size
-        before this write; it grows when this returns.
+        error the size must be the old one, and every byte in the range must be the old or the new one. ``size`` is the
+        size before this write; it grows when this returns.
         """
 
     @abstractmethod
     def publish(self) -> str:
-        """Make everything accepted so far durable and visible, creating the object if new, and return its version.
+        """Make everything accepted so far durable and visible, and return its version. A new object is created.
 
         The author writes this. ``size`` counts everything accepted; ``version`` is set to the returned one.
 
@@ -430,7 +430,7 @@ class Driver(Authored, Single, ABC):
     def list(self, prefix: str) -> Iterator[str]:
         """Yield what lies directly below a prefix, ``""`` for the top, in lexicographic order (clauses L1 to L5).
 
-        These are whole keys and, for everything that lies deeper, its prefix with a slash at the end.
+        These are whole keys. Where keys lie deeper, it yields their prefix, with a slash at the end.
         """
 
     def scan(self, prefix: str) -> Iterator[Scanned]:

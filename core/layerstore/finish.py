@@ -86,7 +86,7 @@ def started_at(driver: CheckedDriver, keys: UploadKeys) -> datetime | None:
 
 
 def put_start(driver: CheckedDriver, keys: UploadKeys, started_at: datetime) -> None:
-    """Have an upload exist."""
+    """Put the object by which an upload exists."""
     driver.put(keys.started_at, f"{started_at:%Y-%m-%dT%H:%M:%SZ}".encode("ascii"))
 
 

@@ -1,11 +1,11 @@
 """Lanes: work for worker threads of the process, in order within a lane, and several lanes at once.
 
 A signal handler may raise, as Ctrl-C does, at any point of its thread's Python code. The threads, executors and futures
-of the standard library are written in Python: an interrupt can leave a thread half started, or a condition half waited
-for, which keeps the interpreter from ending or stays locked for ever. So the code here that hands out work uses only
-queues, locks and thread starts that are written in C, each of which happens or does not. All else happens in worker
-threads, in which no handler runs. A process has a few of them, one for each processor. They are started if there is
-work and none of them is free, they end with the interpreter, and a forked child begins without any.
+of the standard library are written in Python. An interrupt can leave a thread half started, and the interpreter cannot
+end; or it can leave a condition locked for ever. So the code here that hands out work uses only queues, locks and
+thread starts that are written in C: each of them happens as a whole or not at all. Everything else happens in worker
+threads, in which no handler runs. A process has at most one for each processor, or two. A worker is started if there is
+work and none is free. The workers end with the interpreter, and a forked child begins without any.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Task:
 
 
 class Lane:
-    """Tasks that are done one after the other, in the order they came in."""
+    """Tasks that are done one after the other, in the order in which they came."""
 
     def __init__(self) -> None:
         """Begin with no tasks."""

@@ -115,7 +115,7 @@ class Layer(Owned, io.RawIOBase):
     def fileno(self) -> int:
         """Return a descriptor of the file that holds the layer, from its first byte on: for ``sendfile``, say.
 
-        It is the layer's, and open as long as that is; where it is positioned says nothing of :meth:`tell`.
+        The layer owns it, and closes it. Its position has nothing to do with :meth:`tell`.
 
         Raises:
             io.UnsupportedOperation: the driver has no file.

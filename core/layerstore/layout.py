@@ -75,7 +75,7 @@ def is_name(name: str) -> bool:
 
 
 def is_tag(text: str) -> bool:
-    """Tell whether a text is a tag, by the OCI distribution specification's grammar."""
+    """Return whether a text is a tag, by the OCI distribution specification's grammar."""
     return _TAG.match(text) is not None
 
 
@@ -199,7 +199,7 @@ def referrer(name: str, subject: Digest, digest: Digest) -> str:
 
 
 def is_note(key: str) -> bool:
-    """Tell whether a key is one that :func:`referrer` or :func:`tag_digest` makes: ours, among a registry's."""
+    """Return whether a key is one of :func:`referrer` or :func:`tag_digest`, which only layerstore has."""
     return _NOTE.search(key) is not None
 
 

@@ -17,7 +17,7 @@ ALGORITHMS = ("sha256", "sha384", "sha512", TARSUM)
 
 
 AREAS = ("/_layers/", "/_manifests/", "/_uploads/")
-"""What a repository has below it, one at least."""
+"""The areas below a repository; each repository has at least one."""
 
 
 def _path(name: str) -> tuple[str, ...]:

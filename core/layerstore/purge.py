@@ -1,7 +1,7 @@
 """Purging: remove abandoned uploads, and none that is in use.
 
-An upload's age is the time since it was begun or since anything of it was last stored, whichever is later. An upload
-that is old enough is removed in steps. If it is used between any two of them, it is left alone:
+An upload's age is the time since any part of it was last stored, or since it was begun if that is later. An upload that
+is old enough is removed in steps. If it is used between any two of them, it is left alone:
 
     look            list everything below the upload, with versions and times; leave the upload alone if it is too young
     take over       open a writer on the data: an earlier writer can publish nothing any more (clause F1)
@@ -11,23 +11,24 @@ that is old enough is removed in steps. If it is used between any two of them, i
     condemn         move the data, if it is still at the version held, below the upload's intents (M4)
     remove          as a cancel does: first ``startedat``, then everything
 
-An acknowledged flush has given the data another version. If it came before the second look, the look shows it. If it
-came later, only a handle that resumed the upload since can have made it, and ``hold`` or ``condemn`` fails. A handle
-that resumed the upload and has flushed nothing loses nothing that was promised: the move fences it (F2), and its next
-call raises ``UnknownUploadError``.
+An acknowledged flush has given the data another version. If the flush came before the second look, the look shows it.
+If it came later, its handle has resumed the upload since, and ``hold`` or ``condemn`` fails. A handle that resumed the
+upload and has flushed nothing loses nothing that was promised: the move fences it (F2), and its next call raises
+``UnknownUploadError``.
 
-From ``condemn`` on there is an intent and no data, so resuming does not begin the upload again at offset 0, as it does
-if there is only no data (see ``LayerService.resume``). A purge that is cut off there is completed by the next one, at
-any age of the upload, since nothing else makes that key.
+From ``condemn`` on there is an intent and no data. With no data and no intent, resuming would begin the upload again at
+offset 0 (see ``LayerService.resume``); the intent prevents that. If a purge is cut off there, the next one completes
+it, at any age of the upload, since nothing else makes that key.
 
-A finish under way has put its intent before its move, so the second look shows it. If it put it later, both move the
-same version of the data, and one of them is refused. If the data has become a blob already, nothing can be written any
-more. The upload is then removed without ``hold`` and ``condemn``, which must not make data again: the blob stays, and a
-finish that has come that far links it, or raises ``UnknownUploadError``.
+A finish puts its intent before it moves the data. If the intent came before the second look, the look shows it. If it
+came later, the finish and the purge move the same version of the data, and one of them is refused. If the data has
+become a blob already, nothing can be written any more. The upload is then removed without ``hold`` and ``condemn``,
+which would make data again. The blob stays, and a finish that has come that far links it, or raises
+``UnknownUploadError``.
 
 Data without a ``startedat`` is no upload: no other handle can go on with it, and it is removed at the same age. A
-cancel or finish has left it, or a handle that is at work, or was killed, is writing it straight through. So here, too,
-the data is taken over before the second look: if its handle then lets others know of it, it finds that it is fenced.
+cancel or a finish has left it, or it belongs to a straight upload whose handle is at work or was killed. So here, too,
+the data is taken over before the second look: if its handle then lets others know of it, the handle is fenced.
 With some drivers a killed writer leaves only a key that it had taken; its age is the time since then.
 
 An upload with a foreign thing below it is left alone at any age.

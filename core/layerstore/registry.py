@@ -98,7 +98,7 @@ def installed(group: str, damaged: Callable[[Distribution, Exception], None]) ->
 
 
 class Registry:
-    """The drivers that can be opened. Every call reads anew which are installed. Threads may share a registry."""
+    """The drivers that can be opened. Every call reads again which are installed. Threads may share a registry."""
 
     def __init__(self, claims: Callable[[], Iterable[EntryPoint]] = installed_claims) -> None:
         """Take entry points from ``claims``, called each time. Of distributions with one name, the first counts."""

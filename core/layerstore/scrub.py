@@ -1,9 +1,9 @@
 """Scrubbing: read every stored blob, which must hash to its name, and every link, which must lead to a blob.
 
 Findings are yielded as they are made, in ascending order of the digests, so a scrub that was cut off can go on after
-the last one. A blob is read in blocks, at one version; if it is replaced while it is read, it is read again. So a blob
-that is reported as damaged was damaged as a whole, at one moment. Only that version of it is moved to quarantine
-(clause M4): a blob that an upload has mended meanwhile stays.
+the last one. A blob is read in blocks, at one version; if it is replaced while it is read, it is read again. So if a
+blob is reported as damaged, one whole version of it was damaged. Only that version is moved to quarantine (clause M4):
+a blob that an upload has mended meanwhile stays.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work:
 
 
 def _left_over(work: _Scrub) -> Iterator[Finding]:
-    """Yield foreign keys beside the blobs, and blobs that a collection that was cut off has left in the trash."""
+    """Yield foreign keys beside the blobs, and the blobs in the trash of collections that were cut off."""
     for child in work.children(layout.BLOBS):
         if child != f"{layout.BLOBS}/sha256/":
             yield Finding("foreign", child)

@@ -140,8 +140,8 @@ class LayerService(Single):
 
         Raises:
             UnknownUploadError: there is no such upload, or no longer.
-            OffsetMismatchError: the upload is at another offset, which the error has. No handle is fenced then, unless
-                one has stored bytes between the first look at the offset and the second, after the taking over.
+            OffsetMismatchError: the upload is at another offset, which the error has. No handle is fenced then, with
+                one exception: a handle has stored bytes after the offset was read and before it could be fenced.
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
         keys = UploadKeys(name, uuid)
@@ -208,8 +208,8 @@ class LayerService(Single):
     def repositories(self, *, after: str = "") -> Iterator[str]:
         """Yield the names of all repositories that have a layer, an upload or a manifest.
 
-        Ascending, as paths: ``a`` before ``a/b`` before ``a-b``. With ``after``, those that come after a name, which
-        need not be there.
+        Ascending, as paths: ``a`` before ``a/b`` before ``a-b``. With ``after``, only names that come after it; no
+        repository need have that name.
 
         This and the other listings leave out what is not understood, such as a symlink, and log one warning about it.
         """
@@ -244,11 +244,11 @@ class LayerService(Single):
     def purge(
         self, older_than: timedelta, *, name: str | None = None, dry_run: bool = False, now: datetime | None = None
     ) -> PurgeReport:
-        """Remove abandoned uploads of one repository, or of all, and what ended uploads have left.
+        """Remove abandoned uploads of one repository, or of all, and leftovers of ended uploads.
 
         An upload is removed if it was begun, and last written to, at least ``older_than`` before ``now`` (aware). Open
         handles on it raise ``UnknownUploadError`` from then on. An upload that is written to meanwhile stays; its
-        writer may be fenced. Failures are reported, and the other uploads are removed all the same. A dry run lists
+        writer may be fenced. Failures are reported, and the purge goes on with the other uploads. A dry run lists
         what a run would remove.
 
         Raises:
@@ -269,7 +269,8 @@ class LayerService(Single):
     ) -> Iterator[Finding]:
         """Read all blobs, or those of one repository, and yield findings on them and on the links to them.
 
-        Findings of blobs come in ascending order of their sha256; ``after``, the hex of a sha256, goes on after it.
+        Findings of blobs come in ascending order of their sha256. With ``after``, the hex of a sha256, only later blobs
+        are read.
         Blobs stored before ``since`` (aware) are not read. With ``quarantine`` a damaged blob is moved away, so that
         fetching it raises ``UnknownLayerError``. ``progress`` is called with the number of bytes read, in ``jobs``
         threads.
@@ -290,7 +291,7 @@ class LayerService(Single):
         grace: timedelta = GRACE,
         ignore_foreign: bool = False,
     ) -> CollectReport:
-        """Delete the blobs that were stored ``grace`` before ``now``, no repository links, and no finish has claimed.
+        """Delete blobs that no repository links and no finish has claimed, if they are older than ``grace`` at ``now``.
 
         With ``ignore_foreign``, foreign things are ignored, and listed in the report: blobs that only a repository
         behind a symlink uses are deleted.

@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Turns:
-    """Whose turn it is. A forked child begins anew, without the thread that had the turn."""
+    """Whose turn it is. A forked child begins again, without the thread that had the turn."""
 
     def __init__(self) -> None:
         """Begin with nobody's turn."""

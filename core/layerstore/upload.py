@@ -98,7 +98,7 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @property
     def moved(self) -> bool:
-        """Whether a finish that was cut off has made the data a blob already: it can be finished, and not written."""
+        """Whether a finish that was cut off has made the data a blob. The upload can then be finished, not written."""
         return not isinstance(self._content, Front)
 
     @in_turn
@@ -106,8 +106,8 @@ class LayerUpload(Owned, io.RawIOBase):
         """Write all of ``data`` (C-contiguous) at the position, and return its length in bytes. ``data`` is not kept.
 
         After a seek beyond the end, the gap reads as zeros. If another thread changes ``data`` meanwhile, each byte is
-        stored and hashed as either the old or the new one. An error of the backend may concern bytes of an earlier
-        write that were gathered until now; they stay gathered, and the write may be repeated.
+        stored and hashed as either the old or the new one. An error of the backend may be about bytes of an
+        earlier write, which were gathered until now. They stay gathered, and the write may be repeated.
 
         Raises:
             LayerClosedError: the upload is closed, or its data has already become a blob.
@@ -164,7 +164,7 @@ class LayerUpload(Owned, io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Buffer) -> int:
-        """Refuse to be read: once the upload is finished, its layer can be read.
+        """Refuse to be read. After the upload is finished, its layer can be read.
 
         Raises:
             io.UnsupportedOperation: always, but LayerClosedError if the upload is closed.
@@ -212,8 +212,8 @@ class LayerUpload(Owned, io.RawIOBase):
         """Verify the bytes, make them a layer of the repository, and return it. Called again, return it again.
 
         ``digest`` is a sha256, sha384, sha512 or ``tarsum.v1+sha256``; ``size``, in bytes, is compared if given. After
-        an error the upload is as it was: it can be written to here or, if it was flushed, after resuming it. A finish
-        that was cut off half way is completed by calling ``finish`` again. The layer is opened when it is first read;
+        an error the upload is as before: this handle can write to it and, if it was flushed, it can be resumed. If a
+        finish was cut off half way, call ``finish`` again to complete it. The layer is opened when it is first read;
         its ``created_at`` is by this machine's clock.
 
         Raises:
@@ -286,7 +286,7 @@ class LayerUpload(Owned, io.RawIOBase):
         return self._closed
 
     def __del__(self) -> None:
-        """Give back what the handle holds, without a flush: to drop an upload is not to close it."""
+        """Give back what the handle holds, without a flush: dropping an upload does not close it."""
         self._release()
 
     def __repr__(self) -> str:
@@ -359,7 +359,7 @@ class LayerUpload(Owned, io.RawIOBase):
         hashed = spool.covered and self._verify == "resume" and wanted.algorithm == "sha256"
         if hashed and not self._begun:
             return self._move_straight(spool, wanted)
-        self._publish(spool)  # else a purge may take for a leftover what is read back for hours
+        self._publish(spool)  # else a purge may take the data for a leftover while it is read back, for hours
         finish.check_size(size, spool.size)
         canonical = finish.verify(self._driver, self._keys, spool, wanted, self._verify)
         finish.intend(self._driver, self._keys, wanted, canonical)
@@ -376,7 +376,7 @@ class LayerUpload(Owned, io.RawIOBase):
 
     @contextmanager
     def _owning(self) -> Iterator[None]:
-        """Distinguish an upload that was taken over from one that is gone; of the latter, remove what is left."""
+        """Distinguish an upload that was taken over from one that is gone, and remove the remains of the latter."""
         with naming(self._keys):
             try:
                 yield

@@ -1,16 +1,16 @@
 """The reference driver: everything in this process's memory, as fast as the memory bus allows.
 
-``memory://name`` is one store for the whole process, ``memory:`` a new one at every opening. Nothing outlives the
-process.
+``memory://name`` is one store for the whole process, and ``memory:`` is a new store at every opening. Nothing outlives
+the process.
 
 An object is a mapping from block numbers to blocks of up to 1 MiB, each holding the object's bytes from
-``number * BLOCK`` on. Where no block is, or a block ends early, the bytes are zeros: a gap costs nothing, a small
-object its own size.
+``number * BLOCK`` on. If a block is missing or ends early, the bytes there are zeros. So a gap costs nothing, and a
+small object costs its own size.
 
 A published version is never changed and never copied. Versions, readers and writers share blocks, by one rule: a block
 never changes its length, nor a byte that lies within a version that holds it. So a writer copies a published block
-before it changes it, but for one case, without which appending and flushing in turn would copy half a block at every
-flush: past the published end it goes on filling the spare room of its own last block, which no version shows.
+before it changes it, with one exception: beyond the published end it fills the spare room of its own last block, which
+no version shows. Otherwise, appending and flushing in turn would copy half a block at every flush.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ BLOCK = 1 << 20
 """Largest block, in bytes: what is copied at most when one published byte is changed."""
 
 _ZEROS = memoryview(bytes(BLOCK))
-"""What is read where nothing was written; never touched, so that it costs no memory until it is read."""
+"""The bytes of a gap; nothing writes to them, so they cost no memory until they are read."""
 
 _versions = itertools.count(1)
-"""One count for all stores: no object ever has a version again, made anew or not."""
+"""One count for all stores: no version is ever used twice, even if an object is deleted and made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class _Version:
 
 
 class _Store:
-    """What the drivers opened on one name share. Whoever holds ``lock`` sees and changes everything at once.
+    """The store that all drivers with one name share. Everything in it is read and changed under ``lock``.
 
-    Who is interrupted there, as by Ctrl-C, has fenced before it has changed, and has lost no bytes.
+    A thread that is interrupted there, as by Ctrl-C, has fenced before it has changed anything, and has lost no bytes.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ _named: dict[str, _Store] = {}
 
 
 class MemoryReader(Reader):
-    """Reads one published version; it stays readable whatever becomes of the object (clause R4)."""
+    """Reads one published version, which stays readable even if the object is changed or deleted (clause R4)."""
 
     def __init__(self, key: str, version: _Version, offset: int) -> None:
         """Open ``version`` at ``offset``, in bytes."""
@@ -136,7 +136,7 @@ class MemoryWriter(Writer):
         self._changed = opened is None
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Accept the data; without memory for it, nothing.
+        """Accept all of the data, or nothing if there is no memory for it.
 
         Raises:
             NoSpaceError: out of memory.
@@ -172,7 +172,7 @@ class MemoryWriter(Writer):
         return number in self._private or (number == self._tail and number * BLOCK + start >= self._published)
 
     def _rebuilt(self, number: int, start: int, part: memoryview) -> bytearray:
-        """Return a new block: what is in the old one, overlaid with ``part`` from ``start`` on."""
+        """Return a new block: the bytes of the old one, overlaid with ``part`` from ``start`` on."""
         kept = memoryview(self._blocks.get(number, b""))
         stop = start + len(part)
         # A block that grows, grows to twice its size, so that a byte is copied about twice however small the writes. A
@@ -185,9 +185,9 @@ class MemoryWriter(Writer):
         return bytearray().join((kept[:start], _ZEROS[: max(0, start - len(kept))], part, kept[stop:], spare))
 
     def _clear_tail(self) -> None:
-        """Make zeros of what the last block holds beyond the end, before that becomes part of the object.
+        """Fill the last block with zeros beyond the end, before that room becomes part of the object.
 
-        Until then it is spare room, which may hold a failed write's bytes, or be another writer's to write to.
+        Until then it is spare room. It may hold bytes of a failed write, or another writer may write to it.
         """
         number, end = divmod(self.size, BLOCK)
         spare = len(self._blocks.get(number, b"")) - end
@@ -224,7 +224,7 @@ class MemoryWriter(Writer):
 
 
 class MemoryDriver(Driver):
-    """Objects in memory. Every method is one step under the store's lock, and copies no object's bytes in it."""
+    """Objects in memory. Every method is one step under the store's lock, and copies no object's bytes there."""
 
     contract_version = "1.0"
     capabilities = Capabilities(nested_keys=True, shared=False, durable=False)
@@ -271,13 +271,13 @@ class MemoryDriver(Driver):
             self._store.replace(key, _Version.now(blocks, len(whole)))
 
     def stat(self, key: str) -> Stat:
-        """Tell what is known of the version published last."""
+        """Return the properties of the version published last."""
         with self._store.lock:
             version = self._store.find(key)
         return Stat(version.size, version.modified, version.version)
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Look up each child when it is asked for, whatever lies below the one before."""
+        """Look up each child only when it is asked for, and skip all that lies below the child before."""
         below = start = f"{prefix}/" if prefix else ""
         while True:
             with self._store.lock:
@@ -288,7 +288,7 @@ class MemoryDriver(Driver):
             start = _after(child)
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
-        """Name the blocks anew; the target gets a version that no object had before."""
+        """Put the blocks under another key; the target gets a version that no object had before."""
         with self._store.lock:
             moved = self._store.find(source)
             if version not in (None, moved.version):

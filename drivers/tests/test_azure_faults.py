@@ -35,10 +35,11 @@ pytestmark = pytest.mark.xdist_group("azurite")
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 INTRODUCTION = """\
-A fault that happens once, at whichever request of a call, is mended unseen: the call returns, and is done once. Where
-one sort of a call's requests fails for good, the call raises `BackendUnavailableError`, and the table tells what is
-there then, for each sort. Either is allowed by the contract (clauses E4, M2, D4). The same call, repeated on a network
-that is mended, ends as if nothing had been; only a move that was done and not told raises `PathNotFoundError` then."""
+If a fault happens once, at any request of a call, the driver mends it: the call returns, and is done once. If all
+requests of one kind fail for good, the call raises `BackendUnavailableError`. For each kind of request, the table says
+what is stored after that. "Done, but raised" means that the call raised after it had taken effect. The contract
+allows each of these results (clauses E4, M2, D4). If the network works again and the call is repeated, it succeeds.
+Only if a move was done and has raised, its repetition raises `PathNotFoundError`."""
 BEGIN, END = "<!-- azure faults -->", "<!-- end of azure faults -->"
 OLD, NEW = b"o" * 250, b"n" * 250
 State = dict[str, bytes]
@@ -167,7 +168,7 @@ class Wire:
             self.transport.plan = [fault]
             ending = self._ending(call, driver, held, fault)
             self.transport.plan = []
-            with suppress(PathNotFoundError):  # what was moved, and not told so, cannot be moved again
+            with suppress(PathNotFoundError):  # a move that was done, and has raised, cannot be repeated
                 call.act(driver, held)
             assert self.state() == call.after, f"{fault}, and again without"
         return ending
@@ -184,7 +185,7 @@ class Wire:
         if state == call.before:
             return "unchanged"
         if state == call.after:
-            return "done, not told"
+            return "done, but raised"
         both = {**call.before, **call.after}
         if "to" in call.after and state == both:
             return "under both keys"

@@ -34,7 +34,7 @@ class AccessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 def _common(fields: dict[str, Any]) -> str:
-    """Spell a line in the common form; what a client sent cannot end it."""
+    """Return a line in the common form. No text of a client can end the line."""
     request = json.dumps(f"{fields['method']} {fields['path']}")
     agent = json.dumps(fields["agent"])
     told = f"{fields['status']} {fields['sent']} {fields['seconds']} {agent}"

@@ -1,4 +1,4 @@
-"""Who is let in, as options say."""
+"""Access control, as the options select it."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def _tokens(options: dict[str, Any], given: list[str]) -> Tokens:
 
 
 def _why(error: Exception) -> str:
-    """Say why, without what stands in the file: that may be secret."""
+    """Return the reason, without text from the file, which may be secret."""
     return "not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)

@@ -120,7 +120,7 @@ class Registry:
         return found
 
     def _ready(self, request: Request, name: str, reference: str) -> Response:
-        """Say that the store answers; if it does not, that is an error as of any other request."""
+        """Answer that the store works. If it does not, its error is handled as in any other request."""
         del request, name, reference
         next(self._service.driver.list(layout.REPOSITORIES), None)
         return Response("ready\n", content_type="text/plain")
@@ -131,7 +131,7 @@ class Registry:
 
 
 def _wanted(method: str, found: Route) -> list[Scope]:
-    """Return what a request wants to be allowed; of the base nothing, but to be known."""
+    """Return the permissions that a request needs. The base needs none, but its client must be known."""
     if found.kind == "base":
         return []
     if found.kind == "catalog" or (found.kind == "page" and not found.name):
@@ -143,19 +143,19 @@ def _wanted(method: str, found: Route) -> list[Scope]:
 
 
 def _healthy(request: Request, name: str, reference: str) -> Response:
-    """Say that this process answers."""
+    """Answer that this process works."""
     del request, name, reference
     return Response("healthy\n", content_type="text/plain")
 
 
 def _base(request: Request, name: str, reference: str) -> Response:
-    """Say that this is a registry."""
+    """Answer that this is a registry."""
     del request, name, reference
     return Response("{}", content_type="application/json")
 
 
 def _failed(request: Request, error: LayerStoreError) -> Response:
-    """Answer for an error of the store; what a client is not told of is logged."""
+    """Answer an error of the store. Details that the client must not see are logged."""
     refusal = refusal_of(error)
     if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR or refusal.status == HTTPStatus.CONFLICT:
         log.warning("%s %s: %s", request.method, request.path, str(error))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from layerstore_registry.requests import Request
 
 BLOCK = 1 << 20
-"""Bytes that are read and sent at a time, where the driver has no file to send from."""
+"""Bytes that are read and sent at a time, if the driver has no file that can be sent."""
 
 OCTETS: Final = "application/octet-stream"
 
@@ -26,14 +26,14 @@ class Part:
     """A part of a layer as a file: a server may send it by its descriptor, or read it."""
 
     def __init__(self, layer: Layer, span: ranges.Span) -> None:
-        """Be positioned at the part's first byte; closing closes the layer."""
+        """Begin at the part's first byte. Closing the part closes the layer."""
         self._layer = layer
         self._left = span.length
         layer.seek(span.start)
         self._start = span.start
 
     def fileno(self) -> int:
-        """Return the layer's descriptor, positioned where the part begins; a server knows how long it is.
+        """Return the layer's descriptor, positioned at the beginning of the part. The server knows the part's length.
 
         Raises:
             io.UnsupportedOperation: there is none.
@@ -43,7 +43,7 @@ class Part:
         return descriptor
 
     def read(self, size: int) -> bytes:
-        """Return up to so many bytes; none at the end of the part."""
+        """Return up to so many bytes, and no bytes at the end of the part."""
         data = self._layer.read(min(size, self._left))
         self._left -= len(data)
         return data
@@ -77,7 +77,7 @@ class Blobs:
             raise
 
     def delete(self, request: Request, name: str, reference: str) -> Response:
-        """Take a blob out of the repository, under the digest that was asked for."""
+        """Remove a blob from the repository, under the given digest."""
         del request
         self._service.unlink(name, digests.parse(reference))
         return Response(status=HTTPStatus.ACCEPTED)

@@ -1,4 +1,4 @@
-"""The body of a request: streamed, and never taken for whole when it was cut off."""
+"""The body of a request: it is streamed, and a body that was cut off never counts as complete."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BLOCK = 1 << 20
 
 
 class CutOffError(Exception):
-    """The connection ended, or stood still for too long, in the middle of a body; what came before is in hand."""
+    """The connection ended, or was silent for too long, in the middle of a body. The bytes before that are kept."""
 
 
 class TooMuchError(Exception):
-    """A body is larger than what may come."""
+    """A body is larger than its limit."""
 
 
 class _Reads(Protocol):
@@ -29,10 +29,10 @@ class _Reads(Protocol):
 
 
 class Body:
-    """What a request brings: of a length that it says, or in chunks."""
+    """The bytes of a request: of a given length, or in chunks."""
 
     def __init__(self, stream: _Reads, length: int | None) -> None:
-        """Receive from a stream; ``length`` is in bytes, None where the end is marked in the stream."""
+        """Receive from a stream. ``length`` is in bytes, or None if the stream marks its end."""
         self._stream = stream
         self.length = length
         self.taken = 0
@@ -41,16 +41,16 @@ class Body:
 
     @classmethod
     def of(cls, request: Request) -> Body:
-        """Receive what a request brings; without a length, and not in chunks, that is nothing."""
+        """Receive the body of a request. Without a length, and not in chunks, it has no bytes."""
         length = request.content_length
         chunked = length is None and bool(request.environ.get("wsgi.input_terminated"))
         return cls(request.environ["wsgi.input"], None if chunked else length or 0)
 
     def read(self, size: int) -> bytes:
-        """Return up to so many bytes; none at the end.
+        """Return up to so many bytes, and no bytes at the end.
 
         Raises:
-            CutOffError: there is no end to come.
+            CutOffError: the body was cut off.
         """
         if self._broken:
             raise CutOffError(f"after {self.taken} bytes: {type(self._broken).__name__}") from self._broken
@@ -79,12 +79,12 @@ class Body:
             yield data
 
     def drain(self) -> None:
-        """Receive all of it for nothing: a client that is still sending may not look for the answer yet."""
+        """Receive and drop all of it: a client that is still sending may not read the answer yet."""
         for _ in self.blocks():
             pass
 
     def whole(self, limit: int) -> bytes:
-        """Return all of it, or as much as shows that it is more than ``limit`` bytes.
+        """Return all of it. If it is more than ``limit`` bytes, return only ``limit`` + 1 of them.
 
         Raises:
             CutOffError: as :meth:`read`.
@@ -97,11 +97,11 @@ class Body:
 
 
 def store(body: Body, upload: LayerUpload, *, flush_every: int | None = None, limit: int | None = None) -> None:
-    """Write a body to an upload, and flush it every so many bytes; ``limit`` is of the upload's size, in bytes.
+    """Write a body to an upload, and flush it every so many bytes. ``limit`` is the upload's largest size, in bytes.
 
     Raises:
-        CutOffError: as :meth:`Body.read`; what came before is written.
-        TooMuchError: it is more than ``limit``; what came before that is written.
+        CutOffError: as :meth:`Body.read`. The bytes before that are written.
+        TooMuchError: it is more than ``limit``. The bytes before that are written.
     """
     flushed = upload.size
     for data in body.blocks():

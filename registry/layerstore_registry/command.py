@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 @flags
 @click.pass_obj
 def serve(invocation: Invocation, /, **told: Any) -> None:  # noqa: ANN401  (click's)
-    """Serve the store as a container registry, for docker, podman, skopeo and all that speak the OCI protocol.
+    """Serve the store as a container registry, for docker, podman, skopeo and all other clients of the OCI protocol.
 
     \b
       layerstore serve
       layerstore serve --listen 0.0.0.0:443 --tls-cert c.pem --tls-key k.pem --htpasswd users --workers 4
 
-    Without more, it listens on this machine alone, and whoever reaches it may do everything. Every option may stand in
-    the environment, as LAYERSTORE_SERVE_TLS_CERT for --tls-cert, or in the file that --config names, as tls-cert; the
-    command line goes first, then the environment. SIGTERM stops it after the requests under way; SIGHUP reads users,
-    rules, keys and certificates anew.
+    Without options, only this machine can reach it, and every client may do everything. Every option may also be given
+    in the environment, or in the file that --config names: --tls-cert as LAYERSTORE_SERVE_TLS_CERT, or as tls-cert. The
+    command line takes precedence over the environment, and the environment over the file. SIGTERM stops the server
+    after the requests under way. SIGHUP reads users, rules, keys and certificates again.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
     serving, settings = _serving(invocation, told), _settings(told)
     access = [admission(told)]
@@ -98,7 +98,7 @@ def _settings(told: dict[str, Any]) -> Settings:
 
 
 def _refuse_exposed(serving: Serving, guarded: bool, insecure: bool) -> None:  # noqa: FBT001  (two facts)
-    """Refuse to be reached from other machines, unless that is safe or was asked for."""
+    """Refuse an address that other machines reach, unless that is safe or ``--insecure`` is given."""
     exposed = [address for address in serving.listen if not is_loopback(address)]
     if not exposed or insecure:
         return
@@ -110,7 +110,7 @@ def _refuse_exposed(serving: Serving, guarded: bool, insecure: bool) -> None:  #
 
 
 def _examine(service: LayerService, serving: Serving, settings: Settings) -> None:
-    """Ask the store, and look at what would only fail when the first client comes."""
+    """Check the store and all settings that would otherwise fail only at the first request."""
     prepare(service, read_only=settings.read_only)
     if serving.workers > 1 and not service.driver.capabilities.shared:
         raise click.UsageError("no two processes share this store: --workers 1.")
@@ -125,7 +125,7 @@ def _tell(invocation: Invocation, urls: list[str], note: str) -> None:
 
 
 def _run(server: Server) -> None:
-    """Run until stopped; gunicorn ends its processes, and this one, by an exit."""
+    """Run until stopped. gunicorn ends its processes, and this one, by ``SystemExit``."""
     try:
         server.run()
     except SystemExit as error:

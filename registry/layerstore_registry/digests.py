@@ -1,4 +1,4 @@
-"""The digests that a registry names content by."""
+"""The digests by which a registry names content."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import hashlib
 from layerstore import Digest, UnsupportedDigestError
 
 ALGORITHMS = ("sha256", "sha512")
-"""Those that the OCI image specification registers and every client knows."""
+"""The algorithms that the OCI image specification registers and every client knows."""
 
 
 def parse(text: str) -> Digest:
     """Read a digest.
 
     Raises:
-        InvalidDigestError: none, or of an algorithm that is not served.
+        InvalidDigestError: the text is no digest, or its algorithm is not served.
     """
     digest = Digest.parse(text)
     check_algorithm(digest.algorithm)
@@ -25,7 +25,7 @@ def check_algorithm(algorithm: str) -> None:
     """Refuse an algorithm that is not served.
 
     Raises:
-        UnsupportedDigestError: it is not.
+        UnsupportedDigestError: it is not served.
     """
     if algorithm not in ALGORITHMS:
         raise UnsupportedDigestError(algorithm[:80], f"not one of {', '.join(ALGORITHMS)}")

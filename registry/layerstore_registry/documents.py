@@ -1,4 +1,4 @@
-"""What manifests say: of the four kinds that clients push, as much as a registry has to know."""
+"""Manifests of the four kinds that clients push: the parts that a registry has to understand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGES: Final = (OCI_IMAGE, DOCKER_IMAGE)
 INDEXES: Final = (OCI_INDEX, DOCKER_LIST)
 
 LARGE: Final = 64 << 10
-"""Bytes of a manifest above which one at a time is parsed: it may take 30 times as much memory."""
+"""Bytes. Manifests larger than this are parsed one at a time: parsing may take 30 times as much memory."""
 
 _PARSING: Final = Lock()
 _MEMBERS: Final = frozenset(
@@ -38,16 +38,16 @@ class Document:
 
     media_type: str
     blobs: tuple[Digest, ...]
-    """What must be in the repository as a blob: the config, and layers that are not to be had elsewhere."""
+    """The blobs that the repository must have: the config, and layers that are not stored elsewhere."""
     manifests: tuple[Digest, ...]
-    """What must be in the repository as a manifest."""
+    """The manifests that the repository must have."""
     subject: Digest | None
-    """What it refers to; that need not be there."""
+    """The manifest to which it refers; the repository need not have it."""
     artifact_type: str | None
     annotations: dict[str, Any] | None
 
     def descriptor(self, digest: Digest, size: int) -> dict[str, Any]:
-        """Describe it as a list of referrers does."""
+        """Return its descriptor, for a list of referrers."""
         found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(digest), "size": size}
         if self.artifact_type:
             found["artifactType"] = self.artifact_type
@@ -57,10 +57,10 @@ class Document:
 
 
 def read(data: bytes, content_type: str = "") -> Document:
-    """Understand a manifest; ``content_type`` is what it is said to be, empty if nothing was said.
+    """Read a manifest. ``content_type`` is the request's ``Content-Type``, or empty if there is none.
 
     Raises:
-        Refusal: it is none, is of another kind than it says or is said to be, or of one that is not served.
+        Refusal: it is no manifest, its kind is not served, or its kind is not the one in its text or in the request.
     """
     with _in_turn(data):
         return _understood(data, content_type)
@@ -78,7 +78,7 @@ def _understood(data: bytes, content_type: str) -> Document:
 
 
 def stored(data: bytes) -> dict[str, Any]:
-    """Return what a stored manifest says, also if another registry took what :func:`read` refuses; {} if nothing."""
+    """Return the members of a stored manifest, even if :func:`read` would refuse it; {} if there are none."""
     try:
         with _in_turn(data):
             body = json.loads(data.decode("utf-8"))
@@ -88,7 +88,7 @@ def stored(data: bytes) -> dict[str, Any]:
 
 
 def media_type_of(body: dict[str, Any]) -> str:
-    """Return what a stored manifest is, by what it says or looks like, as a CNCF registry does."""
+    """Return the media type of a stored manifest: the one that it names, or the one that its members suggest."""
     said = body.get("mediaType")
     if isinstance(said, str) and said.isascii() and said.isprintable():
         return said
@@ -99,7 +99,7 @@ def media_type_of(body: dict[str, Any]) -> str:
 
 @contextmanager
 def _in_turn(data: bytes) -> Iterator[None]:
-    """Keep large manifests apart in time: what they take while they are parsed is taken once."""
+    """Parse large manifests one after the other, so that only one at a time takes memory."""
     if len(data) <= LARGE:
         yield
         return
@@ -129,14 +129,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_case(body: Iterable[str], known: frozenset[str]) -> None:
-    """Refuse members that some clients take for others: those of Go do not look at the case."""
+    """Refuse members whose name differs from a known one only in case: clients in Go ignore the case."""
     folded = {member.casefold() for member in known}
     if any(member not in known and member.casefold() in folded for member in body):
         raise _invalid(f"a member is spelled otherwise than one of {', '.join(sorted(known))}")
 
 
 def _media_type(body: dict[str, Any], told: str) -> str:
-    """Tell the kind; where body and request could be understood in two ways, neither is chosen."""
+    """Return the kind. Refuse the manifest if body and request could be understood in two ways."""
     said = body.get("mediaType", "")
     if not isinstance(said, str):
         raise _invalid("mediaType is not a text")
@@ -168,7 +168,7 @@ def _index(body: dict[str, Any], media_type: str) -> Document:
 
 
 def _is_elsewhere(layer: dict[str, Any]) -> bool:
-    """Tell whether a layer is to be fetched from somewhere else, or must not be distributed."""
+    """Return whether a layer is fetched from somewhere else, or must not be distributed."""
     kind = str(layer.get("mediaType", ""))
     return bool(layer.get("urls")) or ".nondistributable." in kind or ".foreign." in kind
 

@@ -22,7 +22,7 @@ class Lists:
     """Answers requests for lists."""
 
     def __init__(self, service: LayerService, revisions: Revisions, settings: Settings) -> None:
-        """List what a store holds."""
+        """List the content of a store."""
         self._service = service
         self._revisions = revisions
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Manifests: pushing, pulling, deleting, and what refers to them."""
+"""Manifests: pushing, pulling, deleting, and listing referrers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from layerstore_registry.settings import Settings
 
 MAX_TAGS: Final = 100
-"""Tags that one push may give; the specification asks for 10 at least."""
+"""Tags that one push may set; the specification requires at least 10."""
 
 REFERRERS_PAGE: Final = 4 << 20
-"""Bytes of a list of referrers that clients are sure to take."""
+"""Bytes of a list of referrers that every client accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Manifests:
     """Answers requests about the manifests of a repository."""
 
     def __init__(self, service: LayerService, revisions: Revisions, settings: Settings) -> None:
-        """Serve those of a store."""
+        """Serve the manifests of a store."""
         self._service = service
         self._revisions = revisions
         self._settings = settings
@@ -64,7 +64,7 @@ class Manifests:
         return Response(data, headers=headers, content_type=documents.media_type_of(documents.stored(data)))
 
     def put(self, request: Request, name: str, reference: str) -> Response:
-        """Take a manifest, and have tags stand for it."""
+        """Store a manifest, and point tags to it."""
         layout.check_name(name)
         digest, tags = _names(request, reference)
         data = Body.of(request).whole(self._settings.max_manifest)
@@ -84,7 +84,7 @@ class Manifests:
         return _pushed(name, digest, document, [] if tags == [reference] else tags)
 
     def delete(self, request: Request, name: str, reference: str) -> Response:
-        """Take a tag away, or a manifest and every tag that stands for it."""
+        """Remove a tag, or remove a manifest and every tag that points to it."""
         del request
         layout.check_name(name)
         by_tag = layout.is_tag(reference)
@@ -94,7 +94,7 @@ class Manifests:
         return Response(status=HTTPStatus.ACCEPTED)
 
     def referrers(self, request: Request, name: str, reference: str) -> Response:
-        """List what refers to a manifest, which need not be there."""
+        """List the manifests that refer to another one, which need not be there."""
         layout.check_name(name)
         subject, kind = digests.parse(reference), request.args.get("artifactType")
         found = dict(self._found(name, subject))
@@ -111,7 +111,7 @@ class Manifests:
         return Response(json.dumps(index), headers=headers, content_type=documents.OCI_INDEX)
 
     def _read(self, name: str, reference: str) -> tuple[Digest | None, bytes | None]:
-        """Read a manifest; where a tag moved on before its bytes were read, what it stands for by then."""
+        """Read a manifest. If a tag moves before the bytes are read, read the manifest to which it points by then."""
         digest, stale = self._wanted(name, reference), None
         data = self._revisions.read(name, digest) if digest else None
         while digest and data is None and digest != stale and layout.is_tag(reference):
@@ -127,7 +127,7 @@ class Manifests:
         return digests.parse(reference) if ":" in reference else None
 
     def _store(self, push: Push) -> None:
-        """Store a manifest whose references are there; they are looked for again when it keeps them in use."""
+        """Store a manifest if its references are there. Check them again after that: now it keeps them in use."""
         self._check_references(push.name, push.document)
         names = [each for each in {push.digest, push.canonical} if self._revisions.find(push.name, each) is None]
         self._add(push)
@@ -151,7 +151,7 @@ class Manifests:
         self._revisions.add(push.name, push.data, push.canonical, [push.digest])
 
     def _remember(self, push: Push) -> None:
-        """Note which manifest it refers to, if it does."""
+        """If it refers to another manifest, store that."""
         if push.document.subject:
             descriptor = push.document.descriptor(push.digest, len(push.data))
             self._revisions.remember(push.name, push.document.subject, push.digest, descriptor)
@@ -183,7 +183,7 @@ class Manifests:
         return True
 
     def _found(self, name: str, subject: Digest) -> Iterator[tuple[Digest, dict[str, Any]]]:
-        """Yield what was pushed here, and what clients of a registry without this listing have noted in a tag."""
+        """Yield referrers that were pushed here, and those that clients of another registry have put into a tag."""
         yield from self._revisions.referrers(name, subject)
         index = self._read_tag(name, f"{subject.algorithm}-{subject.hex[:64]}")
         for child in _children(index):
@@ -197,7 +197,7 @@ class Manifests:
 
 
 def _names(request: Request, reference: str) -> tuple[Digest | None, list[str]]:
-    """Return what a manifest is to be called by: a digest if that was said, and tags."""
+    """Return the names for a manifest: the digest, if one was given, and the tags."""
     if ":" not in reference:
         if not layout.is_tag(reference):
             raise bad_request("MANIFEST_INVALID", f"{reference[:200]!r} is no tag")
@@ -233,7 +233,7 @@ def _children(index: bytes | None) -> tuple[Digest, ...]:
 
 
 def _up_to(size: int, descriptors: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield descriptors as long as they fit; one at least."""
+    """Yield descriptors as long as they fit, and at least one."""
     left = size - 1024  # for what is around them
     for number, descriptor in enumerate(descriptors):
         left -= len(json.dumps(descriptor)) + 2

@@ -14,12 +14,12 @@ from layerstore.cli.moment import span as read_span
 from layerstore.cli.size import Size
 
 PREFIX: Final = "LAYERSTORE_SERVE"
-"""What the names of variables begin with."""
+"""The beginning of the names of variables."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ELSEWHERE: Final = {"config", "check", "help", "json", "debug"}
-"""Options that no file has."""
+"""Options that a file must not have."""
 
 
 class Span(click.ParamType[timedelta]):
@@ -34,7 +34,7 @@ class Span(click.ParamType[timedelta]):
 
 
 def _configured(context: click.Context, option: click.Parameter, value: Path | None) -> None:
-    """Take what a file says for what nothing else does."""
+    """Use the values of a file for options that are given nowhere else."""
     del option
     if value is None:
         return
@@ -50,7 +50,7 @@ def _configured(context: click.Context, option: click.Parameter, value: Path | N
 
 
 def _as_words(value: Any) -> Any:  # noqa: ANN401  (whatever TOML knows)
-    """Make of a value what it would be on the command line, for options to read and to refuse."""
+    """Return a value in the form that it has on the command line, so that the options check it."""
     if isinstance(value, list):
         return [_as_words(each) for each in value]
     return value if isinstance(value, bool) else str(value)
@@ -66,7 +66,7 @@ _OPTIONS: Final = (
         is_eager=True,
         expose_value=False,
         callback=_configured,
-        help="A TOML file with the names of these options, without the dashes before them.",
+        help="A TOML file with the names of these options, without the leading dashes.",
     ),
     click.option(
         "--listen",
@@ -78,16 +78,16 @@ _OPTIONS: Final = (
     ),
     click.option("--tls-cert", metavar="FILE", type=_FILE, help="A certificate and its chain, in PEM."),
     click.option("--tls-key", metavar="FILE", type=_FILE, help="The certificate's key, in PEM."),
-    click.option("--insecure", is_flag=True, help="Listen beyond this machine without TLS, or to everybody."),
+    click.option("--insecure", is_flag=True, help="Let other machines connect without TLS, or without a login."),
     click.option("--htpasswd", metavar="FILE", type=_FILE, help="Users and bcrypt hashes, as htpasswd -B writes them."),
     click.option("--read-only-user", metavar="NAME", multiple=True, help="A user who may only pull."),
-    click.option("--anonymous-pull", is_flag=True, help="Let everybody pull who does not log in."),
+    click.option("--anonymous-pull", is_flag=True, help="Allow clients to pull without a login."),
     click.option("--rules", metavar="FILE", type=_FILE, help="A TOML file: who may do what to which repositories."),
     click.option("--token-realm", metavar="URL", help="Where clients get bearer tokens."),
-    click.option("--token-service", metavar="NAME", help="What this registry is called there."),
-    click.option("--token-issuer", metavar="NAME", help="What the token server calls itself."),
-    click.option("--token-keys", metavar="FILE", type=_FILE, help="Its public keys: a JSON Web Key Set, or PEM."),
-    click.option("--read-only", is_flag=True, help="Refuse whatever would change the store."),
+    click.option("--token-service", metavar="NAME", help="The token server's name for this registry."),
+    click.option("--token-issuer", metavar="NAME", help="The token server's name for itself."),
+    click.option("--token-keys", metavar="FILE", type=_FILE, help="The token server's public keys: a JWK Set, or PEM."),
+    click.option("--read-only", is_flag=True, help="Refuse every request that would change the store."),
     click.option("--no-delete-blobs", is_flag=True, help="Refuse to delete blobs."),
     click.option("--no-delete-manifests", is_flag=True, help="Refuse to delete manifests and tags."),
     click.option("--no-page", is_flag=True, help="Show nothing to people with a browser."),
@@ -97,12 +97,14 @@ _OPTIONS: Final = (
         "--purge-uploads",
         metavar="AGE",
         type=Span(),
-        help="Remove uploads that nobody has gone on with for so long, as 7d; looked for about once an hour.",
+        help="Remove abandoned uploads of this age, such as 7d. They are looked for about once an hour.",
     ),
     click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes."),
-    click.option("--threads", type=_COUNT, default=32, show_default=True, help="Requests at once in each."),
-    click.option("--timeout", type=_COUNT, default=60, show_default=True, help="Seconds a client may stand still."),
-    click.option("--graceful-timeout", type=_COUNT, default=60, show_default=True, help="Seconds to stop in."),
+    click.option("--threads", type=_COUNT, default=32, show_default=True, help="Requests at a time, in each process."),
+    click.option("--timeout", type=_COUNT, default=60, show_default=True, help="Seconds that a client may be silent."),
+    click.option(
+        "--graceful-timeout", type=_COUNT, default=60, show_default=True, help="Seconds that a stop may take."
+    ),
     click.option(
         "--access-log",
         type=click.Choice(["off", "common", "json"]),
@@ -115,7 +117,7 @@ _OPTIONS: Final = (
 
 
 def options(command: F) -> F:
-    """Give a command all of them."""
+    """Add all options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

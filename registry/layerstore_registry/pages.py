@@ -1,4 +1,4 @@
-"""Listings in pages: the rest by a link, as RFC 8288 has it."""
+"""Listings in pages: a link leads to the next page (RFC 8288)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _DIGITS = 9
 
 
 def asked(text: str | None, most: int) -> int:
-    """Read how many entries are asked for; never more than ``most``.
+    """Return how many entries a request asks for, and never more than ``most``.
 
     Raises:
-        Refusal: no number.
+        Refusal: it is no number.
     """
     if text is None:
         return most
@@ -25,11 +25,11 @@ def asked(text: str | None, most: int) -> int:
 
 
 def page(entries: Iterable[str], count: int) -> tuple[list[str], bool]:
-    """Return so many entries, and whether there are more; of none, nobody asks for the rest."""
+    """Return so many entries, and whether there are more."""
     found = list(islice(entries, count + 1))
     return found[:count], len(found) > count
 
 
 def next_page(path: str, query: Mapping[str, object]) -> dict[str, str]:
-    """Make the header that leads to the rest."""
+    """Return the header with the link to the next page."""
     return {"Link": f'<{quote(path, safe="/:")}?{urlencode(query)}>; rel="next"'}

@@ -1,8 +1,8 @@
-"""Purging on a timer: uploads that nobody goes on with, by whichever process comes first.
+"""Purging on a timer: the first process at which it is due removes abandoned uploads.
 
-All processes of all nodes have the timer. One that finds it due notes the time in the store, by a writer that fences
-the others' (clause F1), and purges; one that is fenced, or finds a note that is younger, leaves it alone. If two purge
-at once, after a clock has jumped, that does no harm.
+Every process of every node has the timer. If a process finds that a purge is due, it writes the time into the store, by
+a writer that fences those of the others (clause F1), and purges. If it is fenced, or finds a younger time there, it
+does not purge. After a clock has jumped, two processes may purge at the same time, which does no harm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from layerstore.purge import PurgeReport
 
 NOTE: Final = f"{layout.OURS}/serve/purged"
-"""Where the time of the last purge is noted."""
+"""The key under which the time of the last purge is stored."""
 
 EVERY: Final = timedelta(hours=1)
 
@@ -29,7 +29,7 @@ log = logging.getLogger("layerstore.registry")
 def purge_if_due(
     service: LayerService, older_than: timedelta, *, now: datetime, every: timedelta = EVERY
 ) -> PurgeReport | None:
-    """Purge, unless another process has within ``every``, or is about to; None then."""
+    """Purge. If another process has purged within ``every``, or is about to, return None instead."""
     writer = service.driver.open_writer(NOTE)
     try:
         if writer.version is not None and now - _noted(service, now) < every:
@@ -45,7 +45,7 @@ def purge_if_due(
 
 
 def _noted(service: LayerService, now: datetime) -> datetime:
-    """Return the time of the last purge; of a note that is damaged, or of a time to come, one long ago."""
+    """Return the time of the last purge. If the note is damaged or in the future, return a time long ago."""
     try:
         found = datetime.fromisoformat(service.driver.get(NOTE, 100).decode("ascii").strip())
         return found if found <= now else datetime.min.replace(tzinfo=UTC)
@@ -57,7 +57,7 @@ class Timer:
     """A thread that purges now and then, until it is stopped."""
 
     def __init__(self, service: LayerService, older_than: timedelta, every: timedelta = EVERY) -> None:
-        """Begin; the first time after a part of the span, by chance, so that not all processes come at once."""
+        """Begin. The first time comes after a random part of the span, so that processes do not all purge at once."""
         self._service = service
         self._older_than = older_than
         self._every = every
@@ -66,7 +66,7 @@ class Timer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after what is under way."""
+        """End after the purge that is under way."""
         self._stopped.set()
         self._thread.join()
 

@@ -10,7 +10,7 @@ _CONTENT = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,
 
 
 class Span(NamedTuple):
-    """So many bytes from an offset on."""
+    """A number of bytes from an offset on."""
 
     start: int
     length: int
@@ -22,12 +22,12 @@ class Span(NamedTuple):
 
 
 def asked(header: str | None, size: int) -> Span | None:
-    """Return the part of ``size`` bytes that is asked for; None: all, or what is asked for in a form not served.
+    """Return the part of ``size`` bytes that a request asks for; None if it asks for all, or in an unknown form.
 
-    Several ranges at once are such a form: nobody gets an answer larger than the blob.
+    Several ranges in one request are not served, so that no answer is larger than the blob.
 
     Raises:
-        ValueError: no byte of it is there.
+        ValueError: the part has no byte of the blob.
     """
     match = _ONE.fullmatch(header or "")
     if match is None or not any(match.groups()):
@@ -48,7 +48,7 @@ def content(header: str) -> Span:
     """Read the ``Content-Range`` of a chunk: ``0-1023``, and as HTTP spells it, ``bytes 0-1023/*``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no such range.
     """
     match = _CONTENT.fullmatch(header.strip())
     if match is None or int(match[2]) < int(match[1]):
@@ -57,5 +57,5 @@ def content(header: str) -> Span:
 
 
 def spelled(size: int) -> str:
-    """Spell how much there is of an upload, as clients read it: nothing at all is ``0-0``, too."""
+    """Return how much there is of an upload, in the form that clients read. No bytes are ``0-0``, too."""
     return f"0-{max(size - 1, 0)}"

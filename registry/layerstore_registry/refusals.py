@@ -1,6 +1,6 @@
-"""How a request is refused: a status, and a body of the specification's form.
+"""The refusal of a request: a status, and a body in the specification's form.
 
-Of an error of the storage a client learns what went wrong, and nothing of where things lie.
+If storage fails, the client learns what went wrong, and no keys.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Code = Literal[
     "UNAUTHORIZED",
     "UNSUPPORTED",
 ]
-"""All codes that the specification knows ("Error Codes")."""
+"""All codes in the specification ("Error Codes")."""
 
 
 class Refusal(Exception):  # noqa: N818  (an answer, and no fault of the program)
@@ -61,19 +61,19 @@ class Refusal(Exception):  # noqa: N818  (an answer, and no fault of the program
         self.headers = headers or {}
 
     def response(self) -> Response:
-        """Make the answer; one without a code is about the server, and has no body of the specification's form."""
+        """Return the answer. A refusal without a code is about the server, and has another body."""
         error = {"code": self.code or "UNKNOWN", "message": self.message}
         body = json.dumps({"errors": [error]}) + "\n"
         return Response(body, self.status, self.headers, content_type="application/json")
 
 
 def bad_request(code: Code, message: str) -> Refusal:
-    """Refuse what no repetition makes right."""
+    """Refuse a request that would fail again if it were repeated."""
     return Refusal(HTTPStatus.BAD_REQUEST, code, message)
 
 
 def not_found(code: Code, message: str) -> Refusal:
-    """Refuse what is not there."""
+    """Refuse a request for something that is not there."""
     return Refusal(HTTPStatus.NOT_FOUND, code, message)
 
 
@@ -93,7 +93,7 @@ _TOLD: Final[tuple[tuple[type[LayerStoreError], HTTPStatus, Code], ...]] = (
     (InvalidUploadIDError, HTTPStatus.NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
     (OffsetMismatchError, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
 )
-"""Errors whose sentence is for the client; each is about what the client sent."""
+"""Errors whose message the client gets: each is about the request."""
 
 _KEPT: Final[tuple[tuple[type[LayerStoreError], HTTPStatus, Code | None, str], ...]] = (
     (FencedError, HTTPStatus.CONFLICT, "BLOB_UPLOAD_INVALID", "another request has gone on with this upload"),
@@ -103,11 +103,11 @@ _KEPT: Final[tuple[tuple[type[LayerStoreError], HTTPStatus, Code | None, str], .
     (AccessDeniedError, HTTPStatus.INTERNAL_SERVER_ERROR, None, "the store refuses the registry"),
     (BackendUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE, None, "the store cannot be reached"),
 )
-"""Errors of the storage: their sentence names keys, and is for the log."""
+"""Errors of storage: their message names keys, and is only for the log."""
 
 
 def refusal_of(error: LayerStoreError) -> Refusal:
-    """Say what an error means to a client."""
+    """Return the refusal for an error."""
     for kind, status, code in _TOLD:
         if isinstance(error, kind):
             return Refusal(status, code, str(error))

@@ -1,7 +1,7 @@
-"""What gunicorn has received of a body, and not given out, when a read of it fails.
+"""The bytes of a body that gunicorn has received and not returned, when a read of the body fails.
 
-It reads as much as it is asked for, or raises; what came before that, and was acknowledged to the client's side of the
-connection, is in its buffers. A client that resumes is spared to send it again.
+gunicorn returns as many bytes as it was asked for, or raises. Then the bytes that have arrived, and that TCP has
+acknowledged to the client, are in its buffers. With them kept, a client that resumes need not send them again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 
 
 def remains(stream: object) -> bytes:
-    """Return that, in order; of a stream that is not gunicorn's, nothing."""
+    """Return these bytes, in order. A stream that is not gunicorn's has none."""
     if not isinstance(stream, Body):
         return b""
     held = stream.buf.getvalue()

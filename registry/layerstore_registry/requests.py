@@ -8,6 +8,6 @@ from layerstore_registry.access.rights import Anybody, Who
 
 
 class Request(werkzeug.wrappers.Request):
-    """A request of somebody."""
+    """A request of a user."""
 
     who: Who = Anybody()

@@ -1,13 +1,13 @@
 """Manifests and tags in the store, where a CNCF registry keeps them.
 
-A manifest's bytes are a blob, which a revision's link leads to; no layer's link does, so that it is no blob of the
-repository. What a tag stands for is one small object, put at once: whoever reads it finds the old one or the new one.
+A manifest's bytes are a blob, and a revision's link leads to it. No layer's link leads to it, so it is no blob of the
+repository. A tag is one small object, which is put in one step: a reader finds the old manifest or the new one.
 
     push      blob, revision, look for the blob, referrer, tag's entry, tag, look for the revision and the referrer
     delete    tags that stand for it, entries, referrer, revisions, look for the revision and for tags
 
-A push that meets a collection of garbage, or a delete of the same manifest, finds by its second looks what was taken
-away, and puts it again. A delete takes a tag away only at the version at which it stood for the manifest.
+If a garbage collection, or a delete of the same manifest, comes at the same time as a push, the push looks again, finds
+what was removed, and stores it again. A delete removes a tag only at the version at which it pointed to the manifest.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MAX_LINK = 256
 """Longest link that is read, in bytes."""
 
 MAX_STORED = 64 << 20
-"""Largest manifest or record that is read, in bytes: another registry may take larger ones than this."""
+"""The largest manifest or record that is read, in bytes: other registries may accept larger ones than this one."""
 
 
 class Revisions:
     """The manifests of all repositories in one store."""
 
     def __init__(self, driver: CheckedDriver) -> None:
-        """Keep them by a driver."""
+        """Store them by a driver."""
         self._driver = driver
 
     def find(self, name: str, digest: Digest) -> Digest | None:
@@ -58,7 +58,7 @@ class Revisions:
             self._driver.put(layout.blob(canonical), data)
 
     def remove(self, name: str, names: Iterable[Digest]) -> None:
-        """Take a manifest's names away; it is no manifest of the repository any more."""
+        """Remove a manifest's names. Then the repository does not have the manifest any more."""
         for digest in names:
             self._driver.delete(layout.revision(name, digest))
 
@@ -68,17 +68,17 @@ class Revisions:
         return {key: stat.version for key, stat in stats.items() if stat}
 
     def remove_at(self, versions: dict[str, str]) -> None:
-        """Take names of a manifest away where nobody has put them again since."""
+        """Remove names of a manifest, except those that were stored again since."""
         for key, version in versions.items():
             with suppress(FencedError, PathNotFoundError):
                 self._remove_at(key, version)
 
     def standing_for(self, name: str, tag: str) -> Digest | None:
-        """Return the sha256 of the manifest that a tag stands for; None if it stands for none."""
+        """Return the sha256 of the manifest to which a tag points; None if there is none."""
         return self._link(layout.tag(name, tag))
 
     def told_by(self, name: str, tag: str, canonical: Digest) -> Digest:
-        """Return the digest by which a tag of a manifest was pushed: its sha256, if nothing else is noted."""
+        """Return the digest by which a tag was pushed: the manifest's sha256, if no other is stored."""
         try:
             told, _, whose = self._driver.get(layout.tag_digest(name, tag), 2 * MAX_LINK).decode("ascii").partition(" ")
             digest = Digest.parse(told)
@@ -87,7 +87,7 @@ class Revisions:
         return digest if whose == str(canonical) and self.find(name, digest) == canonical else canonical
 
     def tag(self, name: str, tag: str, canonical: Digest, told: Digest) -> None:
-        """Have a tag stand for a manifest, which was pushed by a digest."""
+        """Point a tag to a manifest, which was pushed by a digest."""
         text = str(canonical).encode("ascii")
         if told == canonical:
             self._driver.delete(layout.tag_digest(name, tag))
@@ -99,7 +99,7 @@ class Revisions:
             self._driver.put(layout.revision(name, canonical), text)
 
     def untag(self, name: str, tag: str) -> bool:
-        """Take a tag away, and tell whether there was one."""
+        """Remove a tag, and return whether there was one."""
         key = layout.tag(name, tag)
         if self._driver.find(key) is None:
             return False
@@ -109,41 +109,41 @@ class Revisions:
         return True
 
     def untag_all(self, name: str, canonical: Digest) -> None:
-        """Take away every tag that stands for a manifest, and what reminds of it in other tags."""
+        """Remove every tag that points to a manifest, and its entries in other tags."""
         for tag in self.tags(name):
             if self._untag_if(layout.tag(name, tag), canonical):
                 self._driver.delete(layout.tag_digest(name, tag))  # of a push meanwhile, its sha256 is told
             self._driver.delete(layout.tag_entry(name, tag, canonical))
 
     def tags(self, name: str) -> list[str]:
-        """Return what may be a tag of a repository, ascending by bytes; some may stand for nothing."""
+        """Return the names that may be tags of a repository, ascending by bytes. Some may point to nothing."""
         below = (child.split("/")[-2] for child in self._driver.list(layout.tags(name)) if child.endswith("/"))
         return sorted(tag for tag in below if layout.is_tag(tag))
 
     def is_tag(self, name: str, tag: str) -> bool:
-        """Tell whether a tag stands for something."""
+        """Return whether a tag points to a manifest."""
         return self._driver.find(layout.tag(name, tag)) is not None
 
     def is_repository(self, name: str) -> bool:
-        """Tell whether anything is stored of a repository."""
+        """Return whether anything of a repository is stored."""
         children = self._driver.list(f"{layout.REPOSITORIES}/{layout.check_name(name)}")
         return any(child.rstrip("/").rpartition("/")[2].startswith("_") for child in children)
 
     def remember(self, name: str, subject: Digest, digest: Digest, descriptor: dict[str, Any]) -> None:
-        """Note that a manifest refers to another one."""
+        """Store that a manifest refers to another one."""
         self._driver.put(layout.referrer(name, subject, digest), json.dumps(descriptor).encode("ascii"))
 
     def remembers(self, name: str, subject: Digest, digest: Digest) -> bool:
-        """Tell whether that is noted."""
+        """Return whether it is stored that a manifest refers to another one."""
         return self._driver.find(layout.referrer(name, subject, digest)) is not None
 
     def forget(self, name: str, subject: Digest, names: Iterable[Digest]) -> None:
-        """Drop that note."""
+        """Forget that a manifest refers to another one."""
         for digest in names:
             self._driver.delete(layout.referrer(name, subject, digest))
 
     def referrers(self, name: str, subject: Digest) -> Iterator[tuple[Digest, dict[str, Any]]]:
-        """Yield the manifests that refer to one, with their descriptors, ascending; those that are there."""
+        """Yield the manifests that refer to another one and are there, with their descriptors, ascending."""
         top = layout.referrers(name, subject)
         for algorithm in self._driver.list(top):
             for child in self._driver.list(algorithm.rstrip("/")):
@@ -160,9 +160,9 @@ class Revisions:
         return (digest, descriptor) if isinstance(descriptor, dict) and self.find(name, digest) else None
 
     def _untag_if(self, key: str, canonical: Digest) -> bool:
-        """Take a tag away at the version at which it was seen to stand for a manifest; what others put there stays.
+        """Remove a tag if it is still at the version at which it pointed to a manifest. A newer tag stays.
 
-        Tell whether nothing stayed.
+        Return whether no newer tag stayed.
         """
         while (stat := self._driver.find(key)) is not None and self._link(key) == canonical:
             with suppress(FencedError, PathNotFoundError):
@@ -173,8 +173,8 @@ class Revisions:
         """Remove an object, if it is still at a version.
 
         Raises:
-            FencedError: it is not.
-            PathNotFoundError: there is none.
+            FencedError: it is at another version.
+            PathNotFoundError: there is no such object.
         """
         gone = layout.deleted()
         self._driver.move(key, gone, version=version)

@@ -1,4 +1,4 @@
-"""Which resource a path is of.
+"""The resource to which a path leads.
 
 Names hold slashes, and a repository may be called ``x/blobs``: a path is read from its right end.
 """
@@ -38,7 +38,7 @@ class Route(NamedTuple):
 
 
 def route(path: str) -> Route | None:
-    """Return the resource of a path; None if it is of none."""
+    """Return the resource of a path; None if there is none."""
     for kind, pattern in _PATTERNS:
         match = re.fullmatch(pattern, path, re.DOTALL)
         if match:

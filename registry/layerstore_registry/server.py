@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 MAX_LINE = 8190
-"""Longest request line, in bytes: a name, ten tags of 128 characters, and room."""
+"""The longest request line, in bytes: a name, ten tags of 128 characters, and some room."""
 
 MAX_FIELD = 16 << 10
-"""Longest header, in bytes: a token that lists many repositories."""
+"""The longest header, in bytes: a token that lists many repositories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How the application is carried."""
+    """The settings of the server."""
 
     listen: tuple[str, ...] = ("127.0.0.1:5000",)
     workers: int = 1
     threads: int = 32
     connections: int = 10_000
-    """Connections that one worker has open at once, whether they ask for something or not."""
+    """Connections that one worker has open at a time, with a request or without one."""
     timeout: int = 60
-    """Seconds that a client may stand still in the middle of a request."""
+    """Seconds that a client may be silent in the middle of a request."""
     keepalive: int = 75
     """Seconds that a connection is kept without a request."""
     graceful: int = 60
-    """Seconds that requests may take to end when the server is told to stop."""
+    """Seconds that requests may take to end after the server was asked to stop."""
     tls_cert: str | None = None
     tls_key: str | None = None
     access_log: str = "off"
@@ -50,12 +50,12 @@ class Serving:
 
     @property
     def scheme(self) -> str:
-        """What addresses begin with."""
+        """The beginning of the server's addresses."""
         return "https" if self.tls_cert else "http"
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn, told by us alone: it reads no files and no environment of its own."""
+    """gunicorn with settings from here only: it reads no files and no environment of its own."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         super().__init__()
 
     def load_config(self) -> None:
-        """Set everything; called once more for a reload."""
+        """Set all settings. It is called once more for a reload."""
         for name, value in self._settings().items():
             self.cfg.set(name, value)
         logging.getLogger("gunicorn.error").addFilter(Impatience())
@@ -123,13 +123,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 
 def _end(number: int, frame: object) -> NoReturn:
-    """End a worker that is told to while it is only coming up: what it has of its parent then would not tell it."""
+    """End a worker that gets a signal while it starts: the handler that its parent has left would not end it."""
     del number, frame
     sys.exit(0)
 
 
 def addresses(scheme: str, listeners: Iterable[Any]) -> list[str]:
-    """Return where a server can be reached."""
+    """Return the addresses at which a server can be reached."""
     found = []
     for listener in listeners:
         name = listener.sock.getsockname()
@@ -139,7 +139,7 @@ def addresses(scheme: str, listeners: Iterable[Any]) -> list[str]:
 
 
 def is_loopback(listen: str) -> bool:
-    """Tell whether nobody but this machine reaches an address: ``HOST:PORT``, ``[HOST]:PORT`` or ``unix:PATH``."""
+    """Return whether only this machine reaches an address: ``HOST:PORT``, ``[HOST]:PORT`` or ``unix:PATH``."""
     if listen.startswith("unix:"):
         return True
     host = listen.rpartition(":")[0].strip("[]")
@@ -150,20 +150,20 @@ def is_loopback(listen: str) -> bool:
 
 
 def certificate(serving: Serving) -> None:
-    """Load certificate and key, if there are any, to see whether they are good.
+    """Load certificate and key, if there are any, to check them.
 
     Raises:
-        OSError: they are not.
+        OSError: they are not valid.
     """
     if serving.tls_cert:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(serving.tls_cert, serving.tls_key)
 
 
 def prepare(service: LayerService, *, read_only: bool) -> None:
-    """Ask a store, and have one that nothing was ever stored in exist: else all of it is unavailable, and not empty.
+    """Check a store. Create it if nothing was ever stored in it: otherwise it would be unavailable, and not empty.
 
     Raises:
-        LayerStoreError: it cannot be read; or is to be only read, and does not exist.
+        LayerStoreError: it cannot be read; or it is read-only here, and does not exist.
     """
     try:
         next(service.driver.list(layout.REPOSITORIES), None)

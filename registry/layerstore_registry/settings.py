@@ -1,4 +1,4 @@
-"""What a registry is allowed to do, and how much of it."""
+"""The settings of a registry: what it allows, and its limits."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a registry answers."""
+    """The settings of a registry."""
 
     read_only: bool = False
-    """Whether whatever would change the store is refused."""
+    """Whether every request that would change the store is refused."""
     delete_blobs: bool = True
     delete_manifests: bool = True
-    """Whether manifests can be deleted, and tags."""
+    """Whether manifests and tags can be deleted."""
     max_manifest: int = 4 << 20
-    """Bytes of the largest manifest that is taken; the specification asks for 4 MiB at least."""
+    """Bytes of the largest manifest that is accepted; the specification requires at least 4 MiB."""
     max_blob: int = 0
-    """Bytes of the largest blob that is taken; 0: any."""
+    """Bytes of the largest blob that is accepted; 0: any."""
     pages: bool = True
     """Whether there is something to see for people with a browser."""
     page: int = 1000
-    """Entries of a listing that one answer holds at most."""
+    """The most entries of a listing in one answer."""
     flush_every: int = 64 << 20
-    """Bytes after which what was received is made durable, so that a node that is killed loses no more."""
+    """Bytes after which the received bytes are made durable: a node that is killed loses no more than this."""

@@ -1,7 +1,7 @@
-"""Uploads: beginning, sending, asking after, finishing, cancelling; and mounting what another repository has.
+"""Uploads: beginning, sending, asking for the status, finishing, cancelling; and mounting a blob of another repository.
 
-An upload that has no bytes yet and is finished by a body that fits in memory is stored as a layer at once. Every other
-one is resumed by each request, on whichever node, which fences the request before.
+If an upload has no bytes yet, and its last request has a body that fits in memory, it is stored as a layer at once.
+Otherwise each request, on any node, resumes the upload, and so fences the request before.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Uploads:
     """Answers requests about uploads."""
 
     def __init__(self, service: LayerService, settings: Settings) -> None:
-        """Receive into a store."""
+        """Store uploads in a store."""
         self._service = service
         self._settings = settings
 
     def start(self, request: Request, name: str, reference: str) -> Response:
-        """Begin an upload, mount a blob, or take a whole one."""
+        """Begin an upload, mount a blob, or store a whole blob."""
         del reference
         if "mount" in request.args and self._mounted(request, name):
             return _stored(name, digests.parse(request.args["mount"]))
@@ -57,12 +57,12 @@ class Uploads:
         return _answer(HTTPStatus.ACCEPTED, name, begun.uuid, 0)
 
     def status(self, request: Request, name: str, reference: str) -> Response:
-        """Tell how far an upload has come; whoever sends to it is not disturbed."""
+        """Answer how far an upload has come. A client that sends to it is not disturbed."""
         del request
         return _answer(HTTPStatus.NO_CONTENT, name, reference, self._service.status(name, reference).offset)
 
     def append(self, request: Request, name: str, reference: str) -> Response:
-        """Take more bytes."""
+        """Add bytes to an upload."""
         body, at = Body.of(request), self._service.status(name, reference)
         span = self._span(request, body, at)
         upload = self._resumed(at, span)
@@ -73,7 +73,7 @@ class Uploads:
         return _answer(HTTPStatus.ACCEPTED, name, reference, upload.size)
 
     def finish(self, request: Request, name: str, reference: str) -> Response:
-        """Take the last bytes, and make a layer of all. Again, for the answer was lost: say that it is there."""
+        """Add the last bytes, and finish the upload. If that was done and its answer was lost, answer it again."""
         digest, body = digests.parse(request.args.get("digest", "")), Body.of(request)
         try:
             at = self._service.status(name, reference)
@@ -98,7 +98,7 @@ class Uploads:
         return Response(status=HTTPStatus.NO_CONTENT)
 
     def _mounted(self, request: Request, name: str) -> bool:
-        """Link what another repository has, if it can be: whatever is in the way, the client uploads it instead."""
+        """Link a blob of another repository. If that is not possible, for any reason, the client uploads the blob."""
         source = request.args.get("from")
         if not source or not request.who.may(Scope(source, "pull")):
             return False  # whether other repositories have it is nobody's to learn
@@ -112,7 +112,7 @@ class Uploads:
         return False
 
     def _whole(self, request: Request, name: str) -> Response:
-        """Take a whole blob; nobody else can go on with it, so nothing is kept of one that is cut off."""
+        """Store a whole blob. No other request can go on with it, so nothing is kept if it is cut off."""
         digest, body = digests.parse(request.args["digest"]), Body.of(request)
         upload = self._service.upload(name)
         with _cancelled(upload):
@@ -121,7 +121,7 @@ class Uploads:
         return _stored(name, digest)
 
     def _at_once(self, at: UploadInfo, body: Body, digest: Digest) -> None:
-        """Store a small body as a layer, and end the upload that it was for; one that is cut off is kept in that."""
+        """Store a small body as a layer, and end its upload. If the body is cut off, the upload keeps it."""
         received = bytearray()
         try:
             for block in body.blocks():
@@ -139,7 +139,7 @@ class Uploads:
                 self._service.cancel(at.name, at.uuid)
 
     def _is_moved(self, at: UploadInfo) -> bool:
-        """Tell whether a finish that was cut off has made a blob of all bytes."""
+        """Return whether a finish that was cut off has made the bytes a blob."""
         return at.offset > 0 and self._service.driver.find(UploadKeys(at.name, at.uuid).data) is None
 
     def _finish(self, upload: LayerUpload, body: Body, span: ranges.Span | None, digest: Digest) -> None:
@@ -151,7 +151,7 @@ class Uploads:
             upload.finish(digest).close()
 
     def _take_in(self, body: Body, upload: LayerUpload, span: ranges.Span | None) -> None:
-        """Write a body, which is refused if it is not as long as it was said to be."""
+        """Write a body. Refuse it if it does not have the length that the request gives."""
         limits = [limit for limit in (self._limit, span.end if span else None) if limit is not None]
         try:
             bodies.store(body, upload, flush_every=self._settings.flush_every, limit=min(limits, default=None))
@@ -163,12 +163,12 @@ class Uploads:
             raise bad_request("SIZE_INVALID", f"{body.taken} bytes came of a range of {span.length}")
 
     def _resumed(self, at: UploadInfo, span: ranges.Span | None) -> LayerUpload:
-        """Go on with an upload, where it was said to be if that was said."""
+        """Go on with an upload, at the offset that the request gives, if it gives one."""
         with _told_where(at.name, at.uuid):
             return self._service.resume(at.name, at.uuid, offset=span.start if span else None)
 
     def _span(self, request: Request, body: Body, at: UploadInfo) -> ranges.Span | None:
-        """Compare the range that a chunk is said to be with what there is: before anybody is fenced."""
+        """Compare the range of a chunk with the upload's offset, before any handle is fenced."""
         if self._limit is not None and at.offset + (body.length or 0) > self._limit:
             raise TooMuchError(f"more than {self._limit} bytes")
         header = request.headers.get("Content-Range")
@@ -192,7 +192,7 @@ class Uploads:
 
 @contextmanager
 def _kept(upload: LayerUpload) -> Iterator[None]:
-    """Keep what has come of an upload, whatever ends the block."""
+    """Keep the received bytes of an upload, however the block ends."""
     try:
         yield
     except BaseException:
@@ -204,7 +204,7 @@ def _kept(upload: LayerUpload) -> Iterator[None]:
 
 @contextmanager
 def _cancelled(upload: LayerUpload) -> Iterator[None]:
-    """Leave nothing of an upload that does not come to its end."""
+    """Remove an upload if the block raises."""
     try:
         yield
     except BaseException:
@@ -215,7 +215,7 @@ def _cancelled(upload: LayerUpload) -> Iterator[None]:
 
 @contextmanager
 def _told_where(name: str, uuid: str) -> Iterator[None]:
-    """Have a client that is refused for its offset know the right one."""
+    """If a client is refused for its offset, send it the right one."""
     try:
         yield
     except OffsetMismatchError as error:

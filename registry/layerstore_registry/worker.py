@@ -73,7 +73,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     """A worker whose threads are for requests only."""
 
     def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401  (gunicorn's)
-        """Hand a connection to a thread, if there is something to be read; else wait for that beside all others."""
+        """If there is something to read, give the connection to a thread. Otherwise wait, as for all others."""
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
             return
@@ -99,10 +99,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
 
 class Impatience(logging.Filter):
-    """Keeps out of the log that a client was given up: it is nobody's fault here."""
+    """Keeps slow clients out of the log: the server is not at fault."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is about something else."""
+        """Return whether a record is about something else."""
         return not (record.exc_info and isinstance(record.exc_info[1], TimeoutError))
 
 

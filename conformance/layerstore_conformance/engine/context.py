@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
 
 ROOT = "layerstore-conformance"
-"""The suite stores everything below this key, but for a few keys of the full length."""
+"""The suite stores everything below this key, except a few keys of the full length."""
 
 TRACE = 40
 """Driver calls kept for the report of a failure."""

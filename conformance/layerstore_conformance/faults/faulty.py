@@ -84,7 +84,7 @@ class FaultyDriver(PassingDriver):
         self.follow("delete", key, lambda kind: self._delete(key, kind))
 
     def follow(self, method: str, key: str, act: Callable[[Kind | None], T], *, size: int = 0) -> T:
-        """Act as the plan wants it; ``act`` takes the kind, to do less than all, and stores ``size`` bytes."""
+        """Do a call as the plan says. ``act`` takes the kind, may do only a part, and stores ``size`` bytes."""
         fault = self._next(method, key, size)
         kind = fault.kind if fault else None
         if kind == "fail-before":

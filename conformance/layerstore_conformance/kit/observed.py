@@ -28,7 +28,7 @@ class Call(NamedTuple):
 
 
 class Observer(Protocol):
-    """What watches an :class:`ObservedDriver`. An exception raised here is raised by the call."""
+    """Watches an :class:`ObservedDriver`. An exception raised here is raised by the call."""
 
     def before(self, call: Call) -> None:
         """Be told of a call that is about to happen."""

@@ -1,8 +1,8 @@
 """Payloads: bytes that show where they belong, for every block names its payload and its own offset.
 
-So a failure says which part of which upload landed where, and no test can pass on bytes that are all alike. A
-block is 512 bytes: ``<label:seed@offset>``, offset in twelve hex digits, and then noise derived from just that, so that
-neither compression nor deduplication nor a repeated block goes unnoticed.
+So a failure says which part of which upload is at which place, and no test can pass because all bytes are alike. A
+block is 512 bytes: ``<label:seed@offset>``, with the offset in twelve hex digits, and then noise that is derived from
+that text. So compression, deduplication and repeated blocks are noticed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def difference(expected: bytes, actual: bytes) -> str:
 
 
 def expect_same(found: bytes, expected: bytes, what: str) -> None:
-    """Check that bytes are these. Not by an assert of both: pytest would compare large ones line by line, for minutes.
+    """Check that bytes are the expected ones. A bare assert would not do: pytest compares large bytes for minutes.
 
     Raises:
         AssertionError: they are others; the message says where they differ, and what is there.

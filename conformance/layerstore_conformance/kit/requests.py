@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Requests:
-    """What happens between the requests of a driver: nothing, unless somebody asks for it."""
+    """Acts between the requests of a driver. Without :meth:`calling` it does nothing."""
 
     def __init__(self) -> None:
         """Begin with nothing."""

@@ -8,7 +8,7 @@ from layerstore_conformance.kit.payloads import digest
 
 
 class Kept(NamedTuple):
-    """A layer that a finish has returned; it must be there from then on."""
+    """A layer whose finish has returned. It must be there from then on."""
 
     name: str
     content: bytes

@@ -18,12 +18,18 @@ NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 
 @click.command(short_help="Begin a distribution for a new driver.")
 @click.argument("name")
-@click.option("--dir", "folder", metavar="D", type=click.Path(path_type=Path), help="Directory; ./layerstore-NAME.")
+@click.option(
+    "--dir",
+    "folder",
+    metavar="D",
+    type=click.Path(path_type=Path),
+    help="Where to write it; by default ./layerstore-NAME.",
+)
 def new_driver(name: str, folder: Path | None) -> None:
-    """Write a distribution for a new driver, of URLs NAME:...
+    """Write a distribution for a new driver. Its URLs begin with NAME:.
 
-    It has everything but the driver: each method quotes the clauses of the contract that it must keep, and the
-    conformance suite says which method to write next.
+    The distribution has everything except the driver. Each method quotes the clauses of the contract that it must keep,
+    and the conformance suite says which method to write next.
     """
     _check(name)
     folder = folder or Path(f"layerstore-{name}")

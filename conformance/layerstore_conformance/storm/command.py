@@ -37,13 +37,17 @@ class ConfigurationError(click.ClickException):
     type=click.IntRange(min=1),
     default=2000,
     show_default=True,
-    help="Of one round.",
+    help="Operations of one round.",
 )
-@click.option("--processes", metavar="P", type=click.IntRange(min=1), default=4, show_default=True, help="At once.")
-@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of operations and signals.")
-@click.option("--signal", "signals", type=click.Choice(SIGNALS), multiple=True, help="Only this one; repeatable.")
 @click.option(
-    "--grace", metavar="N", type=click.FloatRange(min=0), default=0, help="Seconds that gc leaves a blob alone."
+    "--processes", metavar="P", type=click.IntRange(min=1), default=4, show_default=True, help="Processes at a time."
+)
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of operations and signals.")
+@click.option(
+    "--signal", "signals", type=click.Choice(SIGNALS), multiple=True, help="Send only this signal; repeatable."
+)
+@click.option(
+    "--grace", metavar="N", type=click.FloatRange(min=0), default=0, help="Seconds for which gc leaves a blob alone."
 )
 @click.option(
     "--deadline",
@@ -51,29 +55,29 @@ class ConfigurationError(click.ClickException):
     type=click.FloatRange(min=1),
     default=60,
     show_default=True,
-    help="Seconds for one call.",
+    help="Seconds that one operation may take.",
 )
 @click.option("--logs", metavar="DIR", type=click.Path(path_type=Path), help="Keep the workers' journals there.")
 @click.pass_context
 def storm(context: click.Context, /, url: str, seconds: float, logs: Path | None, **options: Any) -> None:  # noqa: ANN401  (click's)
-    """Have many processes use the store at URL while they are killed, stopped and interrupted.
+    """Run many processes on the store at URL, and kill, stop and interrupt them.
 
     \b
       layerstore conformance storm URL
       layerstore conformance storm URL --seconds 3600 --processes 8 --seed 7
 
     The processes upload, resume, cancel, mount, unlink, fetch, list, scrub, purge and collect. Each keeps a journal of
-    its operations and their results. After each round every layer and every blob is hashed. Every acknowledged finish
-    and mount must be there, unless a process has unlinked it; no acknowledged flush may be lost; a purge and a
-    collection must leave nothing but layers. An operation that takes longer than --deadline ends the storm, with the
-    stacks of its process.
+    its operations and their results. After each round every layer and every blob is hashed. If a finish or mount has
+    returned, its layer must be there, unless a process has unlinked it. No flush that returned may be lost. After a
+    purge and a collection only layers may be left. An operation that takes longer than --deadline ends the storm, and
+    the stacks of its process are printed.
 
-    If a move is a copy and a deletion, as on Azure, or if all processes wait for one that is stopped, as in SQLite,
-    give a --grace of some seconds: gc leaves younger blobs alone, and no process is stopped for more than half of it.
-    Objects that are already at URL stay as they are.
+    Give a --grace of some seconds if a move is a copy and a deletion, as on Azure, or if all processes wait for one
+    that is stopped, as in SQLite. Then gc leaves younger blobs alone, and no process is stopped for more than half of
+    that time. Objects that are already at URL stay as they are.
 
-    Exit status: 0 no promise was violated; 1 one was; 2 usage error; 7 the storm could not begin; 130, 143 interrupted.
-    After a violation the store and the journals stay, for you to look at.
+    Exit status: 0 no promise was violated; 1 a promise was violated; 2 usage error; 7 the storm could not begin; 130,
+    143 interrupted. After a violation the store and the journals are kept.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
     _check_shared(url)
     folder = _folder(logs)

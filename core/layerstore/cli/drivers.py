@@ -25,7 +25,7 @@ COLUMNS = ("scheme", "distribution", "version", "capabilities")
 def drivers(invocation: Invocation) -> None:
     """List installed drivers.
 
-    Columns: URL scheme, distribution, version, capabilities. To find out its capabilities, a driver is imported; if
+    Columns: URL scheme, distribution, version, capabilities. Each driver is imported to find out its capabilities. If
     that fails, the reason is listed.
     """
     show(invocation, COLUMNS, _rows(Registry()), _spell)

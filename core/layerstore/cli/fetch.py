@@ -28,16 +28,16 @@ LONGEST_NAME = 200
 
 @click.command()
 @click.argument("digest")
-@click.option("--repo", metavar="NAME", required=True, help="The repository it is a layer of.")
-@click.option("-o", "--output", metavar="FILE|-", required=True, help="Where to write it; - is standard output.")
+@click.option("--repo", metavar="NAME", required=True, help="The repository of the layer.")
+@click.option("-o", "--output", metavar="FILE|-", required=True, help="Where to write the layer; - is standard output.")
 @flags
 @click.pass_obj
 def fetch(invocation: Invocation, digest: str, repo: str, output: str) -> None:
     """Write a layer to FILE, verified.
 
-    The bytes go to .FILE.<random>.part beside FILE, which replaces FILE only if they hash to DIGEST (for a tarsum, to
-    the layer's sha256). Standard output, a FIFO or a device gets the bytes as they come: there, only the exit status
-    says whether they were right.
+    The bytes go to .FILE.<random>.part beside FILE. That file replaces FILE only if the bytes hash to DIGEST (for a
+    tarsum, to the layer's sha256). Standard output, a FIFO or a device gets the bytes before they are verified: check
+    the exit status.
     """
     with invocation.open() as service, service.fetch(repo, Digest.parse(digest)) as layer:
         with _opened(output) as file:

@@ -26,7 +26,7 @@ COLUMNS = ("outcome", "digest", "size", "reason")
 @click.option(
     "--ignore-foreign",
     is_flag=True,
-    help="Ignore things that are not understood, such as a symlink: blobs that only they lead to are deleted.",
+    help="Ignore things that are not understood, such as a symlink. Blobs that are used only behind them are deleted.",
 )
 @flags
 @click.pass_obj

@@ -13,7 +13,7 @@ COLUMNS = ("repository", "digest", "size", "created")
 
 
 @click.command()
-@click.option("--repo", metavar="NAME", help="Only of this repository.")
+@click.option("--repo", metavar="NAME", help="Only layers of this repository.")
 @flags
 @click.pass_obj
 def layers(invocation: Invocation, repo: str | None) -> None:

@@ -63,10 +63,10 @@ class Program(click.Group):
 @flags
 @click.version_option(package_name="layerstore", message="%(prog)s %(version)s")
 def program() -> None:
-    """Store container layers in any backend; resume uploads that were cut off, and verify layers.
+    """Store container layers in any backend, resume uploads that were cut off, and verify layers.
 
-    The store is --store URL, else $LAYERSTORE_URL, else a directory under the user's data directory
-    ($XDG_DATA_HOME/layerstore). URLs: local:///absolute/path, local:relative/path, memory://NAME, and those of
+    The store is --store URL, or else $LAYERSTORE_URL, or else a directory below the user's data directory
+    ($XDG_DATA_HOME/layerstore). URLs are local:///absolute/path, local:relative/path, memory://NAME, and those of
     installed drivers (layerstore drivers). --store, --json and --debug may stand before or after the command.
 
     \b
@@ -86,7 +86,7 @@ def program() -> None:
     RFC 3339, UTC.
 
     Exit status: 0 done; 1 failed, or scrub has found harm; 2 usage error; 130, 143 interrupted by SIGINT, SIGTERM;
-    141 broken pipe.
+    141 broken pipe. Conformance and bench have further ones: see their --help.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
 
 

@@ -18,17 +18,23 @@ COLUMNS = ("outcome", "uuid", "repository", "offset", "age", "reason")
 
 
 @click.command()
-@click.option("--older-than", metavar="AGE", type=span, required=True, help="At least this old: 90s, 30m, 12h, 7d, 2w.")
-@click.option("--repo", metavar="NAME", help="Only into this repository.")
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    type=span,
+    required=True,
+    help="Only what is at least this old: 90s, 30m, 12h, 7d, 2w.",
+)
+@click.option("--repo", metavar="NAME", help="Only uploads into this repository.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing; list what would be removed.")
 @flags
 @click.pass_obj
 def purge(invocation: Invocation, older_than: timedelta, repo: str | None, dry_run: bool) -> None:  # noqa: FBT001  (click's)
     """Remove abandoned uploads, and leftovers of uploads that have ended.
 
-    An upload's age is the time since it was begun or last written to, whichever is later. A client that has a removed
-    upload open gets an error. An upload that is written to meanwhile is skipped, and so are things that are no upload.
-    If one cannot be removed, it is listed as failed, and the others are removed all the same.
+    An upload's age is the time since its last write, or since it was begun if that is later. If a client has a removed
+    upload open, the client gets an error. An upload that is written to meanwhile is skipped, and so are things that are
+    no upload. An upload that cannot be removed is listed as failed, and the purge goes on with the others.
 
     Columns: outcome (removed, would-remove, skipped, failed), uuid, repository, offset (bytes stored), age (seconds),
     reason.

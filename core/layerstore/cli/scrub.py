@@ -24,9 +24,11 @@ COLUMNS = ("finding", "digest", "size", "key", "detail")
 @click.command(short_help="Read every blob back, and verify it.")
 @click.option("--repo", metavar="NAME", help="Only blobs that this repository links.")
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Read this many blobs at once.")
-@click.option("--since", metavar="TIME", type=moment, help="Only blobs stored since 2026-07-01T00:00:00Z, or 7d ago.")
-@click.option("--quarantine", is_flag=True, help="Move damaged blobs away: to fetch them then fails.")
-@click.option("--after", metavar="HEX", help="Go on after this sha256, where another scrub was interrupted.")
+@click.option(
+    "--since", metavar="TIME", type=moment, help="Only blobs stored since this time: 2026-07-01T00:00:00Z, or 7d ago."
+)
+@click.option("--quarantine", is_flag=True, help="Move damaged blobs away. To fetch one then fails.")
+@click.option("--after", metavar="HEX", help="Go on after this sha256, at which another scrub was interrupted.")
 @flags
 @click.pass_obj
 def scrub(
@@ -39,7 +41,7 @@ def scrub(
 ) -> None:
     """Read every blob back, and check that it hashes to its name, and that every link leads to a blob.
 
-    All findings are listed, also harmless ones. If it is interrupted, it says how to go on.
+    All findings are listed, also harmless ones. A scrub that is interrupted prints the command that goes on.
 
     Columns: finding (damaged, unreadable, missing, damaged-link; without harm: unlinked, foreign, leftover), digest,
     size (bytes), key, detail. The exit status is 1 if there is a finding of the first four kinds.

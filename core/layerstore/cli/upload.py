@@ -71,12 +71,12 @@ class Order:
 @click.command()
 @click.argument("file", metavar="FILE|-")
 @click.option("--repo", metavar="NAME", required=True, help="The repository that gets the layer.")
-@click.option("--digest", metavar="D", help="The digest it must have: sha256, sha384, sha512 or tarsum.v1+sha256.")
+@click.option("--digest", metavar="D", help="The digest that it must have: sha256, sha384, sha512 or tarsum.v1+sha256.")
 @click.option(
     "--verify",
     type=click.Choice(get_args(Verify)),
     default="resume",
-    help="Before finishing, read back bytes not hashed on their way in (resume, the default), or all bytes (reread).",
+    help="Before finishing, read back the bytes that were not hashed before (resume, the default), or all (reread).",
 )
 @click.option("--resume", metavar="UUID", help="Resume this upload; FILE must begin with the bytes sent before.")
 @click.option(
@@ -99,10 +99,11 @@ def upload(
 ) -> None:
     """Store FILE, or standard input, as a layer.
 
-    The last line on stdout is the layer's digest. At the first checkpoint, or when the upload is interrupted, stderr
-    gets the command that resumes it; a smaller layer is stored at once. A kill loses at most the bytes since the last
-    checkpoint, a signal at most one MiB. With a wrong digest no layer is stored, and the upload stays. To resume, FILE
-    or standard input is read from its beginning; bytes that were sent already are compared, and not sent again.
+    The last line on stdout is the layer's digest. At the first checkpoint, or if the upload is interrupted, the command
+    that resumes it is printed on stderr. A layer that is smaller than a checkpoint is stored at once. A kill loses at
+    most the bytes since the last checkpoint, and a signal at most one MiB. With a wrong digest no layer is stored, and
+    the upload stays. To resume, FILE or standard input is read from its beginning. Bytes that were sent before are
+    compared, and not sent again.
     """
     wanted = None if digest is None else Digest.parse(digest)
     check_name(repo)

@@ -20,7 +20,7 @@ def uploads() -> None:
 
 
 @uploads.command("list")
-@click.option("--repo", metavar="NAME", help="Only into this repository.")
+@click.option("--repo", metavar="NAME", help="Only uploads into this repository.")
 @flags
 @click.pass_obj
 def list_(invocation: Invocation, repo: str | None) -> None:

@@ -82,7 +82,7 @@ class Blobs:
         self._checksum = checksum
 
     def find(self, key: str) -> Found | None:
-        """Look at a blob, so that everything but its version is certain; None if there is none."""
+        """Look at a blob: everything except its version is certain. Return None if there is none."""
         try:
             with translated(key):
                 return Found.of(self.blob(key).get_blob_properties())
@@ -167,7 +167,7 @@ class Blobs:
     def blocks(self, key: str) -> tuple[str, Listed]:
         """Return the blob's ETag, and the committed blocks in their order: ids and bytes.
 
-        There are none where an id is no text, as another SDK's may be: this one could not name it in a commit.
+        There are none if an id is no text, as with another SDK: this SDK could not name such a block in a commit.
         """
         with translated(key):
             # The SDK's get_block_list keeps the ETag to itself.
@@ -191,7 +191,7 @@ class Blobs:
         return str(done["etag"])
 
     def copy(self, url: str, authorization: str | None, etag: str, target: str, metadata: Mapping[str, str]) -> str:
-        """Copy the blob at a URL, if it has this ETag, onto ``target``, whatever is there; return the copy's status.
+        """Copy the blob at a URL, if it has this ETag, over ``target``, and return the copy's status.
 
         Raises:
             FencedError: the source has another ETag.
@@ -266,7 +266,7 @@ class Blobs:
         return len(answers) == len(keys) and set(answers) <= {HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND}
 
     def first_page(self, prefix: str, page: int = 0) -> tuple[list[tuple[str, Found]], bool]:
-        """Return the first blobs whose key begins with ``prefix``, in order, and whether those are not all."""
+        """Return the first blobs whose key begins with ``prefix``, in order, and whether there are more."""
         pages = self._list(prefix, page or PAGE)
         found = next(self._read(prefix, pages), [])
         return found, bool(pages.continuation_token)
@@ -276,13 +276,13 @@ class Blobs:
         return self._read(prefix, self._list(prefix, page))
 
     def children(self, prefix: str) -> Iterator[list[tuple[str, Found | None]]]:
-        """Yield pages of the blobs directly below ``prefix``, in order; of deeper ones the prefix, with None."""
+        """Yield pages of the blobs directly below ``prefix``, in order; of deeper ones their prefix, with None."""
         pages = self.container.walk_blobs(self._prefix + prefix, include=["metadata", "copy"], delimiter="/")
         for page in self._read(prefix, cast("_Pages", pages.by_page())):
             yield sorted(page, key=lambda each: each[0])  # the SDK puts a page's prefixes before its blobs
 
     def beside_slash(self, prefix: str) -> tuple[str, str] | None:
-        """Return ``prefix`` as names have it, and with its leading slash put or taken away, if blobs are below that."""
+        """Return ``prefix`` in names, and with its leading slash added or removed, if blobs are below the latter."""
         name = self._prefix + prefix
         other = name[1:] if name.startswith("/") else f"/{name}"
         with translated(prefix):

@@ -21,8 +21,8 @@ FIRST = 8 << 20
 """Bytes of a block at the start of a blob."""
 
 DOUBLED_EVERY = 8192
-"""Blocks of one size before the next is twice as large: 1 TiB takes 24,576 of them, and half-filled ones, which is the
-worst that a sequence of short appends leads to (see ``writer.Draft``), fewer than 50,000."""
+"""Blocks of one size, before blocks of twice that size follow: 1 TiB takes 24,576 blocks. If all are half full, the
+worst result of many short appends (see ``writer.Draft``), it takes fewer than 50,000."""
 
 LARGEST = 1 << 30
 """Bytes; the service takes 4,000 MiB, memory does not."""
@@ -41,7 +41,7 @@ def block_size(offset: int, first: int = FIRST) -> int:
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """Some bytes of a blob, in one piece. Where it repeats, as zeros do, it is one object at several places."""
+    """Some bytes of a blob, in one piece. If they repeat, as zeros do, one object is at several places."""
 
     size: int
     """Bytes; never none."""
@@ -85,7 +85,7 @@ class BlockIDs:
 
 
 class Tail:
-    """Bytes that grow until they are a block, which they become without a copy: it is large."""
+    """Bytes that grow until they are a block. They become the block without a copy, because a block is large."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -115,14 +115,14 @@ class Pool:
     """The threads of one driver, made when first needed."""
 
     def __init__(self, threads: int) -> None:
-        """Have at most so many."""
+        """Have at most so many threads."""
         self.threads = threads
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
 
     def submit(self, stage: Callable[[Block], None], block: Block) -> Future[None]:
-        """Have a thread stage a block."""
+        """Let a thread stage a block."""
         with self._lock:
             if self._pool is None or self._process != os.getpid():  # no thread comes along through a fork
                 self._process = os.getpid()

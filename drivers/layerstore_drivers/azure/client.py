@@ -105,7 +105,7 @@ class _Retry(ExponentialRetry):
 
 
 class _Transport(RequestsTransport):  # type: ignore[misc]  # the SDK imports it late, untyped
-    """Keeps its connections, which a forked child leaves to its parent. Closed, it opens others when asked."""
+    """Keeps its connections. A forked child leaves them to its parent. After a close, it opens new ones if needed."""
 
     def __init__(self, endpoint: str, timeout: float) -> None:
         """Send to an endpoint, through a proxy if the environment has one for it."""

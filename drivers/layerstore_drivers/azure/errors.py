@@ -107,12 +107,12 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def status_of(error: HttpResponseError) -> int:
-    """Return the HTTP status; 0 where the response did not come to that."""
+    """Return the HTTP status; 0 if there was no complete response."""
     return int(error.status_code or 0)
 
 
 def code_of(error: HttpResponseError) -> str:
-    """Return the service's error code; empty where it gave none, as proxies do."""
+    """Return the service's error code; empty if there is none, as in the answer of a proxy."""
     return _header(error, "x-ms-error-code")
 
 
@@ -197,7 +197,7 @@ _ENTRA = re.compile(r"AADSTS\d+")
 
 
 def hint(error: HttpResponseError, status: int, code: str) -> str:
-    """Return the meaning of an answer; empty where its code says it all."""
+    """Return the meaning of an answer; empty if its code is clear enough."""
     headers: Mapping[str, str] = getattr(error.response, "headers", {})
     if status in {401, 403} and (found := _of_signature(error, code) or _of_clock(headers)):
         return found

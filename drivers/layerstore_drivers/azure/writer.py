@@ -150,7 +150,7 @@ class Draft:
         self._tail.cut(size - self._tail_start)
 
     def publish(self) -> str:
-        """Have the service store everything, make an object of it, and return its version.
+        """Send everything to the service, make it the object, and return its version.
 
         Raises:
             NoSpaceError: more blocks than a blob may have.

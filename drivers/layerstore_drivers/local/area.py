@@ -120,7 +120,7 @@ class Area:
         return found.state if found else None
 
     def write_record(self, key: str, state: record.State) -> record.OwnRecord:
-        """Make the record of a new writer, which replaces any other record of the key at once. The key is locked.
+        """Make the record of a new writer, which replaces any other record of the key in one step. The key is locked.
 
         If it must hide unflushed bytes that the other record hid, it is made durable.
         """
@@ -128,7 +128,7 @@ class Area:
         return record.OwnRecord(self._write_record(made), made)
 
     def leave_note(self, key: str, state: record.State) -> None:
-        """Leave a note, a record without an owner, which replaces any other record of the key. The key is locked."""
+        """Leave a note: a record without an owner, which replaces any other record of the key. The key is locked."""
         os.close(self._write_record(record.Record(state, record.NOBODY, key, owned=False)))
 
     def _write_record(self, made: record.Record) -> int:
@@ -154,7 +154,7 @@ class Area:
         self._synced[key] = found
 
     def is_synced(self, key: str, found: record.Identity) -> bool:
-        """Return whether the bytes of a key's file are known to be durable, and forget the key, which will be moved."""
+        """Return whether the bytes of a key's file are known to be durable. Forget the key, which will be moved."""
         return self._synced.pop(key, None) == found
 
     def key_of(self, name: str, directory: int) -> str | None:
@@ -186,7 +186,7 @@ class Area:
         self.sync_records()
 
     def sync_records(self) -> None:
-        """Make the names of all records durable, and the absence of those removed."""
+        """Make the names of all records durable, and the removal of records."""
         with closing_fd(self.make(RECORDS)) as directory:
             sync_directory(directory)
 

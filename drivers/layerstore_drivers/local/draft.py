@@ -1,4 +1,4 @@
-"""New files: the bytes that a writer has accepted, drafts in the private area, and their way to a key."""
+"""New files: the bytes that a writer has accepted, drafts in the private area, and how a draft is put under a key."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Draft:
 
 
 ATTEMPTS = 100
-"""How often directories may vanish between their making and their use, before that is an error."""
+"""How often a directory may vanish after it was made and before it is used. More often is an error."""
 
 
 def in_place(tree: Tree, key: str, act: Callable[[Place], T]) -> T:

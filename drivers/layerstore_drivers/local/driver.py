@@ -39,7 +39,7 @@ class LocalDriver(Driver):
     capabilities = Capabilities(nested_keys=False, shared=True, durable=True)
 
     def __init__(self, root: Path) -> None:
-        """Store below ``root``, which is made when first written to; a relative one is of this working directory."""
+        """Store below ``root``, which the first write makes; a relative path begins at the working directory of now."""
         self._tree = Tree(root.absolute())
         self._area = Area(self._tree)
         self._swept = False
@@ -141,7 +141,7 @@ class LocalDriver(Driver):
         delete(self._tree, self._writable(), key)
 
     def close(self) -> None:
-        """See :meth:`Driver.close`. Its session goes on until its last writer is closed, which keeps the root open."""
+        """See :meth:`Driver.close`. The session goes on until the last writer is closed, and keeps the root open."""
         self._tree = Tree(self._tree.root)
         self._area = Area(self._tree)
         self._swept = False

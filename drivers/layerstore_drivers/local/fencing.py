@@ -23,7 +23,7 @@ from layerstore_drivers.local.system import closing_fd, try_lock
 from layerstore_drivers.local.tree import Tree
 
 GRACE = 0.2
-"""Seconds that a fenced writer may take to be done with the write it is in, before the object is copied."""
+"""Seconds that a fenced writer may take to end its current write, before the object is copied."""
 
 
 class Disowned:
@@ -65,11 +65,11 @@ class Disowned:
         return True
 
     def can_cut(self, found: Identity) -> bool:
-        """Return whether nobody is writing to a file that the record speaks of."""
+        """Return whether the record describes a file, and no writer is writing to it."""
         return self.idle and self.state is not None and found.inode != self.state.former
 
     def cut(self, base: Published) -> Identity:
-        """Cut unflushed bytes off the file that the record speaks of. Return the identity it has then."""
+        """Cut unflushed bytes off the file that the record describes. Return the identity that the file has then."""
         state, whole = self.state, base.found == base.seen.version and base.found.size == base.size
         if state is None or whole or not (state.growing or state.writing):
             return base.found
@@ -80,14 +80,14 @@ class Disowned:
         record.write(self._file.fileno(), changing)
         os.ftruncate(base.fd, base.size)
         os.utime(base.fd, ns=(base.seen.mtime_ns, base.seen.mtime_ns))
-        # Should a loss of power undo the cut, only the record would tell unflushed bytes from the rest; it is removed.
+        # If a loss of power undid the cut, only the record would tell unflushed bytes from the rest; it is removed.
         os.fsync(base.fd)
         return Identity.of(os.fstat(base.fd))
 
     def drop(self) -> None:
-        """Remove the record, as the key has, and keeps, a file that the record does not speak of."""
+        """Remove the record: the key has another file than the one that the record describes, and keeps it."""
         if self.lasting:
-            # Should a loss of power bring the file before back, only the record would hide its unflushed bytes.
+            # If a loss of power brought the earlier file back, only the record would hide its unflushed bytes.
             self._tree.sync_parent(self._key)
         self.remove()
 

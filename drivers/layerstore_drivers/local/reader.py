@@ -147,7 +147,7 @@ class LocalReader(Reader):
         return self._fd
 
     def _read_ahead(self, offset: int) -> None:
-        """Have the system fetch the next bytes while the caller hashes or sends the last ones."""
+        """Let the system fetch the next bytes while the caller hashes or sends the last ones."""
         coming = self._asked - offset
         if AHEAD // 2 <= coming <= AHEAD or not hasattr(os, "posix_fadvise"):
             return
@@ -165,7 +165,7 @@ _ASKED = 10
 
 
 def drop_cache(fd: int) -> bool:
-    """Have the system drop a file's pages. Return whether it did: it keeps the pages of a tmpfs.
+    """Let the system drop a file's pages. Return whether it did: it keeps the pages of a tmpfs.
 
     It also keeps pages that are being written and, for a moment, pages that another processor has just brought in.
     """

@@ -98,7 +98,7 @@ class State(NamedTuple):
     """When they were flushed, in nanoseconds."""
 
     version: Identity
-    """The file as it was published, which is the object's version until it is published anew."""
+    """The file as it was published, which is the object's version until the next publication."""
 
     now: Identity
     """The file as we left it; while ``writing``, as it was before. Inode 0: there is no file."""

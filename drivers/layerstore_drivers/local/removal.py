@@ -69,7 +69,7 @@ def _remove_below(tree: Tree, area: Area, parent: int, name: str, key: str) -> N
 
 
 def _may_be_ours(path: str) -> bool:
-    """Return whether a directory may be part of a key, if perhaps of one that is too long: an empty one goes."""
+    """Return whether a directory may be part of a key, or of one that is too long: an empty one goes."""
     return is_key(path.rpartition("/")[2])
 
 
@@ -101,7 +101,7 @@ def _records(area: Area) -> Iterator[str]:
 
 
 def _sweep_record(tree: Tree, area: Area, sessions: int, name: str) -> None:
-    """Fence a writer that is dead, and remove a note of what is no more."""
+    """Fence a writer that is dead, and remove a note on a file that is gone."""
     with area.lock_named(lock_name(name)) as lock, lock.held(patience=0), closing_fd(area.make(RECORDS)) as directory:
         found = read_at(directory, name)
         if found is None or record_name(found.key) != name:

@@ -1,8 +1,8 @@
 """The operating system, as this driver uses it: opening by ``openat2``, ``flock``, syncs and copies.
 
-Every call by :mod:`ctypes` and :mod:`fcntl` is in this file. No symlink is followed by what opens here, whatever it
-points to, on the way or at the end. Linux does so in one call, ``openat2`` (5.6 or newer; not where a sandbox forbids
-it). Elsewhere it is a step for every segment of the path, each from the descriptor of the one before.
+Every call by :mod:`ctypes` and :mod:`fcntl` is in this file. The functions that open a path follow no symlink, neither
+on the way nor at the end. Linux can do that in one call, ``openat2`` (5.6 or newer, unless a sandbox forbids it).
+Elsewhere each segment of the path is opened by itself, from the descriptor of the segment before.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def closing_fd(fd: int) -> Iterator[int]:
 
 
 class HeldDirectory:
-    """An open directory, closed when the last of those who use it has let go.
+    """An open directory, closed when the last of its users has let go of it.
 
     While it is open, no other directory gets its number, so two equal identities mean the same directory.
     """
@@ -150,10 +150,10 @@ def _openat2() -> OpenAt2 | None:
 
 
 def _bound() -> OpenAt2:
-    """Return the system call, which first looks into the kernel's memory alone; that takes a microsecond or two.
+    """Return the system call, which at first looks only into the kernel's memory; that takes a microsecond or two.
 
-    Only if it must wait for a disk, it lets other threads run. Otherwise, with eight threads, most of the time went by
-    in waiting for the others after each of these calls.
+    It lets other threads run only if it must wait for a disk. If it did so at each call, eight threads would spend most
+    of their time in waiting for each other.
     """
     at_once, waiting = (_declared(kind(None, use_errno=True)) for kind in (ctypes.PyDLL, ctypes.CDLL))
     size = ctypes.sizeof(_How)
@@ -223,7 +223,7 @@ def sync_directory(fd: int) -> None:
 
 
 def refuse_coarse_times(fd: int) -> None:
-    """Refuse a file system on which two versions of an object could have the same time; sets that of an open file.
+    """Refuse a file system on which two versions of an object could have the same time. Sets the time of an open file.
 
     Raises:
         BackendUnavailableError: it does not keep times to the nanosecond.
@@ -306,7 +306,7 @@ _WRITE = 2
 
 @cache
 def _function() -> Callable[[int, int, int, int], int] | None:
-    """Return the C library's ``sync_file_range``, which Python does not have; None where there is none."""
+    """Return the C library's ``sync_file_range``, which Python does not have; None if there is none."""
     try:
         found = ctypes.CDLL(None).sync_file_range
     except (AttributeError, OSError, TypeError):

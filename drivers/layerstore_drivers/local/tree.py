@@ -1,4 +1,4 @@
-"""Directories below the root, walked by descriptor: no symlink is followed, whatever it points to."""
+"""Directories below the root, walked by descriptor: no symlink is followed."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Tree:
             return self._enter(parent, name, path), new
 
     def refuse_obstacles(self, key: str) -> None:
-        """Refuse a new key where the tree has no place for it.
+        """Refuse a new key if the tree has no place for it.
 
         Raises:
             UnsupportedOperationError: another key is above or below this one (clause C2).
@@ -213,7 +213,7 @@ class Tree:
         self._durable.forget(path)
 
     def sync_parent(self, key: str) -> None:
-        """Make a key's name durable, or its absence, and the names of the directories above it."""
+        """Make a key's name, or its removal, durable, and the names of the directories above it."""
         above = key.rpartition("/")[0]
         with suppress(FileNotFoundError, NotADirectoryError), closing_fd(self.settle(above)) as fd:
             sync_directory(fd)
@@ -282,7 +282,7 @@ def _kind(mode: int) -> str:
 
 
 def _make_path(path: Path) -> None:
-    """Make a directory and those above it, each durably; the names above the root are the caller's, symlinks too."""
+    """Make a directory and those above it, each durably. The path may lead through symlinks above the root."""
     missing: list[Path] = []
     for ancestor in (path, *path.parents):
         if ancestor.exists():

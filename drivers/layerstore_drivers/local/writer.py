@@ -1,4 +1,4 @@
-"""Writing: in place beyond what is published, in a draft else (clauses W1 to W9)."""
+"""Writing: in place beyond the published bytes, otherwise in a draft (clauses W1 to W9)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LocalWriter(Writer):
         self._unsure = False  # while a publication is under way, and after one that was interrupted
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Write in place beyond the published bytes; else in a draft, which begins as a copy of the file."""
+        """Write in place beyond the published bytes, or otherwise in a draft, which begins as a copy of the file."""
         self._refuse_after_failure()  # the failed flush may be visible by now
         if self._draft:
             self._draft.span.write(offset, data)
@@ -131,7 +131,7 @@ class LocalWriter(Writer):
         return draft
 
     def _arm(self) -> None:
-        """Make the record durable before the file grows. Else a loss of power might leave the growth without it."""
+        """Make the record durable before the file grows: a loss of power must not leave the growth without it."""
         if not self._armed:
             self._record.tell_growing()
             self._area.sync_record(self._record.fd)
@@ -159,7 +159,7 @@ class LocalWriter(Writer):
         return Published(draft.span.fd, found, Seen(found.size, found.mtime_ns, found))
 
     def _tell(self, base: Published) -> None:
-        """Let the record speak of the new file; durably, if the record durably says that the old one may have grown."""
+        """Let the record describe the new file. Do so durably if it says durably that the old one may have grown."""
         self._record.tell(base.found)
         if self._armed:
             os.fdatasync(self._record.fd)

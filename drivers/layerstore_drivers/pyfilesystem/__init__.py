@@ -29,7 +29,7 @@ def layerstore_driver() -> type[Driver]:
 
 
 def _driver() -> type[Driver]:
-    # A setuptools that still has pkg_resources says on stderr that it will go; whoever opens a store cannot help it.
+    # A setuptools that still has pkg_resources warns on stderr that it will go; a user of a store cannot help it.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*pkg_resources", category=UserWarning)
         warnings.filterwarnings("ignore", message=".*pkg_resources", category=DeprecationWarning)

@@ -1,4 +1,4 @@
-"""Drafts: what is not published yet, in files named for the key they are of; and those that killed processes left.
+"""Drafts: unpublished bytes, in files that are named after their keys; and the drafts that killed processes left.
 
 A draft of another life of the store's, found when this one began, is of a writer that was opened before any of ours.
 Whatever fences the key's writers (clauses F1 and F2) fences that one, so that its draft is nobody's any more: it can be
@@ -19,14 +19,14 @@ DIRECTORY = ".layerstore"
 """Where they are, at the top of a store; no key begins with a dot (clause K2)."""
 
 LONGEST = 200
-"""Bytes of a key that a draft's name holds; with all else it is to be no longer than 255."""
+"""Bytes of a key that the name of a draft holds. The whole name must not be longer than 255 bytes."""
 
 
 class Drafts:
-    """The drafts of one store; used by who has its turn."""
+    """The drafts of one store. Only the thread that has the store's turn uses it."""
 
     def __init__(self, files: Filesystem, directory: str) -> None:
-        """Have none, and know of none."""
+        """Begin with no drafts."""
         self._files = files
         self._directory = directory
         self._life = secrets.token_hex(8)
@@ -37,11 +37,11 @@ class Drafts:
         return f"{self._directory}/{_named(key)},,{self._life},{secrets.token_hex(8)}"
 
     def left_of(self, key: str) -> list[str]:
-        """Return the paths of the drafts that other lives have left of a key; once."""
+        """Return the paths of the drafts that earlier processes have left of a key. Each is returned once."""
         return self._taken(lambda name: name == _named(key))
 
     def left_below(self, prefix: str) -> list[str]:
-        """Return the paths of the drafts left of a key and of those below it, but for keys of more than 200 bytes."""
+        """Return the paths of the drafts left of a key and of keys below it, except keys of more than 200 bytes."""
         return self._taken(lambda name: f"{name},".startswith(f"{_named(prefix)},"))
 
     def _taken(self, wanted: Callable[[str], bool]) -> list[str]:
@@ -53,12 +53,12 @@ class Drafts:
         return [f"{self._directory}/{draft}" for draft in taken]
 
     def _found(self) -> dict[str, str]:
-        """Look for what was left: once, for what comes later may be of a writer opened after one of ours."""
+        """Look for drafts that were left, only once: a later one may belong to a writer that is at work."""
         parts = {entry.name: entry.name.partition(",,") for entry in self._files.scan(self._directory)}
         return {draft: name for draft, (name, _, rest) in parts.items() if rest and not rest.startswith(self._life)}
 
 
 def _named(key: str) -> str:
-    """Return how a draft's name tells its key: no key has a comma in it, and none two slashes in a row."""
+    """Return the form of a key in the name of a draft. No key has a comma, or two slashes in a row."""
     flat = key.replace("/", ",")
     return flat if len(flat) <= LONGEST else f",{hashlib.sha256(key.encode()).hexdigest()}"

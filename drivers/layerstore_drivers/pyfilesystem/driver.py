@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from layerstore_drivers.pyfilesystem.writer import PyFilesystemWriter
 
 _stores: dict[Address, Store] = {}
-"""The stores that can be opened again, for as long as the process lives: they know who owns which key."""
+"""The stores that can be opened again while the process lives: they know which writer owns which key."""
 
 
 class PyFilesystemDriver(Driver):
-    """Files below a directory. Fenced within this process, and no further: PyFilesystem2 has no means for more."""
+    """Files below a directory. Writers are fenced only within this process: PyFilesystem2 has no means for more."""
 
     contract_version = "1.0"
     capabilities = Capabilities(nested_keys=False, shared=False, durable=False)
     options = MappingProxyType(address.HELP)
 
     def __init__(self, store: Store) -> None:
-        """Store in a store of this process's."""
+        """Use a store of this process."""
         self._store = store
 
     @classmethod
@@ -40,7 +40,7 @@ class PyFilesystemDriver(Driver):
         """Open ``pyfs+mem://NAME``, ``pyfs+temp://NAME``, ``pyfs+osfs:///PATH`` or ``pyfs+ftp://HOST/PATH``.
 
         Raises:
-            InvalidURLError: none of these, or an option that makes no sense.
+            InvalidURLError: it is none of these, or an option makes no sense.
         """
         where = Address.of(url, given)
         return cls(_shared(where) if where.is_shared else Store(where))

@@ -1,6 +1,6 @@
-"""PyFilesystem2's errors, as the contract's (clauses E1 to E3).
+"""Translate PyFilesystem2's errors into the contract's (clauses E1 to E3).
 
-No text of an FTP server's is passed on, for it may repeat what it was sent; what is told is the kind of the error.
+No text of an FTP server is passed on, because it may repeat a password. The message has only the kind of the error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BY_KIND: dict[type[Exception], type[DriverError]] = {
     errors.PermissionDenied: AccessDeniedError,
     errors.ResourceReadOnly: AccessDeniedError,
 }
-"""What a kind of error means; that something is missing, and all else, is a backend that fails."""
+"""The contract's error for each kind. Every other one, even a missing file, is an unavailable backend."""
 
 _BY_CODE: dict[str, type[DriverError]] = {
     "452": NoSpaceError,
@@ -34,7 +34,7 @@ _BY_CODE: dict[str, type[DriverError]] = {
     "550": AccessDeniedError,
     "553": AccessDeniedError,
 }
-"""What an FTP server's refusals mean (RFC 959, section 4.2), where PyFilesystem2 passes them on untouched."""
+"""The meaning of an FTP server's refusals (RFC 959, section 4.2), if PyFilesystem2 passes them on unchanged."""
 
 _IN_WORDS: dict[type[Exception], str] = {
     errors.CreateFailed: "there is no such directory",
@@ -45,7 +45,7 @@ _IN_WORDS: dict[type[Exception], str] = {
 
 @contextmanager
 def translated(key: str) -> Iterator[None]:
-    """Raise the contract's error for whatever a filesystem raises about ``key``.
+    """Raise the contract's error for any error of a filesystem about ``key``.
 
     Raises:
         NoSpaceError, AccessDeniedError, BackendUnavailableError: as it says; never that the key is missing.

@@ -1,6 +1,6 @@
-"""The filesystems a store can be in: all that the driver asks of PyFilesystem2.
+"""The filesystems of stores, and every call of PyFilesystem2 that the driver makes.
 
-Paths begin with a slash. A filesystem is used by one thread at a time, but for the files that it has opened.
+Paths begin with a slash. One thread at a time uses a filesystem. This does not hold for the files that it has opened.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ if TYPE_CHECKING:
 
 
 SMALL = 1 << 16
-"""Bytes of the largest file that is sent and fetched in one go, where another one takes a connection of its own."""
+"""Bytes of the largest file that is sent or fetched in one call. A larger one takes a connection of its own."""
 
 
 class Entry(NamedTuple):
-    """What is under a path."""
+    """The thing under a path."""
 
     name: str
     is_dir: bool
     is_file: bool
-    """Neither: a symbolic link, or something that only its operating system can make sense of."""
+    """Neither a file nor a directory: a symbolic link, or something that only the operating system understands."""
 
     size: int
-    """Bytes; 0 unless asked for."""
+    """Bytes; 0 if it was not asked for."""
 
     modified: float
-    """Seconds since 1970; 0 unless asked for, and where nobody knows."""
+    """Seconds since 1970; 0 if it was not asked for, or is not known."""
 
     is_link: bool = False
-    """A symbolic link, of a filesystem that tells them apart."""
+    """Whether it is a symbolic link, on a filesystem that shows that."""
 
     mark: str = ""
-    """What else differs when another program has changed the bytes, or made the file anew; empty where nobody knows."""
+    """What else changes if another program changes the bytes or makes the file again; empty if it is not known."""
 
 
 class Filesystem:
-    """One of PyFilesystem2's, connected when first used."""
+    """A filesystem of PyFilesystem2, which is connected when it is first used."""
 
     remote = False
-    """Whether files are written from their beginning to their end only, and an open one may turn into another."""
+    """Whether a file can be written only from beginning to end, and may be replaced while it is open."""
 
     has_links = False
-    """Whether it tells symbolic links apart, and follows those in the middle of a path."""
+    """Whether it shows which names are symbolic links, and follows links in the middle of a path."""
 
     def __init__(self, address: Address) -> None:
         """Stay unconnected."""
@@ -80,14 +80,14 @@ class Filesystem:
         """Give back the connection; the next ``connect`` makes a new one."""
 
     def find(self, path: str) -> Entry | None:
-        """Tell size and time of what is under a path; None if nothing is."""
+        """Return size and time of the thing under a path; None if there is none."""
         try:
             return _entry(self._fs.getinfo(path, ("details", "link")))
         except ResourceNotFound:
             return None
 
     def scan(self, path: str) -> list[Entry]:
-        """Tell what is directly in a directory, in no order; nothing is in what is none."""
+        """Return the things directly in a directory, in any order. If there is no directory, there are none."""
         try:
             return [_entry(info) for info in self._fs.scandir(path, ("link",))]
         except (ResourceNotFound, DirectoryExpected):
@@ -103,7 +103,7 @@ class Filesystem:
         return file
 
     def create(self, path: str) -> IO[bytes]:
-        """Make a file, unbuffered, to be written and, but for a remote one, read."""
+        """Make a file, unbuffered, for writing. A local file can be read, too."""
         file: IO[bytes] = self._fs.openbin(path, "w" if self.remote else "w+", buffering=0)
         return file
 
@@ -113,15 +113,15 @@ class Filesystem:
         return data
 
     def close(self, file: IO[bytes]) -> None:
-        """Close a file; what was written to it is stored then, or an error raised."""
+        """Close a file. Then its bytes are stored, or an error is raised."""
         file.close()
 
     def rename(self, source: str, target: str) -> None:
-        """Let a file have another name, in place of the file that had it, in one step."""
+        """Rename a file in one step, also over another file."""
         self._fs.move(source, target, overwrite=True)
 
     def make_directory(self, path: str) -> None:
-        """Make a directory, which may be there already, in one that is."""
+        """Make a directory in an existing one. It may be there already."""
         self._fs.makedir(path, recreate=True)
 
     def remove(self, path: str) -> None:
@@ -137,9 +137,9 @@ class Filesystem:
 
 
 class Directory(Filesystem):
-    """A directory of the operating system's.
+    """A directory of the operating system.
 
-    ``OSFS`` says that a link that leads nowhere is missing, and a FIFO a file, unless it asks for more of each entry.
+    ``OSFS`` reports a broken link as missing, and a FIFO as a file, unless more is asked for each entry.
     """
 
     has_links = True
@@ -164,7 +164,7 @@ class Directory(Filesystem):
             return [_listed(each) for each in found]
 
     def rename(self, source: str, target: str) -> None:
-        """Rename. ``FS.move`` would copy, over the target and byte by byte, wherever the system refuses."""
+        """Rename. If the system refused, ``FS.move`` would copy over the target, byte by byte."""
         os.replace(self._fs.getsyspath(source), self._fs.getsyspath(target))
 
     def _open(self) -> FS:
@@ -187,7 +187,7 @@ class Server(Filesystem):
     remote = True
 
     def connect(self) -> None:
-        """See :meth:`Filesystem.connect`; a connection that was lost is made anew."""
+        """See :meth:`Filesystem.connect`. A connection that was lost is made again."""
         if self._fs is not None and not self._fs.is_in_step():
             self.disconnect()
         super().connect()
@@ -208,15 +208,15 @@ class Server(Filesystem):
         close_file(file)
 
     def rename(self, source: str, target: str) -> None:
-        """Have the server rename."""
+        """Let the server rename."""
         self._fs.rename(source, target)
 
     def remove(self, path: str) -> None:
-        """Have the server remove a file."""
+        """Let the server remove a file."""
         self._fs.erase(path)
 
     def remove_directory(self, path: str) -> None:
-        """Have the server remove a directory."""
+        """Let the server remove a directory."""
         self._fs.erase_directory(path)
 
     def _open(self) -> FS:
@@ -247,7 +247,7 @@ def _listed(each: os.DirEntry[str]) -> Entry:
 
 
 def modified_at(entry: Entry) -> datetime:
-    """Return when the bytes of a file last changed."""
+    """Return the time at which the bytes of a file last changed."""
     return moment(int(entry.modified * 1e6) * 1000)
 
 

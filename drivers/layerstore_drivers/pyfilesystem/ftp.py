@@ -1,4 +1,4 @@
-"""PyFilesystem2's FTP client, with what it lacks; docs/pyfilesystem.md lists what was found."""
+"""PyFilesystem2's FTP client without its faults, which docs/pyfilesystem.md lists."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ class FTP(FTPFS):  # type: ignore[misc]  # fs has no types
     _features: dict[str, str]
 
     def rename(self, source: str, target: str) -> None:
-        """Rename a file, over another one where the server allows that; ``FS.move`` would copy it."""
+        """Rename a file, also over another one if the server allows that. ``FS.move`` would copy it."""
         with ftp_errors(self, target):
             self.ftp.rename(source, target)
 
     def fetch(self, path: str) -> bytes:
-        """Return the bytes of a small file, by the connection that there is; ``readbytes`` would make one."""
+        """Return the bytes of a small file, by the existing connection. ``readbytes`` would make another one."""
         parts: list[bytes] = []
         with ftp_errors(self, path):
             self.ftp.retrbinary(f"RETR {path}", parts.append)
         return b"".join(parts)
 
     def erase(self, path: str) -> None:
-        """Remove a file; ``remove`` would ask first what it is."""
+        """Remove a file. ``remove`` would ask at first whether it is one."""
         with ftp_errors(self, path):
             self.ftp.delete(path)
 
     def erase_directory(self, path: str) -> None:
-        """Remove a directory, which the server does if it is empty; ``removedir`` would list it where not."""
+        """Remove a directory. The server does so only if it is empty. ``removedir`` would list the directory."""
         with ftp_errors(self, path):
             self.ftp.rmd(path)
 
     def is_in_step(self) -> bool:
-        """Tell whether the connection, if there is one, waits for a command.
+        """Return whether the connection, if there is one, waits for a command.
 
-        One that has something to say has said goodbye, or gives an answer that came too late.
+        If there is something to read, the server has closed the connection, or an answer came too late.
         """
         if self._ftp is None or self._ftp.sock is None:
             return self._ftp is None
@@ -50,7 +50,7 @@ class FTP(FTPFS):  # type: ignore[misc]  # fs has no types
         return not waiting.poll(0)
 
     def close(self) -> None:
-        """Close without connecting first, and the socket even where the server says no goodbye."""
+        """Close without connecting at first. Close the socket even if QUIT fails."""
         ftp, self._ftp = self._ftp, None
         self._closed = True
         if ftp is not None:
@@ -59,9 +59,9 @@ class FTP(FTPFS):  # type: ignore[misc]  # fs has no types
             ftp.close()
 
     def _open_ftp(self) -> ftplib.FTP:
-        """Connect: closes the socket where that fails, and asks once what the server can.
+        """Connect. If that fails, close the socket. Ask only once what the server can do.
 
-        ``FTPFS._open_ftp`` forgets that meanwhile, for every thread.
+        While ``FTPFS._open_ftp`` connects, it forgets that for all threads.
         """
         ftp = ftplib.FTP(timeout=self.timeout)  # noqa: S321  (FTP is what was asked for)
         try:
@@ -77,7 +77,7 @@ class FTP(FTPFS):  # type: ignore[misc]  # fs has no types
 
 
 def close_file(file: Any) -> None:  # noqa: ANN401  (any file, and fs has no types)
-    """Close a file and the connection it may have to itself, which ``FTPFile.close`` leaves open where it fails."""
+    """Close a file and its own connection, if it has one. If ``FTPFile.close`` fails, it leaves the connection open."""
     try:
         file.close()
     finally:

@@ -1,4 +1,4 @@
-"""What lies below a prefix, in order (clauses L1 to L6)."""
+"""Lists the keys and prefixes below a prefix, in order (clauses L1 to L6)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def children(store: Store, prefix: str) -> Iterator[str]:
-    """Yield the keys and prefixes directly below a prefix; directories that hold no key are looked into, and passed."""
+    """Yield the keys and prefixes directly below a prefix. A directory that holds no key is left out."""
     return (child for child in _children(store, prefix) if isinstance(child, str))
 
 
 def scanned(store: Store, prefix: str) -> Iterator[str | Foreign]:
-    """Yield the same, and what lies there and is no object; of a directory without one, the first such thing below."""
+    """Yield the same, and things that are no objects. Of a directory without an object, yield the first one below."""
     with store.turn(prefix):
         obstacle = _in_the_way(store, prefix)
     if obstacle is None:
@@ -31,7 +31,7 @@ def scanned(store: Store, prefix: str) -> Iterator[str | Foreign]:
 
 
 def first(store: Store, prefix: str) -> str | Foreign | None:
-    """Return a prefix, which ends in a slash, if an object lies below it; else what is foreign there, or None.
+    """Return a prefix, which ends in a slash, if an object lies below it; otherwise a foreign thing there, or None.
 
     The first one found decides.
     """
@@ -47,7 +47,7 @@ def first(store: Store, prefix: str) -> str | Foreign | None:
 
 
 def parents(key: str) -> Iterator[str]:
-    """Yield the prefixes a key lies below, the nearest first, without the top of the store."""
+    """Yield the prefixes above a key, the nearest first, without the top of the store."""
     while "/" in key:
         key = key.rpartition("/")[0]
         yield key
@@ -68,7 +68,7 @@ def _children(store: Store, prefix: str) -> Iterator[str | Foreign]:
 
 
 def _in_the_way(store: Store, prefix: str) -> Foreign | None:
-    """Return what stands in the place of a prefix, or of a segment above it, and is neither directory nor file."""
+    """Return the thing in the place of a prefix, or of a segment above, that is neither a directory nor a file."""
     places = [prefix, *parents(prefix)][::-1] if store.files.has_links and prefix else []
     for place in places:
         entry = store.files.find(store.path(place))
@@ -80,7 +80,7 @@ def _in_the_way(store: Store, prefix: str) -> Foreign | None:
 
 
 def _inside(store: Store, prefix: str) -> list[str | Foreign]:
-    """Return what is in a directory, those in it last."""
+    """Return the things in a directory, its directories last."""
     try:
         found = _below(store, prefix[:-1])
     except PermissionError:
@@ -91,7 +91,7 @@ def _inside(store: Store, prefix: str) -> list[str | Foreign]:
 
 
 def _below(store: Store, prefix: str) -> list[str | Foreign]:
-    """Return, in no order, the keys directly below a prefix, the directories with a slash, and what is foreign."""
+    """Return, in any order, the keys directly below a prefix, the directories with a slash, and foreign things."""
     above = f"{prefix}/" if prefix else ""
     entries = store.files.scan(store.path(prefix))
     return [_child(entry, above + entry.name) for entry in entries if above or entry.name != DIRECTORY]

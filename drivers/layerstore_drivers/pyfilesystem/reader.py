@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from layerstore_drivers.pyfilesystem.store import Found, Store
 
 AT_ONCE = 1 << 20
-"""Bytes read at once: PyFilesystem2's FTP files gather what is asked for in memory, twice."""
+"""Bytes read at a time: PyFilesystem2's FTP files keep the bytes of a read in memory, twice."""
 
 
 class PyFilesystemReader(Reader):
-    """An open file, which stays what it was whatever is published under its name."""
+    """An open file, which stays the same even if another one is published under its name."""
 
     def __init__(self, store: Store, key: str, found: Found, offset: int, file: IO[bytes] | None) -> None:
-        """Read what was found, in an open file of it."""
+        """Read an object from its open file."""
         self._store = store
         self._file: Any = file
         super().__init__(key, found.size, found.version, offset)
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill the buffer, or what the filesystem fills of it."""
+        """Fill the buffer, or as much of it as the filesystem fills."""
         with translated(self.key):
             self._file.seek(offset)
             return int(self._file.readinto(buffer))
@@ -45,16 +45,16 @@ class PyFilesystemReader(Reader):
 
 
 class RemoteReader(PyFilesystemReader):
-    """A file by a connection of its own, made when first read: after a seek, or a break, made anew.
+    """A file with a connection of its own. The connection is made at the first read, and again after a seek or a break.
 
-    What is sent by it is of the version that was opened as long as that is the one published.
+    The bytes are those of the opened version as long as that version is the published one.
     """
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
         """Fill the buffer, or its first MiB.
 
         Raises:
-            BackendUnavailableError: something else is published meanwhile (clause R4).
+            BackendUnavailableError: another version was published meanwhile (clause R4).
         """
         part = buffer[:AT_ONCE]
         count = self._read(offset, part) or self._read(offset, part)  # once more, if the connection was broken
@@ -89,7 +89,7 @@ class RemoteReader(PyFilesystemReader):
 
 
 def open_found(store: Store, key: str, offset: int = 0) -> PyFilesystemReader:
-    """Open what is published under a key; the caller has the turn.
+    """Open the published object of a key. The caller has the turn.
 
     Raises:
         PathNotFoundError: nothing is.

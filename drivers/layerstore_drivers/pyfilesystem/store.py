@@ -1,4 +1,4 @@
-"""What the drivers opened on one address share: the filesystem, who owns which key, and which version it is at."""
+"""The store that all drivers on one address share: the filesystem, and the writer and version of each key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is published under a key."""
+    """The published object of a key."""
 
     size: int
     modified: datetime
@@ -48,9 +48,9 @@ class Found:
 
 
 class Store:
-    """One store of this process: of what is done within one :meth:`turn`, no other driver on it sees half.
+    """One store of this process. No other driver on it sees a half of what is done within one :meth:`turn`.
 
-    The methods from :meth:`look` on are called by who has the turn.
+    Only the thread that has the turn calls the methods from :meth:`look` on.
     """
 
     def __init__(self, address: Address) -> None:
@@ -70,7 +70,7 @@ class Store:
 
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
-        """Have the filesystem to oneself, connected; what fails in it is told of ``key``."""
+        """Use the connected filesystem alone during the block. Its errors are about ``key``."""
         with self._lock, translated(key), self._connected():
             self._remove_discarded()
             yield
@@ -88,17 +88,17 @@ class Store:
             raise
 
     def path(self, key: str) -> str:
-        """Return where in the filesystem a key is, or for ``""`` the top of the store."""
+        """Return the path of a key in the filesystem; for ``""``, of the top of the store."""
         return f"{self._root}/{key}" if key else self._root or "/"
 
     def new_draft(self, key: str) -> str:
-        """Return a path for what is to be published under a key, which no key has."""
+        """Return a path for a draft of a key. It is the path of no key."""
         return self._drafts.new(key)
 
     def discard(self, draft: str) -> None:
-        """Have a draft removed: now, or with the next turn.
+        """Remove a draft, now or with the next turn.
 
-        This may be a collection in the middle of somebody's turn, or of a thread's that has it.
+        The interpreter's collector may call this in the middle of a turn, even in the thread that has the turn.
         """
         self._discarded.append(draft)
         if self._lock.acquire(blocking=False):
@@ -109,15 +109,15 @@ class Store:
                 self._lock.release()
 
     def disconnect(self) -> None:
-        """Give back the connection; what is done next makes a new one."""
+        """Give back the connection; the next call makes a new one."""
         with self._lock:
             self.files.disconnect()
 
     def look(self, key: str) -> Entry | None:
-        """Tell what is under a key or, for ``""``, at the top of the store; None if nothing is.
+        """Return the thing under a key or, for ``""``, at the top of the store; None if there is none.
 
         Raises:
-            BackendUnavailableError: the store itself is not there (clause E2).
+            BackendUnavailableError: the store itself is missing (clause E2).
         """
         entry = self.files.find(self.path(key))
         if entry is None and self.files.find(self.path("")) is None:
@@ -125,7 +125,7 @@ class Store:
         return entry
 
     def find(self, key: str) -> Found:
-        """Tell what is published under a key.
+        """Return the published object of a key.
 
         Raises:
             PathNotFoundError: nothing is.
@@ -136,22 +136,22 @@ class Store:
         return found
 
     def found(self, key: str, entry: Entry | None) -> Found | None:
-        """Tell what is published under a key where there is this entry; None if nothing is."""
+        """Return the published object of a key that has this entry; None if there is none."""
         if entry is None or not entry.is_file:
             return None
         version = f"{self._life}.{self._published.get(key, 0)}.{entry.size}.{entry.modified}{entry.mark}"
         return Found(entry.size, modified_at(entry), version)
 
     def holds_keys(self, prefix: str) -> bool:
-        """Tell whether an object lies below a prefix; the first one found decides."""
+        """Return whether an object lies below a prefix. The first one found decides."""
         return isinstance(first(self, f"{prefix}/"), str)
 
     def check_place(self, key: str, entry: Entry | None) -> list[str]:
-        """Refuse what no file can be stored under, nor in place of this entry; return the prefixes it lacks.
+        """Refuse a key under which no file can be stored in place of this entry. Return the prefixes that are missing.
 
         Raises:
             UnsupportedOperationError: an object lies above or below the key (clause C2).
-            AccessDeniedError: what is there is no file, nor a directory.
+            AccessDeniedError: the thing there is neither a file nor a directory.
         """
         if entry is None:
             return self._missing_above(key)
@@ -181,12 +181,12 @@ class Store:
             return create()
 
     def own(self, key: str, writer: Writer) -> None:
-        """Have a writer own a key, and fence every earlier one (clause F1)."""
+        """Let a writer own a key, and fence every earlier one (clause F1)."""
         self.fence(key)
         self.owners[key] = writer
 
     def fence(self, key: str) -> None:
-        """Fence the key's writers, and remove what those of killed processes have left."""
+        """Fence the key's writers, and remove the drafts of killed processes."""
         self.owners.pop(key, None)
         self._discarded.extend(self._drafts.left_of(key))
         self._remove_discarded()
@@ -198,17 +198,17 @@ class Store:
         self._remove_discarded()
 
     def check_owner(self, writer: Writer, entry: Entry | None) -> None:
-        """Where there is this entry, refuse a writer that somebody has fenced (clauses F1 to F4).
+        """Refuse a writer that was fenced, if the key has this entry (clauses F1 to F4).
 
         Raises:
-            FencedError: it is; or another program has put another file there, as far as size and time tell.
+            FencedError: it was; or, as size and time show, another program has put another file there.
         """
         found = self.found(writer.key, entry)
         if self.owners.get(writer.key) is not writer or (found.version if found else None) != writer.version:
             raise FencedError(writer.key)
 
     def install(self, path: str, key: str, replaced: Entry | None, missing: list[str]) -> None:
-        """Rename a file to a key's, in a place that was checked, and so publish it under a new version."""
+        """Rename a file to the path of a key that was checked, and so publish it under a new version."""
         for above in missing:
             self.files.make_directory(self.path(above))
         if replaced and replaced.is_dir:
@@ -222,16 +222,16 @@ class Store:
         """Remove a directory that holds no keys.
 
         Raises:
-            UnsupportedOperationError: it holds something else.
+            UnsupportedOperationError: it holds a key.
         """
         if not self._remove_tree(key):
             raise UnsupportedOperationError(key, "something is below it that is no object")
 
     def put(self, draft: str, key: str) -> None:
-        """Publish a draft that is no writer's, and fence the key's writers (clause F2).
+        """Publish a draft that belongs to no writer, and fence the key's writers (clause F2).
 
         Raises:
-            BackendUnavailableError: another process has taken the draft for one that a killed process left.
+            BackendUnavailableError: another process took the draft for one of a killed process.
         """
         replaced = self.look(key)
         missing = self.check_place(key, replaced)
@@ -245,8 +245,8 @@ class Store:
         """Rename an object, and fence the writers of both keys.
 
         Raises:
-            PathNotFoundError, FencedError: nothing is under ``source``, or another version.
-            BackendUnavailableError: the filesystem says that it did, and did not.
+            PathNotFoundError, FencedError: ``source`` is missing, or at another version.
+            BackendUnavailableError: the filesystem has reported a rename that it did not do.
         """
         found = self.find(source)
         if version not in (None, found.version):
@@ -261,13 +261,13 @@ class Store:
         self._prune(source)
 
     def _check_moved(self, source: str, target: str, size: int) -> None:
-        """See that a rename has done what it said: who moves an upload's data to its blob removes the upload then."""
+        """Check that a rename was done: after the move of an upload's data to its blob, the upload is removed."""
         moved = self.files.find(self.path(target))
         if moved is None or moved.size != size or self.files.find(self.path(source)) is not None:
             raise BackendUnavailableError(target, f"the filesystem said that it renamed {source}, and did not")
 
     def delete(self, key: str) -> None:
-        """Remove a key, the objects below it, and the directories that are empty then; what is foreign stays (D5)."""
+        """Remove a key, the objects below it, and the directories that are empty then. Foreign things stay (D5)."""
         entry = self.look(key)
         self._fence_below(key)
         if entry is None:
@@ -279,7 +279,7 @@ class Store:
         self._prune(key)
 
     def _remove_tree(self, key: str) -> bool:
-        """Remove the objects below, and the directories that are empty then; tell whether nothing is left (D5)."""
+        """Remove the objects below, and the directories that are empty then. Return whether nothing is left (D5)."""
         left = False
         for entry in self.files.scan(self.path(key)):
             below = f"{key}/{entry.name}"
@@ -299,7 +299,7 @@ class Store:
         self._forget(key)
 
     def _prune(self, key: str) -> None:
-        """Remove the directories above a key that hold nothing any more; a listing shows none of them anyway."""
+        """Remove the directories above a key that are empty. A listing does not show them anyway."""
         with _tolerant():  # until one is refused, not being empty
             for above in parents(key):
                 self.files.remove_directory(self.path(above))
@@ -315,7 +315,7 @@ class Store:
 
 @contextmanager
 def _tolerant() -> Iterator[None]:
-    """Pass over what a filesystem refuses, but not over a connection whose next answer may be another command's."""
+    """Ignore refusals of the filesystem. Raise if the connection may give the answer to another command next."""
     try:
         yield
     except RemoteConnectionError:

@@ -25,10 +25,10 @@ CHUNK = 1 << 20
 
 
 class PyFilesystemWriter(Writer):
-    """Writes to a copy of what is published; the copy is made by the first write."""
+    """Writes to a copy of the published object. The first write makes the copy."""
 
     def __init__(self, store: Store, key: str, found: Found | None) -> None:
-        """Open what was found, or a new object."""
+        """Open an object, or a new one."""
         self._store = store
         self._file: IO[bytes] | None = None
         self._draft = ""
@@ -37,10 +37,10 @@ class PyFilesystemWriter(Writer):
         super().__init__(key, found.size if found else 0, found.version if found else None)
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Write to the draft; what a failure leaves beyond the old end is cut off.
+        """Write to the draft. Bytes that a failure leaves beyond the old end are cut off.
 
         Raises:
-            BackendUnavailableError: it is unknown what of an earlier write or flush was done.
+            BackendUnavailableError: an earlier write or flush failed, and it is unknown how much of it was done.
         """
         self._check_known()
         with translated(self.key):
@@ -74,13 +74,13 @@ class PyFilesystemWriter(Writer):
         return found.version
 
     def release(self) -> None:
-        """Close the draft and have it removed."""
+        """Close the draft and remove it."""
         self._let_go()
         if self._draft:
             self._store.discard(self._draft)
 
     def _opened(self) -> IO[bytes]:
-        """Return the draft, made if need be."""
+        """Return the draft, which is made if it is missing."""
         if self._file is None:
             file = self._new_file()
             try:
@@ -107,10 +107,10 @@ class PyFilesystemWriter(Writer):
                 _write_all(file, memoryview(data))
 
     def _store_draft(self, file: IO[bytes]) -> None:
-        """Have all of the draft in the filesystem: it is there."""
+        """Store the draft in the filesystem: it is there already."""
 
     def _begin_anew(self) -> None:
-        """Write no more to a file that is published."""
+        """Stop writing to a file that is published."""
         self._let_go()
         self._draft = ""
 
@@ -122,7 +122,7 @@ class PyFilesystemWriter(Writer):
             raise FencedError(self.key) from None
 
     def _check(self) -> tuple[Entry | None, list[str]]:
-        """Return what would be replaced, and the prefixes that would have to be made."""
+        """Return the object that would be replaced, and the prefixes that are missing."""
         entry = self._store.look(self.key)
         self._store.check_owner(self, entry)
         return entry, self._store.check_place(self.key, entry)
@@ -139,7 +139,7 @@ class PyFilesystemWriter(Writer):
 
 
 class RemoteWriter(PyFilesystemWriter):
-    """Writes to a file of this machine, sent whole to a draft when it is published."""
+    """Writes to a file on this machine. A publish sends the whole file to a draft."""
 
     def _new_file(self) -> IO[bytes]:
         return tempfile.TemporaryFile(buffering=0)
@@ -154,7 +154,7 @@ class RemoteWriter(PyFilesystemWriter):
 
 
 def open_writer(store: Store, key: str) -> PyFilesystemWriter:
-    """Open what is published under a key, or a new object, and own the key.
+    """Open the published object of a key, or a new one, and own the key.
 
     Raises:
         UnsupportedOperationError: an object lies above or below it.
@@ -170,7 +170,7 @@ def open_writer(store: Store, key: str) -> PyFilesystemWriter:
 
 @contextmanager
 def sent(store: Store, key: str, source: IO[bytes]) -> Iterator[str]:
-    """Store the rest of ``source`` in a draft, to be renamed in the block; else it is removed."""
+    """Store the rest of ``source`` in a draft. If the block does not rename it, it is removed."""
     draft = store.new_draft(key)
     try:
         send(store, key, source, draft)
@@ -181,10 +181,10 @@ def sent(store: Store, key: str, source: IO[bytes]) -> Iterator[str]:
 
 
 def send(store: Store, key: str, source: IO[bytes], path: str) -> None:
-    """Store the rest of ``source`` in a file that no key has.
+    """Store the rest of ``source`` in a file that is no key's.
 
     Raises:
-        BackendUnavailableError: less of it arrived.
+        BackendUnavailableError: not all of it has arrived.
     """
     with translated(key):
         first = source.read(SMALL + 1)

@@ -11,7 +11,7 @@ from layerstore.errors import FencedError, InvalidOffsetError, InvalidURLError, 
 from layerstore_sqlite.store import close, transaction
 
 CHUNK = 256 << 10
-"""Bytes in a row: what is copied when one byte is changed."""
+"""Bytes in a row: to change one byte, a whole row is copied."""
 
 
 class SqliteDriver(Driver):
@@ -31,14 +31,14 @@ class SqliteDriver(Driver):
         return cls(Path(url.path))
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
-        """Open what is published (R1 to R3)."""
+        """Open the published object (R1 to R3)."""
         found = self.stat(key)
         if offset > found.size:
             raise InvalidOffsetError(key, f"offset {offset} of {found.size} bytes")
         return SqliteReader(self._path, key, found, offset)
 
     def open_writer(self, key: str) -> Writer:
-        """Take the key over from whoever writes to it; what is published stays as it is (W1, F1)."""
+        """Take the key over from its writer; the published object stays as it is (W1, F1)."""
         sql = """INSERT INTO objects (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET writer = excluded.writer
                  RETURNING id, writer, edition, size, version"""
         with transaction(self._path, "rwc") as db:
@@ -53,7 +53,7 @@ class SqliteDriver(Driver):
                 writer.write(data)
 
     def stat(self, key: str) -> Stat:
-        """Tell what is published (S1 to S3)."""
+        """Return the properties of the published object (S1 to S3)."""
         sql = "SELECT size, modified, version FROM objects WHERE key = ? AND edition > 0"
         with transaction(self._path) as db:
             for size, modified, version in db.execute(sql, (key,)):
@@ -61,7 +61,7 @@ class SqliteDriver(Driver):
         raise PathNotFoundError(key)
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Find one key after the other, and leap over what lies below a child: at one price each (L1 to L5)."""
+        """Find one child after the other, by one query each, and skip the keys below it (L1 to L5)."""
         start = below = f"{prefix}/" if prefix else ""
         end = f"{prefix}0" if prefix else "~"  # 0 follows the slash
         sql = "SELECT min(key) FROM objects WHERE key >= ? AND key < ? AND edition > 0"
@@ -83,7 +83,7 @@ class SqliteDriver(Driver):
             db.execute("UPDATE OR REPLACE objects SET key = ?, writer = NULL WHERE key = ?", (target, source))
 
     def delete(self, key: str) -> None:
-        """Delete the object and all below ``key/``, drafts and all; whose they were is fenced (D1 to D4, F2)."""
+        """Delete the object and all below ``key/``, with their drafts, and fence their writers (D1 to D4, F2)."""
         with transaction(self._path, "rw") as db:
             db.execute("DELETE FROM objects WHERE key = ?1 OR key > ?1 || '/' AND key < ?1 || '0'", (key,))
 
@@ -93,7 +93,7 @@ class SqliteDriver(Driver):
 
 
 class SqliteReader(Reader):
-    """Holds nothing but names."""
+    """Holds only names."""
 
     def __init__(self, path: Path, key: str, found: Stat, offset: int) -> None:
         super().__init__(key, found.size, found.version, offset)
@@ -113,7 +113,7 @@ class SqliteReader(Reader):
 
 
 class SqliteWriter(Writer):
-    """Owns its object for as long as that names it as the writer."""
+    """Owns its object as long as the object's row has its name."""
 
     def __init__(self, path: Path, key: str, object_id: int, name: str, edition: int, size: int, version: str) -> None:
         super().__init__(key, size, version)
@@ -121,7 +121,7 @@ class SqliteWriter(Writer):
         self._run, self._end, self._changed = bytearray(), size, not version
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Gather a MiB of what goes on where the last write ended; else save all, or nothing (W2, W4, W5, W9)."""
+        """Gather up to a MiB of writes that follow each other; save any other write as a whole (W2, W4, W5, W9)."""
         if offset == self._end and len(self._run) + len(data) <= 4 * CHUNK:
             self._run += data
         else:
@@ -144,11 +144,11 @@ class SqliteWriter(Writer):
         return str(version)
 
     def release(self) -> None:
-        """Forget. What the draft holds goes when the key is next opened, moved or deleted, as if killed (W7, T4)."""
+        """Forget. The draft is deleted when the key is next opened, moved or deleted, as after a kill (W7, T4)."""
         self._run = bytearray()
 
     def _save(self, offset: int, data: memoryview) -> None:
-        """Write into the draft, if it is still one; of a chunk written in part, the rest is as it was (F3)."""
+        """Write into the draft, unless it was fenced; the rest of a chunk stays as it was (F3)."""
         sql = "SELECT data FROM chunks WHERE object = ? AND number = ? ORDER BY edition DESC LIMIT 1"
         with transaction(self._path, "rw") as db:
             if not db.execute("SELECT 1 FROM objects WHERE id = ? AND writer = ?", (self._id, self._name)).fetchone():

@@ -20,7 +20,7 @@ CREATE TRIGGER IF NOT EXISTS settled AFTER UPDATE ON objects BEGIN
         AND number IN (SELECT number FROM chunks WHERE object = new.id AND edition = new.edition));
 END;
 
--- Whoever else changes what is published gives it another version, and fences its writer (clauses X1 and X2).
+-- If another program changes a published object, it gets another version, and its writer is fenced (X1 and X2).
 CREATE TRIGGER IF NOT EXISTS altered AFTER UPDATE OF edition, size ON objects WHEN new.version = old.version BEGIN
     UPDATE objects SET version = hex(randomblob(16)), writer = NULL WHERE id = new.id; END;
 CREATE TRIGGER IF NOT EXISTS made AFTER INSERT ON objects WHEN new.version NOTNULL BEGIN

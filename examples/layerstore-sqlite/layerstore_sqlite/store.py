@@ -14,8 +14,8 @@ _SCHEMA = files(__package__).joinpath("schema.sql").read_text()
 _BEGIN = """PRAGMA synchronous = EXTRA; PRAGMA fullfsync = ON; PRAGMA secure_delete = OFF; PRAGMA foreign_keys = ON;
             BEGIN IMMEDIATE"""
 
-# SQLite keeps book of its locks by process: a child that inherits a connection believes to hold what its parent holds,
-# on every connection it opens to that file. So none is open across a fork: threads take turns, and a fork takes one.
+# SQLite keeps its locks by process: a child that inherits a connection believes that it holds its parent's locks. So no
+# connection is open across a fork. Threads take turns, and a fork waits for its turn.
 _turn = RLock()
 _connections: dict[Path, sqlite3.Connection] = {}
 
@@ -52,7 +52,7 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
 
 
 def close(*paths: Path) -> None:
-    """Give back connections; whoever needs one next opens another (T3, T4)."""
+    """Give back connections; the next use opens another (T3, T4)."""
     with _turn:
         for path in _connections.keys() & paths:
             _connections.pop(path).close()

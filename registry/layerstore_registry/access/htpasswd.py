@@ -1,7 +1,7 @@
-"""Users of a file, as ``htpasswd -B`` writes it, who say their password with each request.
+"""Users in a file that ``htpasswd -B`` writes. They send their password with each request.
 
-bcrypt takes long on purpose, and a push is many requests: that a password was right is remembered for some minutes, by
-a keyed hash, in memory. Whoever guesses does not find out sooner whether a user exists, and is made to wait.
+bcrypt takes long on purpose, and a push is many requests. So a right password is remembered for some minutes, as a
+keyed hash, in memory. A client that guesses passwords cannot find out faster whether a user exists, and has to wait.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
 
 CHALLENGE: Final = 'Basic realm="layerstore", charset="UTF-8"'
 REMEMBERED: Final = 300.0
-"""Seconds that a password that was right is taken for right."""
+"""Seconds for which a right password is remembered."""
 
 KEPT: Final = 10_000
 COMPARED: Final = 2
-"""Passwords that are compared at once; each takes a core for long."""
+"""Passwords that are compared at a time; each keeps a core busy for long."""
 
 MOST: Final = 100
-"""Failed logins of one address in a minute, by whatever names."""
+"""Failed logins of one address in a minute, under any names."""
 
 LONGEST: Final = 72
-"""Bytes of a password that bcrypt looks at."""
+"""The bytes of a password that bcrypt uses."""
 
 _LINE = re.compile(r"([^:\s][^:]*):(\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53})")
 
 
 class UsersError(ValueError):
-    """A file of users that is not understood; what it says is not told, for it may be a secret."""
+    """A file of users that is not understood. The message does not quote the file, which may hold a secret."""
 
 
 def parse(text: str) -> dict[str, bytes]:
-    """Read a file's text: what each user's password hashes to.
+    """Read a file's text, and return the hash of each user's password.
 
     Raises:
-        UsersError: a line is not of the form ``name:bcrypt``, or there is none.
+        UsersError: a line is not of the form ``name:bcrypt``, or there are no lines.
     """
     found: dict[str, bytes] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -72,22 +72,22 @@ def parse(text: str) -> dict[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody, by name or not."""
+    """A client, with a name or without one."""
 
     name: str | None
     rules: Rules
 
     def may(self, scope: Scope) -> bool:
-        """Ask the rules."""
+        """Return whether the rules allow it."""
         return self.rules.may(self.name, scope)
 
     def sees(self, name: str) -> bool:
-        """Tell whether they may pull from it."""
+        """Return whether they may pull from it."""
         return self.may(Scope(name, "pull"))
 
 
 class Htpasswd:
-    """Asks for name and password."""
+    """Access by name and password."""
 
     asks = True
 
@@ -100,7 +100,7 @@ class Htpasswd:
         addresses: Throttle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Know users, and what they may."""
+        """Take the users, and the rules for them."""
         self._users = users
         self._rules = rules
         self._throttle = throttle or Throttle()
@@ -112,7 +112,7 @@ class Htpasswd:
         self._lock = Lock()
 
     def identify(self, request: Request) -> Who:
-        """Return who asks; nobody in particular, if they do not say."""
+        """Return the user who sends a request, or an anonymous one if it has no login."""
         if "Authorization" not in request.headers:
             return User(None, self._rules)
         told = request.authorization
@@ -124,7 +124,7 @@ class Htpasswd:
         return User(told.username, self._rules)
 
     def missing(self, who: Who, scopes: Sequence[Scope]) -> Refusal:
-        """Ask whom nobody knows, and refuse whom one does."""
+        """Ask an anonymous client to log in, and refuse a known user."""
         del scopes
         return unauthorized(CHALLENGE) if who.name is None else denied()
 
@@ -145,7 +145,7 @@ class Htpasswd:
         self._remember(mark)
 
     def _is_right(self, name: str, password: bytes) -> bool:
-        """Compare; of a user who is not there it takes as long."""
+        """Compare. For an unknown user it takes the same time."""
         hashed = self._users.get(name) or next(iter(self._users.values()))
         with self._comparing:
             right = bcrypt.checkpw(password[:LONGEST], hashed)

@@ -1,4 +1,4 @@
-"""Rights: what a request wants, and who asks."""
+"""Rights: the permissions that a request needs, and the user who sends it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Action = Literal["pull", "push", "delete", "catalog"]
 
 
 class Scope(NamedTuple):
-    """Something that is wanted of a repository; of none, for a list of all."""
+    """A permission that a request needs for a repository, or for no repository: to list all of them."""
 
     name: str
     action: Action
@@ -25,49 +25,49 @@ CATALOG: Final = Scope("", "catalog")
 
 
 class Who(Protocol):
-    """Somebody who asks."""
+    """A user who sends a request."""
 
     @property
     def name(self) -> str | None:
-        """What they are called; None: nobody knows."""
+        """The user's name; None if it is not known."""
 
     def may(self, scope: Scope) -> bool:
-        """Tell whether they may have something."""
+        """Return whether the user has a permission."""
 
     def sees(self, name: str) -> bool:
-        """Tell whether a list of all names has a repository for them, if they may have one."""
+        """Return whether a list of all repositories shows this one to the user."""
 
 
 class Access(Protocol):
-    """A way to find out who asks, and to say what is missing."""
+    """A way to find out who sends a request, and to refuse it."""
 
     def identify(self, request: Request) -> Who:
-        """Return who asks.
+        """Return the user who sends a request.
 
         Raises:
-            Refusal: they say who they are, and it is not so.
+            Refusal: the login is wrong.
         """
 
     def missing(self, who: Who, scopes: Sequence[Scope]) -> Refusal:
-        """Return the refusal of somebody who may not have all of what is wanted; of nothing, of who did not say who."""
+        """Return the refusal of a user who lacks a permission. If none is needed, refuse a client without a login."""
 
     @property
     def asks(self) -> bool:
-        """Whether clients have to learn, before anything else, how to say who they are."""
+        """Whether clients must learn at first how to log in."""
 
 
 class Anybody:
-    """Whoever asks, where nobody is asked: they may do everything."""
+    """Any client, if there is no access control: it may do everything."""
 
     name = None
 
     def may(self, scope: Scope) -> bool:
-        """Say so."""
+        """Return True."""
         del scope
         return True
 
     def sees(self, name: str) -> bool:
-        """Say so."""
+        """Return True."""
         del name
         return True
 
@@ -78,22 +78,22 @@ class Open:
     asks = False
 
     def identify(self, request: Request) -> Who:
-        """Return anybody."""
+        """Return a client that may do everything."""
         del request
         return Anybody()
 
     def missing(self, who: Who, scopes: Sequence[Scope]) -> Refusal:
-        """Refuse; nobody comes here."""
+        """Refuse. It is never called."""
         del who, scopes
         return denied()
 
 
 def unauthorized(challenge: str, message: str = "say who you are") -> Refusal:
-    """Ask who is asking."""
+    """Ask a client to log in."""
     headers = {"WWW-Authenticate": challenge}
     return Refusal(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", message, headers=headers)
 
 
 def denied() -> Refusal:
-    """Refuse somebody who is known."""
+    """Refuse a user who is known."""
     return Refusal(HTTPStatus.FORBIDDEN, "DENIED", "you may not do this")

@@ -1,6 +1,6 @@
 """Rules: which users may do what to which repositories.
 
-A TOML file of tables, each of which allows something; what none allows is refused:
+A TOML file has tables, each of which allows something. Everything else is refused:
 
     [[allow]]
     users = ["alice", "ci"]            # "*": everybody who has logged in
@@ -8,7 +8,7 @@ A TOML file of tables, each of which allows something; what none allows is refus
     actions = ["pull", "push", "delete"]
 
     [[allow]]
-    anonymous = true                   # whoever has not logged in, and whoever has
+    anonymous = true                   # everybody, with a login or without
     repositories = ["public/**"]
     actions = ["pull"]
 """
@@ -28,12 +28,12 @@ _KEYS: Final = {"users", "anonymous", "repositories", "actions"}
 
 
 class RulesError(ValueError):
-    """Rules that are not understood."""
+    """Rules that cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that is allowed."""
+    """One permission."""
 
     users: frozenset[str]
     anonymous: bool
@@ -42,7 +42,7 @@ class Rule:
 
     @classmethod
     def read(cls, table: object) -> Self:
-        """Understand a table.
+        """Read a table.
 
         Raises:
             RulesError: it is not understood.
@@ -59,23 +59,23 @@ class Rule:
         return cls(frozenset(users), anonymous, patterns, frozenset(actions))
 
     def allows(self, user: str | None, scope: Scope) -> bool:
-        """Tell whether this allows it."""
+        """Return whether this rule allows it."""
         named = self.anonymous or (user is not None and (user in self.users or "*" in self.users))
         return named and scope.action in self.actions and any(each.fullmatch(scope.name) for each in self.repositories)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All that is allowed."""
+    """All rules."""
 
     rules: tuple[Rule, ...]
 
     @classmethod
     def parse(cls, text: str, users: Collection[str]) -> Self:
-        """Read a file's text; ``users`` are all there are.
+        """Read a file's text. ``users`` are all users that exist.
 
         Raises:
-            RulesError: it is not understood, or names somebody who is not there.
+            RulesError: it is not understood, or names a user who does not exist.
         """
         try:
             told = tomllib.loads(text)
@@ -92,7 +92,7 @@ class Rules:
 
     @classmethod
     def simple(cls, users: Iterable[str], readers: Collection[str], *, anonymous_pull: bool) -> Self:
-        """Allow users everything, but for readers, who pull; and, if it is so, everybody to pull."""
+        """Allow users everything, except readers, who may only pull. With ``anonymous_pull``, everybody may pull."""
         everything = (pattern("**"),)
         writers = frozenset(users) - frozenset(readers)
         return cls(
@@ -103,14 +103,14 @@ class Rules:
         )
 
     def may(self, user: str | None, scope: Scope) -> bool:
-        """Tell whether somebody may have something; a list of all holds only what they may pull."""
+        """Return whether a user has a permission. A list of all repositories has only those that the user may pull."""
         if scope.action == "catalog":
             return user is not None or any(rule.anonymous and "pull" in rule.actions for rule in self.rules)
         return any(rule.allows(user, scope) for rule in self.rules)
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """Make a pattern of one for repositories."""
+    """Return the regular expression of a pattern for repositories."""
     parts = re.split(r"(\*\*|\*)", text)
     return re.compile("".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts))
 

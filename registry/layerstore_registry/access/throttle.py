@@ -1,4 +1,4 @@
-"""Failed logins: so many, and then none for a while."""
+"""Failed logins: after a number of them, logins are refused for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final
 
 KEPT: Final = 10_000
-"""Of so many callers failures are remembered; whoever guesses from more addresses pushes out the oldest."""
+"""The number of callers whose failures are remembered. If there are more, the oldest are forgotten."""
 
 
 class Throttle:
@@ -24,7 +24,7 @@ class Throttle:
         self._lock = Lock()
 
     def wait(self, caller: Hashable) -> float:
-        """Return how many seconds a caller has to wait before it is listened to; 0: none."""
+        """Return how many seconds a caller has to wait before its next login; 0 if it need not wait."""
         with self._lock:
             times = self._recent(caller)
             return times[0] + self._span - self._clock() if len(times) >= self._most else 0

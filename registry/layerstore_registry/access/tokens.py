@@ -1,8 +1,8 @@
 """Tokens of an external server: the Docker registry's token protocol.
 
-Who has none, or one that does not say enough, is told where to get one, and for what. One is a JWT, signed by one of
-the keys that are given, by the algorithm that the key is for; of the issuer, for this service, and not expired; its
-``access`` lists what its bearer may do.
+If a client has no token, or its token does not allow enough, the answer says where to get one, and for which
+permissions. A token is a JWT. It must be signed with one of the given keys, by that key's algorithm; it must come from
+the issuer, be for this service, and not be expired. Its ``access`` lists what the client may do.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from layerstore_registry.refusals import Refusal
 
 LEEWAY: Final = 30
-"""Seconds that clocks may differ."""
+"""Seconds by which clocks may differ."""
 
 _CURVES: Final = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
 
 class KeysError(ValueError):
-    """Keys that are not understood."""
+    """Keys that cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key, what it may sign by, and what it is called, if it is."""
+    """A public key, the algorithms for it, and its name, if it has one."""
 
     key: Any
     algorithms: tuple[str, ...]
@@ -49,7 +49,7 @@ def read_keys(text: str) -> list[Key]:
     """Read keys: a JSON Web Key Set, or public keys and certificates in PEM.
 
     Raises:
-        KeysError: none are there, or one is not understood, or is secret.
+        KeysError: there are no keys, or one is not understood, or is a private key.
     """
     try:
         found = _json_keys(text) if text.lstrip().startswith("{") else list(_pem_keys(text))
@@ -87,35 +87,35 @@ def _key(key: object, name: str | None) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whoever has a token, and what that says; without one, nothing."""
+    """A client with a token, and the token's permissions. Without a token it has none."""
 
     name: str | None = None
     granted: frozenset[Scope] = field(default_factory=frozenset)
 
     def may(self, scope: Scope) -> bool:
-        """Tell whether the token says so."""
+        """Return whether the token allows it."""
         return scope in self.granted
 
     def sees(self, name: str) -> bool:
-        """Tell whether the token is for a list of all."""
+        """Return whether the token allows a list of all repositories."""
         del name
         return CATALOG in self.granted
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Asks for a token."""
+    """Access by a token."""
 
     realm: str
-    """Where tokens are to be had."""
+    """The URL from which clients get tokens."""
     service: str
-    """What this registry is called there."""
+    """The token server's name for this registry."""
     issuer: str
     keys: Sequence[Key]
     asks = True
 
     def identify(self, request: Request) -> Who:
-        """Return whom the token is of; nobody in particular, if there is none."""
+        """Return the user of the token, or an anonymous one if there is no token."""
         if "Authorization" not in request.headers:
             return Bearer()
         told = request.authorization
@@ -129,7 +129,7 @@ class Tokens:
         raise unauthorized(self._challenge((), "invalid_token"), "the token is not good")
 
     def missing(self, who: Who, scopes: Sequence[Scope]) -> Refusal:
-        """Say what a token has to be for."""
+        """Refuse, and say which permissions the token needs."""
         error = "" if who.name is None else "insufficient_scope"
         return unauthorized(self._challenge(scopes, error), "get a token")
 
@@ -160,7 +160,7 @@ class Tokens:
 
 
 def _granted(access: object) -> Iterable[Scope]:
-    """Yield what a token's ``access`` says; what is not understood grants nothing."""
+    """Yield the permissions in a token's ``access``. An entry that is not understood grants nothing."""
     for entry in access if isinstance(access, list) else ():
         if not isinstance(entry, dict) or not isinstance(entry.get("actions"), list):
             continue
@@ -175,7 +175,7 @@ def _granted(access: object) -> Iterable[Scope]:
 
 
 def _spelled(scopes: Sequence[Scope]) -> Iterable[str]:
-    """Spell what is wanted as clients ask their token server for it; who pushes also pulls."""
+    """Return the permissions in the form in which clients ask their token server for them. A push needs a pull, too."""
     for scope in scopes:
         if scope.action == "catalog":
             yield "registry:catalog:*"

@@ -1,1 +1,1 @@
-"""The page: what a registry holds, for people with a browser."""
+"""The pages that show the content of a registry to people with a browser."""

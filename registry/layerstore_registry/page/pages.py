@@ -1,4 +1,4 @@
-"""Answers of the page: plain HTML, that loads nothing and runs nothing."""
+"""The pages: plain HTML, which loads nothing and runs nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HEADERS: Final = {
 
 
 def human(size: int) -> str:
-    """Spell a number of bytes for people."""
+    """Return a number of bytes as text for people."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1 << 10:
             return f"{size} {unit}" if unit == "B" else f"{size:.1f} {unit}"

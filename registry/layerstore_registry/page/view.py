@@ -1,4 +1,4 @@
-"""What the page shows: read from the store, in the forms that people read."""
+"""The content of the pages, read from the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from layerstore_registry.revisions import Revisions
 
 MOST: Final = 100
-"""Tags, uploads and repositories that one page shows."""
+"""The most tags, uploads and repositories on one page."""
 
 _KINDS: Final = {
     documents.OCI_IMAGE: "image",
@@ -27,18 +27,18 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag, and what it stands for."""
+    """A tag, and its manifest."""
 
     name: str
     digest: Digest
     kind: str
     size: int
-    """Bytes of what it stands for, as its manifest says."""
+    """Bytes of the image, as its manifest says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a manifest refers to."""
+    """A part to which a manifest refers."""
 
     digest: str
     kind: str
@@ -58,7 +58,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest, taken apart."""
+    """A manifest and its parts."""
 
     digest: Digest
     kind: str
@@ -68,20 +68,20 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all that it refers to."""
+        """Bytes of all its parts."""
         return sum(part.size for part in [*self.layers, *self.children])
 
 
 class View:
-    """Reads what is shown."""
+    """Reads the content of the pages."""
 
     def __init__(self, service: LayerService, revisions: Revisions) -> None:
-        """Look at a store."""
+        """Read a store."""
         self._service = service
         self._revisions = revisions
 
     def tags(self, name: str) -> list[Tag]:
-        """Return the first tags of a repository, with what they stand for."""
+        """Return the first tags of a repository, with their manifests."""
         found = []
         for tag in self._revisions.tags(name)[:MOST]:
             digest = self._revisions.standing_for(name, tag)
@@ -99,7 +99,7 @@ class View:
         return found
 
     def manifest(self, name: str, digest: Digest) -> Manifest | None:
-        """Return a manifest; None if there is none that can be taken apart."""
+        """Return a manifest; None if there is none, or its parts cannot be read."""
         data = self._revisions.read(name, digest)
         if data is None:
             return None
@@ -114,7 +114,7 @@ class View:
         return Manifest(digest, _KINDS.get(kind, "unknown"), kind, list(_parts(layers)), list(_parts(children)))
 
     def resolve(self, name: str, reference: str) -> Digest | None:
-        """Return the digest of a manifest by tag or digest; None where it is neither."""
+        """Return the digest of a manifest by tag or digest; None if it is neither."""
         if layout.is_tag(reference):
             return self._revisions.standing_for(name, reference)
         try:
