@@ -1,4 +1,4 @@
-"""The bytes of a body that gunicorn has received and not returned, when a read of the body fails.
+"""What gunicorn has received of a body, and not given out, when a read of it fails.
 
 gunicorn returns as many bytes as it was asked for, or raises. Then the bytes that have arrived, and that TCP has
 acknowledged to the client, are in its buffers. With them kept, a client that resumes need not send them again.
@@ -10,7 +10,7 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 
 
 def remains(stream: object) -> bytes:
-    """Return these bytes, in order. A stream that is not gunicorn's has none."""
+    """Return that, in order; of a stream that is not gunicorn's, nothing."""
     if not isinstance(stream, Body):
         return b""
     held = stream.buf.getvalue()
