@@ -16,14 +16,14 @@ OCI_IMAGE, DOCKER_IMAGE = manifest.IMAGES
 OCI_INDEX, DOCKER_LIST = manifest.INDEXES
 
 
-def image(**more: Any) -> dict[str, Any]:
+def image(**more: object) -> dict[str, Any]:
     """Describe an image of a config and two layers, one of which is to be had elsewhere."""
     elsewhere = {"digest": str(THREE), "urls": ["https://example.org/layer"]}
     layers = [{"digest": str(TWO)}, elsewhere]
     return {"schemaVersion": 2, "mediaType": OCI_IMAGE, "config": {"digest": str(ONE)}, "layers": layers} | more
 
 
-def index(**more: Any) -> dict[str, Any]:
+def index(**more: object) -> dict[str, Any]:
     """Describe an index of two manifests."""
     children = [{"digest": str(ONE)}, {"digest": str(LONG)}]
     return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children} | more
@@ -38,14 +38,14 @@ def read(body: object) -> manifest.References:
 def test_an_image_refers_to_config_and_layers(kind: dict[str, str]) -> None:
     """Also to those that may be elsewhere: somebody may have stored them here."""
     found = read(image(**kind))
-    assert (found.mentioned, found.children, found.subject) == ({ONE, TWO, THREE}, set(), None)
+    assert (found.mentioned, found.children, found.subject) == (frozenset({ONE, TWO, THREE}), frozenset(), None)
 
 
 @pytest.mark.parametrize("kind", [{"mediaType": DOCKER_LIST}, {}])
 def test_an_index_refers_to_its_children(kind: dict[str, str]) -> None:
     """They may be manifests or, of a cache, layers."""
     found = read(index(**kind))
-    assert (found.mentioned, found.children) == ({ONE, LONG}, {ONE, LONG})
+    assert (found.mentioned, found.children) == (frozenset({ONE, LONG}), frozenset({ONE, LONG}))
 
 
 @pytest.mark.parametrize("body", [image(), index()], ids=["image", "index"])
@@ -59,7 +59,7 @@ def test_what_is_mentioned_anywhere_counts() -> None:
     """In annotations, deep down, and with a subject; texts that are no digests do not."""
     notes = {"annotations": {"base": str(FOUR), "when": "10:30", "of": "nothing"}, "subject": {"digest": str(LONG)}}
     found = read(image(**notes))
-    assert (found.mentioned, found.subject) == ({ONE, TWO, THREE, FOUR, LONG}, LONG)
+    assert (found.mentioned, found.subject) == (frozenset({ONE, TWO, THREE, FOUR, LONG}), LONG)
 
 
 NOT_UNDERSTOOD = {

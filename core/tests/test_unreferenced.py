@@ -1,4 +1,4 @@
-"""Dropping links that no manifest refers to: what is referred to stays, whoever comes between, and in doubt all does."""
+"""Dropping links that no manifest refers to: what is referred to stays, whoever comes between; in doubt, all does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -43,7 +43,7 @@ def later() -> datetime:
     return datetime.now(UTC) + timedelta(days=2)
 
 
-def image(*layers: bytes, **more: Any) -> bytes:
+def image(*layers: bytes, **more: object) -> bytes:
     """Write the manifest of an image."""
     described = [{"digest": digest(layer)} for layer in layers]
     body = {"schemaVersion": 2, "mediaType": manifest.IMAGES[0], "config": {"digest": digest(CONFIG)}}
