@@ -40,7 +40,7 @@ deleted. The age of a blob is by the backend's clock; ``grace`` allows for the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -119,13 +119,13 @@ def collect(
     odd = partial(_ignore, report) if ignore_foreign else _refuse
     before = (now or datetime.now(UTC)) - grace
     if unreferenced:
-        _mark(driver, report, odd)  # if that is not complete, nothing would be freed, so nothing is dropped
+        _mark(driver, odd)  # if that is not complete, nothing would be freed, so nothing is dropped
         report.dropped = drop(driver, before, untagged=untagged, dry_run=dry_run)
     trash = list(_left(driver, layout.TRASH, before))
     try:
         picked = _pick(driver, before, report, odd)
         trash += picked if dry_run else _trashed(driver, picked, report, before)
-        used = _mark(driver, report, odd) if trash else set()
+        used = _mark(driver, odd, _pretended(report)) if trash else set()
     except MarkingIncompleteError:
         if not dry_run:
             _put_all_back(driver, trash)
@@ -138,14 +138,20 @@ def collect(
     return report
 
 
-def _mark(driver: CheckedDriver, report: CollectReport, odd: Odd) -> set[str]:
+def _pretended(report: CollectReport) -> set[str]:
+    """Return the keys of the links that a dry run takes for dropped."""
+    return {link.key for link in report.dropped.unlinked} if report.dry_run else set()
+
+
+def _mark(driver: CheckedDriver, odd: Odd, without: Collection[str] = ()) -> set[str]:
     """Return the sha256, in hex, of all blobs in use: first those that are claimed, then those that are linked.
+
+    The links ``without`` count as gone.
 
     Raises:
         MarkingIncompleteError: something could not be listed or read, or ``odd`` refuses a foreign thing.
     """
     used: set[str] = set()
-    without = report.dropped.keys if report.dry_run else ()
     children = walk.telling(driver, odd)
     try:
         walk.look_beside(driver, odd)
@@ -181,10 +187,10 @@ def _target(link: marks.Link) -> str:
 
 
 def _pick(driver: CheckedDriver, before: datetime, report: CollectReport, odd: Odd) -> list[_Picked]:
-    used = _mark(driver, report, odd)
+    used = _mark(driver, odd, _pretended(report))
     report.in_use = len(used)
     found = list(_unused(driver, before, report, used))
-    again = _mark(driver, report, odd) if found else set()
+    again = _mark(driver, odd, _pretended(report)) if found else set()
     report.kept += [each.blob for each in found if each.blob.digest.hex in again]
     return [each for each in found if each.blob.digest.hex not in again]
 

@@ -67,11 +67,6 @@ class Dropped:
     skipped: dict[str, str] = field(default_factory=dict)
     """Repositories of which nothing was dropped, and why."""
 
-    @property
-    def keys(self) -> set[str]:
-        """Return the keys of the links."""
-        return {each.key for each in self.unlinked}
-
 
 def drop(driver: CheckedDriver, before: datetime, *, untagged: bool, dry_run: bool) -> Dropped:
     """Drop, in all repositories, the links that nothing refers to and that were written before a moment.
