@@ -68,10 +68,12 @@ from layerstore.layer import Layer
 from layerstore.purge import PurgeEntry, PurgeReport
 from layerstore.registry import open_driver
 from layerstore.renamed import renamed as _renamed
+from layerstore.repository import LinkKind, Unlinked
 from layerstore.scrub import Progress, ScrubReport
 from layerstore.service import LayerInfo, LayerService, UploadInfo
 from layerstore.spool import Verify
 from layerstore.survey import Finding, FindingKind
+from layerstore.unreferenced import Dropped
 from layerstore.unwritten import UnwrittenError
 from layerstore.upload import LayerUpload
 from layerstore.url import StoreURL
@@ -116,6 +118,7 @@ __all__ = [
     "DriverConflictError",
     "DriverError",
     "DriverLoadError",
+    "Dropped",
     "FSLayer",
     "FencedError",
     "Finding",
@@ -137,6 +140,7 @@ __all__ = [
     "LayerService",
     "LayerStoreError",
     "LayerUpload",
+    "LinkKind",
     "MarkingIncompleteError",
     "NoSpaceError",
     "OffsetMismatchError",
@@ -154,6 +158,7 @@ __all__ = [
     "UnknownLayerError",
     "UnknownOptionError",
     "UnknownUploadError",
+    "Unlinked",
     "Unpublished",
     "UnsupportedDigestError",
     "UnsupportedOperationError",

@@ -41,7 +41,7 @@ deleted. The age of a blob is by the backend's clock; ``grace`` allows for the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -53,10 +53,14 @@ from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import DriverError, FencedError, LayerStoreError, MarkingIncompleteError, PathNotFoundError
 from layerstore.spool import measure
+from layerstore.unreferenced import Dropped, drop
 from layerstore.walk import Odd
 
 GRACE = timedelta(hours=1)
 """How much older than the mark a blob must be: more than the difference between two nodes' clocks."""
+
+DAY = timedelta(days=1)
+"""How much older a link must be that nothing refers to: more than a client's push takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class CollectReport:
     """Blobs that are not marked, but too young to be collected."""
     ignored: dict[str, str] = field(default_factory=dict)
     """Foreign things that were ignored (``ignore_foreign``): their names, and what they are."""
+    dropped: Dropped = field(default_factory=Dropped)
+    """Links that no manifest refers to (``unreferenced``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +110,44 @@ def collect(
     now: datetime | None = None,
     grace: timedelta = GRACE,
     ignore_foreign: bool = False,
+    unreferenced: bool = False,
+    untagged: bool = False,
 ) -> CollectReport:
     """Delete the blobs that nothing uses; see :meth:`LayerService.collect`."""
+    if untagged and not unreferenced:
+        raise ValueError("untagged goes with unreferenced")
     report = CollectReport(dry_run)
     odd = partial(_ignore, report) if ignore_foreign else _refuse
     before = (now or datetime.now(UTC)) - grace
+    if unreferenced:
+        _mark(driver, odd)  # if that is not complete, nothing would be freed, so nothing is dropped
+        report.dropped = drop(driver, before, untagged=untagged, dry_run=dry_run)
     trash = list(_left(driver, layout.TRASH, before))
     try:
         picked = _pick(driver, before, report, odd)
         trash += picked if dry_run else _trashed(driver, picked, report, before)
-        used = _mark(driver, odd) if trash else set()
+        used = _mark(driver, odd, _pretended(report)) if trash else set()
     except MarkingIncompleteError:
         if not dry_run:
             _put_all_back(driver, trash)
         raise
     for each in trash:
         _end(driver, each, report, used)
-    if trash and not dry_run:
+    if (trash or report.dropped.unlinked) and not dry_run:
         with suppress(DriverError):  # the next collection tries again
             driver.delete(layout.DELETED)
     return report
 
 
-def _mark(driver: CheckedDriver, odd: Odd) -> set[str]:
+def _pretended(report: CollectReport) -> set[str]:
+    """Return the keys of the links that a dry run takes for dropped."""
+    return {link.key for link in report.dropped.unlinked} if report.dry_run else set()
+
+
+def _mark(driver: CheckedDriver, odd: Odd, without: Collection[str] = ()) -> set[str]:
     """Return the sha256, in hex, of all blobs in use: first those that are claimed, then those that are linked.
+
+    The links ``without`` count as gone.
 
     Raises:
         MarkingIncompleteError: something could not be listed or read, or ``odd`` refuses a foreign thing.
@@ -142,7 +162,7 @@ def _mark(driver: CheckedDriver, odd: Odd) -> set[str]:
         # Listed anew: by now a finish may have made its repository's first link.
         for area in walk.areas(children, None, _missed):
             if not area.endswith(f"/{walk.UPLOADS}"):
-                used.update(_target(link) for link in marks.links(driver, area, odd))
+                used.update(_target(link) for link in marks.links(driver, area, odd) if link.key not in without)
     except DriverError as error:
         raise MarkingIncompleteError(error.key, str(error)) from error
     return used
@@ -168,10 +188,10 @@ def _target(link: marks.Link) -> str:
 
 
 def _pick(driver: CheckedDriver, before: datetime, report: CollectReport, odd: Odd) -> list[_Picked]:
-    used = _mark(driver, odd)
+    used = _mark(driver, odd, _pretended(report))
     report.in_use = len(used)
     found = list(_unused(driver, before, report, used))
-    again = _mark(driver, odd) if found else set()
+    again = _mark(driver, odd, _pretended(report)) if found else set()
     report.kept += [each.blob for each in found if each.blob.digest.hex in again]
     return [each for each in found if each.blob.digest.hex not in again]
 

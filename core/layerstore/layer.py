@@ -191,7 +191,22 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
 
 def has_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
     """Return whether :func:`open_layer` would open a layer."""
-    canonical = links.read(driver, name, digest)
+    return _is_there(driver, digest, links.read(driver, name, digest))
+
+
+def renew_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
+    """Return whether :func:`open_layer` would open a layer, and have its link stay for now.
+
+    Raises:
+        DriverError: as :func:`layerstore.links.renew`.
+    """
+    if digest.is_tarsum:
+        return has_layer(driver, name, digest)  # no manifest has such a name, so no collection drops it
+    canonical = links.renew(driver, layout.link(name, digest))
+    return canonical is not None and links.may_point(digest, canonical) and _is_there(driver, digest, canonical)
+
+
+def _is_there(driver: CheckedDriver, digest: Digest, canonical: Digest | None) -> bool:
     stat = None if canonical is None else driver.find(layout.blob(canonical))
     if canonical is None or stat is None:
         return False

@@ -21,7 +21,7 @@ the other way round (distribution, registry/storage/paths.go). *Ours* marks what
     layerstore/                                                      a registry does not look here, ours
         quarantine/sha256/<hex>/<time>                               a damaged blob
         trash/sha256/<hex>/<random>                                  a blob about to be deleted, or to be put back
-        trash/deleted/<random>                                       a removed blob, whose bytes are yet to be deleted
+        trash/deleted/<random>                                       a removed blob or link, yet to be deleted
 
 Names, ids and digests are checked here, before a key is built from them.
 """
@@ -112,7 +112,7 @@ def trashed(digest: Digest) -> str:
 
 
 def deleted() -> str:
-    """Return a new key to which a blob is moved so that no tool finds it as a blob any more."""
+    """Return a new key to which a blob or a link is moved so that no tool finds it any more."""
     return f"{DELETED}/{uuids.uuid4().hex}"
 
 

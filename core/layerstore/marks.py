@@ -14,7 +14,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import InvalidDigestError, PathNotFoundError
-from layerstore.links import pointed
+from layerstore.links import CONDEMNED, MAX_LINK, parse
 from layerstore.walk import Children, Odd
 
 
@@ -26,19 +26,22 @@ class Link(NamedTuple):
     """None: it is damaged."""
     detail: str = ""
     """Why it is damaged."""
+    condemned: bool = False
+    """Whether a collection has condemned it (:mod:`layerstore.links`)."""
 
 
 def link(driver: CheckedDriver, key: str) -> Link | None:
     """Read a link; return None if it is gone. A link named by a sha256 must point to that sha256."""
     try:
-        target = pointed(driver, key, padded=True)
+        data = driver.get(key, MAX_LINK)
+        target = parse(data, padded=True)
     except PathNotFoundError:
         return None
     except (InvalidDigestError, UnicodeDecodeError) as error:
         return Link(key, None, str(error))
     if "/_layers/sha256/" in key and key.split("/")[-2] != target.hex:
         return Link(key, None, f"points to {target}")
-    return Link(key, target)
+    return Link(key, target, condemned=data.startswith(CONDEMNED))
 
 
 def is_link(key: str) -> bool:

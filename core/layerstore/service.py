@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from layerstore import collect, finish, layout, links, purge, scrub
 from layerstore.checked import CheckedDriver
-from layerstore.collect import GRACE
+from layerstore.collect import DAY, GRACE
 from layerstore.digest import Digest
 from layerstore.errors import (
     BackendUnavailableError,
@@ -24,7 +24,7 @@ from layerstore.errors import (
 )
 from layerstore.front import Front
 from layerstore.fslayer import FSLayer
-from layerstore.layer import Layer, has_layer, open_layer
+from layerstore.layer import Layer, has_layer, open_layer, renew_layer
 from layerstore.layout import UploadKeys
 from layerstore.listing import Listing
 from layerstore.owned import Single
@@ -94,6 +94,16 @@ class LayerService(Single):
             InvalidNameError, InvalidDigestError: no name, or no digest.
         """
         return has_layer(self.driver, name, Digest.parse(digest))
+
+    def renew(self, name: str, digest: Digest | str) -> bool:
+        """Return whether a repository has a layer, and keep its link from :meth:`collect` for as long as a new one.
+
+        A registry asks this before it answers that it has a layer, and when a manifest that refers to it is stored.
+
+        Raises:
+            InvalidNameError, InvalidDigestError: no name, or no digest.
+        """
+        return renew_layer(self.driver, name, Digest.parse(digest))
 
     def fetch(self, name: str, digest: Digest | str) -> Layer:
         """Open a layer for reading. The bytes are not hashed again.
@@ -288,18 +298,36 @@ class LayerService(Single):
         *,
         dry_run: bool = False,
         now: datetime | None = None,
-        grace: timedelta = GRACE,
+        grace: timedelta | None = None,
         ignore_foreign: bool = False,
+        unreferenced: bool = False,
+        untagged: bool = False,
     ) -> CollectReport:
         """Delete blobs that no repository links and no finish has claimed, if they are older than ``grace`` at ``now``.
 
         With ``ignore_foreign``, foreign things are ignored, and listed in the report: blobs that only a repository
         behind a symlink uses are deleted.
 
+        With ``unreferenced``, links to layers that no manifest of their repository refers to are dropped before that,
+        if they were written ``grace`` before ``now``. Layers that were stored without a manifest are among them. With
+        ``untagged``, so are manifests that no tag, no index and no subject leads to. A repository stays whole if
+        anything in it could not be understood; ``report.dropped`` says which.
+
+        ``grace`` is an hour by default, and a day with ``unreferenced``. It has to be longer than a client's push.
+
         Raises:
             MarkingIncompleteError: a link could not be listed, read or understood; nothing was deleted.
+            ValueError: ``untagged`` without ``unreferenced``.
         """
-        return collect.collect(self.driver, dry_run=dry_run, now=now, grace=grace, ignore_foreign=ignore_foreign)
+        return collect.collect(
+            self.driver,
+            dry_run=dry_run,
+            now=now,
+            grace=grace if grace is not None else DAY if unreferenced else GRACE,
+            ignore_foreign=ignore_foreign,
+            unreferenced=unreferenced,
+            untagged=untagged,
+        )
 
     def close(self) -> None:
         """Close the driver. The service must not be used afterwards; closing it again does nothing."""

@@ -288,6 +288,53 @@ def test_what_gc_cannot_delete_is_an_error(failing: LayerService) -> None:
 
 
 @pytest.fixture
+def images(store: LayerService) -> LayerService:
+    """The store, with an image of one of its layers, and a repository that is not understood."""
+    data = json.dumps({"schemaVersion": 2, "config": {"digest": digest(b"one")}, "layers": []}).encode()
+    for name, text in (("a", data), ("odd", b"{}")):
+        store.driver.put(layout.blob(layerstore.Digest.of(text)), text)
+        store.driver.put(layout.revision(name, layerstore.Digest.of(text)), digest(text).encode())
+    return store
+
+
+REASON = "a manifest whose schemaVersion is not 2"
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_gc_drops_what_no_manifest_refers_to_if_told_to(images: LayerService, options: tuple[str, ...]) -> None:
+    """A line for each link, then for each repository that was skipped, then for each blob."""
+    would, verb = ("would-", "would be deleted") if options else ("", "deleted")
+    result = run("gc", "--unreferenced", "--grace", "0s", *options)
+    gone = sorted((digest(body), str(len(body))) for body in (b"two", b"three"))
+    expected = [[f"{would}unlink" + ("" if would else "ed"), wanted, "0", "layer of a"] for wanted, _ in gone]
+    expected += [["skipped", "", "0", f"odd: manifest {digest(b'{}')}: {REASON}"]]
+    expected += [["would-delete" if would else "deleted", wanted, size, ""] for wanted, size in gone]
+    assert (result.exit_code, lines(result)) == (0, expected)
+    assert f"2 blobs of 8 bytes {verb}" in result.stderr
+    assert result.stderr.endswith("; 2 links dropped; 1 repositories skipped\n")
+
+
+def test_what_gc_drops_is_in_the_event(images: LayerService) -> None:
+    """As JSON; without a grace of one's own, nothing is a day old."""
+    event = json.loads(run("gc", "--unreferenced", "--untagged", "--grace", "0s", "--json").stderr)
+    assert (event["unlinked"], event["skipped"], event["deleted"]) == (4, 1, 4)
+    assert run("gc", "--unreferenced").stdout.startswith("skipped")
+
+
+def test_untagged_without_unreferenced_is_an_error() -> None:
+    """Nothing is done."""
+    result = run("gc", "--untagged")
+    assert (result.exit_code, "--untagged goes with --unreferenced" in result.stderr) == (2, True)
+
+
+def test_a_link_that_gc_cannot_drop_is_an_error(failing: LayerService) -> None:
+    """It is listed with the reason."""
+    result = run("gc", "--unreferenced", "--grace", "0s")
+    assert (result.exit_code, [line[0] for line in lines(result)]) == (1, ["failed"] * 3)
+    assert [line[3].partition(":")[0] for line in lines(result)] == ["layer of a"] * 3
+
+
+@pytest.fixture
 def littered(store: LayerService, strewn: Strewn, monkeypatch: pytest.MonkeyPatch) -> Strewn:
     """The same store, in which the program comes upon two symlinks; a blob has no link."""
     store.unlink("a", digest(b"one"))

@@ -10,11 +10,13 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import wrap_file
 
 from layerstore_registry import digests, ranges
+from layerstore_registry.holding import hold
 from layerstore_registry.refusals import Refusal
 
 if TYPE_CHECKING:
     from layerstore import Layer, LayerService
     from layerstore_registry.requests import Request
+    from layerstore_registry.settings import Settings
 
 BLOCK = 1 << 20
 """Bytes that are read and sent at a time, if the driver has no file that can be sent."""
@@ -56,14 +58,16 @@ class Part:
 class Blobs:
     """Answers requests about the blobs of a repository."""
 
-    def __init__(self, service: LayerService) -> None:
+    def __init__(self, service: LayerService, settings: Settings) -> None:
         """Serve those of a store."""
         self._service = service
+        self._settings = settings
 
     def get(self, request: Request, name: str, reference: str) -> Response:
         """Send a blob, a part of it, or that the client has it already."""
         digest = digests.parse(reference)
         tag = f'"{digest}"'
+        hold(request, name, digest, self._settings, self._service.renew)
         layer = self._service.fetch(name, digest)
         headers = {"Docker-Content-Digest": str(digest), "Accept-Ranges": "bytes", "ETag": tag}
         headers |= {"Cache-Control": "max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}

@@ -12,11 +12,12 @@ from werkzeug.wrappers import Response
 from layerstore import Digest, LayerInvalidDigestError, layout
 from layerstore_registry import digests, documents
 from layerstore_registry.body import Body, TooMuchError
+from layerstore_registry.holding import hold
 from layerstore_registry.pages import next_page
 from layerstore_registry.refusals import Refusal, bad_request, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from layerstore import LayerService
     from layerstore_registry.requests import Request
@@ -57,6 +58,7 @@ class Manifests:
         digest, data = self._read(name, reference)
         if digest is None or data is None:
             raise not_found("MANIFEST_UNKNOWN", f"repository {name} has no manifest {reference[:200]}")
+        hold(request, name, digest, self._settings, self._revisions.renew)
         headers = {"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"', "X-Content-Type-Options": "nosniff"}
         if request.if_none_match.contains(str(digest)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -130,19 +132,28 @@ class Manifests:
         """Store a manifest if its references are there. Check them again after that: now it keeps them in use."""
         self._check_references(push.name, push.document)
         names = [each for each in {push.digest, push.canonical} if self._revisions.find(push.name, each) is None]
+        self._put(push, names)
+
+    def _put(self, push: Push, names: list[Digest]) -> None:
+        """Put a manifest, and then look whether what it refers to is there and stays: if not, take away its new names.
+
+        In this order: a collection of what nothing refers to sees the manifest, or this sees what the collection has
+        dropped (:mod:`layerstore.unreferenced`).
+        """
         self._add(push)
         versions = self._revisions.versions(push.name, names)
         self._remember(push)
         try:
-            self._check_references(push.name, push.document)
+            self._keep_references(push.name, push.document)
         except Refusal:  # of a failure nothing is known; and another push may have been answered meanwhile
             self._revisions.remove_at(versions)
             raise
 
     def _again(self, push: Push) -> None:
-        """Put again what a delete that met the push has taken away."""
-        if any(self._revisions.find(push.name, each) is None for each in (push.digest, push.canonical)):
-            self._add(push)
+        """Put again what a delete or a collection that met the push has taken away, before its tags were put."""
+        gone = [each for each in {push.digest, push.canonical} if self._revisions.renew(push.name, each) is None]
+        if gone:
+            self._put(push, gone)
         subject = push.document.subject
         if subject and not self._revisions.remembers(push.name, subject, push.digest):
             self._remember(push)
@@ -157,14 +168,12 @@ class Manifests:
             self._revisions.remember(push.name, push.document.subject, push.digest, descriptor)
 
     def _check_references(self, name: str, document: documents.Document) -> None:
-        missing = [digest for digest in document.blobs if not self._service.exists(name, digest)]
-        missing += [
-            digest
-            for digest in document.manifests  # of a BuildKit cache these are blobs
-            if self._revisions.find(name, digest) is None and not self._service.exists(name, digest)
-        ]
-        if missing:
-            raise bad_request("MANIFEST_BLOB_UNKNOWN", f"repository {name} has no {', '.join(map(str, missing[:5]))}")
+        """Refuse a manifest if something is missing that it refers to."""
+        _refuse_missing(name, document, self._service.exists, self._revisions.find)
+
+    def _keep_references(self, name: str, document: documents.Document) -> None:
+        """Do so, and have what is there stay: no collection drops it any more."""
+        _refuse_missing(name, document, self._service.renew, self._revisions.renew)
 
     def _delete(self, name: str, reference: str) -> bool:
         digest = digests.parse(reference)
@@ -194,6 +203,19 @@ class Manifests:
     def _read_tag(self, name: str, tag: str) -> bytes | None:
         digest = self._revisions.standing_for(name, tag)
         return self._revisions.read(name, digest) if digest else None
+
+
+def _refuse_missing(
+    name: str,
+    document: documents.Document,
+    is_blob: Callable[[str, Digest], bool],
+    manifest: Callable[[str, Digest], Digest | None],
+) -> None:
+    missing = [digest for digest in document.blobs if not is_blob(name, digest)]
+    for digest in document.manifests:  # of a BuildKit cache these are blobs
+        missing += [] if manifest(name, digest) or is_blob(name, digest) else [digest]
+    if missing:
+        raise bad_request("MANIFEST_BLOB_UNKNOWN", f"repository {name} has no {', '.join(map(str, missing[:5]))}")
 
 
 def _names(request: Request, reference: str) -> tuple[Digest | None, list[str]]:

@@ -3,7 +3,8 @@
 A manifest's bytes are a blob, and a revision's link leads to it. No layer's link leads to it, so it is no blob of the
 repository. A tag is one small object, which is put in one step: a reader finds the old manifest or the new one.
 
-    push      blob, revision, look for the blob, referrer, tag's entry, tag, look for the revision and the referrer
+    push      blob, revision, look for the blob, referrer, look for what it refers to, tag's entry, tag, look for the
+              revision and the referrer
     delete    tags that stand for it, entries, referrer, revisions, look for the revision and for tags
 
 If a garbage collection, or a delete of the same manifest, comes at the same time as a push, the push looks again, finds
@@ -17,13 +18,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layerstore import Digest, FencedError, InvalidDigestError, PathNotFoundError, layout
+from layerstore import Digest, FencedError, InvalidDigestError, PathNotFoundError, layout, links
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
-
-MAX_LINK = 256
-"""Longest link that is read, in bytes."""
 
 MAX_STORED = 64 << 20
 """The largest manifest or record that is read, in bytes: other registries may accept larger ones than this one."""
@@ -39,6 +37,11 @@ class Revisions:
     def find(self, name: str, digest: Digest) -> Digest | None:
         """Return the sha256 of a manifest; None if the repository does not have it."""
         return self._link(layout.revision(name, digest))
+
+    def renew(self, name: str, digest: Digest) -> Digest | None:
+        """Return the sha256 of a manifest, and have it stay for now; None if the repository does not have it."""
+        found = links.renew(self._driver, layout.revision(name, digest))
+        return found if found and found.algorithm == "sha256" else None
 
     def read(self, name: str, digest: Digest) -> bytes | None:
         """Return the bytes of a manifest; None if the repository does not have it."""
@@ -80,7 +83,9 @@ class Revisions:
     def told_by(self, name: str, tag: str, canonical: Digest) -> Digest:
         """Return the digest by which a tag was pushed: the manifest's sha256, if no other is stored."""
         try:
-            told, _, whose = self._driver.get(layout.tag_digest(name, tag), 2 * MAX_LINK).decode("ascii").partition(" ")
+            told, _, whose = (
+                self._driver.get(layout.tag_digest(name, tag), 2 * links.MAX_LINK).decode("ascii").partition(" ")
+            )
             digest = Digest.parse(told)
         except (PathNotFoundError, InvalidDigestError, UnicodeDecodeError):
             return canonical
@@ -95,8 +100,6 @@ class Revisions:
             self._driver.put(layout.tag_digest(name, tag), f"{told} {canonical}".encode("ascii"))
         self._driver.put(layout.tag_entry(name, tag, canonical), text)
         self._driver.put(layout.tag(name, tag), text)
-        if self._driver.find(layout.revision(name, canonical)) is None:  # a delete has seen the tag before
-            self._driver.put(layout.revision(name, canonical), text)
 
     def untag(self, name: str, tag: str) -> bool:
         """Remove a tag, and return whether there was one."""
@@ -182,7 +185,7 @@ class Revisions:
 
     def _link(self, key: str) -> Digest | None:
         try:
-            target = Digest.parse(self._driver.get(key, MAX_LINK).decode("ascii"))
+            target = links.pointed(self._driver, key, padded=False)
         except (PathNotFoundError, InvalidDigestError, UnicodeDecodeError):
             return None
         return target if target.algorithm == "sha256" else None

@@ -80,6 +80,10 @@ class PassingReader(Reader):
         """See :meth:`Reader.read_at`."""
         return self.inner.read_at(offset, buffer)
 
+    def fileno(self) -> int:
+        """Return the other's descriptor, if it has one."""
+        return self.inner.fileno()
+
     def release(self) -> None:
         """See :meth:`Reader.release`."""
         self.inner.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -247,8 +247,8 @@ def gc_ignores_intents() -> Iterator[None]:
 def gc_goes_on_after_incomplete_marking() -> Iterator[None]:
     """A collection passes over what it cannot list, read or understand."""
 
-    def mark(driver: CheckedDriver, odd: walk.Odd) -> set[str]:
-        del odd
+    def mark(driver: CheckedDriver, odd: walk.Odd, without: Collection[str] = ()) -> set[str]:
+        del odd, without
         used: set[str] = set()
         for area in walk.areas(driver.list, None, lambda prefix, error: None):
             with suppress(LayerStoreError):
@@ -280,8 +280,8 @@ def gc_marks_once() -> Iterator[None]:
     def run(driver: CheckedDriver, **options: Any) -> collect.CollectReport:  # noqa: ANN401  (passed on)
         marked: list[set[str]] = []
 
-        def once(driver: CheckedDriver, odd: walk.Odd) -> set[str]:
-            marked.extend([] if marked else [mark(driver, odd)])
+        def once(driver: CheckedDriver, odd: walk.Odd, without: Collection[str] = ()) -> set[str]:
+            marked.extend([] if marked else [mark(driver, odd, without)])
             return marked[0]
 
         with patch.object(collect, "_mark", once):
