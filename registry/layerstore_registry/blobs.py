@@ -31,6 +31,8 @@ class Part:
         self._left = span.length
         layer.seek(span.start)
         self._start = span.start
+        self.sent = 0
+        """Bytes sent by its descriptor."""
 
     def fileno(self) -> int:
         """Return the layer's descriptor, positioned where the part begins; a server knows how long it is.
@@ -47,6 +49,10 @@ class Part:
         data = self._layer.read(min(size, self._left))
         self._left -= len(data)
         return data
+
+    def seek(self, offset: int) -> None:
+        """Learn up to where the layer has been sent from its file; for nothing else is this called."""
+        self.sent = offset - self._start
 
     def close(self) -> None:
         """Close the layer."""
@@ -96,5 +102,6 @@ def _sent(request: Request, layer: Layer, headers: dict[str, str], tag: str) -> 
     if part:
         headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{layer.size}"
     status = HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK
-    body = wrap_file(request.environ, Part(layer, span), BLOCK)  # type: ignore[arg-type]  # as much of a file as servers ask for
+    request.part = Part(layer, span)
+    body = wrap_file(request.environ, request.part, BLOCK)  # type: ignore[arg-type]  # as much of a file as servers ask for
     return Response(body, status, headers, content_type=OCTETS, direct_passthrough=True)

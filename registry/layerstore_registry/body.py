@@ -44,7 +44,8 @@ class Body:
         """Receive what a request brings; without a length, and not in chunks, that is nothing."""
         length = request.content_length
         chunked = length is None and bool(request.environ.get("wsgi.input_terminated"))
-        return cls(request.environ["wsgi.input"], None if chunked else length or 0)
+        request.body = cls(request.environ["wsgi.input"], None if chunked else length or 0)
+        return request.body
 
     def read(self, size: int) -> bytes:
         """Return up to so many bytes; none at the end.

@@ -54,26 +54,29 @@ class Serving:
         return "https" if self.tls_cert else "http"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What is done at each turn of a server's life."""
+
+    load: Callable[[], WSGIApplication]
+    """Makes the application, in each worker."""
+    unload: Callable[[], None]
+    """Puts away what it has, in each worker."""
+    started: Callable[[list[str]], None]
+    """Learns the addresses."""
+    renew: Callable[[], None]
+    """Reads anew what may have changed, for a SIGHUP, before the workers are replaced."""
+    gone: Callable[[int], None]
+    """Learns which worker has ended, however it did."""
+
+
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn, told by us alone: it reads no files and no environment of its own."""
 
-    def __init__(
-        self,
-        serving: Serving,
-        load: Callable[[], WSGIApplication],
-        started: Callable[[list[str]], None],
-        unload: Callable[[], None],
-        renew: Callable[[], None],
-    ) -> None:
-        """Carry what ``load`` makes in each worker, and ``unload`` puts away; tell ``started`` the addresses.
-
-        ``renew`` is called for a SIGHUP, before the workers are replaced.
-        """
-        self._renew = renew
+    def __init__(self, serving: Serving, hooks: Hooks) -> None:
+        """Carry an application."""
         self._serving = serving
-        self._load = load
-        self._started = started
-        self._unload = unload
+        self._hooks = hooks
         super().__init__()
 
     def load_config(self) -> None:
@@ -84,12 +87,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def reload(self) -> None:
         """Read anew what may have changed."""
-        self._renew()
+        self._hooks.renew()
         super().reload()
 
     def load(self) -> WSGIApplication:
         """Make the application, in a worker."""
-        return self._load()
+        return self._hooks.load()
 
     def _settings(self) -> Mapping[str, Any]:
         serving = self._serving
@@ -116,9 +119,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "loglevel": "debug" if serving.debug else "warning",
             "accesslog": None if serving.access_log == "off" else "-",
             "access_log_format": serving.access_log,
-            "when_ready": lambda arbiter: self._started(addresses(serving.scheme, arbiter.LISTENERS)),
+            "when_ready": lambda arbiter: self._hooks.started(addresses(serving.scheme, arbiter.LISTENERS)),
             "post_fork": lambda arbiter, worker: signal.signal(signal.SIGTERM, _end),
-            "worker_exit": lambda arbiter, worker: self._unload(),
+            "worker_exit": lambda arbiter, worker: self._hooks.unload(),
+            "child_exit": lambda arbiter, worker: self._hooks.gone(worker.pid),
         }
 
 
