@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import layout, links
@@ -20,7 +21,7 @@ from layerstore.fslayer import FSLayer
 from layerstore.owned import Owned
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from typing_extensions import Buffer
 
@@ -191,8 +192,26 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
 
 def has_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
     """Return whether :func:`open_layer` would open a layer."""
+    return _found(driver, name, digest) is not None
+
+
+def signed_url(driver: CheckedDriver, name: str, digest: Digest, lasts: timedelta) -> str | None:
+    """Return a URL by which anybody can read a layer of a repository; None if the driver gives none.
+
+    Raises:
+        UnknownLayerError: as :func:`open_layer`.
+    """
+    canonical = _found(driver, name, digest)
+    if canonical is not None:
+        with suppress(PathNotFoundError):  # it goes at this moment
+            return driver.redirect_url(layout.blob(canonical), lasts)
+    raise UnknownLayerError(name, FSLayer(str(digest)))
+
+
+def _found(driver: CheckedDriver, name: str, digest: Digest) -> Digest | None:
+    """Return the sha256 of a layer that is there, by the looks of it."""
     canonical = links.read(driver, name, digest)
     stat = None if canonical is None else driver.find(layout.blob(canonical))
     if canonical is None or stat is None:
-        return False
-    return canonical.allows(stat.size) and digest.allows(stat.size)
+        return None
+    return canonical if canonical.allows(stat.size) and digest.allows(stat.size) else None

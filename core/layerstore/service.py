@@ -24,7 +24,7 @@ from layerstore.errors import (
 )
 from layerstore.front import Front
 from layerstore.fslayer import FSLayer
-from layerstore.layer import Layer, has_layer, open_layer
+from layerstore.layer import Layer, has_layer, open_layer, signed_url
 from layerstore.layout import UploadKeys
 from layerstore.listing import Listing
 from layerstore.owned import Single
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from layerstore.purge import PurgeReport
     from layerstore.scrub import Progress
     from layerstore.survey import Finding
+
+
+SIGNED = timedelta(minutes=20)
+"""How long a layer can be read by its URL, unless something else is asked for: time to begin in."""
 
 
 class LayerInfo(NamedTuple):
@@ -103,6 +107,14 @@ class LayerService(Single):
             InvalidNameError, InvalidDigestError: no name, or no digest.
         """
         return open_layer(self.driver, name, Digest.parse(digest))
+
+    def redirect_url(self, name: str, digest: Digest | str, *, lasts: timedelta = SIGNED) -> str | None:
+        """Return a URL by which anybody can read a layer for a while, without this store; None where there is none.
+
+        Raises:
+            UnknownLayerError, InvalidNameError, InvalidDigestError: as :meth:`fetch`.
+        """
+        return signed_url(self.driver, name, Digest.parse(digest), lasts)
 
     def upload(self, name: str, *, expected: Digest | str | None = None) -> LayerUpload:
         """Begin an upload. Nothing is stored yet: others know of it from its first ``flush`` or ``close`` on.

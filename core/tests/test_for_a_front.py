@@ -114,3 +114,47 @@ def test_a_layer_that_is_closed_or_gone_has_no_descriptor(store: LayerService, r
     layer.close()
     with pytest.raises(layerstore.LayerClosedError):
         layer.fileno()
+
+
+class Signing(PassingDriver):
+    """A driver that lets others read an object by a URL."""
+
+    def redirect_url(self, key: str, lasts: timedelta) -> str | None:
+        """Name the object."""
+        self.inner.stat(key)
+        return f"https://elsewhere/{key}?for={lasts.total_seconds():.0f}"
+
+
+def test_a_layer_can_be_read_by_a_url_where_its_driver_signs_one(url: str) -> None:
+    """For as long as was asked, or for twenty minutes; under each of its digests."""
+    service, wanted = LayerService(Signing(open_driver(url))), digest(DATA)
+    stored(service).close()
+    where = f"https://elsewhere/{layout.blob(layerstore.Digest.parse(wanted))}?for="
+    assert service.redirect_url("a", wanted) == f"{where}1200"
+    assert service.redirect_url("a", wanted, lasts=timedelta(seconds=5)) == f"{where}5"
+
+
+def test_where_no_driver_signs_there_is_no_url(store: LayerService) -> None:
+    """Though the layer is there."""
+    stored(store).close()
+    assert store.redirect_url("a", digest(DATA)) is None
+
+
+def test_no_url_leads_to_what_the_repository_does_not_have(url: str, raw: CheckedDriver) -> None:
+    """Neither another one's layer nor one whose blob is gone, before it was looked for or just then."""
+    service, blob = LayerService(Signing(open_driver(url))), layout.blob(layerstore.Digest.parse(digest(DATA)))
+    stored(service).close()
+    with pytest.raises(UnknownLayerError):
+        service.redirect_url("b", digest(DATA))
+    real = service.driver.find
+
+    def find(key: str) -> layerstore.Stat | None:
+        found = real(key)
+        raw.delete(blob)
+        return found
+
+    service.driver.find = find  # type: ignore[method-assign]  # it goes just then
+    with pytest.raises(UnknownLayerError):
+        service.redirect_url("a", digest(DATA))
+    with pytest.raises(UnknownLayerError):
+        service.redirect_url("a", digest(DATA))

@@ -55,7 +55,7 @@ class Registry:
         self._service = service
         self._access = access or Open()
         revisions = Revisions(service.driver)
-        blobs, uploads = Blobs(service), Uploads(service, settings)
+        blobs, uploads = Blobs(service, settings), Uploads(service, settings)
         manifests, self._lists = Manifests(service, revisions, settings), Lists(service, revisions, settings)
         self._handlers: Mapping[Kind, Mapping[str, Handler]] = {
             "base": {"GET": _base},

@@ -13,8 +13,9 @@ from layerstore_registry import digests, ranges
 from layerstore_registry.refusals import Refusal
 
 if TYPE_CHECKING:
-    from layerstore import Layer, LayerService
+    from layerstore import Digest, Layer, LayerService
     from layerstore_registry.requests import Request
+    from layerstore_registry.settings import Settings
 
 BLOCK = 1 << 20
 """Bytes that are read and sent at a time, where the driver has no file to send from."""
@@ -62,13 +63,18 @@ class Part:
 class Blobs:
     """Answers requests about the blobs of a repository."""
 
-    def __init__(self, service: LayerService) -> None:
+    def __init__(self, service: LayerService, settings: Settings) -> None:
         """Serve those of a store."""
         self._service = service
+        self._settings = settings
 
     def get(self, request: Request, name: str, reference: str) -> Response:
-        """Send a blob, a part of it, or that the client has it already."""
+        """Send a blob, a part of it, or that the client has it already; or lead to where it can be read."""
         digest = digests.parse(reference)
+        if self._settings.redirect and request.method == "GET" and not request.if_none_match:
+            url = self._service.redirect_url(name, digest)
+            if url:
+                return _led_to(url, digest)
         tag = f'"{digest}"'
         layer = self._service.fetch(name, digest)
         headers = {"Docker-Content-Digest": str(digest), "Accept-Ranges": "bytes", "ETag": tag}
@@ -87,6 +93,12 @@ class Blobs:
         del request
         self._service.unlink(name, digests.parse(reference))
         return Response(status=HTTPStatus.ACCEPTED)
+
+
+def _led_to(url: str, digest: Digest) -> Response:
+    """Lead a client on; the URL is good for a while, and for who has it."""
+    headers = {"Location": url, "Docker-Content-Digest": str(digest), "Cache-Control": "no-store"}
+    return Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers=headers, content_type=OCTETS)
 
 
 def _sent(request: Request, layer: Layer, headers: dict[str, str], tag: str) -> Response:

@@ -10,6 +10,7 @@ import click
 
 from layerstore.cli.flags import flags
 from layerstore.cli.invocation import Invocation
+from layerstore.driver import SignsURLs
 from layerstore_registry.admission import admission
 from layerstore_registry.application import Registry
 from layerstore_registry.exposition import Exposition
@@ -108,6 +109,7 @@ def _settings(told: dict[str, Any]) -> Settings:
         delete_blobs=not told["no_delete_blobs"],
         delete_manifests=not told["no_delete_manifests"],
         pages=not told["no_page"],
+        redirect=told["redirect"],
         max_manifest=told["max_manifest"],
         max_blob=told["max_blob"],
     )
@@ -130,6 +132,8 @@ def _examine(service: LayerService, serving: Serving, settings: Settings) -> Non
     prepare(service, read_only=settings.read_only)
     if serving.workers > 1 and not service.driver.capabilities.shared:
         raise click.UsageError("no two processes share this store: --workers 1.")
+    if settings.redirect and not isinstance(service.driver.inner, SignsURLs):
+        raise click.UsageError("nobody can be led to this store: it signs no URLs. Leave --redirect out.")
     try:
         certificate(serving)
     except OSError as error:  # SSLError is one

@@ -113,6 +113,11 @@ _OPTIONS: Final = (
     click.option("--no-delete-blobs", is_flag=True, help="Refuse to delete blobs."),
     click.option("--no-delete-manifests", is_flag=True, help="Refuse to delete manifests and tags."),
     click.option("--no-page", is_flag=True, help="Show nothing to people with a browser."),
+    click.option(
+        "--redirect",
+        is_flag=True,
+        help="Lead whoever pulls a blob to where the store has it, by a URL that is good for 20 minutes.",
+    ),
     click.option("--max-manifest", type=Size(), default="4MiB", show_default=True, help="Largest manifest."),
     click.option("--max-blob", type=Size(), default=0, show_default="any", help="Largest blob."),
     click.option(

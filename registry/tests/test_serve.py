@@ -174,6 +174,12 @@ def test_one_store_in_memory_is_served_by_one_process(store: str) -> None:
     assert run("--store", store, "--workers", "2", "--check").returncode == 0
 
 
+def test_nobody_is_led_to_a_store_that_signs_no_urls(store: str) -> None:
+    """Rather than that the option does nothing."""
+    done = run("--store", store, "--redirect", "--check")
+    assert (done.returncode, "--redirect" in done.stderr) == (2, True)
+
+
 def test_options_may_stand_in_a_file_and_in_the_environment(store: str, tmp_path: Path) -> None:
     """The command line goes first, then the environment, then the file."""
     config = tmp_path / "serve.toml"
