@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import resource
 import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gunicorn.app.base import BaseApplication
 
@@ -25,6 +26,13 @@ MAX_LINE = 8190
 
 MAX_FIELD = 16 << 10
 """Longest header, in bytes: a token that lists many repositories."""
+
+
+HUNG: Final = 120
+"""Seconds after which a worker that does not even wait for connections is killed: it is not at fault of any client."""
+
+DESCRIPTORS: Final = 1 << 16
+"""Descriptors that a process asks for, if it may have more than it was given: a connection takes one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +93,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             self.cfg.set(name, value)
         logging.getLogger("gunicorn.error").addFilter(Impatience())
 
+    def run(self) -> None:
+        """Serve until stopped, with as many descriptors as may be had."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+        super().run()
+
     def reload(self) -> None:
         """Read anew what may have changed."""
         self._hooks.renew()
@@ -100,9 +115,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "bind": list(serving.listen),
             "workers": serving.workers,
             "threads": serving.threads,
-            "worker_class": PatientWorker,
+            "worker_class": type("Worker", (PatientWorker,), {"patience": serving.timeout}),
             "worker_connections": serving.connections,
-            "timeout": serving.timeout,
+            "timeout": HUNG,
             "keepalive": serving.keepalive,
             "graceful_timeout": serving.graceful,
             "certfile": serving.tls_cert,

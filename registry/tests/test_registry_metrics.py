@@ -48,10 +48,10 @@ class Counts:
 
 
 @contextmanager
-def counting(folder: Path, *words: str, **more: str) -> Iterator[tuple[Node, Counts]]:
+def counting(folder: Path, *words: str, place: Path | None = None) -> Iterator[tuple[Node, Counts]]:
     """Serve a store, and read what is counted."""
     words = ("--metrics", "127.0.0.1:0", *words)
-    with serving(*words, store=f"local:{folder / 'store'}", log=folder / "log", **more) as node:
+    with serving(*words, store=f"local:{folder / 'store'}", log=folder / "log", TMPDIR=str(place or folder)) as node:
         yield node, Counts(node)
 
 
@@ -123,7 +123,7 @@ def test_failed_logins_are_counted(tmp_path: Path) -> None:
 def test_counts_outlive_a_reload_and_leave_nothing(tmp_path: Path) -> None:
     """Workers are replaced, and the address stays; when the server has ended, so have its files."""
     (tmp_path / "tmp").mkdir()
-    with counting(tmp_path, TMPDIR=str(tmp_path / "tmp")) as (node, counts):
+    with counting(tmp_path, place=tmp_path / "tmp") as (node, counts):
         before = node.workers()
         assert node.request("GET", "/v2/").status == 200
         node.process.send_signal(signal.SIGHUP)
