@@ -129,13 +129,15 @@ class LayerService(Single):
         started_at = datetime.now(UTC).replace(microsecond=0)
         return self._open(keys, started_at, Front(self.driver, keys), known=False)
 
-    def begin(self, name: str) -> UploadInfo:
+    def begin(self, name: str, *, uuid: str | None = None) -> UploadInfo:
         """Begin an upload that others know of, and leave it to whoever resumes it: one small object is stored.
 
+        A ``uuid`` that is given must be new, as a random one is.
+
         Raises:
-            InvalidNameError: no name.
+            InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
-        keys = UploadKeys(name, str(uuids.uuid4()))
+        keys = UploadKeys(name, uuid or str(uuids.uuid4()))
         started_at = datetime.now(UTC).replace(microsecond=0)
         finish.put_start(self.driver, keys, started_at)
         return UploadInfo(name, keys.uuid, 0, started_at, started_at)

@@ -36,6 +36,14 @@ def test_an_upload_that_was_only_begun_is_gone_on_with_anywhere(store: LayerServ
     assert list(store.uploads()) == []
 
 
+def test_an_upload_may_be_called_by_an_id_that_is_given(store: LayerService) -> None:
+    """Of the form that all have."""
+    uuid = "00000000-0000-4000-8000-000000000000"
+    assert store.begin("a", uuid=uuid).uuid == store.status("a", uuid).uuid == uuid
+    with pytest.raises(layerstore.InvalidUploadIDError):
+        store.begin("a", uuid="../x")
+
+
 def test_beginning_costs_one_put(url: str) -> None:
     """No writer is opened for an upload that has no bytes yet."""
     counts = Counts.zero()
