@@ -380,8 +380,9 @@ class LayerService(Single):
         stat = self.driver.find(keys.data)
         if stat is not None:
             return UploadInfo(keys.name, keys.uuid, stat.size, started_at, stat.modified)
-        moved = finish.find_moved(self.driver, keys)
-        if moved is None and next(self.driver.list(keys.intents), None) is not None:
+        intended = next(self.driver.list(keys.intents), None) is not None  # before any data is moved
+        moved = finish.find_moved(self.driver, keys) if intended else None
+        if moved is None and intended:
             raise UnknownUploadError(keys.name, keys.uuid)  # its blob is gone, or a purge was cut off
         if self.driver.find(keys.started_at) is None:  # it was finished since
             raise UnknownUploadError(keys.name, keys.uuid)

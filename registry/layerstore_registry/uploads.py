@@ -134,8 +134,9 @@ class Uploads:
         with _cancelled(upload):
             upload.write(received)
             upload.finish(digest).close()
-        with suppress(UnknownUploadError):
-            if self._service.status(at.name, at.uuid).offset == 0:  # else a later request was answered for its bytes
+        keys, driver = UploadKeys(at.name, at.uuid), self._service.driver
+        if driver.find(keys.data) is None and next(driver.list(keys.intents), None) is None:
+            with suppress(UnknownUploadError):  # else a later request was answered for its bytes
                 self._service.cancel(at.name, at.uuid)
 
     def _is_moved(self, at: UploadInfo) -> bool:
