@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from layerstore_registry.remains import remains
+from layerstore_registry.remains import Reads, received, remains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +24,10 @@ class TooMuchError(Exception):
     """A body is larger than what may come."""
 
 
-class _Reads(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 class Body:
     """What a request brings: of a length that it says, or in chunks."""
 
-    def __init__(self, stream: _Reads, length: int | None) -> None:
+    def __init__(self, stream: Reads, length: int | None) -> None:
         """Receive from a stream; ``length`` is in bytes, None where the end is marked in the stream."""
         self._stream = stream
         self.length = length
@@ -65,7 +61,7 @@ class Body:
 
     def _received(self, size: int) -> bytes:
         try:
-            return self._stream.read(size)
+            return received(self._stream, size)
         except Exception as error:  # noqa: BLE001  (each server has errors of its own for a body that breaks off)
             self._broken = error
             return remains(self._stream) or self.read(size)

@@ -8,7 +8,9 @@ is taken for nothing, for a while.
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -116,6 +118,16 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         except Exception:  # noqa: BLE001  (gunicorn has many for a body that breaks off; all mean the same)
             return False
         return not body.failed
+
+    def speaks(self, seconds: float) -> bool:
+        """Tell whether more comes within some time."""
+        if self.parser.unreader.buf.getvalue():
+            return True
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return True
+        ready = select.poll()
+        ready.register(self.sock, select.POLLIN)
+        return bool(ready.poll(seconds * 1000))
 
     def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002  (as gunicorn's)
         """Close, at once or when the client has read the answer."""

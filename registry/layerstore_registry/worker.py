@@ -24,6 +24,9 @@ from layerstore_registry.connection import Connection, PatientSocket
 LINGER: Final = 2.0
 """Seconds that a client has to read an answer after which its connection is closed."""
 
+SOON: Final = 0.002
+"""Seconds that a thread that nobody else waits for waits for the next request of a connection."""
+
 SPARE: Final = 64
 """Descriptors that a worker has for itself."""
 
@@ -72,6 +75,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
+    def handle(self, conn: Any) -> Any:  # noqa: ANN401  (gunicorn's)
+        """Answer a request, and those that follow it at once: handing a connection on takes longer than some do."""
+        kept = super().handle(conn)
+        while kept is True and self.alive and not self._is_waited_for() and conn.speaks(SOON):
+            kept = super().handle(conn)
+        return kept
+
     def handle_quit(self, sig: int, frame: Any) -> None:  # noqa: ANN401  (gunicorn's)
         """End after the requests under way, as for SIGTERM.
 
@@ -95,6 +105,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:  # noqa: ANN401  (gunicorn's)
         """Take the rest of a body that was answered early, so that its client comes to read the answer."""
         return bool(conn.drained() and keepalive)
+
+    def _is_waited_for(self) -> bool:
+        """Tell whether there are requests that no thread has taken."""
+        return bool(self.tpool._work_queue.qsize())  # noqa: SLF001  (the pool has no other way to ask)
 
     def _make_room(self) -> bool:
         """Close the connection that has waited for longest, and tell whether there was one."""

@@ -19,9 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, digest
     from tests.serving import Node, eventually, run, serving
+    from tests.test_serve import read_all
 else:
     from registry_client import NAME, UPLOADS, digest
     from serving import Node, eventually, run, serving
+    from test_serve import read_all
 
 DATA = bytes(range(256)) * 4000
 BLOB = f"/v2/{NAME}/blobs/{digest(DATA)}"
@@ -83,7 +85,7 @@ def test_bytes_are_counted(tmp_path: Path) -> None:
         with node.connect() as link:
             link.sendall(f"PATCH {where} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nbytes".encode())
             link.shutdown(socket.SHUT_WR)
-            refused = len(link.recv(4096).partition(b"\r\n\r\n")[2])
+            refused = len(read_all(link).partition(b"\r\n\r\n")[2])
         eventually(lambda: counts.of("received_bytes_total") == len(DATA) + 5)
         node.request("GET", BLOB)
         node.request("GET", BLOB, Range="bytes=5-9")

@@ -252,6 +252,16 @@ def test_a_connection_is_good_for_many_requests(node: Node) -> None:
     link.close()
 
 
+@pytest.mark.parametrize("size", [0, 1, 5000, 9000, 3_000_000])
+def test_requests_that_come_at_once_are_answered_in_turn(node: Node, size: int) -> None:
+    """Where a body ends the next request begins, however the bytes come in packets."""
+    where = begin(node)
+    request = head("PATCH", where, f"Content-Length: {size}") + DATA[:1] * size
+    answers = said(node, request + request + head("GET", "/v2/") + head("GET", where, "Connection: close"))
+    assert [answer.split()[0] for answer in answers.split(b"HTTP/1.1 ")[1:]] == [b"202", b"202", b"200", b"204"]
+    assert offset(node, where) == max(0, 2 * size - 1)
+
+
 @pytest.mark.parametrize("cut", [b"", b"5\r\n", b"5\r\nbyt", b"5\r\nbytes\r\n", b"5\r\nbytes\r\n0\r\n", b"zz\r\n"])
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 def test_a_body_in_chunks_that_is_cut_off_is_refused(node: Node, method: str, cut: bytes) -> None:
