@@ -137,7 +137,7 @@ class LayerService(Single):
         Raises:
             InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
-        keys = UploadKeys(name, uuid or str(uuids.uuid4()))
+        keys = UploadKeys(name, str(uuids.uuid4()) if uuid is None else uuid)
         started_at = datetime.now(UTC).replace(microsecond=0)
         finish.put_start(self.driver, keys, started_at)
         return UploadInfo(name, keys.uuid, 0, started_at, started_at)

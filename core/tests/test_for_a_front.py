@@ -40,8 +40,9 @@ def test_an_upload_may_be_called_by_an_id_that_is_given(store: LayerService) -> 
     """Of the form that all have."""
     uuid = "00000000-0000-4000-8000-000000000000"
     assert store.begin("a", uuid=uuid).uuid == store.status("a", uuid).uuid == uuid
-    with pytest.raises(layerstore.InvalidUploadIDError):
-        store.begin("a", uuid="../x")
+    for wrong in ("../x", ""):
+        with pytest.raises(layerstore.InvalidUploadIDError):
+            store.begin("a", uuid=wrong)
 
 
 def test_beginning_costs_one_put(url: str) -> None:

@@ -82,6 +82,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             kept = super().handle(conn)
         return kept
 
+    def on_client_socket_readable(self, conn: Any, client: socket.socket) -> None:  # noqa: ANN401  (gunicorn's)
+        """Go on with a connection, if it has not made room for another one in the same turn."""
+        if not _is_closed(client):
+            super().on_client_socket_readable(conn, client)
+
+    def on_pending_socket_readable(self, conn: Any, client: socket.socket) -> None:  # noqa: ANN401  (gunicorn's)
+        """Begin with a connection, if it has not made room for another one in the same turn."""
+        if not _is_closed(client):
+            super().on_pending_socket_readable(conn, client)
+
     def handle_quit(self, sig: int, frame: Any) -> None:  # noqa: ANN401  (gunicorn's)
         """End after the requests under way, as for SIGTERM.
 
@@ -136,6 +146,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def _discard(self, conn: Connection, sock: socket.socket) -> None:
         """Take what a client still sends, until it sends no more."""
+        if _is_closed(sock):
+            return
         with suppress(OSError):
             if sock.recv(1 << 16):
                 return
@@ -146,6 +158,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()
+
+
+def _is_closed(sock: socket.socket) -> bool:
+    return sock.fileno() < 0
 
 
 class Impatience(logging.Filter):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from layerstore_registry.connection import Connection
+from layerstore_registry.worker import PatientWorker
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, digest
@@ -172,6 +177,26 @@ def test_more_clients_than_descriptors_keep_nobody_out(tmp_path: Path) -> None:
         for each in idle:
             each.close()
         assert (offset(node, where), node.workers()) == (9, before)
+
+
+def test_who_has_made_room_says_nothing_any_more() -> None:
+    """What it said in the same turn, as it was closed for another one, is passed over: it would end the worker."""
+    worker = object.__new__(PatientWorker)
+    worker.poller, worker.nr_conns = selectors.DefaultSelector(), 4
+    kinds = {"pending_conns": PatientWorker.on_pending_socket_readable, "lingering": PatientWorker._discard}
+    kinds["keepalived_conns"] = PatientWorker.on_client_socket_readable
+    for kind in kinds:
+        setattr(worker, kind, deque())
+    for kind, callback in kinds.items():
+        ours, theirs = socket.socketpair()
+        connection = object.__new__(Connection)
+        connection.sock = ours
+        worker.poller.register(ours, selectors.EVENT_READ)
+        getattr(worker, kind).append(connection)
+        assert worker._make_room()
+        callback(worker, connection, ours)
+        theirs.close()
+    assert (worker._make_room(), worker.nr_conns) == (False, 1)
 
 
 CHUNKS = b"5\r\nbytes\r\n0\r\n"
