@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, Stat, Writer, call_driver
+from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, SignsURLs, Stat, Writer, call_driver
 from layerstore.errors import BackendUnavailableError, InvalidOffsetError, InvalidPathError, PathNotFoundError
 from layerstore.keys import check_key, check_prefix, is_harmless, is_key
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from typing_extensions import Buffer
 
     from layerstore.url import StoreURL
@@ -137,6 +139,12 @@ class CheckedDriver(Driver):
         self._check(key)
         inner = self.inner
         return isinstance(inner, DropsCache) and call_driver(self.scheme, key, inner.drop_cache, key)
+
+    def redirect_url(self, key: str, lasts: timedelta) -> str | None:
+        """See :meth:`SignsURLs.redirect_url`; None for a driver that does not have it."""
+        self._check(key)
+        inner = self.inner
+        return call_driver(self.scheme, key, inner.redirect_url, key, lasts) if isinstance(inner, SignsURLs) else None
 
     def close(self) -> None:
         """See :meth:`Driver.close`. The driver below is closed once (clause T3)."""

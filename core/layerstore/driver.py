@@ -471,3 +471,20 @@ class DropsCache(Protocol):
 
         It changes nothing that a caller can see.
         """
+
+
+@runtime_checkable
+class SignsURLs(Protocol):
+    """An optional part of a driver: it lets somebody without its credential read an object for a while.
+
+    A registry leads its clients there. No promise of layerstore depends on it.
+    """
+
+    def redirect_url(self, key: str, lasts: timedelta) -> str | None:
+        """Return a URL by which anybody can read an object until ``lasts`` is over; None if this store cannot sign.
+
+        It is a secret for as long: it goes to whoever may read the object, and into no log.
+
+        Raises:
+            PathNotFoundError: nothing under the key.
+        """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import layout, links
@@ -20,7 +21,7 @@ from layerstore.fslayer import FSLayer
 from layerstore.owned import Owned
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from typing_extensions import Buffer
 
@@ -191,7 +192,7 @@ def open_layer(driver: CheckedDriver, name: str, digest: Digest) -> Layer:
 
 def has_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
     """Return whether :func:`open_layer` would open a layer."""
-    return _is_there(driver, digest, links.read(driver, name, digest))
+    return _allowed(driver, digest, links.read(driver, name, digest)) is not None
 
 
 def renew_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
@@ -203,11 +204,27 @@ def renew_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
     if digest.is_tarsum:
         return has_layer(driver, name, digest)  # no manifest has such a name, so no collection drops it
     canonical = links.renew(driver, layout.link(name, digest))
-    return canonical is not None and links.may_point(digest, canonical) and _is_there(driver, digest, canonical)
+    if canonical is None or not links.may_point(digest, canonical):
+        return False
+    return _allowed(driver, digest, canonical) is not None
 
 
-def _is_there(driver: CheckedDriver, digest: Digest, canonical: Digest | None) -> bool:
+def signed_url(driver: CheckedDriver, name: str, digest: Digest, lasts: timedelta) -> str | None:
+    """Return a URL by which anybody can read a layer of a repository; None if the driver gives none.
+
+    Raises:
+        UnknownLayerError: as :func:`open_layer`.
+    """
+    canonical = _allowed(driver, digest, links.read(driver, name, digest))
+    if canonical is not None:
+        with suppress(PathNotFoundError):  # it goes at this moment
+            return driver.redirect_url(layout.blob(canonical), lasts)
+    raise UnknownLayerError(name, FSLayer(str(digest)))
+
+
+def _allowed(driver: CheckedDriver, digest: Digest, canonical: Digest | None) -> Digest | None:
+    """Return the blob that a link points to; None if there is none of a size that the digests allow."""
     stat = None if canonical is None else driver.find(layout.blob(canonical))
     if canonical is None or stat is None:
-        return False
-    return canonical.allows(stat.size) and digest.allows(stat.size)
+        return None
+    return canonical if canonical.allows(stat.size) and digest.allows(stat.size) else None

@@ -24,7 +24,7 @@ from layerstore.errors import (
 )
 from layerstore.front import Front
 from layerstore.fslayer import FSLayer
-from layerstore.layer import Layer, has_layer, open_layer, renew_layer
+from layerstore.layer import Layer, has_layer, open_layer, renew_layer, signed_url
 from layerstore.layout import UploadKeys
 from layerstore.listing import Listing
 from layerstore.owned import Single
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from layerstore.purge import PurgeReport
     from layerstore.scrub import Progress
     from layerstore.survey import Finding
+
+
+SIGNED = timedelta(minutes=20)
+"""How long a layer can be read by its URL, unless something else is asked for: time to begin in."""
 
 
 class LayerInfo(NamedTuple):
@@ -114,6 +118,14 @@ class LayerService(Single):
         """
         return open_layer(self.driver, name, Digest.parse(digest))
 
+    def redirect_url(self, name: str, digest: Digest | str, *, lasts: timedelta = SIGNED) -> str | None:
+        """Return a URL by which anybody can read a layer for a while, without this store; None where there is none.
+
+        Raises:
+            UnknownLayerError, InvalidNameError, InvalidDigestError: as :meth:`fetch`.
+        """
+        return signed_url(self.driver, name, Digest.parse(digest), lasts)
+
     def upload(self, name: str, *, expected: Digest | str | None = None) -> LayerUpload:
         """Begin an upload. Nothing is stored yet: others know of it from its first ``flush`` or ``close`` on.
 
@@ -127,13 +139,15 @@ class LayerService(Single):
         started_at = datetime.now(UTC).replace(microsecond=0)
         return self._open(keys, started_at, Front(self.driver, keys), known=False)
 
-    def begin(self, name: str) -> UploadInfo:
+    def begin(self, name: str, *, uuid: str | None = None) -> UploadInfo:
         """Begin an upload that others know of, and leave it to whoever resumes it: one small object is stored.
 
+        A ``uuid`` that is given must be new, as a random one is.
+
         Raises:
-            InvalidNameError: no name.
+            InvalidNameError, InvalidUploadIDError: no name, or no id.
         """
-        keys = UploadKeys(name, str(uuids.uuid4()))
+        keys = UploadKeys(name, str(uuids.uuid4()) if uuid is None else uuid)
         started_at = datetime.now(UTC).replace(microsecond=0)
         finish.put_start(self.driver, keys, started_at)
         return UploadInfo(name, keys.uuid, 0, started_at, started_at)
@@ -395,8 +409,9 @@ class LayerService(Single):
         stat = self.driver.find(keys.data)
         if stat is not None:
             return UploadInfo(keys.name, keys.uuid, stat.size, started_at, stat.modified)
-        moved = finish.find_moved(self.driver, keys)
-        if moved is None and next(self.driver.list(keys.intents), None) is not None:
+        intended = next(self.driver.list(keys.intents), None) is not None  # before any data is moved
+        moved = finish.find_moved(self.driver, keys) if intended else None
+        if moved is None and intended:
             raise UnknownUploadError(keys.name, keys.uuid)  # its blob is gone, or a purge was cut off
         if self.driver.find(keys.started_at) is None:  # it was finished since
             raise UnknownUploadError(keys.name, keys.uuid)

@@ -9,14 +9,24 @@ import io
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from layerstore import process
 from layerstore.checked import CheckedDriver
-from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, DropsCache, Reader, Stat, Writer, call_driver
+from layerstore.driver import (
+    CONTRACT_VERSION,
+    Capabilities,
+    Driver,
+    DropsCache,
+    Reader,
+    SignsURLs,
+    Stat,
+    Writer,
+    call_driver,
+)
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -722,3 +732,31 @@ def test_the_front_asks_a_driver_that_can_drop_its_cache(toy: Toy) -> None:
         CheckedDriver(Forgetful(toy), "toy").drop_cache("absent")
     toy.put("a", b"")
     assert CheckedDriver(Forgetful(toy)).drop_cache("a") is True
+
+
+MINUTE = timedelta(minutes=1)
+
+
+class Signing(PassingDriver):
+    """A driver that has the optional method."""
+
+    def redirect_url(self, key: str, lasts: timedelta) -> str | None:
+        """Look whether the object is there."""
+        self.inner.stat(key)
+        return f"https://elsewhere/{key}?for={lasts.total_seconds():.0f}"
+
+
+def test_a_driver_that_signs_no_urls_gives_none(toy: Toy) -> None:
+    """The method is optional; a key is checked as everywhere."""
+    assert not isinstance(toy, SignsURLs)
+    assert CheckedDriver(toy).redirect_url("a", MINUTE) is None
+    with pytest.raises(InvalidPathError):
+        CheckedDriver(toy).redirect_url("../a", MINUTE)
+
+
+def test_the_front_asks_a_driver_that_signs_urls(toy: Toy) -> None:
+    """The driver's answer is returned, and a failure names the driver and the key."""
+    with pytest.raises(PathNotFoundError, match=r"^toy driver: .*'absent'"):
+        CheckedDriver(Signing(toy), "toy").redirect_url("absent", MINUTE)
+    toy.put("a", b"")
+    assert CheckedDriver(Signing(toy)).redirect_url("a", MINUTE) == "https://elsewhere/a?for=60"

@@ -36,11 +36,30 @@ def test_an_upload_that_was_only_begun_is_gone_on_with_anywhere(store: LayerServ
     assert list(store.uploads()) == []
 
 
+def test_an_upload_may_be_called_by_an_id_that_is_given(store: LayerService) -> None:
+    """Of the form that all have."""
+    uuid = "00000000-0000-4000-8000-000000000000"
+    assert store.begin("a", uuid=uuid).uuid == store.status("a", uuid).uuid == uuid
+    for wrong in ("../x", ""):
+        with pytest.raises(layerstore.InvalidUploadIDError):
+            store.begin("a", uuid=wrong)
+
+
 def test_beginning_costs_one_put(url: str) -> None:
     """No writer is opened for an upload that has no bytes yet."""
     counts = Counts.zero()
     LayerService(ObservedDriver(open_driver(url), counts)).begin("a")
     assert counts.calls == {"put": 1}
+
+
+def test_asking_after_what_was_only_begun_costs_few_calls(url: str) -> None:
+    """Beside these only the data is looked for, which is not there: no blob is, where nothing is meant to be one."""
+    counts = Counts.zero()
+    service = LayerService(ObservedDriver(open_driver(url), counts))
+    begun = service.begin("a")
+    counts.calls.clear()
+    assert service.status("a", begun.uuid) == begun
+    assert counts.calls == {"open_reader": 1, "read_at": 1, "stat": 1, "list": 1}
 
 
 def test_an_upload_that_was_only_begun_is_cancelled_and_purged(store: LayerService, raw: CheckedDriver) -> None:
@@ -114,3 +133,47 @@ def test_a_layer_that_is_closed_or_gone_has_no_descriptor(store: LayerService, r
     layer.close()
     with pytest.raises(layerstore.LayerClosedError):
         layer.fileno()
+
+
+class Signing(PassingDriver):
+    """A driver that lets others read an object by a URL."""
+
+    def redirect_url(self, key: str, lasts: timedelta) -> str | None:
+        """Name the object."""
+        self.inner.stat(key)
+        return f"https://elsewhere/{key}?for={lasts.total_seconds():.0f}"
+
+
+def test_a_layer_can_be_read_by_a_url_where_its_driver_signs_one(url: str) -> None:
+    """For as long as was asked, or for twenty minutes; under each of its digests."""
+    service, wanted = LayerService(Signing(open_driver(url))), digest(DATA)
+    stored(service).close()
+    where = f"https://elsewhere/{layout.blob(layerstore.Digest.parse(wanted))}?for="
+    assert service.redirect_url("a", wanted) == f"{where}1200"
+    assert service.redirect_url("a", wanted, lasts=timedelta(seconds=5)) == f"{where}5"
+
+
+def test_where_no_driver_signs_there_is_no_url(store: LayerService) -> None:
+    """Though the layer is there."""
+    stored(store).close()
+    assert store.redirect_url("a", digest(DATA)) is None
+
+
+def test_no_url_leads_to_what_the_repository_does_not_have(url: str, raw: CheckedDriver) -> None:
+    """Neither another one's layer nor one whose blob is gone, before it was looked for or just then."""
+    service, blob = LayerService(Signing(open_driver(url))), layout.blob(layerstore.Digest.parse(digest(DATA)))
+    stored(service).close()
+    with pytest.raises(UnknownLayerError):
+        service.redirect_url("b", digest(DATA))
+    real = service.driver.find
+
+    def find(key: str) -> layerstore.Stat | None:
+        found = real(key)
+        raw.delete(blob)
+        return found
+
+    service.driver.find = find  # type: ignore[method-assign]  # it goes just then
+    with pytest.raises(UnknownLayerError):
+        service.redirect_url("a", digest(DATA))
+    with pytest.raises(UnknownLayerError):
+        service.redirect_url("a", digest(DATA))

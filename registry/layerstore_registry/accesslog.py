@@ -1,19 +1,30 @@
-"""The log of requests: one line for each, in JSON or in the common form; without anything that opens a door."""
+"""The log of requests: one line for each, in JSON or in the common form; without anything that opens a door.
+
+gunicorn tells it of each answer that has been sent, or could not be: here they are counted, too.
+"""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
+
+if TYPE_CHECKING:
+    from layerstore_registry.requests import Request
 
 
 class AccessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's logger, with lines for machines."""
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:  # noqa: ANN401  (gunicorn's)
-        """Write a line; the query is left out, for clients may put into it what they like."""
+        """Count, and write a line; the query is left out, for clients may put into it what they like."""
+        request: Request | None = environ.get("werkzeug.request")  # none, if the application was not reached
+        sent = resp.sent + (request.part.sent if request and request.part else 0)
+        status, seconds = int(str(resp.status).partition(" ")[0]), request_time.total_seconds()
+        if request and request.metrics:
+            request.metrics.answered(request, status, sent=sent, seconds=seconds)
         if not self.access_log_enabled:
             return
         fields = {
@@ -22,9 +33,9 @@ class AccessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
             "user": environ.get("REMOTE_USER") or "-",
             "method": req.method,
             "path": req.path,
-            "status": int(str(resp.status).partition(" ")[0]),
-            "sent": resp.sent,
-            "seconds": round(request_time.total_seconds(), 6),
+            "status": status,
+            "sent": sent,
+            "seconds": round(seconds, 6),
             "agent": environ.get("HTTP_USER_AGENT", ""),
         }
         if self.cfg.access_log_format == "json":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from werkzeug.wrappers import Response
 
 from layerstore import LayerStoreError, layout
-from layerstore_registry.access.rights import CATALOG, Access, Action, Open, Scope
+from layerstore_registry.access.rights import CATALOG, Access, Action, Open, Scope, Who
 from layerstore_registry.blobs import Blobs
 from layerstore_registry.body import CutOffError, TooMuchError
 from layerstore_registry.lists import Lists
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from layerstore import LayerService
+    from layerstore_registry.metrics import Metrics
 
 Handler = Callable[[Request, str, str], Response]
 
 READING: Final = ("GET", "HEAD")
+SENDING: Final = ("POST", "PATCH", "PUT")
+UPLOADING: Final = ("upload_start", "upload")
 
 log = logging.getLogger("layerstore.registry")
 
@@ -43,8 +47,10 @@ class Registry:
         service: LayerService,
         settings: Settings = Settings(),  # noqa: B008  (it cannot change)
         access: Access | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        """Serve a store; without ``access`` everybody may do everything."""
+        """Serve a store; without ``access`` everybody may do everything, without ``metrics`` nothing is counted."""
+        self._metrics = metrics
         self._settings = settings
         self._service = service
         self._access = access or Open()
@@ -74,6 +80,7 @@ class Registry:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         request = Request(environ)
+        request.metrics = self._metrics
         try:
             answer = self._answer(request)
         except Refusal as refusal:
@@ -98,15 +105,30 @@ class Registry:
             layout.check_name(found.name)  # before it stands in a challenge
         if found.kind not in ("health", "ready"):
             self._admit(request, found)
-        return handler(request, found.name, found.reference)
+        with self._under_way(request, found.kind):
+            return handler(request, found.name, found.reference)
+
+    def _under_way(self, request: Request, kind: Kind) -> AbstractContextManager[object]:
+        """Have a request counted as long as it sends to an upload."""
+        if self._metrics and kind in UPLOADING and request.method in SENDING:
+            return self._metrics.uploading()
+        return nullcontext()
 
     def _admit(self, request: Request, found: Route) -> None:
         """Find out who asks, and whether they may."""
-        who = request.who = self._access.identify(request)
+        who = request.who = self._identified(request)
         request.environ["REMOTE_USER"] = who.name or ""
         scopes = _wanted(request.method, found)
         if not all(map(who.may, scopes)) or (not scopes and who.name is None and self._access.asks):
             raise self._access.missing(who, scopes)
+
+    def _identified(self, request: Request) -> Who:
+        try:
+            return self._access.identify(request)
+        except Refusal:
+            if self._metrics:
+                self._metrics.login_failed()
+            raise
 
     def _route(self, request: Request) -> Route:
         raw = str(request.environ.get("RAW_URI", "")).partition("?")[0].lower()
@@ -117,6 +139,7 @@ class Registry:
             found = Route("page", request.args.get("repository", ""), request.args.get("manifest", ""))
         if found is None or (found.kind == "page" and not self._settings.pages):
             raise not_found("NAME_UNKNOWN", "nothing is served here")
+        request.endpoint = found.kind
         return found
 
     def _ready(self, request: Request, name: str, reference: str) -> Response:

@@ -14,7 +14,7 @@ from layerstore_registry.holding import hold
 from layerstore_registry.refusals import Refusal
 
 if TYPE_CHECKING:
-    from layerstore import Layer, LayerService
+    from layerstore import Digest, Layer, LayerService
     from layerstore_registry.requests import Request
     from layerstore_registry.settings import Settings
 
@@ -33,6 +33,8 @@ class Part:
         self._left = span.length
         layer.seek(span.start)
         self._start = span.start
+        self.sent = 0
+        """Bytes sent by its descriptor."""
 
     def fileno(self) -> int:
         """Return the layer's descriptor, positioned at the beginning of the part. The server knows the part's length.
@@ -50,6 +52,10 @@ class Part:
         self._left -= len(data)
         return data
 
+    def seek(self, offset: int) -> None:
+        """Learn up to where the layer has been sent from its file; for nothing else is this called."""
+        self.sent = offset - self._start
+
     def close(self) -> None:
         """Close the layer."""
         self._layer.close()
@@ -64,8 +70,12 @@ class Blobs:
         self._settings = settings
 
     def get(self, request: Request, name: str, reference: str) -> Response:
-        """Send a blob, a part of it, or that the client has it already."""
+        """Send a blob, a part of it, or that the client has it already; or lead to where it can be read."""
         digest = digests.parse(reference)
+        if self._settings.redirect and request.method == "GET" and not request.if_none_match:
+            url = self._service.redirect_url(name, digest)
+            if url:
+                return _led_to(url, digest)
         tag = f'"{digest}"'
         hold(request, name, digest, self._settings, self._service.renew)
         layer = self._service.fetch(name, digest)
@@ -87,6 +97,12 @@ class Blobs:
         return Response(status=HTTPStatus.ACCEPTED)
 
 
+def _led_to(url: str, digest: Digest) -> Response:
+    """Lead a client on; the URL is good for a while, and for who has it."""
+    headers = {"Location": url, "Docker-Content-Digest": str(digest), "Cache-Control": "no-store"}
+    return Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers=headers, content_type=OCTETS)
+
+
 def _sent(request: Request, layer: Layer, headers: dict[str, str], tag: str) -> Response:
     in_part = request.method == "GET" and request.headers.get("If-Range", tag) == tag  # RFC 9110: of GET alone
     try:
@@ -100,5 +116,6 @@ def _sent(request: Request, layer: Layer, headers: dict[str, str], tag: str) -> 
     if part:
         headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{layer.size}"
     status = HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK
-    body = wrap_file(request.environ, Part(layer, span), BLOCK)  # type: ignore[arg-type]  # as much of a file as servers ask for
+    request.part = Part(layer, span)
+    body = wrap_file(request.environ, request.part, BLOCK)  # type: ignore[arg-type]  # as much of a file as servers ask for
     return Response(body, status, headers, content_type=OCTETS, direct_passthrough=True)

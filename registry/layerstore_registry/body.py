@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from layerstore_registry.remains import remains
+from layerstore_registry.remains import Reads, received, remains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +24,10 @@ class TooMuchError(Exception):
     """A body is larger than its limit."""
 
 
-class _Reads(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 class Body:
     """The bytes of a request: of a given length, or in chunks."""
 
-    def __init__(self, stream: _Reads, length: int | None) -> None:
+    def __init__(self, stream: Reads, length: int | None) -> None:
         """Receive from a stream; ``length`` is in bytes, None where the end is marked in the stream."""
         self._stream = stream
         self.length = length
@@ -44,7 +40,8 @@ class Body:
         """Receive the body of a request. Without a length, and not in chunks, it has no bytes."""
         length = request.content_length
         chunked = length is None and bool(request.environ.get("wsgi.input_terminated"))
-        return cls(request.environ["wsgi.input"], None if chunked else length or 0)
+        request.body = cls(request.environ["wsgi.input"], None if chunked else length or 0)
+        return request.body
 
     def read(self, size: int) -> bytes:
         """Return up to so many bytes, and no bytes at the end.
@@ -64,7 +61,7 @@ class Body:
 
     def _received(self, size: int) -> bytes:
         try:
-            return self._stream.read(size)
+            return received(self._stream, size)
         except Exception as error:  # noqa: BLE001  (each server has errors of its own for a body that breaks off)
             self._broken = error
             return remains(self._stream) or self.read(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,13 @@ import click
 
 from layerstore.cli.flags import flags
 from layerstore.cli.invocation import Invocation
+from layerstore.driver import SignsURLs
 from layerstore_registry.admission import admission
 from layerstore_registry.application import Registry
+from layerstore_registry.exposition import Exposition
 from layerstore_registry.options import PREFIX, options
 from layerstore_registry.purging import Timer
-from layerstore_registry.server import Server, Serving, certificate, is_loopback, prepare
+from layerstore_registry.server import Hooks, Server, Serving, certificate, is_loopback, prepare
 from layerstore_registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,13 +47,14 @@ def serve(invocation: Invocation, /, **told: Any) -> None:  # noqa: ANN401  (cli
     if settings.read_only and told["purge_uploads"] is not None:
         raise click.UsageError("--purge-uploads does not go with --read-only.")
     held = ExitStack()
+    exposition: Exposition | None = None
 
     def load() -> WSGIApplication:
         """Make the application, in a worker, with a store of its own."""
         service = held.enter_context(invocation.open())
         if told["purge_uploads"] is not None:
             held.callback(Timer(service, told["purge_uploads"]).stop)
-        return Registry(service, settings, access[0])
+        return Registry(service, settings, access[0], exposition.begin() if exposition else None)
 
     def renew() -> None:
         """Read users, rules and keys anew; where they are not in order, the old ones stay."""
@@ -60,6 +64,7 @@ def serve(invocation: Invocation, /, **told: Any) -> None:  # noqa: ANN401  (cli
         except (click.UsageError, OSError) as error:
             invocation.say("warning", f"layerstore: warning: not reloaded: {error}", message=str(error))
 
+    _check_resolves(told["metrics"])
     with invocation.open() as service:
         _examine(service, serving, settings)
     if told["check"]:
@@ -67,7 +72,19 @@ def serve(invocation: Invocation, /, **told: Any) -> None:  # noqa: ANN401  (cli
         return
     note = "" if access[0].asks else "; whoever reaches it may do everything"
     note = "; whoever reaches it may pull everything" if note and settings.read_only else note
-    _run(Server(serving, load, lambda urls: _tell(invocation, urls, note), held.close, renew))
+    exposition = _exposed(told["metrics"])
+    hooks = Hooks(
+        load=load,
+        unload=held.close,
+        started=lambda urls: _tell(invocation, urls, note, exposition),
+        renew=renew,
+        gone=lambda process: exposition.forget(process) if exposition else None,
+    )
+    try:
+        _run(Server(serving, hooks))
+    finally:
+        if exposition:
+            exposition.close()
 
 
 def _serving(invocation: Invocation, told: dict[str, Any]) -> Serving:
@@ -92,6 +109,7 @@ def _settings(told: dict[str, Any]) -> Settings:
         delete_blobs=not told["no_delete_blobs"],
         delete_manifests=not told["no_delete_manifests"],
         pages=not told["no_page"],
+        redirect=told["redirect"],
         max_manifest=told["max_manifest"],
         max_blob=told["max_blob"],
     )
@@ -114,14 +132,37 @@ def _examine(service: LayerService, serving: Serving, settings: Settings) -> Non
     prepare(service, read_only=settings.read_only)
     if serving.workers > 1 and not service.driver.capabilities.shared:
         raise click.UsageError("no two processes share this store: --workers 1.")
+    if settings.redirect and not isinstance(service.driver.inner, SignsURLs):
+        raise click.UsageError("nobody can be led to this store: it signs no URLs. Leave --redirect out.")
     try:
         certificate(serving)
     except OSError as error:  # SSLError is one
         raise click.UsageError(f"{serving.tls_cert} with {serving.tls_key}: {error}") from error
 
 
-def _tell(invocation: Invocation, urls: list[str], note: str) -> None:
-    invocation.say("serving", f"layerstore: serving at {', '.join(urls)}{note}", urls=urls)
+def _check_resolves(address: tuple[str, int] | None) -> None:
+    """Refuse an address for counts that is none; whether it is free shows when it is taken."""
+    try:
+        if address is not None:
+            socket.getaddrinfo(*address)
+    except OSError as error:
+        raise click.UsageError(f"--metrics {address}: {error.strerror or error}.") from error
+
+
+def _exposed(address: tuple[str, int] | None) -> Exposition | None:
+    """Take the address at which counts are to be had, if they are."""
+    if address is None:
+        return None
+    try:
+        return Exposition(*address)
+    except OSError as error:
+        raise click.UsageError(f"--metrics {address[0]}:{address[1]}: {error.strerror or error}.") from error
+
+
+def _tell(invocation: Invocation, urls: list[str], note: str, exposition: Exposition | None) -> None:
+    counts = {"metrics": exposition.url} if exposition else {}
+    note = f"; counts at {exposition.url}{note}" if exposition else note
+    invocation.say("serving", f"layerstore: serving at {', '.join(urls)}{note}", urls=urls, **counts)
 
 
 def _run(server: Server) -> None:

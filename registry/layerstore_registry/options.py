@@ -16,6 +16,8 @@ from layerstore.cli.size import Size
 PREFIX: Final = "LAYERSTORE_SERVE"
 """The beginning of the names of variables."""
 
+MAX_PORT: Final = 65535
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ELSEWHERE: Final = {"config", "check", "help", "json", "debug"}
@@ -31,6 +33,26 @@ class Span(click.ParamType[timedelta]):
         """Read it."""
         del parameter, context
         return value if isinstance(value, timedelta) else read_span(value)
+
+
+class Address(click.ParamType[tuple[str, int]]):
+    """A host and a port."""
+
+    name = "address"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  (click's)
+        parameter: click.Parameter | None,
+        context: click.Context | None,
+    ) -> tuple[str, int]:
+        """Read it."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = str(value).rpartition(":")
+        if not host or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
+            self.fail(f"{value!r} is not of the form HOST:PORT.", parameter, context)
+        return host.strip("[]"), int(port)
 
 
 def _configured(context: click.Context, option: click.Parameter, value: Path | None) -> None:
@@ -91,6 +113,11 @@ _OPTIONS: Final = (
     click.option("--no-delete-blobs", is_flag=True, help="Refuse to delete blobs."),
     click.option("--no-delete-manifests", is_flag=True, help="Refuse to delete manifests and tags."),
     click.option("--no-page", is_flag=True, help="Show nothing to people with a browser."),
+    click.option(
+        "--redirect",
+        is_flag=True,
+        help="Lead whoever pulls a blob to where the store has it, by a URL that is good for 20 minutes.",
+    ),
     click.option("--max-manifest", type=Size(), default="4MiB", show_default=True, help="Largest manifest."),
     click.option("--max-blob", type=Size(), default=0, show_default="any", help="Largest blob."),
     click.option(
@@ -111,6 +138,12 @@ _OPTIONS: Final = (
         default="off",
         show_default=True,
         help="A line on standard output for each request.",
+    ),
+    click.option(
+        "--metrics",
+        metavar="HOST:PORT",
+        type=Address(),
+        help="Where Prometheus asks, at /metrics, for counts; without a login, and without TLS.",
     ),
     click.option("--check", is_flag=True, help="Tell whether all of this is in order, and serve nothing."),
 )

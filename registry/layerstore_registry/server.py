@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import resource
 import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gunicorn.app.base import BaseApplication
 
@@ -25,6 +26,13 @@ MAX_LINE = 8190
 
 MAX_FIELD = 16 << 10
 """The longest header, in bytes: a token that lists many repositories."""
+
+
+HUNG: Final = 120
+"""Seconds after which a worker that does not even wait for connections is killed: it is not at fault of any client."""
+
+DESCRIPTORS: Final = 1 << 16
+"""Descriptors that a process asks for, if it may have more than it was given: a connection takes one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,26 +62,29 @@ class Serving:
         return "https" if self.tls_cert else "http"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What is done at each turn of a server's life."""
+
+    load: Callable[[], WSGIApplication]
+    """Makes the application, in each worker."""
+    unload: Callable[[], None]
+    """Puts away what it has, in each worker."""
+    started: Callable[[list[str]], None]
+    """Learns the addresses."""
+    renew: Callable[[], None]
+    """Reads anew what may have changed, for a SIGHUP, before the workers are replaced."""
+    gone: Callable[[int], None]
+    """Learns which worker has ended, however it did."""
+
+
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn with settings from here only: it reads no files and no environment of its own."""
 
-    def __init__(
-        self,
-        serving: Serving,
-        load: Callable[[], WSGIApplication],
-        started: Callable[[list[str]], None],
-        unload: Callable[[], None],
-        renew: Callable[[], None],
-    ) -> None:
-        """Carry what ``load`` makes in each worker, and ``unload`` puts away; tell ``started`` the addresses.
-
-        ``renew`` is called for a SIGHUP, before the workers are replaced.
-        """
-        self._renew = renew
+    def __init__(self, serving: Serving, hooks: Hooks) -> None:
+        """Carry an application."""
         self._serving = serving
-        self._load = load
-        self._started = started
-        self._unload = unload
+        self._hooks = hooks
         super().__init__()
 
     def load_config(self) -> None:
@@ -82,14 +93,21 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             self.cfg.set(name, value)
         logging.getLogger("gunicorn.error").addFilter(Impatience())
 
+    def run(self) -> None:
+        """Serve until stopped, with as many descriptors as may be had."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+        super().run()
+
     def reload(self) -> None:
         """Read anew what may have changed."""
-        self._renew()
+        self._hooks.renew()
         super().reload()
 
     def load(self) -> WSGIApplication:
         """Make the application, in a worker."""
-        return self._load()
+        return self._hooks.load()
 
     def _settings(self) -> Mapping[str, Any]:
         serving = self._serving
@@ -97,9 +115,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "bind": list(serving.listen),
             "workers": serving.workers,
             "threads": serving.threads,
-            "worker_class": PatientWorker,
+            "worker_class": type("Worker", (PatientWorker,), {"patience": serving.timeout}),
             "worker_connections": serving.connections,
-            "timeout": serving.timeout,
+            "timeout": HUNG,
             "keepalive": serving.keepalive,
             "graceful_timeout": serving.graceful,
             "certfile": serving.tls_cert,
@@ -116,9 +134,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "loglevel": "debug" if serving.debug else "warning",
             "accesslog": None if serving.access_log == "off" else "-",
             "access_log_format": serving.access_log,
-            "when_ready": lambda arbiter: self._started(addresses(serving.scheme, arbiter.LISTENERS)),
+            "when_ready": lambda arbiter: self._hooks.started(addresses(serving.scheme, arbiter.LISTENERS)),
             "post_fork": lambda arbiter, worker: signal.signal(signal.SIGTERM, _end),
-            "worker_exit": lambda arbiter, worker: self._unload(),
+            "worker_exit": lambda arbiter, worker: self._hooks.unload(),
+            "child_exit": lambda arbiter, worker: self._hooks.gone(worker.pid),
         }
 
 

@@ -20,6 +20,8 @@ class Settings:
     """Bytes of the largest blob that is accepted; 0: any."""
     pages: bool = True
     """Whether there is something to see for people with a browser."""
+    redirect: bool = False
+    """Whether whoever fetches a blob is led to where the driver has it, if it can be read there by a URL."""
     page: int = 1000
     """The most entries of a listing in one answer."""
     flush_every: int = 64 << 20

@@ -25,7 +25,7 @@ from layerstore import (
 from layerstore.front import FRONT
 from layerstore.layout import UploadKeys
 from layerstore_registry import body as bodies
-from layerstore_registry import digests, ranges
+from layerstore_registry import digests, ids, ranges
 from layerstore_registry.access.rights import Scope
 from layerstore_registry.body import Body, CutOffError, TooMuchError
 from layerstore_registry.refusals import bad_request, refusal_of
@@ -53,7 +53,7 @@ class Uploads:
             digests.check_algorithm(request.args["digest-algorithm"])
         if "digest" in request.args and "mount" not in request.args:
             return self._whole(request, name)
-        begun = self._service.begin(name)
+        begun = self._service.begin(name, uuid=ids.new(name))
         return _answer(HTTPStatus.ACCEPTED, name, begun.uuid, 0)
 
     def status(self, request: Request, name: str, reference: str) -> Response:
@@ -79,7 +79,7 @@ class Uploads:
             at = self._service.status(name, reference)
             self._finish_at(request, body, at, digest)
         except UnknownUploadError:  # finished before, or meanwhile, it may be by this very request
-            if not self._service.exists(name, digest):
+            if not ids.was_given(name, reference) or not self._service.exists(name, digest):
                 raise
             body.drain()
         return _stored(name, digest)
@@ -134,8 +134,9 @@ class Uploads:
         with _cancelled(upload):
             upload.write(received)
             upload.finish(digest).close()
-        with suppress(UnknownUploadError):
-            if self._service.status(at.name, at.uuid).offset == 0:  # else a later request was answered for its bytes
+        keys, driver = UploadKeys(at.name, at.uuid), self._service.driver
+        if driver.find(keys.data) is None and next(driver.list(keys.intents), None) is None:
+            with suppress(UnknownUploadError):  # else a later request was answered for its bytes
                 self._service.cancel(at.name, at.uuid)
 
     def _is_moved(self, at: UploadInfo) -> bool:

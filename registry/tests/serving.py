@@ -64,6 +64,11 @@ class Node:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
+    def settled(self) -> list[int]:
+        """Return the ids of its workers when one answers."""
+        assert self.request("GET", "/v2/").status == 200
+        return self.workers()
+
     def stop(self) -> int:
         """Ask it to end, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
@@ -89,14 +94,18 @@ def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(*words: str, store: str, log: Path, **more: str) -> Iterator[Node]:
-    """Serve a store until the end of the block; what the process writes is in a file."""
+def serving(*words: str, store: str, log: Path, descriptors: int = 0, **more: str) -> Iterator[Node]:
+    """Serve a store until the end of the block; what the process writes is in a file.
+
+    ``descriptors`` is how many it may have, if that is less than the tests have.
+    """
+    limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
     words = (*words, "--store", store)
     if "--listen" not in words:
         words = (*words, "--listen", "127.0.0.1:0")
     with log.open("w+") as output:
         process = subprocess.Popen(
-            command(*words), stdout=output, stderr=subprocess.PIPE, text=True, env={**environment(), **more}
+            [*limit, *command(*words)], stdout=output, stderr=subprocess.PIPE, text=True, env={**environment(), **more}
         )
         assert process.stderr is not None
         lines: list[str] = []

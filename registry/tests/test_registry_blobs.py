@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from layerstore import LayerService, layout
 from layerstore.digest import Digest
-from layerstore_registry import Settings
+from layerstore_registry import Registry, Settings
+from layerstore_registry.access.htpasswd import Htpasswd
+from layerstore_registry.access.rules import Rules
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, Client, digest
@@ -162,3 +165,60 @@ def test_the_head_of_a_blob_is_of_all_of_it(client: Client, asked: str) -> None:
     """A range is of a GET alone (RFC 9110, section 14.2)."""
     answer = client.head(f"/v2/{NAME}/blobs/{client.push_blob(b'bytes')}", headers={"Range": asked})
     assert (answer.status_code, answer.headers["Content-Length"]) == (200, "5")
+
+
+LED = Settings(redirect=True)
+URL = "https://elsewhere/blob?sig=secret"
+
+
+@pytest.fixture
+def signing(store: LayerService, monkeypatch: pytest.MonkeyPatch) -> LayerService:
+    """Have the store's driver sign URLs."""
+
+    def redirect_url(key: str, lasts: timedelta) -> str:
+        store.driver.stat(key)
+        assert lasts == timedelta(minutes=20)
+        return URL
+
+    monkeypatch.setattr(store.driver, "redirect_url", redirect_url)
+    return store
+
+
+def test_who_pulls_a_blob_is_led_to_where_it_is(blob: str, signing: LayerService) -> None:
+    """If that was asked for, by a GET, whatever part of it is wanted; the URL is for nobody to keep."""
+    led = Client(Registry(signing, LED))
+    for headers in ({}, {"Range": "bytes=5-9"}):
+        answer = led.get(blob, headers=headers)
+        assert (answer.status_code, answer.headers["Location"], answer.data) == (307, URL, b"")
+        assert answer.headers["Docker-Content-Digest"] == digest(DATA)
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert Client(Registry(signing)).get(blob).data == DATA
+
+
+def test_nobody_is_led_who_asks_after_a_blob(blob: str, signing: LayerService) -> None:
+    """By a HEAD, or whether it is another one than they have."""
+    led = Client(Registry(signing, LED))
+    answer = led.head(blob)
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, "2048")
+    assert led.get(blob, headers={"If-None-Match": f'"{digest(DATA)}"'}).status_code == 304
+
+
+def test_nobody_is_led_to_what_the_repository_does_not_have(blob: str, signing: LayerService) -> None:
+    """It is not found, as without."""
+    led = Client(Registry(signing, LED))
+    for path in (blob.replace(NAME, "other"), f"/v2/{NAME}/blobs/{digest(b'none')}"):
+        assert led.code(led.get(path)) == (404, "BLOB_UNKNOWN")
+
+
+def test_nobody_is_led_who_may_not_pull(blob: str, signing: LayerService) -> None:
+    """They are asked who they are."""
+    users = {"alice": b"$2b$04$" + b"a" * 53}
+    access = Htpasswd(users, Rules.simple(users, (), anonymous_pull=False))
+    answer = Client(Registry(signing, LED, access)).get(blob)
+    assert (answer.status_code, "Location" in answer.headers) == (401, False)
+
+
+def test_what_a_store_has_no_url_of_is_sent(blob: str, store: LayerService) -> None:
+    """By the registry itself."""
+    answer = Client(Registry(store, LED)).get(blob)
+    assert (answer.status_code, answer.data) == (200, DATA)

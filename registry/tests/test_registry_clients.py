@@ -79,8 +79,12 @@ def an_image(folder: Path, architecture: str) -> bytes:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Path:
+    """Make an OCI layout."""
+    return a_layout(tmp_path / "layout")
+
+
+def a_layout(folder: Path) -> Path:
     """Make an OCI layout: an image, and an index of two."""
-    folder = tmp_path / "layout"
     one, other = an_image(folder, "amd64"), an_image(folder, "arm64")
     many = json.loads(index(one, other))
     for child, architecture in zip(many["manifests"], ("amd64", "arm64"), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 import pytest
 from werkzeug.test import TestResponse
@@ -257,6 +258,22 @@ def test_an_upload_that_never_was_is_unknown(client: Client, uuid: str) -> None:
     """Whatever its id looks like."""
     for answer in (client.get(UPLOADS + uuid), chunk(client, UPLOADS + uuid, b"x"), client.delete(UPLOADS + uuid)):
         assert client.code(answer) == (404, "BLOB_UPLOAD_UNKNOWN")
+
+
+@pytest.mark.parametrize("data", [DATA, b""])
+def test_an_upload_that_never_was_is_ended_by_nobody(client: Client, data: bytes) -> None:
+    """Though the repository has the blob: only a PUT whose answer was lost is answered alike."""
+    client.push_blob(DATA)
+    client.push_blob(DATA, "other")
+    for where in (UPLOADS + str(uuid4()), UPLOADS + "x", client.begin("other").replace("other", NAME)):
+        assert client.code(finish(client, where, data=data)) == (404, "BLOB_UPLOAD_UNKNOWN")
+
+
+def test_an_id_is_a_uuid_and_no_two_are_the_same(client: Client) -> None:
+    """Other registries and programs read it as one."""
+    given = [client.begin().rpartition("/")[2] for _ in range(100)]
+    assert len({UUID(each) for each in given}) == 100
+    assert {UUID(each).version for each in given} == {4}
 
 
 def test_an_upload_is_of_one_repository(client: Client) -> None:
