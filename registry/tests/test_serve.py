@@ -405,7 +405,7 @@ def test_gunicorn_trusts_nobody_and_asks_nobody() -> None:
 
 
 def test_no_worker_is_killed_for_a_client_that_stands_still() -> None:
-    """gunicorn takes its timeout for how long a worker may be silent, which one is that waits a second for events."""
+    """Gunicorn takes its timeout for how long a worker may be silent, which one is that waits a second for events."""
     nothing = Hooks(load=print, unload=print, started=print, renew=print, gone=print)  # type: ignore[arg-type]  # unused
     settings = Server(Serving(timeout=1), nothing)._settings()
     assert (settings["timeout"], settings["worker_class"].patience) == (HUNG, 1)
