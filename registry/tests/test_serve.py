@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 import layerstore
 from layerstore_registry.blobs import Part
 from layerstore_registry.ranges import Span
-from layerstore_registry.server import Hooks, Server, Serving, is_loopback
+from layerstore_registry.server import HUNG, Hooks, Server, Serving, is_loopback
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, digest
@@ -402,6 +402,13 @@ def test_gunicorn_trusts_nobody_and_asks_nobody() -> None:
     settings = Server(Serving(), nothing)._settings()
     assert (settings["forwarded_allow_ips"], settings["http_parser"]) == ("", "python")
     assert (settings["keepalive"], settings["control_socket_disable"]) == (75, True)
+
+
+def test_no_worker_is_killed_for_a_client_that_stands_still() -> None:
+    """Gunicorn takes its timeout for how long a worker may be silent, which one is that waits a second for events."""
+    nothing = Hooks(load=print, unload=print, started=print, renew=print, gone=print)  # type: ignore[arg-type]  # unused
+    settings = Server(Serving(timeout=1), nothing)._settings()
+    assert (settings["timeout"], settings["worker_class"].patience) == (HUNG, 1)
 
 
 def test_a_slash_that_is_spelled_otherwise_is_refused(node: Node) -> None:
