@@ -12,7 +12,7 @@ from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.steps.ages import SMALL, later
 from layerstore_conformance.steps.expectations import expect_layer
 from layerstore_conformance.steps.rivals import turns
-from layerstore_conformance.steps.watching import number
+from layerstore_conformance.steps.watching import change
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -61,13 +61,13 @@ def a_layer_goes_if_no_manifest_refers_to_it(ctx: Context) -> None:
     rows=(120, 152),
 )
 def a_layer_that_a_manifest_comes_to_refer_to_stays(ctx: Context) -> None:
-    """If an image is pushed before any call of a collection, it is refused, or has its layer when both are done."""
+    """If an image is pushed before any change that a collection makes, it is refused, or whole when both are done."""
     pushed = 0
     for index, trap, service in turns(ctx):
         data = ctx.payload(f"coming-{index}").read(SMALL)
         store(ctx.service(), "a", data)
         answers: list[bool] = []
-        trap.set(number(index), lambda d=data, a=answers: a.append(push(ctx.service(), "a", d)))  # type: ignore[misc]  # of this turn
+        trap.set(change(index), lambda d=data, a=answers: a.append(push(ctx.service(), "a", d)))  # type: ignore[misc]  # of this turn
         service.collect(now=later(), unreferenced=True)
         if answers == [True]:
             pushed += 1
