@@ -50,6 +50,8 @@ class Result:
 def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
     """Return why a scenario does not apply to a driver and harness; empty if it does."""
     for name in scenario.needs:
+        if name == "holes" and name not in declared:
+            return "the driver is charged for holes: it would have to store GiB of zeros"
         if name not in declared:
             return f"the harness has no {name}" if name in OFFERS else f"{name} is not declared"
     for name in scenario.without:

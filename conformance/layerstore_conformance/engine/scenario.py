@@ -38,7 +38,8 @@ class Scenario:
     rows: tuple[int, ...]
     """The rows that it covers in docs/coverage.md, the table of behaviours that other suites check."""
     needs: tuple[str, ...]
-    """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``cut``)."""
+    """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``cut``); or found
+    out (``holes``)."""
     without: tuple[str, ...]
     """Capabilities that must be declared missing."""
     profile: Profile
