@@ -37,6 +37,7 @@ class _Looker:
         del frame, arg
         self._events += event in ("call", "return")
         if event in ("call", "return") and (self._events < CLOSE or self._events % 8 == 0):
+            self._free.wait(PATIENCE / 6)  # it may be free now, of a lock that was held at its last look
             self.ask(PATIENCE)
 
     def ask(self, seconds: float | None) -> None:

@@ -58,7 +58,7 @@ def _old(ctx: Context, size: int) -> bytes:
 
 
 def _new(ctx: Context, size: int) -> bytes:
-    return bulk("new", size - size // 5, ctx.seed)
+    return bulk("new", size + 1000, ctx.seed)
 
 
 def _put(ctx: Context, size: int) -> Step:

@@ -72,7 +72,7 @@ WAYS: dict[str, Callable[[Context, bytes], None]] = {
 
 @scenario(
     *("P1", "W2", "W5", "W6", "M1", "R5", "S1"),
-    kills=("put-loses-a-block", "write-loses-a-block", "flush-cuts-large", "move-cuts-large"),
+    kills=("put-loses-a-block", "write-loses-a-block", "flush-cuts-large", "move-cuts-large", "read-at-loses-a-block"),
     rows=(32, 33, 58, 66),
     axes=(SIZES, Axis("way", WAYS)),
 )
