@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -102,8 +102,23 @@ def rate(family: Defect, seeds: Iterable[int], harness: Callable[[Scenario], Har
     return found
 
 
-def keep(rates: Iterable[Rate], first: int, count: int) -> None:
+@dataclass(frozen=True)
+class Kept:
+    """The rates of one run."""
+
+    first: int
+    """The first seed."""
+    seeds: int
+    rates: dict[str, tuple[int, int]]
+    """Found and drawn, by family."""
+
+
+def keep(rates: Iterable[Rate], first: int, seeds: int) -> None:
     """Write the rates to where docs/proof.md has them from."""
-    table = {each.family: [each.killed, each.drawn] for each in rates}
-    text = json.dumps({"first seed": first, "seeds": count, "families": table}, indent=2)
-    KEPT.write_text(text + "\n", encoding="utf-8", newline="\n")
+    kept = Kept(first, seeds, {each.family: (each.killed, each.drawn) for each in rates})
+    KEPT.write_text(json.dumps(asdict(kept), indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def kept_rates() -> Kept:
+    """Return the rates that were kept."""
+    return Kept(**json.loads(KEPT.read_text(encoding="utf-8")))

@@ -95,7 +95,7 @@ def a_listing_of_any_length_shows_what_was_done_last(ctx: Context, count: int) -
 
 @scenario(
     *("S2", "S1", "P1", "W6"),
-    kills=("version-wraps", "version-never-changes", "nth-put-lost", "nth-flush-lost"),
+    kills=("version-wraps", "version-never-changes", "nth-put-lost"),
     rows=(74, 91),
 )
 def hundreds_of_changes_make_hundreds_of_versions(ctx: Context) -> None:
@@ -168,7 +168,7 @@ def of_many_writers_of_a_key_the_last_one_publishes(ctx: Context) -> None:
     ctx.expect("key", b"before, after")
 
 
-@scenario(*("T2", "R4"), kills=("handles-limited", "closing-closes-others"), rows=(117, 127))
+@scenario(*("T2", "R4"), kills=("handles-limited", "reader-ignores-its-offset"), rows=(117, 127))
 def many_readers_keep_their_places(ctx: Context) -> None:
     """A hundred readers of several objects, in turns, each read on from their own places."""
     data = {key: ctx.payload(key).read(5000) for key in ("a", "b", "c")}

@@ -175,7 +175,7 @@ def _children(keys: Iterable[str], prefix: str) -> list[str]:
     return sorted({below + rest.partition("/")[0] + ("/" if "/" in rest else "") for rest in rests})
 
 
-@scenario("L1", "L2", "D1", "K3", kills=("keys-folded", "listed-out-of-order", "ordered-without-case"), rows=(76, 81))
+@scenario("L1", "L2", "D1", "K3", kills=("listed-out-of-order", "ordered-without-case"), rows=(76, 81))
 def random_trees_are_listed_and_deleted_as_a_model_says(ctx: Context) -> None:
     """Of random keys of few characters, whose order is easily mistaken, every prefix is listed, and deleted, right."""
     for number in range(ctx.size(6)):

@@ -18,7 +18,7 @@ STEPS = 40
 
 @scenario(
     *("W1", "W4", "W5", "W6", "W7", "F1", "F2", "F3", "P1", "S1", "S2", "M1", "M4", "D1", "D3", "R4"),
-    kills=("put-loses-a-block", "zeros-over-data-skipped", "gap-closed", "version-is-the-size"),
+    kills=("gap-closed", "version-is-the-size", "fencing-absent", "delete-does-not-fence"),
     rows=(50, 68),
     profile="default",
 )

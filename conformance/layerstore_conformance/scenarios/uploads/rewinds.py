@@ -88,7 +88,7 @@ BEGUN = Axis("begun", {"nothing": 0, "700": 700, "1 MiB + 3": MIB + 3})
 
 @scenario(
     *("W2", "E4", "W8"),
-    kills=("position-stays-after-a-failure", "refused-bytes-are-hashed"),
+    kills=("position-stays-after-a-failure",),
     rows=(162, 164),
     axes=(LENGTHS, FAILING, SIDES, BEGUN),
 )
@@ -115,7 +115,7 @@ def a_write_that_failed_half_way_is_repeated(ctx: Context, length: int, failing:
 
 @scenario(
     *("W2", "E4", "W6"),
-    kills=("position-stays-after-a-failure", "none-is-the-end"),
+    kills=("short-blocks-of-a-stream-lost",),
     rows=(164,),
     axes=(LENGTHS, FAILING, SIDES),
 )
