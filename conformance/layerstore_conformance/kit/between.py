@@ -76,3 +76,48 @@ def looked_at(work: Callable[[], object], look: Callable[[], object]) -> int:
     if looker.failure is not None:
         raise looker.failure
     return looker.looks
+
+
+class Meeting:
+    """Has another thread do something at one moment of the work of this thread: at a call or return, by its number."""
+
+    def __init__(self, other: Callable[[], object], moment: int) -> None:
+        """Let ``moment`` events pass."""
+        self._other = other
+        self._moment = moment
+        self.events = 0
+        """Calls and returns within the work."""
+        self._failure: BaseException | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._act, daemon=True)
+
+    def of(self, work: Callable[[], object]) -> None:
+        """Do the work, and the other thing meanwhile, or after it if the work has no such moment."""
+        before = sys.getprofile()
+        sys.setprofile(self._event)
+        try:
+            work()
+        finally:
+            sys.setprofile(before)
+            if not self._thread.ident:
+                self._thread.start()
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _event(self, frame: FrameType, event: str, arg: object) -> None:
+        del frame, arg
+        if event not in ("call", "return"):
+            return
+        self.events += 1
+        if self.events > self._moment and not self._thread.ident:
+            self._thread.start()
+            self._done.wait(PATIENCE)  # it may have to wait for a lock of the work
+
+    def _act(self) -> None:
+        try:
+            self._other()
+        except BaseException as error:  # noqa: BLE001  (raised in the thread of the work)
+            self._failure = error
+        finally:
+            self._done.set()

@@ -155,7 +155,12 @@ FLUSHED = Axis("flushed", {"flushed before": True, "written before": False})
     axes=(OBJECTS, STARTS, LENGTHS, CONTENT, FLUSHED),
 )
 def a_write_anywhere_replaces_just_its_range(
-    ctx: Context, size: int, start: tuple[str, int], length: int, content: bool, flushed: bool  # noqa: FBT001  (points)
+    ctx: Context,
+    size: int,
+    start: tuple[str, int],
+    length: int,
+    content: bool,
+    flushed: bool,  # noqa: FBT001  (points)
 ) -> None:
     """A write of any length at any place replaces its range, grows the object if it goes beyond, and leaves the rest.
 
@@ -170,5 +175,7 @@ def a_write_anywhere_replaces_just_its_range(
     writer.seek(at)
     writer.write(new)
     assert writer.size == max(size, at + length), f"size {writer.size} instead of {max(size, at + length)}"
+    before = writer.version
     writer.close()
     ctx.expect("key", data[:at].ljust(at, b"\0") + new + data[at + length :])
+    assert before != ctx.open().stat("key").version, "other bytes at the same version"

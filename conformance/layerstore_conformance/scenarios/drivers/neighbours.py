@@ -208,6 +208,85 @@ def _expect_tree(ctx: Context, keys: list[str]) -> None:
     for prefix in sorted(prefixes):
         found, wanted = list(driver.list(prefix)), _children(keys, prefix)
         assert found == wanted, f"below {prefix!r}: {found[:20]} instead of {wanted[:20]}"
+        scanned = [child for child in driver.scan(prefix) if isinstance(child, str)]
+        assert scanned == wanted, f"scanned below {prefix!r}: {scanned[:20]} instead of {wanted[:20]}"
+
+
+NAMES = (
+    *("7", "07", "007", "+7", "-7", "7.0", "7.00", "7e0", "0x7", "0", "00", "-0", "1e999", "NaN", "nan", "inf", "null"),
+    *(
+        "None",
+        "none",
+        "NULL",
+        "true",
+        "True",
+        "con",
+        "nul",
+        "aux",
+        "prn",
+        "com1",
+        "lpt1",
+        "con.txt",
+        "lock",
+        "key.lock",
+    ),
+    *("key.tmp", "tmp", "key.part", "key.new", "key.bak", "key.json", "key.meta", "index", "data", "link", "state"),
+    *("startedat", "uploads", "a.", "a..", "a...", "-", "--", "_", "__", "+", "++", "a-", "a_", "a+", "-a", "_a", "+a"),
+    *("A", "a", "aa", "Aa", "aA", "AA", "ab", "aB", "a.b", "a-b", "a_b", "a+b", "SUM", "sum", "key.gz", "key.tar.gz"),
+    *("xn--a", "README", "readme", "Thumbs.db", "desktop.ini", "lost+found", "core", "nohup.out", "x" * 64, "x" * 65),
+    *(
+        "x" * 128,
+        "x" * 200,
+        "y" * 254,
+        "y" * 255,
+        "0123456789abcdef" * 4,
+        "2024-01-01T00.00.00",
+        "a.b.c.d.e.f",
+        "1_000",
+    ),
+)
+"""Segments that mean something elsewhere: numbers, devices, suffixes of temporary files, names at lengths of hashes."""
+
+
+@scenario("K1", "K3", "L1", "L2", kills=("segments-cut-short", "special-characters-confused"), rows=(25, 26, 28, 29))
+def names_that_mean_something_elsewhere_are_like_others(ctx: Context) -> None:
+    """A segment that is a number, a device, a temporary file or a hash elsewhere is a name of its own here."""
+    keys = [f"names/{name}" for name in NAMES] + [f"{name}/below" for name in NAMES[::3]]
+    _put(ctx, keys)
+    _expect(ctx, keys)
+    assert list(ctx.open().list("names")) == sorted(f"names/{name}" for name in NAMES)
+    for name in NAMES[::4]:
+        ctx.driver.delete(f"names/{name}")
+    _expect(ctx, [key for key in keys if key not in {f"names/{name}" for name in NAMES[::4]}])
+
+
+DEPTHS = Axis("depth", {"2": 2, "5": 5, "9": 9, "17": 17, "40": 40})
+
+
+@scenario(
+    *("K1", "L1", "D1", "M1", "L3"),
+    kills=("grandchildren-left", "grandchildren-listed", "deep-keys-refused"),
+    rows=(27, 76, 101, 110),
+    axes=(DEPTHS,),
+)
+def keys_at_any_depth_are_listed_moved_and_deleted(ctx: Context, depth: int) -> None:
+    """Keys at any depth are listed level by level, moved, and deleted with a prefix at any level; no other is."""
+    path = [str(level % 10) for level in range(depth)]
+    keys = ["/".join([*path[:level], "leaf"]) for level in sorted({*range(0, depth, depth // 6 + 1), depth})]
+    keys += ["/".join([*path[:level], "branch", *path[level:]]) for level in (0, depth // 2)]
+    _put(ctx, keys)
+    _expect(ctx, keys)
+    deep = "/".join([*path, "leaf"])
+    ctx.driver.move(deep, "moved")
+    ctx.driver.move("moved", f"{deep}-again")
+    ctx.driver.put(deep, deep.encode())
+    ctx.driver.delete(f"{deep}-again")
+    _expect(ctx, keys)
+    cut = "/".join(path[: depth // 2 + 1])
+    ctx.driver.delete(cut)
+    _expect(ctx, [key for key in keys if not f"{key}/".startswith(f"{cut}/")])
+    ctx.driver.delete(path[0])
+    _expect(ctx, [key for key in keys if not f"{key}/".startswith(f"{path[0]}/")])
 
 
 @scenario("F1", "F2", "K3", kills=("case-ignored",), rows=(120, 127), axes=(PLACES,))

@@ -93,7 +93,12 @@ def _take_effect() -> None:
         time.tzset()
 
 
-@scenario("S1", kills=("local-time-of-its-zone", "local-time-called-utc", "modified-in-local-time"), rows=(69, 73), axes=(ZONES,))
+@scenario(
+    "S1",
+    kills=("local-time-of-its-zone", "local-time-called-utc", "modified-in-local-time"),
+    rows=(69, 73),
+    axes=(ZONES,),
+)
 def modified_is_utc_in_every_time_zone(ctx: Context, zone: str) -> None:
     """In any time zone ``modified`` is the present time, in UTC, by a put and by a flush, and of uploads and layers."""
     with _zone(zone):

@@ -45,7 +45,12 @@ FIRST = Axis("first", {"right digest": False, "stale digest": True})
     axes=(BORDERS, BACK, REWRITTEN, HANDLES, FIRST),
 )
 def an_upload_rewound_to_any_byte_has_the_digest_of_its_bytes(
-    ctx: Context, border: int, back: int, rewritten: int, handle: bool | None, first: bool  # noqa: FBT001  (points)
+    ctx: Context,
+    border: int,
+    back: int,
+    rewritten: int,
+    handle: bool | None,
+    first: bool,  # noqa: FBT001  (points)
 ) -> None:
     """An upload that goes back to any byte near a kept state, and writes others, has the digest of what it holds.
 
