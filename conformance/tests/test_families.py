@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import zlib
 
 import pytest
@@ -27,7 +28,7 @@ def seed() -> int:
 @pytest.mark.parametrize("family", families(), ids=lambda each: each.id)
 def test_what_is_drawn_of_a_family_is_found(family: Defect, seed: int) -> None:
     """Defects drawn anew at every run are found; the message has the seed and the names of those that are not."""
-    print(f"LAYERSTORE_PROOF_SEED={seed}")
+    sys.stdout.write(f"LAYERSTORE_PROOF_SEED={seed}\n")
     found = rate(family, range(seed, seed + DRAWS), lambda _: Harness("memory://families"))
     assert found.survivors == [], f"LAYERSTORE_PROOF_SEED={seed}"
 

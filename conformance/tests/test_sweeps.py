@@ -17,13 +17,13 @@ from layerstore_conformance.engine.sweep import again
 from layerstore_conformance.harness import Harness
 
 if TYPE_CHECKING:
-    from layerstore_conformance.engine.scenario import Scenario
+    from layerstore_conformance.engine.scenario import Check, Scenario
 
 AXES = (Axis("size", {"small": 1, "large": 9, "none": 0}), Axis("kind", {"put": "p", "written": "w"}))
 THIRD = Axis("end", {"flushed": True, "discarded": False})
 
 
-def sweeping(check: object) -> Scenario:
+def sweeping(check: Check) -> Scenario:
     """Make a scenario of the two axes of some other one."""
     return replace(scenarios()[0], id="sweeps.made-here", needs=(), without=(), axes=AXES, check=check)
 

@@ -87,7 +87,7 @@ class Context:
 
     @contextmanager
     def apart(self, name: str) -> Iterator[None]:
-        """Give the block a store of its own below the scenario's, with a handle of its own, and delete it at its end."""
+        """Give the block a store of its own below the scenario's, with its own handle, and delete it at its end."""
         outer, driver = self.prefix, self.driver
         self.prefix = f"{outer}/{name}"
         try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 PATIENCE: Final = 0.003
-"""Seconds for one look; one that waits for a lock of the work goes on while the work does, and the next waits for it."""
+"""Seconds for one look; one that waits for a lock of the work is not waited for any longer."""
 
 CLOSE: Final = 80
 """Events at each of which there is a look; afterwards at every eighth, for work of many small steps."""

@@ -1,4 +1,4 @@
-"""Holes: whether a driver gets a gap of GiB for nothing, tried with one of 64 MiB and by what that costs this process."""
+"""Holes: whether a gap of GiB costs a driver nothing, tried with one of 64 MiB, by what that costs this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRIED: Final = 64 << 20
 """Bytes of the gap that is tried: no backend has more to take from it than that."""
 
 SECONDS: Final = 0.012
-"""Of this process's computing, beyond that for a gap of a byte: less than half of what it takes to copy so many bytes."""
+"""Of computing in this process, beyond that for a gap of a byte: half of what it takes to copy so many bytes."""
 
 ATTEMPTS: Final = 3
 """The cheapest of them counts: something else may be computed meanwhile."""

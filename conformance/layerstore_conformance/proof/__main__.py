@@ -23,23 +23,28 @@ def main() -> int:
     harness = Harness(given.url)
     if any("@" in name for name in given.names):
         return _again(given.names, harness)
-    print(f"seeds {given.seed} to {given.seed + given.seeds - 1}")
+    _say(f"seeds {given.seed} to {given.seed + given.seeds - 1}")
     rates = []
     for family in families():
         if not given.names or family.id in given.names:
             rates.append(rate(family, range(given.seed, given.seed + given.seeds), lambda _: harness))
-            print(rates[-1], flush=True)
+            _say(str(rates[-1]))
             _print_survivors(rates[-1])
     whole = Rate.of_all(rates)
-    print(f"in all: {told(whole.killed, whole.drawn)}")
+    _say(f"in all: {told(whole.killed, whole.drawn)}")
     if given.keep:
         keep(rates, given.seed, given.seeds)
     return 1 if whole.survivors else 0
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def _print_survivors(found: Rate) -> None:
     for each in found.survivors:
-        print(f"  survivor {each}\n    again: python -m layerstore_conformance.proof {each.partition(':')[0]}")
+        _say(f"  survivor {each}\n    again: python -m layerstore_conformance.proof {each.partition(':')[0]}")
 
 
 def _again(names: list[str], harness: Harness) -> int:
@@ -48,7 +53,7 @@ def _again(names: list[str], harness: Harness) -> int:
         defect = defect_named(name)
         found = finder(defect, lambda _: harness)
         survived += not found
-        print(f"{name}: {defect.title}: {f'found by {found}' if found else 'survives'}")
+        _say(f"{name}: {defect.title}: {f'found by {found}' if found else 'survives'}")
     return 1 if survived else 0
 
 

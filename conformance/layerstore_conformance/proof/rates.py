@@ -7,15 +7,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from layerstore_conformance.engine.defect import Defect, defects
 from layerstore_conformance.engine.prove import finds
 from layerstore_conformance.engine.scenario import Scenario, scenarios
-from layerstore_conformance.harness import Harness
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from layerstore_conformance.harness import Harness
+
 
 KEPT: Final = Path(__file__).with_name("rates.json")
 """The rates that docs/proof.md shows."""

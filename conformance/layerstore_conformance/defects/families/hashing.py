@@ -18,7 +18,6 @@ from layerstore_conformance.engine.defect import planted_in_core
 @planted_in_core("W5", "S2", bytes_too_far=range(1, 64))
 def state_kept_too_far(bytes_too_far: int) -> Iterator[None]:
     """A hash state that ends a few bytes behind the place to which an upload goes back is kept."""
-
     with patch.object(HashCursor, "cut", _kept_too_far(bytes_too_far)):
         yield
 

@@ -160,8 +160,9 @@ class VersionWraps(VersionedDriver):
 
 
 def _is_nth(memory: dict[str, Any], what: str, period: int) -> bool:
-    memory[what] = memory.get(what, 0) + 1
-    return memory[what] % period == 0
+    count: int = memory.get(what, 0) + 1
+    memory[what] = count
+    return count % period == 0
 
 
 @planted("P1", period=range(2, 150))
@@ -226,7 +227,8 @@ class _ForgottenWriter(DefectiveWriter):
     def forgotten(self) -> bool:
         """Return whether the fence is forgotten."""
         opened: int = self.driver.memory["opened"][self.key]
-        return opened - self._number >= self.driver.at["writers"]
+        most: int = self.driver.at["writers"]
+        return opened - self._number >= most
 
 
 @planted("F3", "F1", writers=range(1, 64))
@@ -238,7 +240,8 @@ class FencingForgets(WriterDefect):
 
 class _OnceRefusedWriter(_ForgottenWriter):
     def forgotten(self) -> bool:
-        return self._refused > self.driver.at["times"]
+        most: int = self.driver.at["times"]
+        return self._refused > most
 
 
 @planted("F3", times=(1, 2))

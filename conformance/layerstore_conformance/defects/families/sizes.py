@@ -188,15 +188,15 @@ class _SpareWriter(_StaleWriter):
 
     def spare(self, offset: int, data: memoryview) -> None:
         super().write_at(offset, data)
-        self.driver.memory[self.key, "spare"] = self.flushed
+        self.driver.memory[f"{self.key}, spare"] = self.flushed
 
     def publish(self) -> str:
         self._again = True
-        self.driver.memory.pop((self.key, "spare"), None)
+        self.driver.memory.pop(f"{self.key}, spare", None)
         return super().publish()
 
     def kept(self, start: int, stop: int) -> tuple[tuple[int, int], ...]:
-        begins = self.driver.memory.get((self.key, "spare"))
+        begins = self.driver.memory.get(f"{self.key}, spare")
         return ((start, min(stop, start + self.driver.at["room"])),) if begins == start and start < stop else ()
 
 

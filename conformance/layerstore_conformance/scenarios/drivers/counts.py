@@ -176,7 +176,7 @@ def many_readers_keep_their_places(ctx: Context) -> None:
         ctx.driver.put(key, content)
     with ctx.handles():
         readers = [(key, ctx.driver.open_reader(key, number)) for number in range(33) for key in data]
-        found = {number: b"" for number in range(len(readers))}
+        found = dict.fromkeys(range(len(readers)), b"")
         for turn in range(3):
             for number, (_, reader) in enumerate(readers):
                 found[number] += reader.read(100 + turn) or b""

@@ -144,33 +144,33 @@ OBJECTS = Axis(
     "size", {"8 KiB": 8 * KIB, "10,001": 10_001, "2 MiB": 2 * MIB, "2 MiB + 4 KiB": 2 * MIB + 4 * KIB, "5 MiB": 5 * MIB}
 )
 
-CONTENT = Axis("content", {"other bytes": False, "zeros": True})
-FLUSHED = Axis("flushed", {"flushed before": True, "written before": False})
+CONTENT = Axis("content", {"other bytes": "other bytes", "zeros": "zeros"})
+BEFOREHAND = Axis("beforehand", {"flushed": "flushed", "written": "written"})
 
 
 @scenario(
     *("W5", "W3", "W6"),
     kills=("zeros-over-data-skipped", "straddling-write-cut", "overwriting-stops-at-the-end", "large-offset-rounded"),
     rows=(68,),
-    axes=(OBJECTS, STARTS, LENGTHS, CONTENT, FLUSHED),
+    axes=(OBJECTS, STARTS, LENGTHS, CONTENT, BEFOREHAND),
 )
 def a_write_anywhere_replaces_just_its_range(
     ctx: Context,
     size: int,
     start: tuple[str, int],
     length: int,
-    content: bool,
-    flushed: bool,  # noqa: FBT001  (points)
+    content: str,
+    beforehand: str,
 ) -> None:
     """A write of any length at any place replaces its range, grows the object if it goes beyond, and leaves the rest.
 
     Zeros are bytes like others: they are written, too.
     """
     data, at = bulk("kept", size, ctx.seed), max(0, start[1] + (size if start[0] == "end" else 0))
-    new = bytes(length) if content else bulk("new", length, ctx.seed)
+    new = bytes(length) if content == "zeros" else bulk("new", length, ctx.seed)
     writer = ctx.driver.open_writer("key")
     writer.write(data)
-    if flushed:
+    if beforehand == "flushed":
         writer.flush()
     writer.seek(at)
     writer.write(new)

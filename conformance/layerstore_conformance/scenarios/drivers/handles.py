@@ -1,4 +1,4 @@
-"""Handles: what a reader keeps, what a writer gives up and what a taken-over writer cannot do, of any size and state."""
+"""Handles: what a reader keeps, what a writer gives up, and what a fenced writer cannot do, in any size and state."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ STATES = Axis(
 )
 OBJECTS = Axis("object", {"none": None, "small": 700, "large": 9 * MIB})
 WRITTEN = Axis("written", {"100": 100, "9 MiB": 9 * MIB})
-WHOSE = Axis("whose", {"the same handle": False, "another handle": True})
+WHOSE = Axis("whose", {"the same handle": "same", "another handle": "another"})
 
 
 @scenario(
@@ -247,7 +247,7 @@ def a_writer_in_any_state_is_fenced_by_whatever_takes_its_key(
     state: tuple[str, ...],
     object: int | None,  # noqa: A002  (the axis's name)
     written: int,
-    whose: bool,  # noqa: FBT001  (a point)
+    whose: str,
 ) -> None:
     """Whatever a writer has written or flushed, whoever takes its key fences it for good, and it changes nothing."""
     ctx.driver.put("beside", b"beside")
@@ -255,7 +255,7 @@ def a_writer_in_any_state_is_fenced_by_whatever_takes_its_key(
     writer = ctx.driver.open_writer(KEY)
     for step in state:
         writer.write(bulk("mine", written)) if step == "w" else writer.flush()
-    other = ctx.open() if whose else ctx.driver
+    other = ctx.open() if whose == "another" else ctx.driver
     held = taken(other)
     before = {key: ctx.open().stat(key) for key in ctx.stored()}
     for _ in range(3):
@@ -270,20 +270,50 @@ def a_writer_in_any_state_is_fenced_by_whatever_takes_its_key(
     del held
 
 
+def _two_writers(driver: CheckedDriver) -> Writer:
+    """Open two writers, and return the first."""
+    writer = driver.open_writer("key")
+    driver.open_writer("key")
+    return writer
+
+
+def _read_what_was_deleted(driver: CheckedDriver) -> None:
+    driver.put("b", b"b")
+    reader = driver.open_reader("b")
+    driver.delete("b")
+    reader.read(1)
+
+
+def _write_what_was_deleted(driver: CheckedDriver) -> None:
+    writer = driver.open_writer("c")
+    driver.delete("c")
+    writer.flush()
+
+
+def _put_and_delete(driver: CheckedDriver) -> None:
+    driver.put("c/c", b"c")
+    driver.delete("c")
+
+
+def _put_and_move(driver: CheckedDriver) -> None:
+    driver.put("c", b"c")
+    driver.move("c", "key")
+
+
 ACTS: dict[str, Callable[[CheckedDriver], object]] = {
     "stat": lambda driver: driver.find("missing"),
     "a missing reader": lambda driver: driver.open_reader("missing"),
     "a reader beyond the end": lambda driver: driver.open_reader("key", 10**6),
     "a reader let go of": lambda driver: driver.open_reader("key").read(1),
-    "a reader of what was deleted": lambda driver: (driver.put("b", b"b"), driver.open_reader("b"), driver.delete("b")),
+    "a reader of what was deleted": _read_what_was_deleted,
     "a writer let go of": lambda driver: driver.open_writer("new").write(b"lost"),
-    "a writer that was fenced": lambda driver: [driver.open_writer("key") for _ in range(2)][0].flush(),
-    "a writer of what was deleted": lambda driver: (driver.open_writer("c"), driver.delete("c"))[0].flush(),
+    "a writer that was fenced": lambda driver: _two_writers(driver).flush(),
+    "a writer of what was deleted": _write_what_was_deleted,
     "a listing begun": lambda driver: next(driver.list("many")),
     "a listing": lambda driver: list(driver.list("many")),
     "a put": lambda driver: driver.put("key", b"bytes"),
-    "a delete": lambda driver: (driver.put("c/c", b"c"), driver.delete("c")),
-    "a move": lambda driver: (driver.put("c", b"c"), driver.move("c", "key")),
+    "a delete": _put_and_delete,
+    "a move": _put_and_move,
     "a missing move": lambda driver: driver.move("missing", "key"),
     "a move at another version": lambda driver: driver.move("key", "away", version="no such version"),
 }

@@ -155,7 +155,7 @@ def what_is_done_to_a_key_is_done_to_no_neighbour(ctx: Context, place: tuple[str
     axes=(PLACES,),
 )
 def a_key_that_is_not_there_is_found_by_no_neighbour(ctx: Context, place: tuple[str, str]) -> None:
-    """Among all keys that look like it, a missing key is missing; what lies below each is listed there alone, in order."""
+    """Among all keys that look like it a missing key is missing, and what lies below each is listed there alone."""
     key, near = "".join(place), _near(*place)
     _put(ctx, near)
     for look in (ctx.driver.stat, ctx.driver.open_reader):
@@ -291,7 +291,7 @@ def keys_at_any_depth_are_listed_moved_and_deleted(ctx: Context, depth: int) -> 
 
 @scenario("F1", "F2", "K3", kills=("case-ignored",), rows=(120, 127), axes=(PLACES,))
 def opening_a_writer_fences_no_neighbour(ctx: Context, place: tuple[str, str]) -> None:
-    """Writers of keys that look alike are open side by side, and each publishes its own; a second one fences its own."""
+    """Writers of keys that look alike are open side by side, and publish; a second one fences that of its own key."""
     base = "".join(place)
     keys = [base, *_near(*place)[::4]]
     writers = {key: ctx.driver.open_writer(key) for key in keys}

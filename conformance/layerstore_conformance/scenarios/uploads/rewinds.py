@@ -1,4 +1,4 @@
-"""Rewinds and failures: the hash of an upload that goes back, fails half way or goes on from a state is that of its bytes."""
+"""Rewinds: the hash of an upload that goes back, fails half way, or goes on from a state is that of its bytes."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ BACK = Axis("back", {"64 KiB": 64 * KIB, "1,000": 1000, "64": 64, "2": 2, "1": 1
 """Bytes from a border back to where the upload goes on."""
 
 REWRITTEN = Axis("rewritten", {"1 byte": 1, "65 bytes": 65, "to 10 bytes over the border": -10, "1 MiB": MIB})
-HANDLES = Axis("handle", {"same": False, "resumed": True, "resumed twice": None})
-FIRST = Axis("first", {"right digest": False, "stale digest": True})
+RESUMED = Axis("resumed", {"not": 0, "once": 1, "twice": 2})
+FIRST = Axis("first", {"right digest": "right", "stale digest": "stale"})
 
 
 @scenario(
     *("W5", "S2", "M4"),
     kills=("state-kept-too-far", "cursor-not-cut-on-rewrite"),
     rows=(142, 159),
-    axes=(BORDERS, BACK, REWRITTEN, HANDLES, FIRST),
+    axes=(BORDERS, BACK, REWRITTEN, RESUMED, FIRST),
 )
 def an_upload_rewound_to_any_byte_has_the_digest_of_its_bytes(
     ctx: Context,
     border: int,
     back: int,
     rewritten: int,
-    handle: bool | None,
-    first: bool,  # noqa: FBT001  (points)
+    resumed: int,
+    first: str,
 ) -> None:
     """An upload that goes back to any byte near a kept state, and writes others, has the digest of what it holds.
 
@@ -65,12 +65,12 @@ def an_upload_rewound_to_any_byte_has_the_digest_of_its_bytes(
         upload.write(data[start : start + size])
         upload.flush()
         start += size
-    for _ in range({False: 0, True: 1, None: 2}[handle]):
+    for _ in range(resumed):
         upload.close()
         upload = ctx.service().resume("a", upload.uuid)
     upload.seek(at)
     upload.write(new)
-    _finished(ctx, upload, data[:at] + new + data[at + length :], stale=data if first else None)
+    _finished(ctx, upload, data[:at] + new + data[at + length :], stale=data if first == "stale" else None)
 
 
 def _finished(ctx: Context, upload: LayerUpload, data: bytes, *, stale: bytes | None = None) -> None:
@@ -167,7 +167,7 @@ class _Stuttering(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: object) -> int | None:  # type: ignore[override]  # the base names no parameter
+    def readinto(self, buffer: object) -> int | None:
         self._turn += 1
         if self._idle(self._turn):
             return None
@@ -257,7 +257,7 @@ STATES = Axis(
         )
     },
 )
-"""So many zeros, the chaining value after them, and the SHA-256 of them and :data:`REST`: hashing them takes seconds."""
+"""So many zeros, the chaining value after them, and the SHA-256 of them and :data:`REST`."""
 
 
 def _state(count: int, words: str) -> bytes:
