@@ -18,7 +18,7 @@ def perform(scenario: Scenario, ctx: Context) -> None:
         scenario.check(ctx)
         return
     drawn = places(scenario.axes, ctx.profile, f"{scenario.id} {ctx.seed}")
-    for place in drawn[: ctx.size(len(drawn))]:
+    for place in ctx.random.sample(drawn, min(len(drawn), ctx.size(len(drawn)))):
         _at(scenario, ctx, place)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 POWERS = tuple(1 << power for power in range(12, 25))
 
-BLOCKS = (*POWERS, 10**6, 3 * MIB, 5 * MIB, 7 * MIB, 5 << 12, 5 << 16, 3 << 12, 3 << 18)
+BLOCKS = (*POWERS, 10**6, 3 * MIB, 5 * MIB, 5 << 12, 5 << 16, 3 << 12, 3 << 18)
 """Bytes: what backends and their libraries take at a time."""
 
 THRESHOLDS = range(1, 16 * MIB)

@@ -19,49 +19,47 @@ if TYPE_CHECKING:
 
 GROUP = "primitives"
 
-STALE = 7 * MIB + 99
-"""Bytes of what lay there before: longer than the object, and any gap after it."""
 
-
-def _deleted(ctx: Context, data: bytes) -> None:
-    ctx.driver.put("key", bulk("stale", STALE))
+def _deleted(ctx: Context, data: bytes, stale: int) -> None:
+    ctx.driver.put("key", bulk("stale", stale))
     ctx.driver.delete("key")
     ctx.driver.put("key", data) if data else None
 
 
-def _put_over(ctx: Context, data: bytes) -> None:
-    ctx.driver.put("key", bulk("stale", STALE))
+def _put_over(ctx: Context, data: bytes, stale: int) -> None:
+    ctx.driver.put("key", bulk("stale", stale))
     ctx.driver.put("key", data)
 
 
-def _moved_over(ctx: Context, data: bytes) -> None:
-    ctx.driver.put("key", bulk("stale", STALE))
+def _moved_over(ctx: Context, data: bytes, stale: int) -> None:
+    ctx.driver.put("key", bulk("stale", stale))
     ctx.driver.put("source", data)
     ctx.driver.move("source", "key")
 
 
-def _discarded(ctx: Context, data: bytes) -> None:
-    _given_up(ctx, data).discard()
+def _discarded(ctx: Context, data: bytes, stale: int) -> None:
+    _given_up(ctx, data, stale).discard()
 
 
-def _fenced(ctx: Context, data: bytes) -> None:
-    writer = _given_up(ctx, data)
+def _fenced(ctx: Context, data: bytes, stale: int) -> None:
+    writer = _given_up(ctx, data, stale)
     ctx.open().open_writer("key").discard()
     with suppress(FencedError):
         writer.write(bulk("stale", 100_000))
     writer.discard()
 
 
-def _given_up(ctx: Context, data: bytes) -> Writer:
+def _given_up(ctx: Context, data: bytes, stale: int) -> Writer:
     writer = ctx.driver.open_writer("key")
     writer.write(data)
     writer.flush()
-    writer.write(bulk("stale", STALE - len(data)))
+    writer.write(bulk("stale", stale - len(data)))
     return writer
 
 
-def _little_by_little(ctx: Context, data: bytes) -> None:
+def _little_by_little(ctx: Context, data: bytes, stale: int) -> None:
     """Append and flush in turn, and then append a little that is discarded: it lies in room that was reserved."""
+    del stale
     writer = ctx.driver.open_writer("key")
     for start in range(0, len(data), max(1, len(data) // 5)):
         writer.write(data[start : start + max(1, len(data) // 5)])
@@ -72,7 +70,7 @@ def _little_by_little(ctx: Context, data: bytes) -> None:
     writer.discard()
 
 
-BEFORE: dict[str, Callable[[Context, bytes], None]] = {
+BEFORE: dict[str, Callable[[Context, bytes, int], None]] = {
     "a longer object deleted": _deleted,
     "a longer object put over": _put_over,
     "a longer object moved over": _moved_over,
@@ -105,7 +103,7 @@ GAPS = Axis(
     axes=(Axis("before", BEFORE), ENDS, GAPS),
 )
 def a_gap_of_any_size_is_zeros_whatever_lay_there(
-    ctx: Context, before: Callable[[Context, bytes], None], end: int, gap: int
+    ctx: Context, before: Callable[[Context, bytes, int], None], end: int, gap: int
 ) -> None:
     """A gap of any size after any end is zeros, whatever had been stored or given up there.
 
@@ -113,8 +111,8 @@ def a_gap_of_any_size_is_zeros_whatever_lay_there(
     something does.
     """
     data, new = bulk("kept", end, ctx.seed), bulk("new", 900, ctx.seed)
-    before(ctx, data)
     start = end + gap if gap > 0 else (end // -gap + 2) * -gap
+    before(ctx, data, start + 5000)
     with ctx.open().open_writer("key") as writer:
         assert writer.size == end, f"a writer of {writer.size} bytes instead of {end}"
         writer.seek(start)
