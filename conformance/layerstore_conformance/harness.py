@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
@@ -13,6 +13,7 @@ from layerstore import StoreURL, open_driver, sha256
 from layerstore.checked import CheckedDriver
 from layerstore.driver import call_driver
 from layerstore.registry import Registry
+from layerstore_conformance.kit.holes import free_of_charge
 
 if TYPE_CHECKING:
     from layerstore.driver import Capabilities, Driver
@@ -137,7 +138,14 @@ class Harness:
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
         names |= {name for name in OFFERS if getattr(self, name)}
         names |= {"hypothesis"} if find_spec("hypothesis") else set()
+        names |= {"holes"} if self._has_free_holes else set()
         return frozenset(names | ({"hash_state"} if sha256.exportable() else set()))
+
+    @cached_property
+    def _has_free_holes(self) -> bool:
+        """Whether a gap costs the driver nothing; tried once, because scenarios store gaps of GiB if so."""
+        with closing(self.open()) as driver:
+            return free_of_charge(driver, "layerstore-conformance")
 
     def _reopen(self) -> CheckedDriver:
         url, kind = self._found

@@ -78,14 +78,16 @@ def test_proof(
     """A scenario finds a defect planted in front of the driver."""
     defect, scenario = layerstore_claim
     _examined(layerstore_harness, request)
-    result = attempt(scenario, defect, layerstore_harness, seed=request.config.option.layerstore_seed)
+    seed = request.config.option.layerstore_seed
+    result = attempt(scenario, defect.drawn(seed), layerstore_harness, seed=seed)
     outcome = {"passed": "missed", "failed": "found", "skipped": "skipped"}[result.outcome]
     claim = {"defect": defect.id, "title": defect.title, "scenario": scenario.id}
     request.node.user_properties.append((CLAIM, {**claim, "outcome": outcome, "said": result.reason}))
     if outcome == "skipped":
         pytest.skip(result.reason)
     if outcome == "missed":
-        pytest.fail(f"{scenario.id} passed although this was planted: {defect.id}: {defect.title}", pytrace=False)
+        drawn = defect.drawn(seed)
+        pytest.fail(f"{scenario.id} passed although this was planted: {drawn.id}: {drawn.title}", pytrace=False)
 
 
 def _examined(harness: Harness, request: pytest.FixtureRequest) -> Subject:

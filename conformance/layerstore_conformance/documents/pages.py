@@ -14,6 +14,7 @@ from layerstore_conformance.engine.defect import defects
 from layerstore_conformance.engine.run import unmet
 from layerstore_conformance.engine.scenario import GROUPS, scenarios, selected
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.proof.rates import families, kept_rates, told
 
 MADE = "<!-- Made by `python -m layerstore_conformance.documents docs`; edit the suite, not this page. -->"
 
@@ -44,10 +45,29 @@ def proof() -> str:
         f"There are {len(defects())} planted defects and {len(scenarios())} scenarios. Each defect is planted in",
         "front of a driver that works, or in the core, and every scenario named beside it finds it. Our CI checks each",
         "claim, and `layerstore conformance URL --prove` checks them on a driver of yours.",
+        *("", *_of_families()),
     ]
     for name, text in clauses().items():
         lines += ["", f"## {name}", "", f"> {text}", "", *_of_clause(name)]
     return "\n".join(lines) + "\n"
+
+
+def _of_families() -> Iterator[str]:
+    """Yield what is known of the families: how many of the defects that were drawn are found."""
+    kept = kept_rates()
+    killed, drawn = (sum(each[number] for each in kept.rates.values()) for number in (0, 1))
+    yield from ("## Families", "")
+    yield f"{len(families())} of them are families: a family has parameters, such as a threshold, a period, a block or"
+    yield "a neighbour's last character, and is one defect for each choice of them. `python -m"
+    yield "layerstore_conformance.proof` draws some by a seed, which it prints; a survivor is `FAMILY@SEED`, and can be"
+    yield "planted again by that name. Our CI draws others at every run."
+    yield ""
+    yield f"Of {drawn} defects drawn by the seeds {kept.first} to {kept.first + kept.seeds - 1} the scenarios found"
+    yield f"{told(killed, drawn)}; in brackets is the 95 % confidence interval (Wilson)."
+    yield from ("", "| family | parameters | found |", "| --- | --- | --- |")
+    for each in families():
+        found = told(*kept.rates[each.id]) if each.id in kept.rates else "not drawn yet"
+        yield f"| `{each.id}` | {', '.join(each.ranges)} | {found} |"
 
 
 def index() -> str:

@@ -85,6 +85,19 @@ class Context:
                 each.close()
             del self._opened[before:]
 
+    @contextmanager
+    def apart(self, name: str) -> Iterator[None]:
+        """Give the block a store of its own below the scenario's, with its own handle, and delete it at its end."""
+        outer, driver = self.prefix, self.driver
+        self.prefix = f"{outer}/{name}"
+        try:
+            with self.handles():
+                self.driver = self.open()
+                yield
+        finally:
+            self.prefix, self.driver = outer, driver
+        driver.delete(name)
+
     def bare(self) -> CheckedDriver:
         """Open a fresh handle on the whole backend, without the prefix; the scenario must clean up itself."""
         return self._bare(self.harness.open())

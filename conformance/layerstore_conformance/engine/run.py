@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from layerstore.unwritten import UnwrittenError, in_order
 from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.sweep import perform
 from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.kit.unwritten import unwritten
 
@@ -49,6 +50,8 @@ class Result:
 def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
     """Return why a scenario does not apply to a driver and harness; empty if it does."""
     for name in scenario.needs:
+        if name == "holes" and name not in declared:
+            return "the driver is charged for holes: it would have to store GiB of zeros"
         if name not in declared:
             return f"the harness has no {name}" if name in OFFERS else f"{name} is not declared"
     for name in scenario.without:
@@ -70,7 +73,7 @@ def run(
         return Result(scenario, "skipped", time.perf_counter() - began, reason)
     try:
         try:
-            scenario.check(context)
+            perform(scenario, context)
         finally:
             left = context.clean()
         if context.unwritten:
@@ -96,7 +99,8 @@ def run(
 
 def _said(error: Exception) -> str:
     text = str(error) or "the check did not hold"
-    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
+    said = text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
+    return "\n".join([said, *getattr(error, "__notes__", ())])
 
 
 def _line(trace: TracebackType | None, scenario: Scenario) -> str:

@@ -13,9 +13,10 @@ from layerstore_conformance.engine.loading import load_all
 from layerstore_conformance.engine.profile import PROFILES, Profile
 
 if TYPE_CHECKING:
-    from layerstore_conformance.engine.context import Context
+    from layerstore_conformance.engine.axes import Axis
 
-Check = Callable[["Context"], None]
+Check = Callable[..., None]
+"""Takes the context, and the value of a point on each of the scenario's axes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,14 @@ class Scenario:
     rows: tuple[int, ...]
     """The rows that it covers in docs/coverage.md, the table of behaviours that other suites check."""
     needs: tuple[str, ...]
-    """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``cut``)."""
+    """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``cut``); or found
+    out (``holes``)."""
     without: tuple[str, ...]
     """Capabilities that must be declared missing."""
     profile: Profile
     """The smallest profile it belongs to."""
+    axes: tuple[Axis, ...]
+    """What it sweeps over; the profile says how many places are tried."""
     check: Check
 
     @property
@@ -57,6 +61,7 @@ def scenario(
     needs: tuple[str, ...] = (),
     without: tuple[str, ...] = (),
     profile: Profile = "quick",
+    axes: tuple[Axis, ...] = (),
 ) -> Callable[[Check], Check]:
     """Make a function of a context a scenario; its docstring's first line is the title, the rest is why."""
 
@@ -74,6 +79,7 @@ def scenario(
             needs=needs,
             without=without,
             profile=profile,
+            axes=axes,
             check=check,
         )
         _FOUND[made.id] = made

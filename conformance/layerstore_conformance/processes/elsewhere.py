@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.engine.defect import defects, planted_now
+from layerstore_conformance.engine.defect import defect_named, planted_now
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import sendable
 from layerstore_conformance.processes.child import Child
@@ -89,7 +89,7 @@ def _serve(pipe: Connection) -> None:
     with ExitStack() as stack:
         driver: Driver = open_driver(url)
         for name in planted:
-            driver = stack.enter_context(defects()[name].plant())(driver)
+            driver = stack.enter_context(defect_named(name).plant())(driver)
         front = CheckedDriver(PrefixedDriver(driver, prefix), "elsewhere")
         while True:
             try:

@@ -29,7 +29,7 @@ from layerstore import LayerService, LayerStoreError, StoreURL, layout
 from layerstore.checked import CheckedDriver
 from layerstore.registry import Registry, installed_claims
 from layerstore.unwritten import UnwrittenError
-from layerstore_conformance.engine.defect import defects, planted_now
+from layerstore_conformance.engine.defect import defect_named, planted_now
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import unwritten
 from layerstore_conformance.processes.child import Child
@@ -179,7 +179,7 @@ class _Server:
     def __init__(self, url: str, prefix: str, planted: Sequence[str]) -> None:
         self._url = StoreURL.parse(url)
         self._prefix = prefix
-        self._planted = [defects()[name] for name in planted]
+        self._planted = [defect_named(name) for name in planted]
         claims = list(installed_claims())  # read once: with many distributions it takes longer than a lifecycle
         self._registry = Registry(lambda: claims)
         with suppress(LayerStoreError):  # the worker that opens the store raises it

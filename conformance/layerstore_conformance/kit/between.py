@@ -1,0 +1,123 @@
+"""Look at a piece of work from another thread, at every call and return within it: so a race needs no luck."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+PATIENCE: Final = 0.003
+"""Seconds for one look; one that waits for a lock of the work is not waited for any longer."""
+
+CLOSE: Final = 80
+"""Events at each of which there is a look; afterwards at every eighth, for work of many small steps."""
+
+
+class _Looker:
+    """Looks once for every time it is asked, in a thread of its own."""
+
+    def __init__(self, look: Callable[[], object]) -> None:
+        self._look = look
+        self._asked = threading.Semaphore(0)
+        self._free = threading.Event()
+        self._free.set()
+        self._events = 0
+        self._over = False
+        self.failure: BaseException | None = None
+        self.looks = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def event(self, frame: FrameType, event: str, arg: object) -> None:
+        """Have it look, unless it still does."""
+        del frame, arg
+        self._events += event in ("call", "return")
+        if event in ("call", "return") and (self._events < CLOSE or self._events % 8 == 0):
+            self._free.wait(PATIENCE / 6)  # it may be free now, of a lock that was held at its last look
+            self.ask(PATIENCE)
+
+    def ask(self, seconds: float | None) -> None:
+        """Have it look, and wait until it has, for this long at most."""
+        if self._free.is_set() and self.failure is None:
+            self._free.clear()
+            self._asked.release()
+            self._free.wait(seconds)
+
+    def end(self) -> None:
+        """Wait for its last look."""
+        self._free.wait()
+        self._over = True
+        self._asked.release()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while self._asked.acquire() and not self._over:
+            try:
+                self._look()
+            except BaseException as error:  # noqa: BLE001  (raised in the thread of the work)
+                self.failure = error
+            self.looks += 1
+            self._free.set()
+
+
+def looked_at(work: Callable[[], object], look: Callable[[], object]) -> int:
+    """Do the work, and look at each moment of it; return how often. Raise the first failure of a look."""
+    looker, before = _Looker(look), sys.getprofile()
+    sys.setprofile(looker.event)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+        looker.end()
+    if looker.failure is not None:
+        raise looker.failure
+    return looker.looks
+
+
+class Meeting:
+    """Has another thread do something at one moment of the work of this thread: at a call or return, by its number."""
+
+    def __init__(self, other: Callable[[], object], moment: int) -> None:
+        """Let ``moment`` events pass."""
+        self._other = other
+        self._moment = moment
+        self.events = 0
+        """Calls and returns within the work."""
+        self._failure: BaseException | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._act, daemon=True)
+
+    def of(self, work: Callable[[], object]) -> None:
+        """Do the work, and the other thing meanwhile, or after it if the work has no such moment."""
+        before = sys.getprofile()
+        sys.setprofile(self._event)
+        try:
+            work()
+        finally:
+            sys.setprofile(before)
+            if not self._thread.ident:
+                self._thread.start()
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _event(self, frame: FrameType, event: str, arg: object) -> None:
+        del frame, arg
+        if event not in ("call", "return"):
+            return
+        self.events += 1
+        if self.events > self._moment and not self._thread.ident:
+            self._thread.start()
+            self._done.wait(PATIENCE)  # it may have to wait for a lock of the work
+
+    def _act(self) -> None:
+        try:
+            self._other()
+        except BaseException as error:  # noqa: BLE001  (raised in the thread of the work)
+            self._failure = error
+        finally:
+            self._done.set()

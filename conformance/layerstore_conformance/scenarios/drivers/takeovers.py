@@ -1,0 +1,113 @@
+"""Takeovers: a writer in any state is fenced by whatever takes its key; another process sees objects of any size."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from layerstore import FencedError
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.axes import Axis
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.processes.elsewhere import Elsewhere, write
+from layerstore_conformance.steps.points import CLASSES, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from layerstore.driver import Stat
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "concurrency"
+
+KEY = "d/e/key"
+
+TAKEN = Axis(
+    "taken by",
+    {
+        "a writer": lambda driver: driver.open_writer(KEY),
+        "a writer discarded": lambda driver: driver.open_writer(KEY).discard(),
+        "a writer closed": lambda driver: driver.open_writer(KEY).close(),
+        "a put": lambda driver: driver.put(KEY, b"new"),
+        "a put of the same bytes": lambda driver: driver.put(
+            KEY, driver.get(KEY, 1 << 30) if driver.find(KEY) else b""
+        ),
+        "a move over": lambda driver: (driver.put("source", b"new"), driver.move("source", KEY)),
+        "a move away": lambda driver: driver.move(KEY, "away") if driver.find(KEY) else driver.delete(KEY),
+        "a move there and back": lambda driver: (
+            (driver.move(KEY, "away"), driver.move("away", KEY)) if driver.find(KEY) else driver.delete(KEY)
+        ),
+        "a delete": lambda driver: driver.delete(KEY),
+        "a delete of the prefix": lambda driver: driver.delete("d/e"),
+        "a delete from the top": lambda driver: driver.delete("d"),
+        "a delete and a put": lambda driver: (driver.delete(KEY), driver.put(KEY, b"anew")),
+    },
+)
+STATES = Axis(
+    "state", {"fresh": (), "written": ("w",), "flushed": ("w", "f"), "both": ("w", "f", "w"), "thrice": "wfwfwfw"}
+)
+OBJECTS = Axis("object", {"none": None, "small": 700, "large": 9 * MIB})
+WRITTEN = Axis("written", {"100": 100, "9 MiB": 9 * MIB})
+WHOSE = Axis("whose", {"the same handle": "same", "another handle": "another"})
+
+
+@scenario(
+    *("F1", "F2", "F3", "E4"),
+    kills=("fencing-absent", "put-does-not-fence", "delete-fences-only-the-key", "move-does-not-fence-the-target"),
+    rows=(120, 123),
+    axes=(Axis("taken", TAKEN.points), STATES, OBJECTS, WRITTEN, WHOSE),
+)
+def a_writer_in_any_state_is_fenced_by_whatever_takes_its_key(
+    ctx: Context,
+    taken: Callable[[CheckedDriver], object],
+    state: tuple[str, ...],
+    object: int | None,  # noqa: A002  (the axis's name)
+    written: int,
+    whose: str,
+) -> None:
+    """Whatever a writer has written or flushed, whoever takes its key fences it for good, and it changes nothing."""
+    ctx.driver.put("beside", b"beside")
+    ctx.driver.put(KEY, bulk("old", object)) if object is not None else None
+    writer = ctx.driver.open_writer(KEY)
+    for step in state:
+        writer.write(bulk("mine", written)) if step == "w" else writer.flush()
+    other = ctx.open() if whose == "another" else ctx.driver
+    held = taken(other)
+    before = {key: ctx.open().stat(key) for key in ctx.stored()}
+    for _ in range(3):
+        with refused(FencedError):
+            writer.flush()
+        with suppress(FencedError):
+            writer.write(b"late")
+    writer.discard()
+    after: dict[str, Stat] = {key: ctx.open().stat(key) for key in ctx.stored()}
+    assert after == before, f"a fenced writer made {after} of {before}"
+    ctx.expect("beside", b"beside")
+    del held
+
+
+@scenario(
+    *("C3", "W6", "P1", "M1", "D1", "F1"),
+    kills=("every-process-has-its-own", "publishes-behind"),
+    rows=(5, 131),
+    needs=("shared", "url"),
+)
+def another_process_sees_objects_of_any_size(ctx: Context) -> None:
+    """What one process puts, flushes, moves or deletes, of any size, another one sees, and is fenced by."""
+    with Elsewhere(ctx) as there:
+        for size in CLASSES.points.values():
+            data, more = bulk("there", size, ctx.seed), bulk("here", size, ctx.seed)
+            there.run(CheckedDriver.put, KEY, data)
+            ctx.expect(KEY, data)
+            here = ctx.driver.open_writer(KEY)
+            there.hold(write, KEY, [(size, more)], flush=True)
+            with refused(FencedError):
+                here.close()
+            here.discard()
+            ctx.expect(KEY, data + more)
+            ctx.driver.move(KEY, "moved")
+            ctx.same(there.run(CheckedDriver.get, "moved", 1 << 30), data + more, "moved here, read there")
+            there.run(CheckedDriver.delete, "moved")
+            assert ctx.stored() == [], f"there is {ctx.stored()}, deleted by another process"

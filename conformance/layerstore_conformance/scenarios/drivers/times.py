@@ -1,0 +1,115 @@
+"""Times: ``modified`` follows every change, and is UTC in every time zone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from layerstore_conformance.engine.axes import Axis
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.steps.points import ZONES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "primitives"
+
+COARSE = 2.5
+"""Seconds after which a time must have gone on: the coarsest clock of a common backend counts two."""
+
+
+def _put(ctx: Context) -> None:
+    ctx.driver.put("key", ctx.payload("again").read(700))
+
+
+def _append(ctx: Context) -> None:
+    with ctx.driver.open_writer("key") as writer:
+        writer.write(b"more")
+
+
+def _overwrite(ctx: Context) -> None:
+    with ctx.driver.open_writer("key") as writer:
+        writer.seek(5)
+        writer.write(datetime.now(UTC).isoformat().encode())
+
+
+def _make_anew(ctx: Context) -> None:
+    ctx.driver.delete("key")
+    ctx.driver.put("key", ctx.payload("anew").read(700))
+
+
+def _move_over(ctx: Context) -> None:
+    ctx.driver.put("source", ctx.payload("moved").read(700))
+    ctx.driver.move("source", "key")
+
+
+CHANGES: dict[str, Callable[[Context], None]] = {
+    "put": _put,
+    "append": _append,
+    "overwrite": _overwrite,
+    "made anew": _make_anew,
+    "moved over": _move_over,
+}
+
+
+@scenario("S1", kills=("modified-is-of-creation",), rows=(73,), axes=(Axis("change", CHANGES),))
+def modified_goes_on_with_every_change(ctx: Context, change: Callable[[Context], None]) -> None:
+    """After a change ``modified`` is later than before, as soon as the backend's clock has gone on.
+
+    If it stayed that of the creation, an upload that is being written would be purged as abandoned.
+    """
+    ctx.driver.put("key", ctx.payload("first").read(700))
+    before, began = ctx.driver.stat("key").modified, time.monotonic()
+    after = before
+    while after <= before and time.monotonic() - began < COARSE:
+        change(ctx)
+        after = ctx.open().stat("key").modified
+    assert after > before, f"changed for {COARSE} seconds, and modified is {after.isoformat()} still"
+
+
+@contextmanager
+def _zone(name: str) -> Iterator[None]:
+    """Be in a time zone."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = name
+    _take_effect()
+    try:
+        yield
+    finally:
+        os.environ.pop("TZ")
+        if before is not None:
+            os.environ["TZ"] = before
+        _take_effect()
+
+
+def _take_effect() -> None:
+    if hasattr(time, "tzset"):
+        time.tzset()
+
+
+@scenario(
+    "S1",
+    kills=("local-time-of-its-zone", "local-time-called-utc", "modified-in-local-time"),
+    rows=(69, 73),
+    axes=(ZONES,),
+)
+def modified_is_utc_in_every_time_zone(ctx: Context, zone: str) -> None:
+    """In any time zone ``modified`` is the present time, in UTC, by a put and by a flush, and of uploads and layers."""
+    with _zone(zone):
+        ctx.driver.put("put", b"now")
+        with ctx.driver.open_writer("written") as writer:
+            writer.write(b"now")
+        for key in ("put", "written"):
+            found, now = ctx.open().stat(key).modified, datetime.now(UTC)
+            assert found.utcoffset() == timedelta(0), f"{found.isoformat()} is not in UTC"
+            assert abs(now - found) < timedelta(minutes=15), f"stored at {now.isoformat()}: {found.isoformat()}"
+        upload = ctx.service().upload("a")
+        upload.close()
+        (begun,) = [info.started_at for info in ctx.service().uploads("a")]
+        assert abs(datetime.now(UTC) - begun) < timedelta(minutes=15), f"begun just now: {begun.isoformat()}"
