@@ -104,6 +104,7 @@ class HungError(Exception):
         return self.said
 
 
+_given_up: list[threading.Thread] = []
 _machine: list[Pace] = []
 _paces: WeakKeyDictionary[Harness, Pace] = WeakKeyDictionary()
 _watches: list[_Watch[Any]] = []
@@ -121,11 +122,15 @@ def pace(harness: Harness) -> Pace:
     Raises:
         HungError: it does nothing at all.
     """
+    if harness not in _paces:
+        _paces[harness] = _measured(harness, _machine_pace())
+    return _paces[harness]
+
+
+def _machine_pace() -> Pace:
     if not _machine:
         _machine.append(_started())
-    if harness not in _paces:
-        _paces[harness] = _measured(harness, _machine[0])
-    return _paces[harness]
+    return _machine[0]
 
 
 def watched(work: Callable[[], T], activity: Activity, known: Pace, harness: Harness) -> T:
@@ -142,6 +147,20 @@ def watched(work: Callable[[], T], activity: Activity, known: Pace, harness: Har
         _watches.remove(watch)
         if _switch:
             faulthandler.cancel_dump_traceback_later()
+
+
+def beside_a_watch(harness: Harness, work: Callable[[Harness], T]) -> T:
+    """Do something with a harness of which nothing is known yet.
+
+    Raises:
+        HungError: it stands still.
+    """
+    return watched(lambda: work(harness), Activity(), _machine_pace(), harness)
+
+
+def any_left() -> bool:
+    """Return whether a thread that was given up still runs: it would keep the process from ending."""
+    return any(each.is_alive() for each in _given_up)
 
 
 def stand_still() -> None:
@@ -217,6 +236,7 @@ class _Watch(Generic[T]):
     def result(self) -> T:
         """Do it; raise what it raises."""
         thread = threading.Thread(target=self._run, name="scenario", daemon=True)
+        self._arm()
         thread.start()
         try:
             self._wait()
@@ -224,6 +244,7 @@ class _Watch(Generic[T]):
             self._interrupt(thread)
             raise
         except HungError:
+            _given_up.append(thread)
             self._done.wait(STANDSTILL)  # one that only paused ends soon, and is then in nobody's way
             raise
         if self._errors:
@@ -260,8 +281,13 @@ class _Watch(Generic[T]):
         skipped, self._skipped = self._skipped, 0.0
         self._silent += seconds + skipped
         self._passed += seconds + skipped
-        if _switch and self._passed > self._armed:
-            self._armed = self._passed + STANDSTILL
+        if self._passed > self._armed:
+            self._arm()
+
+    def _arm(self) -> None:
+        """Have the process end if this is not done again in time: a call in C may keep this thread from running, too."""
+        self._armed = self._passed + STANDSTILL
+        if _switch:
             faulthandler.dump_traceback_later(2 * self._silence(), exit=True, file=_switch[0])
 
     def _silence(self) -> float:

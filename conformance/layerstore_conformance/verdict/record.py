@@ -52,8 +52,8 @@ class Record(TypedDict):
     """The last day and the reason of its waiver; empty until it is judged, or if it did not fail or has none."""
 
 
-def record(result: Result, harness: Harness, *, seed: int) -> Record:
-    """Make the record of a result."""
+def record(result: Result, url: str | None, *, seed: int) -> Record:
+    """Make the record of a result on the store of a URL."""
     scenario = result.scenario
     alone = result.outcome != "failed" or result.unwritten or result.stacks  # nothing else is like it
     looks_like = "" if alone else resembling(scenario, result.reason)
@@ -79,7 +79,7 @@ def record(result: Result, harness: Harness, *, seed: int) -> Record:
         "waiver": "",
     }
     if result.outcome == "failed":
-        made["narration"] = narrate(made, str(StoreURL.parse(harness.url)) if harness.url else None)
+        made["narration"] = narrate(made, str(StoreURL.parse(url)) if url else None)
     return made
 
 
