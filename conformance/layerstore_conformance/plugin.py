@@ -61,8 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption(name):
             setattr(config.option, name, str(Path(config.getoption(name)).absolute()))
     config.pluginmanager.register(Verdict(config), "layerstore-verdict")
-    if config.pluginmanager.hasplugin("xdist"):
-        config.pluginmanager.register(Replaced(), "layerstore-replaced")
+    config.pluginmanager.register(Replaced(), "layerstore-replaced")
 
 
 @pytest.hookimpl(tryfirst=True)

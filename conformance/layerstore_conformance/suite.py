@@ -62,7 +62,9 @@ def test_scenario(layerstore_scenario: Scenario, layerstore_harness: Harness, re
     subject = _examined(layerstore_harness, request)
     notes = request.config.stash.setdefault(_NOTES, Notes(request.config))
     about = {"test": request.node.nodeid, "suite": suite_of(request.node), "scenario": layerstore_scenario.id}
-    notes.begin({**about, "seed": seed, "url": url, "subject": subject})
+    waiver = _waivers(request.config).get(layerstore_scenario.id)
+    waived = f"waived until {waiver.expires}: {waiver.reason}" if waiver and not waiver.expired else ""
+    notes.begin({**about, "seed": seed, "url": url, "subject": subject, "waived": waived})
     result = run(layerstore_scenario, layerstore_harness, seed=seed, profile=options.layerstore_profile)
     kept = record(result, url, seed=seed)
     if result.stacks:
@@ -75,9 +77,8 @@ def test_scenario(layerstore_scenario: Scenario, layerstore_harness: Harness, re
     if result.unwritten:
         request.node.user_properties.append((UNWRITTEN, list(result.unwritten)))
     if result.outcome == "failed":
-        waiver = _waivers(request.config).get(layerstore_scenario.id)
-        if waiver and not waiver.expired:
-            pytest.xfail(f"waived until {waiver.expires}: {waiver.reason}")
+        if waived:
+            pytest.xfail(waived)
         pytest.fail(str(kept["narration"]), pytrace=False)
 
 

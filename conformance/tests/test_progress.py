@@ -26,7 +26,13 @@ class Terminal:
 
 def reported(outcome: str) -> Any:  # noqa: ANN401  (as pytest has it)
     """Make a report of a test."""
-    given = {"nodeid": "a::b", "location": ("a", 0, "b"), "keywords": {}, "longrepr": None, "when": "call"}
+    given: dict[str, Any] = {
+        "nodeid": "a::b",
+        "location": ("a", 0, "b"),
+        "keywords": {},
+        "longrepr": None,
+        "when": "call",
+    }
     return pytest.TestReport(**given, outcome=outcome)  # type: ignore[arg-type]  # one of the three
 
 
@@ -62,4 +68,6 @@ def test_the_summary_names_the_slowest_scenarios_with_their_calls() -> None:
     lines = [line for line, _ in summary(Evidence(""), judgement, [])]
     at = lines.index("driver calls: 66, in 12 openings of the store; the slowest scenarios:")
     assert lines[at + 1] == "   11.00 s     11 calls    1 openings  a.11"
-    assert [line.split()[-1] for line in lines[at + 1 : at + 1 + SLOWEST]] == [f"a.{number}" for number in range(11, 1, -1)]
+    assert [line.split()[-1] for line in lines[at + 1 : at + 1 + SLOWEST]] == [
+        f"a.{number}" for number in range(11, 1, -1)
+    ]

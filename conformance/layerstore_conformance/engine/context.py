@@ -13,7 +13,7 @@ from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.liveness import Activity
 from layerstore_conformance.harness import How, changed
-from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.keys import ROOT, keys_below
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.defect import Wrap
     from layerstore_conformance.engine.profile import Profile
     from layerstore_conformance.harness import Harness
-
-ROOT = "layerstore-conformance"
-"""The suite stores everything below this key, but for a few keys of the full length."""
 
 TRACE = 40
 """Driver calls kept for the report of a failure."""

@@ -2,28 +2,27 @@
 
 A scenario runs in a thread of its own, and the thread that waits for it gives it up when its driver has been silent for
 too long. Nothing ends a thread in Python that waits for a lock or for a call in C: an exception that a signal raises
-comes too late there, and is lost in a finalizer. So the thread is left where it is; the store that it may have locked is
-another process's affair (see :mod:`layerstore_conformance.session.replacing`).
+comes too late there, and is lost in a finalizer. So the thread is left where it is. The locks that it may hold are why
+its process is replaced where that is possible (:mod:`layerstore_conformance.session.replacing`).
 
-How long is too long is no number of seconds: it is measured, in rounds of work on the same store by the same machine, and
-measured again before anything is given up.
+How long is too long is no number of seconds: it is measured, in rounds of work on the same store by the same machine,
+and measured again before anything is given up.
 """
 
 from __future__ import annotations
 
 import ctypes
 import faulthandler
-import os
-import subprocess
 import sys
 import threading
 import time
 import traceback
-import uuid
 from collections.abc import Callable
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TextIO, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 from weakref import WeakKeyDictionary
+
+from layerstore_conformance.engine.pace import MIB, Pace, go_round, started
 
 if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
@@ -37,11 +36,6 @@ SILENCE = 60
 WHOLE = 3000
 """Rounds that a scenario may take in all."""
 
-MIB = 1 << 20
-
-ROUND = MIB // 4
-"""Bytes of each object in a round."""
-
 TICK = 0.05
 """Seconds between two looks."""
 
@@ -50,19 +44,6 @@ STANDSTILL = 1.0
 
 FRAMES = 12
 """Frames of each thread that are shown."""
-
-
-class Pace(NamedTuple):
-    """How long things take here and now, in seconds."""
-
-    start: float
-    """To start an interpreter that imports layerstore: what the machine is like."""
-    round: float = 0.0
-    """To put, write, read, list, move and delete: what the store is like."""
-
-    def slower(self, other: Pace) -> Pace:
-        """Return the longer of both times."""
-        return Pace(max(self.start, other.start), max(self.round, other.round))
 
 
 class Activity:
@@ -112,7 +93,7 @@ _switch: list[TextIO] = []
 
 
 def switch(file: TextIO) -> None:
-    """From now on end this process, with all stacks in ``file``, if it stands still: if a call in C keeps the GIL, say."""
+    """End this process from now on, with all stacks in ``file``, if it stands still: a call in C keeps the GIL, say."""
     _switch[:] = [file]
 
 
@@ -129,7 +110,7 @@ def pace(harness: Harness) -> Pace:
 
 def _machine_pace() -> Pace:
     if not _machine:
-        _machine.append(_started())
+        _machine.append(started())
     return _machine[0]
 
 
@@ -180,48 +161,16 @@ def _measured(harness: Harness, known: Pace) -> Pace:
         harness.open().close()  # its URL is looked up once
         began = time.monotonic()
         with suppress(Exception):  # scenarios find what is wrong with the driver
-            _go_round(harness, activity)
+            go_round(harness, activity.end)
         return time.monotonic() - began
 
-    return Pace(known.start, _Watch(work, activity, known, lambda now: now.slower(_started())).result())
-
-
-def _go_round(harness: Harness, activity: Activity) -> None:
-    from layerstore_conformance.engine.context import ROOT
-
-    above, data = f"{ROOT}/pace-{uuid.uuid4().hex}", os.urandom(ROUND)
-    with closing(harness.open()) as driver:
-        activity.end()
-        try:
-            driver.put(f"{above}/put", data)
-            activity.end()
-            with driver.open_writer(f"{above}/written") as writer:
-                writer.write(data)
-                writer.flush()
-            activity.end()
-            driver.move(f"{above}/written", f"{above}/moved")
-            for key in driver.list(above):
-                driver.get(key, MIB)
-        finally:
-            activity.end()
-            driver.delete(above)
-
-
-def _started() -> Pace:
-    """Measure how fast the machine is now."""
-    began = time.monotonic()
-    path = os.pathsep.join(filter(None, sys.path))
-    program = [sys.executable, "-P", "-c", "import layerstore"]
-    subprocess.run(program, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, check=False)
-    return Pace(time.monotonic() - began)
+    return Pace(known.start, _Watch(work, activity, known, lambda now: now.slower(started())).result())
 
 
 class _Watch(Generic[T]):
     """Something that is done in a thread."""
 
-    def __init__(
-        self, work: Callable[[], T], activity: Activity, known: Pace, measure: Callable[[Pace], Pace]
-    ) -> None:
+    def __init__(self, work: Callable[[], T], activity: Activity, known: Pace, measure: Callable[[Pace], Pace]) -> None:
         self._work = work
         self._activity = activity
         self._pace = known
@@ -285,7 +234,7 @@ class _Watch(Generic[T]):
             self._arm()
 
     def _arm(self) -> None:
-        """Have the process end if this is not done again in time: a call in C may keep this thread from running, too."""
+        """Have the process end if this is not done again in time: a call in C may keep this thread waiting, too."""
         self._armed = self._passed + STANDSTILL
         if _switch:
             faulthandler.dump_traceback_later(2 * self._silence(), exit=True, file=_switch[0])
@@ -314,7 +263,9 @@ class _Watch(Generic[T]):
     def _interrupt(self, thread: threading.Thread) -> None:
         """Hand an interrupt on to the thread, and give it time to clean up."""
         if thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
+            )
         self._done.wait(self._silence())
 
 

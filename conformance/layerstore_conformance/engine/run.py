@@ -88,8 +88,8 @@ def _given_up(scenario: Scenario, error: HungError, began: float, made: list[Con
     stuck = not made
     with suppress(Exception):
         try:
-            for context in made:
-                watched(context.clean, Activity(), pace(harness), harness)
+            for each in made:
+                watched(each.clean, Activity(), pace(harness), harness)
         except HungError:
             stuck = True
     context = made[0] if made else None
@@ -98,8 +98,8 @@ def _given_up(scenario: Scenario, error: HungError, began: float, made: list[Con
         "failed",
         time.perf_counter() - began,
         error.said,
-        trace=tuple(context.trace) if context else (),
-        notes=tuple(context.notes) if context else (),
+        trace=() if context is None else tuple(context.trace),
+        notes=() if context is None else tuple(context.notes),
         error=error,
         stacks=error.stacks,
         stuck=stuck,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypedDict
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
 from layerstore.registry import Registry
 from layerstore.unwritten import named
-from layerstore_conformance.engine.context import ROOT, though_interrupted
+from layerstore_conformance.engine.context import though_interrupted
 from layerstore_conformance.engine.declared import nonsense
 from layerstore_conformance.harness import OFFERS
+from layerstore_conformance.kit.keys import ROOT
 from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:

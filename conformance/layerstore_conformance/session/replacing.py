@@ -44,7 +44,7 @@ class Replaced:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """Add to the report of a crash the record of the scenario."""
-        worker = report.node.gateway.id  # type: ignore[attr-defined]  # xdist puts it there
+        worker = report.node.gateway.id
         note = self._folder / f"{worker}.json"
         found = json.loads(note.read_text()) if note.exists() else {}
         if found.get("test") != crashitem:
@@ -53,6 +53,9 @@ class Replaced:
         made = found["record"] or _recorded(found, stacks)
         report.when = "call"
         report.longrepr = made["narration"]
+        if found["waived"]:
+            report.outcome = "skipped"
+            report.wasxfail = found["waived"]
         report.user_properties += [(SUITE, found["suite"]), (RECORD, made), (SUBJECT, found["subject"])]
 
     def pytest_unconfigure(self) -> None:
@@ -69,7 +72,9 @@ def _recorded(found: Mapping[str, Any], stacks: str) -> dict[str, Any]:
 
     said = "it hangs: its process stood still, or ended"
     [scenario] = [each for each in scenarios() if each.id == found["scenario"]]
-    return dict(record(Result(scenario, "failed", 0.0, said, stacks=stacks or "not known"), found["url"], seed=found["seed"]))
+    return dict(
+        record(Result(scenario, "failed", 0.0, said, stacks=stacks or "not known"), found["url"], seed=found["seed"])
+    )
 
 
 class Notes:

@@ -11,6 +11,8 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.observed import ObservedDriver
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Reader, Writer
     from layerstore_conformance.engine.context import Context
@@ -40,7 +42,7 @@ def _written(driver: CheckedDriver, data: bytes) -> None:
 
 
 class _Collections:
-    """In the block the interpreter collects as often as it can, and finds a handle each time that it does so in a call."""
+    """In the block the interpreter collects as often as it can; when it does so in a call, it finds a handle."""
 
     def __init__(self, handles: list[Reader | Writer]) -> None:
         """Have these to drop."""
@@ -66,11 +68,11 @@ class _Collections:
 
 def _in_a_call() -> bool:
     """Return whether this thread is in a call of the driver under test."""
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code is ObservedDriver.watch.__code__:
             return True
-        frame = frame.f_back  # type: ignore[assignment]  # None at the top
+        frame = frame.f_back
     return False
 
 
