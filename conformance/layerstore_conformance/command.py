@@ -59,7 +59,7 @@ def conformance(context: click.Context, /, url: str, processes: int, **options: 
     pytest found no tests; 6 the run is incomplete: a scenario was not run, or run twice; 7 the run could not begin: the
     store does not open, a scenario or a waiver is unknown, an extra is not installed; 130, 143 interrupted.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
-    need("conformance", "pytest", *(["xdist"] if processes else []), *(["jinja2"] if options["report"] else []))
+    need("conformance", "pytest", "xdist", *(["jinja2"] if options["report"] else []))
     context.exit(_run(_pytest(url, processes, options)))
 
 
@@ -100,7 +100,8 @@ def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
         "no:cacheprovider",
     ]
     words += ["-p", "layerstore_conformance.plugin", "-qq", "-rN", "--tb=short", f"--layerstore-url={url}"]
-    words += ["-p", "xdist", f"--numprocesses={processes}"] if processes else []
+    # Also one process is a worker: one that a scenario hangs is replaced, however many times.
+    words += ["-p", "xdist", f"--numprocesses={max(1, processes)}", "--max-worker-restart=1000"]
     words += [f"--layerstore-only={name}" for name in options["only"]]
     words += [f"--layerstore-seed={options['seed']}", f"--layerstore-profile={options['profile'] or 'default'}"]
     words += [f"--layerstore-scale={options['scale']}"]

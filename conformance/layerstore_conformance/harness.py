@@ -108,12 +108,12 @@ class Harness:
         shrinks the sizes and repetitions of scenarios, for a slow or expensive backend.
 
         Raises:
-            ValueError: both or neither of url and factory are given, or the scale is not above 0.
+            ValueError: both or neither of url and factory are given, or the scale is not above 0 or is above 1.
         """
         if (url is None) == (factory is None):
             raise ValueError("a harness takes either a url or a factory")
-        if scale <= 0:
-            raise ValueError(f"scale must be above 0, not {scale}")
+        if not 0 < scale <= 1:  # nor is NaN
+            raise ValueError(f"scale must be above 0, and at most 1, not {scale}")
         self.url = url
         self.side_door = side_door
         self.tamper = tamper

@@ -18,6 +18,8 @@ from layerstore_conformance.session.items import SUITE, UNUSABLE, suite_of, take
 if TYPE_CHECKING:
     from layerstore_conformance.harness import Harness
 
+_STATUS = pytest.StashKey[int]()
+
 # Before a scenario is imported: an assert that shows no values is worth nothing in a CI log.
 pytest.register_assert_rewrite("layerstore_conformance.scenarios", "layerstore_conformance.engine.context")
 
@@ -50,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the verdict, in the process that collects all results."""
+    from layerstore_conformance.session.replacing import Replaced  # light, too
     from layerstore_conformance.session.verdict import Verdict, Watch  # light: the standard library only
 
     if hasattr(config, "workerinput"):
@@ -63,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption(name):
             setattr(config.option, name, str(Path(config.getoption(name)).absolute()))
     config.pluginmanager.register(Verdict(config), "layerstore-verdict")
+    config.pluginmanager.register(Replaced(), "layerstore-replaced")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,6 +80,22 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     sys.stderr.write(f"layerstore conformance: ERROR: {said}\n")
     return CONFIGURATION
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the exit status."""
+    session.config.stash[_STATUS] = int(session.exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the process although a scenario hangs in it."""
+    liveness = sys.modules.get("layerstore_conformance.engine.liveness")
+    if liveness is not None and liveness.any_left():
+        from layerstore_conformance.session.replacing import end
+
+        end(config.stash.get(_STATUS, 1))
 
 
 @pytest.hookimpl(tryfirst=True)

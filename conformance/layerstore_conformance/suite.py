@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from layerstore_conformance.engine.liveness import HungError, beside_a_watch
 from layerstore_conformance.engine.prove import attempt, claims
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import selected
 from layerstore_conformance.engine.subject import Subject, UnusableStoreError, examine, expect_one_store
-from layerstore_conformance.session.items import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named
+from layerstore_conformance.session.items import CLAIM, RECORD, SUBJECT, UNUSABLE, UNWRITTEN, named, suite_of
+from layerstore_conformance.session.replacing import Notes
 from layerstore_conformance.verdict.record import record
 from layerstore_conformance.verdict.waivers import Waiver, read_waivers
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["pytest_generate_tests", "test_proof", "test_scenario"]
 
 _SUBJECTS = pytest.StashKey[list[tuple["Harness", Subject]]]()
+_NOTES = pytest.StashKey[Notes]()
 _WAIVERS = pytest.StashKey[dict[str, Waiver]]()
 
 
@@ -55,20 +58,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_scenario(layerstore_scenario: Scenario, layerstore_harness: Harness, request: pytest.FixtureRequest) -> None:
     """A driver keeps its contract."""
     options = request.config.option
+    seed, url = options.layerstore_seed, layerstore_harness.url
     subject = _examined(layerstore_harness, request)
-    result = run(
-        layerstore_scenario, layerstore_harness, seed=options.layerstore_seed, profile=options.layerstore_profile
-    )
-    kept = record(result, layerstore_harness, seed=options.layerstore_seed)
+    notes = request.config.stash.setdefault(_NOTES, Notes(request.config))
+    about = {"test": request.node.nodeid, "suite": suite_of(request.node), "scenario": layerstore_scenario.id}
+    waiver = _waivers(request.config).get(layerstore_scenario.id)
+    waived = f"waived until {waiver.expires}: {waiver.reason}" if waiver and not waiver.expired else ""
+    notes.begin({**about, "seed": seed, "url": url, "subject": subject, "waived": waived})
+    result = run(layerstore_scenario, layerstore_harness, seed=seed, profile=options.layerstore_profile)
+    kept = record(result, url, seed=seed)
+    if result.stacks:
+        notes.replace(kept)
+    if result.stuck:
+        request.session.shouldstop = "the store hangs in this process: with -n 1 it would be replaced"
     request.node.user_properties += [(RECORD, kept), (SUBJECT, subject)]
     if result.outcome == "skipped":
         pytest.skip(result.reason)
     if result.unwritten:
         request.node.user_properties.append((UNWRITTEN, list(result.unwritten)))
     if result.outcome == "failed":
-        waiver = _waivers(request.config).get(layerstore_scenario.id)
-        if waiver and not waiver.expired:
-            pytest.xfail(f"waived until {waiver.expires}: {waiver.reason}")
+        if waived:
+            pytest.xfail(waived)
         pytest.fail(str(kept["narration"]), pytrace=False)
 
 
@@ -97,10 +107,12 @@ def _examined(harness: Harness, request: pytest.FixtureRequest) -> Subject:
         if each is harness:
             return subject
     try:
-        subject = examine(harness)
-        expect_one_store(harness)
+        subject = beside_a_watch(harness, examine)
+        beside_a_watch(harness, expect_one_store)
     except UnusableStoreError as error:
         reason = str(error)
+    except HungError as error:
+        reason = f"{error}\n{error.stacks}"
     else:
         known.append((harness, subject))
         return subject

@@ -60,7 +60,7 @@ def test_another_run_is_not_gone_on_with(pytester: pytest.Pytester, changed: str
 def test_a_scale_must_be_above_zero(pytester: pytest.Pytester) -> None:
     """Nothing is run with another."""
     result = run_suite(pytester, "--layerstore-scale=0")
-    assert (result.ret, "the scale must be above 0, not 0" in result.stderr.str()) == (7, True)
+    assert (result.ret, "the scale must be above 0, and at most 1, not 0" in result.stderr.str()) == (7, True)
 
 
 def test_the_options_reach_the_harness(pytester: pytest.Pytester) -> None:

@@ -87,7 +87,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = selected("quick", ("moving", "putting", "outages"))
     seen = Evidence("", subject=examine(harness))
     for each in chosen:
-        made = record(run(each, harness), harness, seed=0)
+        made = record(run(each, harness), harness.url, seed=0)
         seen.records.append((made, made["outcome"]))
     expected = Expected(tuple(each.id for each in chosen))
     folder = tmp_path_factory.mktemp("page")

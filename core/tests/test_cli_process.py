@@ -132,6 +132,7 @@ def read_terminal(master: int) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.thorough
 def test_an_upload_killed_at_twenty_moments_is_resumed_each_time(tar: bytes, store: LayerService, start: Start) -> None:
     """After SIGKILL at most a checkpoint is lost; in the end the layer is what was sent, byte for byte."""
     arguments = ["upload", "-", "--repo", "a", "--checkpoint", str(CHECKPOINT)]

@@ -310,6 +310,7 @@ ACTIONS: dict[str, Callable[[LayerUpload], object]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("gathered", [OVERLAP, BLOCK], ids=["with room in front", "full in front"])
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 def test_an_interrupted_upload_never_lies(

@@ -107,6 +107,7 @@ print(number)
 '''
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("action", ["write", "flush", "finish", "close"])
 @pytest.mark.parametrize("times", [16, 6000], ids=["4 KiB", "1.5 MiB"])
 def test_an_interrupted_upload_goes_on_and_the_process_ends(times: int, action: str) -> None:

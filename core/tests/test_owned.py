@@ -108,6 +108,7 @@ def unmade(held: Any) -> Any:  # noqa: ANN401  (any kind)
     return held.__new__(type(held))
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_what_is_half_made_closes_nothing(kinds: Kinds) -> None:
     """Made without its constructor, with the original's attributes or none, it is collected and nothing happens."""
@@ -153,6 +154,7 @@ def raising_at(kind: type[Any], number: int) -> type[Any]:
     return Raising
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", [PassingReader, PassingWriter])
 def test_a_constructor_that_raises_closes_nothing(url: str, kind: type[Any]) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.liveness import Activity
 from layerstore_conformance.harness import How, changed
-from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.keys import ROOT, keys_below
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.profile import Profile
     from layerstore_conformance.harness import Harness
 
-ROOT = "layerstore-conformance"
-"""The suite stores everything below this key, except a few keys of the full length."""
-
 TRACE = 40
 """Driver calls kept for the report of a failure."""
 
@@ -39,9 +37,16 @@ class Context:
     """One scenario's own store, in the backend of the driver under test."""
 
     def __init__(
-        self, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
+        self,
+        harness: Harness,
+        *,
+        seed: int = 0,
+        profile: Profile = "default",
+        wrap: Wrap | None = None,
+        activity: Activity | None = None,
     ) -> None:
         """Open the driver; ``wrap`` goes in front of every handle, for the proof."""
+        self._activity = activity or Activity()
         self.harness = harness
         self.seed = seed
         self.profile = profile
@@ -53,6 +58,10 @@ class Context:
         """The steps that the scenario noted."""
         self.counts: Counter[str] = Counter()
         """The counts of the scenario: cut points, say."""
+        self.calls = 0
+        """Driver calls so far: on a remote backend, a request or more each."""
+        self.opens = 0
+        """Drivers opened so far: on a remote backend, a connection or more each."""
         self.unwritten: list[str] = []
         """The unwritten parts of the driver that the clean-up needed."""
         self._wrap = wrap
@@ -63,7 +72,7 @@ class Context:
 
     def open(self) -> CheckedDriver:
         """Open a fresh handle on the scenario's store: a change is checked through another handle than its own."""
-        driver: Driver = self.harness.open()
+        driver: Driver = self._new()
         scheme = driver.scheme if isinstance(driver, CheckedDriver) else type(driver).__name__
         if self._wrap is not None:
             driver = self._wrap(driver)
@@ -100,12 +109,16 @@ class Context:
 
     def bare(self) -> CheckedDriver:
         """Open a fresh handle on the whole backend, without the prefix; the scenario must clean up itself."""
-        return self._bare(self.harness.open())
+        return self._bare(self._new())
 
     def missing(self) -> CheckedDriver:
         """Open a handle on a backend that does not exist, for scenarios that need ``missing``."""
         assert self.harness.missing is not None, "needs missing"
         return self._bare(open_driver(self.harness.missing))
+
+    def _new(self) -> CheckedDriver:
+        self.opens += 1
+        return self.harness.open()
 
     def _bare(self, driver: CheckedDriver) -> CheckedDriver:
         wrapped = driver if self._wrap is None else self._wrap(driver)
@@ -201,7 +214,7 @@ class Context:
         return though_interrupted(self._clean)
 
     def _clean(self) -> list[str]:
-        driver = self.harness.open()
+        driver = self._new()
         left: list[str] = []
         with self._as_far_as_written():  # a backend that is made when first written to may not be there yet
             driver.put(f"{self.prefix}/cleaning", b"")
@@ -225,11 +238,14 @@ class Context:
 
     def before(self, call: Call) -> None:
         """Keep a driver call for the report."""
+        self._activity.begin(call)
+        self.calls += 1
         size = f" {call.size}" if call.size else ""
         self.trace.append(f"{call.method} {call.key.removeprefix(self.prefix + '/')}{size}")
 
     def after(self, call: Call, result: object) -> None:
-        """Keep nothing more."""
+        """Note that it has ended."""
+        self._activity.end()
 
 
 def though_interrupted(act: Callable[[], T]) -> T:

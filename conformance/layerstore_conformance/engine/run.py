@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from layerstore.unwritten import UnwrittenError, in_order
 from layerstore_conformance.engine.context import Context
+from layerstore_conformance.engine.liveness import Activity, HungError, pace, watched
 from layerstore_conformance.engine.sweep import perform
 from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.kit.unwritten import unwritten
@@ -45,6 +46,14 @@ class Result:
     error: BaseException | None = None
     unwritten: tuple[str, ...] = ()
     """The unwritten parts of the driver that it needs."""
+    calls: int = 0
+    """The driver calls of this process."""
+    opens: int = 0
+    """The drivers that this process opened."""
+    stacks: str = ""
+    """Where all threads stood, if it was given up."""
+    stuck: bool = False
+    """It was given up, and so was cleaning up after it."""
 
 
 def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
@@ -63,9 +72,44 @@ def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
 def run(
     scenario: Scenario, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
 ) -> Result:
-    """Run a scenario; ``wrap`` is put in front of every handle, for the proof."""
-    began = time.perf_counter()
-    context = Context(harness, seed=seed, profile=profile, wrap=wrap)
+    """Run a scenario; ``wrap`` is put in front of every handle, for the proof. One that hangs is given up."""
+    began, activity, known = time.perf_counter(), Activity(), pace(harness)
+    made: list[Context] = []
+
+    def work() -> Result:
+        made.append(Context(harness, seed=seed, profile=profile, wrap=wrap, activity=activity))
+        return _run(scenario, harness, made[0], began)
+
+    try:
+        return watched(work, activity, known, harness)
+    except HungError as error:
+        return _given_up(scenario, error, began, made, harness)
+
+
+def _given_up(scenario: Scenario, error: HungError, began: float, made: list[Context], harness: Harness) -> Result:
+    """Clean up behind a scenario that hangs, if the store still can, and return its result."""
+    stuck = not made
+    with suppress(Exception):
+        try:
+            for each in made:
+                watched(each.clean, Activity(), pace(harness), harness)
+        except HungError:
+            stuck = True
+    context = made[0] if made else None
+    return Result(
+        scenario,
+        "failed",
+        time.perf_counter() - began,
+        error.said,
+        trace=() if context is None else tuple(context.trace),
+        notes=() if context is None else tuple(context.notes),
+        error=error,
+        stacks=error.stacks,
+        stuck=stuck,
+    )
+
+
+def _run(scenario: Scenario, harness: Harness, context: Context, began: float) -> Result:
     reason = unmet(scenario, harness.declared(context.capabilities))
     if reason:
         with suppress(Exception):  # it has stored nothing; scenarios that are run find what is wrong with the driver
@@ -93,8 +137,17 @@ def run(
             tuple(context.counts.items()),
             error,
             tuple(wanting),
+            context.calls,
+            context.opens,
         )
-    return Result(scenario, "passed", time.perf_counter() - began, counts=tuple(context.counts.items()))
+    return Result(
+        scenario,
+        "passed",
+        time.perf_counter() - began,
+        counts=tuple(context.counts.items()),
+        calls=context.calls,
+        opens=context.opens,
+    )
 
 
 def _said(error: Exception) -> str:

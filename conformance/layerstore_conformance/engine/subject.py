@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TypedDict
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, StoreURL
 from layerstore.registry import Registry
 from layerstore.unwritten import named
-from layerstore_conformance.engine.context import ROOT, though_interrupted
+from layerstore_conformance.engine.context import though_interrupted
+from layerstore_conformance.engine.declared import nonsense
 from layerstore_conformance.harness import OFFERS
+from layerstore_conformance.kit.keys import ROOT
 from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ def examine(harness: Harness) -> Subject:
     """Open the store, write to it, delete that, and return the driver's description.
 
     Raises:
-        UnusableStoreError: it cannot be opened, refuses access, has no space or is not there. Scenarios find any other
-            error.
+        UnusableStoreError: it cannot be opened, refuses access, has no space or is not there, or the driver declares
+            what makes no sense. Scenarios find any other error.
     """
     try:
         driver = harness.open()
@@ -55,6 +57,8 @@ def examine(harness: Harness) -> Subject:
             raise UnusableStoreError(f"next: implement {named(parts[0])}; every scenario depends on it") from error
         raise UnusableStoreError(f"the store does not open: {type(error).__name__}: {error}") from error
     try:
+        if said := nonsense(driver.capabilities):
+            raise UnusableStoreError(f"the driver's declaration makes no sense: {said}")
         _write(driver)
         return _subject(harness, driver)
     finally:

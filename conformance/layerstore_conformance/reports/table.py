@@ -12,6 +12,9 @@ from layerstore_conformance.verdict.judging import OUTCOMES, Evidence, Judgement
 Line = tuple[str, dict[str, bool]]
 """With its colours, as pytest's terminal takes them."""
 
+SLOWEST = 10
+"""How many scenarios are named with what they took."""
+
 COLOURS = {"passed": "green", "failed": "red", "incomplete": "red", "error": "red"}
 
 
@@ -26,6 +29,7 @@ def summary(seen: Evidence, judgement: Judgement, files: list[Path]) -> Iterator
     yield from ((f"warning: {warning}", {"yellow": True}) for warning in judgement.warnings)
     if tried := judgement.counts():
         yield "tried: " + ", ".join(f"{number} {what}" for what, number in tried.items()), {}
+    yield from _costs(judgement)
     yield from _proof(judgement)
     yield from _to_do(seen)
     yield from ((f"report: {file}", {}) for file in files if file.suffix == ".html")
@@ -41,6 +45,17 @@ def _groups(judgement: Judgement) -> Iterator[Line]:
     for name, counts in groups.items():
         yield f"{name:{width}}" + _numbers(counts), {"red": bool(counts["failed"])}
     yield f"{'total':{width}}" + _numbers(judgement.totals), {"bold": True}
+
+
+def _costs(judgement: Judgement) -> Iterator[Line]:
+    """Yield the driver calls of the run, and the scenarios that took longest, with theirs."""
+    records = [each for each in judgement.records if each["outcome"] != "skipped"]
+    if not records:
+        return
+    calls, opens = (sum(each[name] for each in records) for name in ("calls", "opens"))
+    yield f"driver calls: {calls}, in {opens} openings of the store; the slowest scenarios:", {}
+    for each in sorted(records, key=lambda each: -each["seconds"])[:SLOWEST]:
+        yield f"{each['seconds']:8.2f} s {each['calls']:6} calls {each['opens']:4} openings  {each['id']}", {}
 
 
 def _numbers(counts: dict[str, int]) -> str:

@@ -21,7 +21,7 @@ FILES = {
 }
 """The templates, and the files made of them."""
 
-WHOLE = ("K3", "E1", "E3", "E4", "T1", "T2", "T4", "T5", "X1", "X2", "X3")
+WHOLE = ("K3", "E1", "E3", "E4", "T1", "T2", "T4", "T5", "T6", "X1", "X2", "X3")
 """The clauses that every method of a driver must keep."""
 
 DECLARED = ("C1", "C2", "C3", "C4", "C5", "C6")

@@ -176,8 +176,8 @@ def mistake(config: pytest.Config) -> str:
     try:
         expected(given)
         read_earlier(given)
-        if given["scale"] <= 0:
-            return f"the scale must be above 0, not {given['scale']:g}"
+        if not 0 < given["scale"] <= 1:
+            return f"the scale must be above 0, and at most 1, not {given['scale']:g}"
         if given["report"]:
             Path(given["report"]).mkdir(parents=True, exist_ok=True)
     except (LookupError, OSError, ValueError) as error:

@@ -14,7 +14,8 @@ import click
 
 from layerstore import LayerStoreError, open_driver
 from layerstore_conformance.cli.status import CONFIGURATION
-from layerstore_conformance.engine.context import ROOT, though_interrupted
+from layerstore_conformance.engine.context import though_interrupted
+from layerstore_conformance.kit.keys import ROOT
 from layerstore_conformance.storm.plan import SIGNALS, Plan
 from layerstore_conformance.storm.storm import Storm
 

@@ -39,6 +39,12 @@ class Record(TypedDict):
     notes: list[str]
     counts: dict[str, int]
     """The counts of the scenario: cut points, plans."""
+    calls: int
+    """The driver calls of the scenario's own process."""
+    opens: int
+    """The drivers that it opened there."""
+    stacks: str
+    """Where all threads stood when it was given up; empty if it was not."""
     looks_like: str
     """The planted defect that makes this scenario fail with the most similar message; empty if none does."""
     narration: str
@@ -46,10 +52,11 @@ class Record(TypedDict):
     """The last day and the reason of its waiver; empty until it is judged, or if it did not fail or has none."""
 
 
-def record(result: Result, harness: Harness, *, seed: int) -> Record:
-    """Make the record of a result."""
+def record(result: Result, url: str | None, *, seed: int) -> Record:
+    """Make the record of a result on the store of a URL."""
     scenario = result.scenario
-    looks_like = resembling(scenario, result.reason) if result.outcome == "failed" and not result.unwritten else ""
+    alone = result.outcome != "failed" or result.unwritten or result.stacks  # nothing else is like it
+    looks_like = "" if alone else resembling(scenario, result.reason)
     made: Record = {
         "id": scenario.id,
         "group": scenario.group,
@@ -64,12 +71,15 @@ def record(result: Result, harness: Harness, *, seed: int) -> Record:
         "trace": list(result.trace),
         "notes": list(result.notes),
         "counts": dict(result.counts),
+        "calls": result.calls,
+        "opens": result.opens,
+        "stacks": result.stacks,
         "looks_like": looks_like,
         "narration": "",
         "waiver": "",
     }
     if result.outcome == "failed":
-        made["narration"] = narrate(made, str(StoreURL.parse(harness.url)) if harness.url else None)
+        made["narration"] = narrate(made, str(StoreURL.parse(url)) if url else None)
     return made
 
 
@@ -89,6 +99,8 @@ def narrate(made: Record, url: str | None) -> str:
         said += ["  while:", *(f"    {note}" for note in made["notes"][-3:])]
     if made["trace"]:
         said += ["  last driver calls:", *(f"    {call}" for call in made["trace"][-CALLS_TOLD:])]
+    if made["stacks"]:
+        said += ["", "  where all threads stood:", *(f"    {line}" for line in made["stacks"].splitlines())]
     if made["looks_like"]:
         said += ["", f"  looks like: {made['looks_like']}: {defects()[made['looks_like']].title}"]
     if url is not None:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from layerstore_conformance.engine.context import ROOT
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.keys import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,81 @@
+"""Defects of liveness: calls that pause, or wait for what never comes. They stand still as the watch's clock has it."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from layerstore.driver import Reader, Writer
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.engine.liveness import stand_still
+from layerstore_conformance.kit.passing import PassingReader, PassingWriter
+
+
+@planted("T6")
+class StorePauses(DefectiveDriver):
+    """A move, once, pauses for a minute and more, and then goes on."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move; the first one pauses."""
+        if not self.memory.setdefault("paused", False):
+            self.memory["paused"] = True
+            stand_still()
+        self.inner.move(source, target, version=version)
+
+
+class _Locked:
+    """A lock that a call holds and a release wants. A thread that would wait for itself stands still, and gives up."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            stand_still()
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock.locked():
+            self._lock.release()
+
+
+@planted("T1", "T6")
+class ReleaseTakesTheLock(DefectiveDriver):
+    """`release` takes the store's lock, which the call holds in the middle of which a handle is collected."""
+
+    @property
+    def lock(self) -> _Locked:
+        """The store's lock."""
+        found: _Locked = self.memory.setdefault("lock", _Locked())
+        return found
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, under the lock."""
+        with self.lock:
+            self.inner.put(key, data)
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that takes it, too."""
+        return _LockingReader(self, self.inner.open_reader(key, offset))
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that takes it, too."""
+        return _LockingWriter(self, self.inner.open_writer(key))
+
+
+class _LockingReader(PassingReader):
+    def __init__(self, driver: ReleaseTakesTheLock, inner: Reader) -> None:
+        super().__init__(inner)
+        self._lock = driver.lock
+
+    def release(self) -> None:
+        with self._lock:
+            super().release()
+
+
+class _LockingWriter(PassingWriter):
+    def __init__(self, driver: ReleaseTakesTheLock, inner: Writer) -> None:
+        super().__init__(inner)
+        self._lock = driver.lock
+
+    def release(self) -> None:
+        with self._lock:
+            super().release()
