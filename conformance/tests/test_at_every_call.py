@@ -70,10 +70,14 @@ def test_work_under_a_lock_goes_on_while_a_look_waits_for_it() -> None:
 
 def test_another_call_comes_at_the_moment_that_was_chosen() -> None:
     """Each moment has a number; the other thread acts there, once, and the work has as many moments as without it."""
-    seen = []
-    for moment in range(8):
+    seen: list[tuple[int, int]] = []
+
+    def meet(moment: int) -> None:
         account = Account()
-        Meeting(lambda account=account: seen.append((account.left, account.right)), moment).of(account.move)
+        Meeting(lambda: seen.append((account.left, account.right)), moment).of(account.move)
+
+    for each in range(8):
+        meet(each)
     assert seen[0] == (10, 0)
     assert (9, 0) in seen
     assert seen[-1] == (9, 1), "a moment that the work does not have is after it"

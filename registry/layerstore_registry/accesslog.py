@@ -1,4 +1,4 @@
-"""The log of requests: one line for each, in JSON or in the common form; without anything that opens a door.
+"""The log of requests: one line for each, in JSON or in the common form. It holds no passwords and no tokens.
 
 gunicorn tells it of each answer that has been sent, or could not be: here they are counted, too.
 """

@@ -115,7 +115,7 @@ class Registry:
         return nullcontext()
 
     def _admit(self, request: Request, found: Route) -> None:
-        """Find out who asks, and whether they may."""
+        """Find out who sends the request, and refuse it if they may not."""
         who = request.who = self._identified(request)
         request.environ["REMOTE_USER"] = who.name or ""
         scopes = _wanted(request.method, found)

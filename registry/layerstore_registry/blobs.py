@@ -65,7 +65,7 @@ class Blobs:
     """Answers requests about the blobs of a repository."""
 
     def __init__(self, service: LayerService, settings: Settings) -> None:
-        """Serve those of a store."""
+        """Serve the blobs of a store."""
         self._service = service
         self._settings = settings
 

@@ -28,7 +28,7 @@ class Body:
     """The bytes of a request: of a given length, or in chunks."""
 
     def __init__(self, stream: Reads, length: int | None) -> None:
-        """Receive from a stream; ``length`` is in bytes, None where the end is marked in the stream."""
+        """Receive from a stream. ``length`` is in bytes, or None if the stream marks its end."""
         self._stream = stream
         self.length = length
         self.taken = 0

@@ -101,7 +101,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         super().run()
 
     def reload(self) -> None:
-        """Read anew what may have changed."""
+        """Read again whatever may have changed."""
         self._hooks.renew()
         super().reload()
 

@@ -19,7 +19,7 @@ class Settings:
     max_blob: int = 0
     """Bytes of the largest blob that is accepted; 0: any."""
     pages: bool = True
-    """Whether there is something to see for people with a browser."""
+    """Whether there are pages for people with a browser."""
     redirect: bool = False
     """Whether whoever fetches a blob is led to where the driver has it, if it can be read there by a URL."""
     page: int = 1000

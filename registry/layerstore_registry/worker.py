@@ -101,7 +101,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.handle_exit(sig, frame)
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401  (gunicorn's)
-        """Answer a request whose head has come."""
+        """Answer a request whose head has arrived."""
         conn.end_of_head(req)
         return super().handle_request(req, conn)
 
