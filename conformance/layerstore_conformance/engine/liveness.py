@@ -34,7 +34,10 @@ SILENCE = 60
 """Rounds that may pass between two ends of driver calls."""
 
 WHOLE = 3000
-"""Rounds that a scenario may take in all."""
+"""Rounds that a scenario may take in all, unless it tries everything."""
+
+EVERYTHING = 100
+"""How many times as many then."""
 
 TICK = 0.05
 """Seconds between two looks."""
@@ -49,8 +52,9 @@ FRAMES = 12
 class Activity:
     """What a scenario's driver does."""
 
-    def __init__(self) -> None:
-        """Begin with nothing done."""
+    def __init__(self, whole: float = 1) -> None:
+        """Begin with nothing done; ``whole`` is how many times as long as usual all of it may take."""
+        self.whole = whole
         self.beats = 0
         """Ends of calls: it stands while the driver is silent."""
         self.doing = ""
@@ -244,7 +248,7 @@ class _Watch(Generic[T]):
         return SILENCE * sum(self._pace) + self._activity.pieces * self._pace.round
 
     def _is_late(self) -> bool:
-        return self._silent > self._silence() or self._passed > WHOLE * sum(self._pace)
+        return self._silent > self._silence() or self._passed > self._activity.whole * WHOLE * sum(self._pace)
 
     def _is_late_by_a_new_measure(self) -> bool:
         try:
@@ -258,7 +262,8 @@ class _Watch(Generic[T]):
         if self._silent > self._silence():
             rounds = self._silent / sum(self._pace)
             return f"it hangs: in or after {where} nothing happened for the time of {rounds:.0f} rounds of other work"
-        return f"it does not end: in the time of {WHOLE} rounds of other work it came to {where}"
+        rounds = self._activity.whole * WHOLE
+        return f"it does not end: in the time of {rounds:.0f} rounds of other work it came to {where}"
 
     def _interrupt(self, thread: threading.Thread) -> None:
         """Hand an interrupt on to the thread, and give it time to clean up."""
