@@ -111,7 +111,7 @@ def test_a_scenario_is_given_time_if_everything_is_slow() -> None:
     """Before a scenario is given up, the pace is measured again: on a machine that is busy now, it goes on."""
     measured = threading.Event()
 
-    def measure(_: Pace) -> Pace:
+    def measure() -> Pace:
         measured.set()
         return Pace(3600.0)
 

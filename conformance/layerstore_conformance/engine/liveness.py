@@ -34,7 +34,10 @@ SILENCE = 60
 """Rounds that may pass between two ends of driver calls."""
 
 WHOLE = 3000
-"""Rounds that a scenario may take in all."""
+"""Rounds that a scenario may take in all, unless it tries everything."""
+
+EVERYTHING = 100
+"""How many times as many then."""
 
 TICK = 0.05
 """Seconds between two looks."""
@@ -49,8 +52,9 @@ FRAMES = 12
 class Activity:
     """What a scenario's driver does."""
 
-    def __init__(self) -> None:
-        """Begin with nothing done."""
+    def __init__(self, whole: float = 1) -> None:
+        """Begin with nothing done; ``whole`` is how many times as long as usual all of it may take."""
+        self.whole = whole
         self.beats = 0
         """Ends of calls: it stands while the driver is silent."""
         self.doing = ""
@@ -120,7 +124,7 @@ def watched(work: Callable[[], T], activity: Activity, known: Pace, harness: Har
     Raises:
         HungError: it stands still, or goes on for ever.
     """
-    watch = _Watch(work, activity, known, lambda now: _measured(harness, now))
+    watch = _Watch(work, activity, known, lambda: _measured(harness, started()))
     _watches.append(watch)
     try:
         return watch.result()
@@ -147,10 +151,11 @@ def any_left() -> bool:
 def stand_still() -> None:
     """Stand still for ten times as long as allowed, as whoever watches sees it; for planted defects.
 
-    In a process without a watch it does nothing: another one waits for it there.
+    In another process, in another thread than the scenario's, and in one that was given up before it does nothing.
     """
-    for watch in _watches[-1:]:
-        watch.skip()
+    for watch in _watches:
+        if watch.thread is threading.current_thread():
+            watch.skip()
 
 
 def _measured(harness: Harness, known: Pace) -> Pace:
@@ -158,23 +163,25 @@ def _measured(harness: Harness, known: Pace) -> Pace:
     activity = Activity()
 
     def work() -> float:
-        harness.open().close()  # its URL is looked up once
+        with suppress(Exception):
+            harness.open().close()  # its URL is looked up once
         began = time.monotonic()
         with suppress(Exception):  # scenarios find what is wrong with the driver
             go_round(harness, activity.end)
         return time.monotonic() - began
 
-    return Pace(known.start, _Watch(work, activity, known, lambda now: now.slower(started())).result())
+    return Pace(known.start, _Watch(work, activity, known, started).result())
 
 
 class _Watch(Generic[T]):
     """Something that is done in a thread."""
 
-    def __init__(self, work: Callable[[], T], activity: Activity, known: Pace, measure: Callable[[Pace], Pace]) -> None:
+    def __init__(self, work: Callable[[], T], activity: Activity, known: Pace, measure: Callable[[], Pace]) -> None:
         self._work = work
         self._activity = activity
         self._pace = known
         self._measure = measure
+        self.thread = threading.Thread(target=self._run, name="scenario", daemon=True)
         self._done = threading.Event()
         self._results: list[T] = []
         self._errors: list[BaseException] = []
@@ -184,16 +191,15 @@ class _Watch(Generic[T]):
 
     def result(self) -> T:
         """Do it; raise what it raises."""
-        thread = threading.Thread(target=self._run, name="scenario", daemon=True)
         self._arm()
-        thread.start()
+        self.thread.start()
         try:
             self._wait()
         except KeyboardInterrupt:
-            self._interrupt(thread)
+            self._interrupt()
             raise
         except HungError:
-            _given_up.append(thread)
+            _given_up.append(self.thread)
             self._done.wait(STANDSTILL)  # one that only paused ends soon, and is then in nobody's way
             raise
         if self._errors:
@@ -222,7 +228,7 @@ class _Watch(Generic[T]):
             now = time.monotonic()
             self._let_pass(min(now - last, STANDSTILL))
             last = now
-            if self._is_late() and not self._done.is_set() and self._is_late_by_a_new_measure():
+            if self._is_late() and self._is_late_by_a_new_measure(seen):
                 self._looked.set()
                 raise HungError(self._said(), _stacks())
 
@@ -244,28 +250,30 @@ class _Watch(Generic[T]):
         return SILENCE * sum(self._pace) + self._activity.pieces * self._pace.round
 
     def _is_late(self) -> bool:
-        return self._silent > self._silence() or self._passed > WHOLE * sum(self._pace)
+        return self._silent > self._silence() or self._passed > self._activity.whole * WHOLE * sum(self._pace)
 
-    def _is_late_by_a_new_measure(self) -> bool:
+    def _is_late_by_a_new_measure(self, seen: int) -> bool:
         try:
-            self._pace = self._pace.slower(self._measure(self._pace))
+            self._pace = self._pace.slower(self._measure())
+            late = self._is_late()
         except HungError:
-            return True
-        return self._is_late()
+            late = True
+        silent = self._silent <= self._silence() or seen == self._activity.beats  # and not only until it was measured
+        return late and silent and not self._done.is_set()
 
     def _said(self) -> str:
         where = self._activity.doing or "the first call"
         if self._silent > self._silence():
             rounds = self._silent / sum(self._pace)
             return f"it hangs: in or after {where} nothing happened for the time of {rounds:.0f} rounds of other work"
-        return f"it does not end: in the time of {WHOLE} rounds of other work it came to {where}"
+        rounds = self._activity.whole * WHOLE
+        return f"it does not end: in the time of {rounds:.0f} rounds of other work it came to {where}"
 
-    def _interrupt(self, thread: threading.Thread) -> None:
+    def _interrupt(self) -> None:
         """Hand an interrupt on to the thread, and give it time to clean up."""
-        if thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
-            )
+        if self.thread.ident is not None:
+            thread = ctypes.c_ulong(self.thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(KeyboardInterrupt))
         self._done.wait(self._silence())
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from layerstore.unwritten import UnwrittenError, in_order
 from layerstore_conformance.engine.context import Context
-from layerstore_conformance.engine.liveness import Activity, HungError, pace, watched
+from layerstore_conformance.engine.liveness import EVERYTHING, Activity, HungError, pace, watched
 from layerstore_conformance.engine.sweep import perform
 from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.kit.unwritten import unwritten
@@ -73,7 +73,8 @@ def run(
     scenario: Scenario, harness: Harness, *, seed: int = 0, profile: Profile = "default", wrap: Wrap | None = None
 ) -> Result:
     """Run a scenario; ``wrap`` is put in front of every handle, for the proof. One that hangs is given up."""
-    began, activity, known = time.perf_counter(), Activity(), pace(harness)
+    began, known = time.perf_counter(), pace(harness)
+    activity = Activity(EVERYTHING if profile == "full" else 1)
     made: list[Context] = []
 
     def work() -> Result:
