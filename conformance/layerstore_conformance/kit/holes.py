@@ -21,24 +21,28 @@ ATTEMPTS: Final = 3
 """The cheapest of them counts: something else may be computed meanwhile."""
 
 
+SMALL: Final = 16 << 20
+"""Bytes of a gap that is tried before: most drivers that are charged for holes show it there."""
+
+
 def free_of_charge(driver: Driver, prefix: str) -> bool:
     """Return whether a driver keeps holes for less than their zeros would cost in time and memory."""
     key = f"{prefix}/hole-{uuid.uuid4().hex}"
     try:
-        least, _ = _least(driver, f"{key}/small", 1)
-        spent, peak = _least(driver, f"{key}/large", TRIED)
+        least = min(_cost(driver, f"{key}/{number}", 1)[0] for number in range(ATTEMPTS))
+        if _cost(driver, f"{key}/small", SMALL)[1] >= SMALL // 2:
+            return False
+        return any(_is_cheap(driver, f"{key}/large-{number}", least) for number in range(ATTEMPTS))
     except Exception:  # noqa: BLE001  (scenarios find what is wrong with the driver)
         return False
     finally:
         with suppress(Exception):
             driver.delete(key)
+
+
+def _is_cheap(driver: Driver, key: str, least: float) -> bool:
+    spent, peak = _cost(driver, key, TRIED)
     return spent - least < SECONDS and peak < TRIED // 8
-
-
-def _least(driver: Driver, key: str, gap: int) -> tuple[float, int]:
-    """Return the fewest seconds of computing, and the least memory, that a gap takes."""
-    costs = [_cost(driver, f"{key}/{number}", gap) for number in range(ATTEMPTS)]
-    return min(seconds for seconds, _ in costs), min(peak for _, peak in costs)
 
 
 def _cost(driver: Driver, key: str, gap: int) -> tuple[float, int]:
