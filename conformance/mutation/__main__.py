@@ -28,7 +28,7 @@ class Target(NamedTuple):
     name: str
     modules: list[str]
     suite: str
-    limits: dict[str, float]
+    limits: dict[str, int]
     warm: list[str]
     """Packages that no mutant changes, imported before the first is judged: a judgement takes a third of the time."""
 

@@ -8,13 +8,18 @@ import multiprocessing
 import os
 import pkgutil
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOMS = ("core", "drivers", "conformance", "benchmarks", "examples/layerstore-sqlite")
+
+_PATIENCE = 10
+"""A run that waits for ever is ended after so many times its processor time, however busy the machine is."""
 
 _KILLED_BY = re.compile(r"^(?:FAILED|ERROR) \S*?(?:::(\S+)| )", re.MULTILINE)
 
@@ -32,8 +37,8 @@ def copied(folder: Path) -> Path:
 class Judge:
     """The suite in one profile, on a copy of the tree."""
 
-    def __init__(self, tree: Path, suite: str, profile: str, limit: float) -> None:
-        """Judge by this suite; a run that takes longer than so many seconds is killed, and counts as a kill."""
+    def __init__(self, tree: Path, suite: str, profile: str, limit: int) -> None:
+        """Judge by this suite; a run that takes more seconds of processor time is ended, and counts as a kill."""
         self.tree, self.suite, self.profile, self.limit = tree, suite, profile, limit
 
     def killer_of(self, module: Path, source: str) -> str:
@@ -51,18 +56,17 @@ class Judge:
         log = self.tree / "judged.txt"
         child = multiprocessing.get_context("fork").Process(target=self._in_child, args=(log,))
         child.start()
-        child.join(self.limit)
-        if child.exitcode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid or 0, signal.SIGKILL)
-            child.join()
-            return f"hung for {self.limit:g} s"
-        with contextlib.suppress(ProcessLookupError):  # what a broken scenario has left behind
+        ended = _ends(child.pid or 0, _PATIENCE * self.limit)
+        with contextlib.suppress(ProcessLookupError):  # also what a broken scenario has left behind
             os.killpg(child.pid or 0, signal.SIGKILL)
+        child.join()
+        if not ended or child.exitcode == -signal.SIGXCPU:
+            return "runs for ever"
         return "" if child.exitcode == 0 else _name_of_failure(log.read_text("utf-8", "replace"))
 
     def _in_child(self, log: Path) -> None:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (self.limit, self.limit + 1))
         with log.open("wb") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
@@ -76,6 +80,16 @@ class Judge:
         # Hypothesis was imported before pytest could rewrite its asserts.
         options += ["-Wignore::pytest.PytestAssertRewriteWarning", f"--layerstore-profile={self.profile}"]
         os._exit(pytest.main([*options, self.suite]))  # without the forked parent's exit handlers
+
+
+def _ends(process: int, seconds: float) -> bool:
+    """Wait for a child, and leave its number to it. Return whether it has ended."""
+    until = time.monotonic() + seconds
+    while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _name_of_failure(text: str) -> str:

@@ -108,3 +108,19 @@ def test_an_argued_survivor_has_its_reason_wherever_the_line_is(room: Path) -> N
         [silent] = [mutant for mutant in session.mutants() if mutant.was == "self.tell()"]
     assert argued.reason(silent) == "equivalent: nobody listens"
     assert argued.is_equivalent(silent)
+
+
+def test_a_mutant_is_judged_by_the_suite_and_goes_away(room: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The judge names what failed with the mutant in place, and puts back what was there."""
+    (room / "test_suite.py").write_text("import counter\n\ndef test_it_counts():\n    assert counter.Counter.add\n")
+    judge = load("judge").Judge(room, "test_suite.py", "quick", 60)
+    with capfd.disabled():  # the judge reads what the suite prints
+        assert judge.killer_of(Path("counter.py"), "class Counter:\n    pass\n") == "test_it_counts"
+    assert (room / "counter.py").read_text() == SOURCE
+
+
+def test_a_mutant_that_runs_for_ever_is_ended(room: Path) -> None:
+    """The limit is processor time, so that a busy machine makes no kill."""
+    (room / "test_suite.py").write_text("import counter\n\ndef test_it_counts():\n    counter.Counter\n")
+    judge = load("judge").Judge(room, "test_suite.py", "quick", 3)
+    assert judge.killer_of(Path("counter.py"), "while True:\n    pass\n") == "runs for ever"
