@@ -305,6 +305,18 @@ def at_look(number: int, key: str = layout.REPOSITORIES + "/a/_manifests") -> Wh
     return lambda _, call: (call.method, call.key) == ("list", key) and next(seen) == number
 
 
+def test_the_note_of_a_referrer_that_is_pushed_meanwhile_stays(
+    store: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """Its manifest had gone; it is there again when the collection looks for the second time."""
+    data = about(IMAGE)
+    note = layout.referrer("a", Digest.of(IMAGE), Digest.of(data))
+    raw.put(note, b"{}")
+    trap.set(at_look(2), lambda: push(raw, data))
+    assert (unlinked(gc(store)), trap.sprung) == ([layer(IDLE)], True)
+    assert json.loads(raw.get(note, 99)) == {}
+
+
 def test_repositories_that_cannot_be_listed_stop_it(store: LayerService, trap: Trap) -> None:
     """Nothing has been dropped then."""
     seen = itertools.count()
