@@ -79,7 +79,7 @@ class Uploads:
             at = self._service.status(name, reference)
             self._finish_at(request, body, at, digest)
         except UnknownUploadError:  # finished before, or meanwhile, it may be by this very request
-            if not self._service.exists(name, digest):
+            if not self._service.renew(name, digest):  # the manifest comes yet
                 raise
             body.drain()
         return _stored(name, digest)

@@ -288,6 +288,16 @@ def test_what_a_client_asks_for_before_it_pushes_stays_for_a_while(
     assert held() == [True, True]
 
 
+def test_a_last_put_that_comes_again_keeps_the_layer_for_a_while(
+    client: Client, store: LayerService, held: Callable[[], list[bool]]
+) -> None:
+    """Its answer was lost, and the client pushes the manifest next."""
+    where = client.begin()
+    store.cancel(NAME, where.rpartition("/")[2])
+    assert client.put(where, query_string={"digest": digest(LAYER_DATA)}).status_code == 201
+    assert held() == [True, False]
+
+
 def test_whoever_may_not_push_keeps_nothing(store: LayerService, held: Callable[[], list[bool]]) -> None:
     """A registry that is read only writes nothing."""
     client = Client(Registry(store, Settings(read_only=True)))
