@@ -133,7 +133,7 @@ def collect(
         raise
     for each in trash:
         _end(driver, each, report, used)
-    if (trash or report.dropped.unlinked) and not dry_run:
+    if (trash or report.dropped.removed) and not dry_run:
         with suppress(DriverError):  # the next collection tries again
             driver.delete(layout.DELETED)
     return report
@@ -141,7 +141,7 @@ def collect(
 
 def _pretended(report: CollectReport) -> set[str]:
     """Return the keys of the links that a dry run takes for dropped."""
-    return {link.key for link in report.dropped.unlinked} if report.dry_run else set()
+    return {link.key for link in report.dropped.removed} if report.dry_run else set()
 
 
 def _mark(driver: CheckedDriver, odd: Odd, without: Collection[str] = ()) -> set[str]:

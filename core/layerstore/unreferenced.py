@@ -61,7 +61,7 @@ from layerstore.repository import Found, Repository, Sight, Unlinked
 class Dropped:
     """What was dropped or, in a dry run, what would be."""
 
-    unlinked: list[Unlinked] = field(default_factory=list)
+    removed: list[Unlinked] = field(default_factory=list)
     failed: list[Unlinked] = field(default_factory=list)
     """Each with its error."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class _Dropping:
         picked = list(self._old([each for each in idle if each.link.key not in self.tried]))
         self.tried.update(each.link.key for each in picked)
         if self.dry_run:
-            self.dropped.unlinked += [each.link for each in picked]
+            self.dropped.removed += [each.link for each in picked]
         else:
             self._reprieve(each for each in seen.found if each.condemned and each not in idle)
             self._end([(each, version) for each in picked if (version := self._condemned(each))])
@@ -172,7 +172,7 @@ class _Dropping:
         except DriverError as error:
             self.dropped.failed.append(replace(link, error=error))
             return
-        self.dropped.unlinked.append(link)
+        self.dropped.removed.append(link)
         with suppress(DriverError):  # the next collection deletes it
             self.driver.delete(gone)
 

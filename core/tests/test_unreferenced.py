@@ -101,18 +101,18 @@ def gc(store: LayerService, *, untagged: bool = False, dry_run: bool = False) ->
 
 def unlinked(report: CollectReport) -> list[str]:
     """Return the keys of the links that were dropped."""
-    return [each.key for each in report.dropped.unlinked]
+    return [each.key for each in report.dropped.removed]
 
 
 def test_a_layer_that_no_manifest_refers_to_is_dropped_and_deleted(store: LayerService, raw: CheckedDriver) -> None:
     """The link goes, and then the blob; what the image refers to is as it was."""
     report = gc(store)
-    (dropped,) = report.dropped.unlinked
+    (dropped,) = report.dropped.removed
     assert (dropped.name, dropped.kind, str(dropped.digest), dropped.key) == ("a", "layer", digest(IDLE), layer(IDLE))
     assert [str(each.digest) for each in report.removed] == [digest(IDLE)]
     assert (report.dropped.failed, report.dropped.skipped) == ([], {})
     assert (store.exists("a", digest(IDLE)), store.fetch("a", digest(USED)).read()) == (False, USED)
-    assert (list(keys_below(raw, layout.OURS)), gc(store).dropped.unlinked) == ([], [])
+    assert (list(keys_below(raw, layout.OURS)), gc(store).dropped.removed) == ([], [])
 
 
 def test_without_being_asked_for_no_link_is_dropped(store: LayerService) -> None:
@@ -184,7 +184,7 @@ def test_untagged_manifests_go_from_the_top_down(store: LayerService, raw: Check
     history = layout.tag_entry("a", "v1", Digest.of(found["lone"]))
     gone = {*map(revision, found.values()), layer(IDLE), history, note}
     assert (set(unlinked(report)), len(unlinked(report))) == (gone, len(gone))
-    order = {each.digest: at for at, each in enumerate(report.dropped.unlinked) if each.kind == "manifest"}
+    order = {each.digest: at for at, each in enumerate(report.dropped.removed) if each.kind == "manifest"}
     assert order[Digest.of(found["index"])] < order[Digest.of(found["child"])]
     assert order[Digest.of(found["lone"])] < order[Digest.of(found["about"])]
     assert {str(each.digest) for each in report.removed} == {digest(data) for data in [IDLE, *found.values()]}
@@ -233,7 +233,7 @@ def test_a_dry_run_lists_exactly_what_a_run_takes(store: LayerService, raw: Chec
     assert {key: raw.stat(key).version for key in keys_below(raw, "")} == before
     report = gc(store, untagged=untagged)
     assert (report.dropped, report.removed) == (dry.dropped, dry.removed)
-    assert len(dry.dropped.unlinked) == (5 if untagged else 0)
+    assert len(dry.dropped.removed) == (5 if untagged else 0)
 
 
 ODD = {
@@ -260,7 +260,7 @@ def test_a_repository_with_something_odd_stays_whole(
     expected = (["a"], [layer(b"elsewhere", "b")])
     for dry_run in (True, False):
         dropped = drop(store.driver, later(), untagged=True, dry_run=dry_run)
-        assert (list(dropped.skipped), [each.key for each in dropped.unlinked]) == expected
+        assert (list(dropped.skipped), [each.key for each in dropped.removed]) == expected
     assert store.exists("a", digest(IDLE))
 
 
@@ -303,6 +303,18 @@ def at_look(number: int, key: str = layout.REPOSITORIES + "/a/_manifests") -> Wh
     """Be true of the first call of the second look at a repository, and so on; a mark comes before the first."""
     seen = itertools.count()
     return lambda _, call: (call.method, call.key) == ("list", key) and next(seen) == number
+
+
+def test_the_note_of_a_referrer_that_is_pushed_meanwhile_stays(
+    store: LayerService, raw: CheckedDriver, trap: Trap
+) -> None:
+    """Its manifest had gone; it is there again when the collection looks for the second time."""
+    data = about(IMAGE)
+    note = layout.referrer("a", Digest.of(IMAGE), Digest.of(data))
+    raw.put(note, b"{}")
+    trap.set(at_look(2), lambda: push(raw, data))
+    assert (unlinked(gc(store)), trap.sprung) == ([layer(IDLE)], True)
+    assert json.loads(raw.get(note, 99)) == {}
 
 
 def test_repositories_that_cannot_be_listed_stop_it(store: LayerService, trap: Trap) -> None:

@@ -79,7 +79,8 @@ class Uploads:
             at = self._service.status(name, reference)
             self._finish_at(request, body, at, digest)
         except UnknownUploadError:  # finished before, or meanwhile, it may be by this very request
-            if not ids.was_given(name, reference) or not self._service.exists(name, digest):
+            # the manifest comes yet, so the link is renewed
+            if not ids.was_given(name, reference) or not self._service.renew(name, digest):
                 raise
             body.drain()
         return _stored(name, digest)

@@ -75,7 +75,7 @@ def test_all_of_a_repository_may_go(client: Client, store: LayerService) -> None
     about = image(CONFIG, subject={"mediaType": OCI_IMAGE, "digest": digest(subject), "size": len(subject)})
     client.push_blob(CONFIG)
     assert client.push_manifest(about, digest(about)).status_code == 201
-    assert gc(store).dropped.unlinked == []
+    assert gc(store).dropped.removed == []
     assert client.delete(f"/v2/{NAME}/manifests/v1").status_code == 202
     gc(store)
     assert client.get("/v2/_catalog").json == {"repositories": []}
@@ -286,6 +286,16 @@ def test_what_a_client_asks_for_before_it_pushes_stays_for_a_while(
     assert held() == [False, False]
     assert [client.head(path).status_code for path in PATHS] == [200, 200]
     assert held() == [True, True]
+
+
+def test_a_last_put_that_comes_again_keeps_the_layer_for_a_while(
+    client: Client, store: LayerService, held: Callable[[], list[bool]]
+) -> None:
+    """Its answer was lost, and the client pushes the manifest next."""
+    where = client.begin()
+    store.cancel(NAME, where.rpartition("/")[2])
+    assert client.put(where, query_string={"digest": digest(LAYER_DATA)}).status_code == 201
+    assert held() == [True, False]
 
 
 def test_whoever_may_not_push_keeps_nothing(store: LayerService, held: Callable[[], list[bool]]) -> None:

@@ -92,7 +92,7 @@ def _rows(report: CollectReport) -> Iterator[Row]:
 
 def _dropped_rows(report: CollectReport) -> Iterator[Row]:
     unlinked = "would-unlink" if report.dry_run else "unlinked"
-    for link in report.dropped.unlinked:
+    for link in report.dropped.removed:
         yield _row(unlinked, f"{link.kind} of {link.name}", str(link.digest))
     for link in report.dropped.failed:
         yield _row("failed", f"{link.kind} of {link.name}: {link.error}", str(link.digest))
@@ -114,10 +114,10 @@ def _sum_up(invocation: Invocation, report: CollectReport) -> None:
         f"began, {report.young} too young"
     )
     text += f"; {len(report.ignored)} not understood, and ignored" if report.ignored else ""
-    text += f"; {len(dropped.unlinked)} links dropped" if dropped.unlinked else ""
+    text += f"; {len(dropped.removed)} links dropped" if dropped.removed else ""
     text += f"; {len(dropped.skipped)} repositories skipped" if dropped.skipped else ""
     counts = {"deleted": deleted, "bytes": size, "failed": failed, "in_use": report.in_use, "kept": kept}
-    counts |= {"ignored": len(report.ignored), "unlinked": len(dropped.unlinked), "skipped": len(dropped.skipped)}
+    counts |= {"ignored": len(report.ignored), "unlinked": len(dropped.removed), "skipped": len(dropped.skipped)}
     invocation.say("collected", text, dry_run=report.dry_run, young=report.young, **counts)
     if failed:
         raise HarmError(f"{failed} could not be deleted")

@@ -54,7 +54,7 @@ def gc_unreferenced_drops_any_version() -> Iterator[None]:
     def drop(self: Dropping, link: Unlinked, version: str) -> None:
         del version
         self.driver.delete(link.key)
-        self.dropped.unlinked.append(link)
+        self.dropped.removed.append(link)
 
     with patch.object(Dropping, "_drop", drop):
         yield

@@ -45,9 +45,9 @@ def a_layer_goes_if_no_manifest_refers_to_it(ctx: Context) -> None:
     for data in (used, idle):
         store(service, "a", data)
     assert push(service, "a", used)
-    assert service.collect(unreferenced=True).dropped.unlinked == []
+    assert service.collect(unreferenced=True).dropped.removed == []
     report = service.collect(now=later(), unreferenced=True)
-    assert [str(each.digest) for each in report.dropped.unlinked] == [digest(idle)]
+    assert [str(each.digest) for each in report.dropped.removed] == [digest(idle)]
     assert [str(each.digest) for each in report.removed] == [digest(idle)]
     expect_layer(ctx, "a", used)
     assert not ctx.service().exists("a", digest(idle))
