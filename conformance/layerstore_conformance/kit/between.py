@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from types import FrameType
 
-PATIENCE: Final = 0.003
+PATIENCE: Final = 0.01
 """Seconds for one look; one that waits for a lock of the work is not waited for any longer."""
 
 CLOSE: Final = 80
@@ -37,7 +37,7 @@ class _Looker:
         del frame, arg
         self._events += event in ("call", "return")
         if event in ("call", "return") and (self._events < CLOSE or self._events % 8 == 0):
-            self._free.wait(PATIENCE / 6)  # it may be free now, of a lock that was held at its last look
+            self._free.wait(PATIENCE / 10)  # it may be free now, of a lock that was held at its last look
             self.ask(PATIENCE)
 
     def ask(self, seconds: float | None) -> None:
