@@ -113,7 +113,7 @@ def test_a_mistake_is_told_in_one_line(arguments: tuple[str, ...], status: int) 
 def test_the_help_names_every_exit_status() -> None:
     """A user who scripts the command need not read its source."""
     text = " ".join(CliRunner().invoke(command.conformance, ["--help"]).output.split())
-    assert "Exit status: 0 every selected scenario" in text
+    assert "Exit status: 0 the run passed: every selected scenario" in text
     assert [
         word
         for word in ("1 a scenario failed", "6 the run is incomplete", "7 the run could not begin")
