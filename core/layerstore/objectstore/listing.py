@@ -1,6 +1,6 @@
 """Listing and deleting below a prefix (clauses L1 to L6, D1 to D5).
 
-Below a prefix lie objects, heads that stand for none yet, pieces below their keys, markers that tools leave for
+Below a prefix lie objects, heads that stand for none yet, pieces beside their keys, markers that tools leave for
 folders, and foreign objects, whose names are no keys. No order of the service's listing is relied on.
 """
 
@@ -56,7 +56,8 @@ def _named(store: Store, below: str, known: dict[str, Scanned]) -> dict[str, Sca
 def _peeked(store: Store, name: str, below: str) -> dict[str, Scanned]:
     """Return the child that a prefix is, by as many requests as it takes to find something published below it."""
     seen: dict[str, Scanned] = {}
-    for objects, _, _ in store.pages(name, PEEK):
+    most = 0 if name.endswith(f"{PRIVATE}/") else PEEK  # nothing is published there, so all pages are needed
+    for objects, _, _ in store.pages(name, most):
         _merge(seen, _children(store, objects, below))
         if isinstance(seen.get(name), str):
             break
@@ -84,9 +85,12 @@ def _merge(known: dict[str, Scanned], more: dict[str, Scanned]) -> None:
 
 
 def _owner(name: str) -> tuple[str, bool]:
-    """Return the key to which a piece belongs, and whether it is a piece; what lies at the top belongs to none."""
-    key, private, _ = f"/{name}".partition(f"/{PRIVATE}/")
-    return (key[1:], True) if private and (not key or is_key(key[1:])) else (name, False)
+    """Return the key to which a piece belongs, and whether it is a piece; some belong to no key that is known."""
+    folder, private, rest = f"/{name}".partition(f"/{PRIVATE}/")
+    key = f"{folder}/{rest.partition('/')[0]}"[1:]
+    if private and is_key(key):
+        return key, True
+    return ("", True) if private and not folder else (name, False)
 
 
 def _kind(store: Store, each: Listed, child: str, *, private: bool) -> Scanned | None:
@@ -113,20 +117,26 @@ def _is_harmless(name: str) -> bool:
 
 def delete(store: Store, key: str) -> None:
     """Delete an object, its pieces, and all below its key that is not foreign."""
-    names, first = _places(store, key), [store.name(key)]
+    _delete_pieces(store, key)
     for objects, _, _ in store.pages(f"{key}/"):
-        ours = [each.name for each in objects if is_key(each.name) or _is_marker(each) or _owner(each.name)[1]]
-        first += [store.name(name) for name in ours]
-        for name in ours:
-            names += _places(store, name)
-        store.delete_names(key, first)
-        first = []
-    for place in names:
-        for objects, _, _ in store.pages(place):
-            store.delete_names(key, [store.name(each.name) for each in objects])
+        owned = [each.name for each in objects if _owner(each.name)[1]]
+        whole = [each.name for each in objects if is_key(each.name) or _is_marker(each)]
+        _delete_page(store, key, [*whole, *(_owner(name)[0] for name in owned)], owned)
+        for name in whole:
+            if store.has_far_place(name):
+                _delete_pieces(store, name)
 
 
-def _places(store: Store, key: str) -> list[str]:
-    """Return where pieces of a key lie, if that is not below the key."""
-    place = store.far_place(key)
-    return [place.removeprefix(store.prefix)] if place else []
+def _delete_pieces(store: Store, key: str) -> None:
+    """Delete an object with its pieces, which do not lie below its key."""
+    for objects, _, _ in store.pages(store.place(key)):
+        _delete_page(store, key, [key], [each.name for each in objects])
+
+
+def _delete_page(store: Store, key: str, whole: Iterable[str], pieces: Iterable[str]) -> None:
+    """Delete objects, and then pieces that were listed before that: all of them belonged to one of the objects.
+
+    A writer that is opened meanwhile, and publishes, does so in pieces that were not listed yet.
+    """
+    store.delete_names(key, [store.name(name) for name in dict.fromkeys(whole)])
+    store.delete_names(key, [store.name(name) for name in pieces])

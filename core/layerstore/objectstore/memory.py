@@ -44,8 +44,7 @@ class MemoryService:
         """See :meth:`Service.put`."""
         with self._lock:
             self._check(name, etag)
-            self.objects[name] = _Object(data, dict(metadata), datetime.now(UTC))
-            return self.objects[name].etag
+            return self._store(name, data, metadata)
 
     def delete(self, name: str, etag: str | None = None) -> None:
         """See :meth:`Service.delete`."""
@@ -81,10 +80,14 @@ class MemoryService:
         if small or len(parts) > self.limits.most_parts or max(sizes) > self.limits.most_copied:
             raise UnsupportedOperationError(name, f"these are no parts: {sizes[:3]}, {len(sizes)} of them")
         with self._lock:
-            self.put(name, b"".join(self._find(p.name, p.etag).data[p.start : p.stop] for p in parts), metadata)
+            self._store(name, b"".join(self._find(p.name, p.etag).data[p.start : p.stop] for p in parts), metadata)
 
     def close(self) -> None:
         """Do nothing: there are no connections."""
+
+    def _store(self, name: str, data: bytes, metadata: Mapping[str, str]) -> str:
+        self.objects[name] = _Object(data, dict(metadata), datetime.now(UTC))
+        return self.objects[name].etag
 
     def _find(self, name: str, etag: str | None) -> _Object:
         found = self.objects.get(name)

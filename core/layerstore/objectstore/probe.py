@@ -19,7 +19,7 @@ def check_conditions(service: Service, prefix: str) -> None:
     Raises:
         UnsupportedOperationError: the service does what a condition forbids, or refuses what one allows.
     """
-    name = f"{prefix}probe-{nonce()}"
+    name = f"{prefix}{nonce()}"
     try:
         first = _put(service, name, b"first", ABSENT)
         if _is_done(service, name, b"again", ABSENT):

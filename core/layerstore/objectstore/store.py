@@ -27,13 +27,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PRIVATE: Final = ".layerstore"
-"""The segment below which the pieces of an object lie: below its key, or if that is too long, at the top."""
+"""The segment below which the pieces of an object lie: beside its key, or if that is too long, at the top.
+
+Not below the key: some services make a folder of every name that has others below it, and then no object in its place.
+"""
 
 BODY: Final = 64 << 10
 """Bytes of the first request for a head with its pieces: three thousand of them."""
 
 ATTEMPTS: Final = 100
 """How often an operation starts again because others came in between. Each time one of them has succeeded."""
+
+FAR: Final = f"{PRIVATE}/.far/"
+"""Where pieces lie of keys that are too long; no key has a segment that begins with a dot."""
 
 
 class Store:
@@ -51,18 +57,19 @@ class Store:
 
     def piece(self, key: str, piece: str) -> str:
         """Return the name of a piece."""
-        return f"{self._place(key)}/{piece}"
+        return f"{self.prefix}{self.place(key)}{piece}"
 
-    def far_place(self, key: str) -> str | None:
-        """Return the prefix of a key's pieces, if they do not lie below the key itself."""
-        place = self._place(key)
-        return None if place.startswith(f"{self.name(key)}/") else f"{place}/"
-
-    def _place(self, key: str) -> str:
-        near = f"{self.name(key)}/{PRIVATE}"
-        if len(near) + 1 + ID <= self.service.limits.name_bytes:
+    def place(self, key: str) -> str:
+        """Return the prefix of an object's pieces, as if it were one of keys."""
+        folder, _, last = key.rpartition("/")
+        near = f"{folder}{'/' if folder else ''}{PRIVATE}/{last}/"
+        if len(self.prefix) + len(near) + ID <= self.service.limits.name_bytes:
             return near
-        return f"{self.prefix}{PRIVATE}/{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        return f"{FAR}{hashlib.sha256(key.encode()).hexdigest()[:32]}/"
+
+    def has_far_place(self, key: str) -> bool:
+        """Return whether an object's pieces do not lie beside it."""
+        return self.place(key).startswith(FAR)
 
     def call(self, key: str, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a call of the service; its errors name the key."""
@@ -78,7 +85,7 @@ class Store:
             UnsupportedOperationError: it does not.
         """
         if not self._checked:
-            self.call(key, check_conditions, self.service, f"{self.prefix}{PRIVATE}/")
+            self.call(key, check_conditions, self.service, f"{self.prefix}{PRIVATE}/.probe/")
             self._checked = True
 
     def look(self, key: str) -> Found | None:

@@ -31,7 +31,7 @@ class ObjectWriter(Writer):
         self._piece = head.piece
         self._pieces = list(head.pieces)
         self._stored = {place(piece)[0] for piece in head.pieces}
-        """The ids of all that lies below the key, as far as this writer knows."""
+        """The ids of all that is stored for the key, as far as this writer knows."""
         self._open: int | None = None
         """Which piece is in memory."""
         self._data = bytearray()
@@ -79,7 +79,7 @@ class ObjectWriter(Writer):
         self._drop(self._stored - {place(piece)[0] for piece in self._pieces})
 
     def release(self) -> None:
-        """Forget unpublished bytes. Pieces that were stored of them stay below the key until that is deleted."""
+        """Forget unpublished bytes. Pieces that were stored of them stay until the key is deleted."""
         if hasattr(self, "_stager"):
             self._stager.forget()
         self._data = bytearray()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +19,8 @@ from layerstore.errors import InvalidPathError, InvalidURLError
 from layerstore.keys import check_prefix
 from layerstore.objectstore import ObjectStoreDriver
 from layerstore.objectstore.driver import PIECE, THREADS
+from layerstore.objectstore.options import one_of, whole, yes
+from layerstore.process import this_process
 from layerstore_drivers.s3.service import Client, S3Service
 
 if TYPE_CHECKING:
@@ -42,7 +47,6 @@ HELP = {
 
 CHECKSUMS = ("CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME", "none")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
-_YES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 URL_LASTS = timedelta(minutes=20)
 """How long a signed URL can be used, unless a caller says."""
@@ -65,9 +69,13 @@ class S3Driver(ObjectStoreDriver):
             if not _BUCKET.match(url.host or ""):
                 raise ValueError(f"{url.host or ''!r} is no bucket: 3 to 63 of a-z, 0-9, - and .: s3://BUCKET[/PREFIX]")
             check_prefix(prefix)
-            service = S3Service(url.host or "", _connecting(given), _stored_with(given), cls.prepared)
-            piece = _number(given, "block_size", PIECE, service.limits.least_part)
-            threads = _number(given, "concurrency", THREADS, 1)
+            chosen = Settings.of(given)
+            chosen.client()  # connects to nothing, but finds out what is no endpoint, no region, no profile
+            service = S3Service(
+                url.host or "", lambda: cls.prepared(chosen.client()), _stored_with(given, chosen.checksum)
+            )
+            piece = whole(given, "block_size", PIECE, service.limits.least_part)
+            threads = whole(given, "concurrency", THREADS, 1)
             return cls(service, f"{prefix}/" if prefix else "", piece=piece, threads=threads)
         except InvalidPathError as error:
             raise InvalidURLError(str(url), f"the prefix is no key: {error.detail}") from error
@@ -76,7 +84,7 @@ class S3Driver(ObjectStoreDriver):
 
     @staticmethod
     def prepared(client: Client) -> Client:
-        """Return a client that was just made; a subclass for tests may put itself between it and the service."""
+        """Return the client to use; a subclass for tests may put itself between it and the service."""
         return client
 
     def redirect_url(self, key: str, lasts: timedelta = URL_LASTS) -> str | None:
@@ -90,67 +98,68 @@ class S3Driver(ObjectStoreDriver):
         return service.signed_url(self._store.name(key), lasts) if self.is_plain(key) else None
 
 
-def _connecting(given: Mapping[str, Any]) -> Callable[[], Client]:
-    """Return what makes a client; the options are checked by making one now.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of a client. Drivers with the same ones share a client: to make one takes long."""
 
-    Raises:
-        ValueError, BotoCoreError: an option is not valid.
-    """
-    endpoint, who = (
-        given.get("endpoint"),
-        {
-            "aws_access_key_id": given.get("access_key_id"),
-            "aws_secret_access_key": given.get("secret_access_key"),
-            "aws_session_token": given.get("session_token"),
-        },
-    )
-    if bool(who["aws_access_key_id"]) != bool(who["aws_secret_access_key"]):
-        raise ValueError("access_key_id and secret_access_key are given together, or neither")
-    needed = "when_required" if given.get("checksum") == "none" else "when_supported"
-    retries, timeout = _number(given, "retries", 4, 0), _number(given, "timeout", 60, 1)
-    style = "path" if _flag(given, "path_style", default=bool(endpoint)) else "auto"
+    endpoint: str | None
+    region: str | None
+    path_style: bool
+    access_key_id: str | None
+    secret_access_key: str | None
+    session_token: str | None
+    profile: str | None
+    checksum: str
+    retries: int
+    timeout: int
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Read the options.
+
+        Raises:
+            ValueError: one is not valid.
+        """
+        if bool(given.get("access_key_id")) != bool(given.get("secret_access_key")):
+            raise ValueError("access_key_id and secret_access_key are given together, or neither")
+        plain = ("region", "access_key_id", "secret_access_key", "session_token", "profile")
+        endpoint = given.get("endpoint")
+        return cls(
+            endpoint=endpoint,
+            path_style=yes(given, "path_style", default=bool(endpoint)),
+            checksum=one_of(given, "checksum", "CRC32", CHECKSUMS),
+            retries=whole(given, "retries", 4, 0),
+            timeout=whole(given, "timeout", 60, 1),
+            **{name: given.get(name) for name in plain},
+        )
+
+    def client(self) -> Client:
+        """Return the client of this process."""
+        variables = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
+        return _client(this_process(), variables, self)
+
+
+@lru_cache(maxsize=8)
+def _client(_process: int, _variables: frozenset[tuple[str, str]], chosen: Settings) -> Client:
     config = Config(
-        retries={"total_max_attempts": retries + 1, "mode": "standard"},
-        connect_timeout=min(timeout, 20),
-        read_timeout=timeout,
+        retries={"total_max_attempts": chosen.retries + 1, "mode": "standard"},
+        connect_timeout=min(chosen.timeout, 20),
+        read_timeout=chosen.timeout,
         max_pool_connections=64,
-        s3={"addressing_style": style},
-        request_checksum_calculation=needed,
+        s3={"addressing_style": "path" if chosen.path_style else "auto"},
+        request_checksum_calculation="when_required" if chosen.checksum == "none" else "when_supported",
         response_checksum_validation="when_required",
     )
-
-    def connect() -> Client:
-        session = boto3.session.Session(profile_name=given.get("profile"), region_name=given.get("region"))
-        region = session.region_name or "us-east-1"
-        return session.client("s3", endpoint_url=endpoint, region_name=region, config=config, **who)
-
-    connect().close()
-    return connect
+    session = boto3.session.Session(
+        chosen.access_key_id, chosen.secret_access_key, chosen.session_token, chosen.region, profile_name=chosen.profile
+    )
+    region = session.region_name or "us-east-1"
+    return session.client("s3", endpoint_url=chosen.endpoint, region_name=region, config=config)
 
 
-def _stored_with(given: Mapping[str, Any]) -> dict[str, str]:
+def _stored_with(given: Mapping[str, Any], checksum: str) -> dict[str, str]:
     """Return the arguments of every request that stores something."""
     chosen = {"ServerSideEncryption": given.get("sse"), "SSEKMSKeyId": given.get("sse_kms_key_id")}
-    checksum = given.get("checksum", "")
-    if checksum and checksum not in CHECKSUMS:
-        raise ValueError(f"checksum is one of {', '.join(CHECKSUMS)}")
-    if checksum not in {"", "none"}:
+    if given.get("checksum") and checksum != "none":
         chosen["ChecksumAlgorithm"] = checksum
     return {name: value for name, value in chosen.items() if value}
-
-
-def _flag(given: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    value = str(given.get(name, default)).lower()
-    if value not in _YES:
-        raise ValueError(f"{name} is true or false")
-    return _YES[value]
-
-
-def _number(given: Mapping[str, Any], name: str, default: int, least: int) -> int:
-    try:
-        number = int(given.get(name, default))
-    except (TypeError, ValueError):
-        number = least - 1
-    if number < least:
-        raise ValueError(f"{name} is a whole number, at least {least}")
-    return number

@@ -199,6 +199,8 @@ class SeaweedFS(Server):
             "-master.telemetry=false",
             "-filer",
             "-s3",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
             f"-s3.config={self.directory / 's3.json'}",
             *(f"-{name}={port}" for name, port in ports.items()),
         ]

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from io import BytesIO
-from threading import Lock
 from typing import Any, TypeAlias
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -102,23 +101,15 @@ class Body:
 
 
 class S3Service:
-    """The objects of a bucket. Each process has a client of its own: a forked child must not use its parent's."""
+    """The objects of a bucket."""
 
     limits = Limits(most_copied=1 << 30)
 
-    def __init__(
-        self,
-        bucket: str,
-        connect: Callable[[], Client],
-        stored_with: Mapping[str, str],
-        prepared: Callable[[Client], Client],
-    ) -> None:
-        """Use the clients that ``connect`` makes; ``stored_with`` are arguments of all that stores."""
+    def __init__(self, bucket: str, connect: Callable[[], Client], stored_with: Mapping[str, str]) -> None:
+        """Use what ``connect`` returns in each process; ``stored_with`` are arguments of all that stores."""
         self._bucket = bucket
         self._connect = connect
-        self._prepared = prepared
         self._stored_with = stored_with
-        self._lock = Lock()
         self._client: tuple[int, Client] = (0, None)
 
     @property
@@ -126,11 +117,8 @@ class S3Service:
         """The client of this process."""
         process, client = self._client
         if process != this_process():
-            self._lock = self._lock if not process else Lock()  # a lock of the parent's may be held for good
-            with self._lock:
-                if self._client[0] != this_process():
-                    self._client = (this_process(), self._prepared(self._connect()))
-                client = self._client[1]
+            client = self._connect()
+            self._client = (this_process(), client)
         return client
 
     def get(self, name: str, start: int, stop: int, etag: str | None = None) -> Got:
@@ -222,7 +210,7 @@ class S3Service:
             return str(self.client.generate_presigned_url("get_object", where, ExpiresIn=int(lasts.total_seconds())))
 
     def close(self) -> None:
-        """Close the idle connections. Handles that are still open make new ones."""
+        """Close the idle connections. Handles and drivers that are still open make new ones."""
         process, client = self._client
         if process == this_process():
             client.close()
