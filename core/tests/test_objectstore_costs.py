@@ -2,13 +2,18 @@
 
 from contextlib import closing
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import pytest
-from objects import LEAST, Asked, Objects, write
 
 from layerstore import LayerService
 from layerstore.checked import CheckedDriver
 from layerstore.objectstore import Limits, ObjectStoreDriver
+
+if TYPE_CHECKING:
+    from tests.objects import LEAST, Asked, Objects, write
+else:  # as pytest finds it
+    from objects import LEAST, Asked, Objects, write
 
 
 @pytest.fixture

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
-from objects import LEAST, Asked, Objects, lose, read, write
 
-from layerstore.errors import BackendUnavailableError, DriverError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, DriverError, FencedError, PathNotFoundError
+
+if TYPE_CHECKING:
+    from tests.objects import LEAST, Asked, Objects, lose, read, write
+else:  # as pytest finds it
+    from objects import LEAST, Asked, Objects, lose, read, write
 
 Act: TypeAlias = Callable[[Objects], Callable[[], object]]
 """Does with a store what comes before, and returns what is put to the test."""
@@ -202,7 +206,6 @@ def test_a_busy_service_is_asked_again() -> None:
     """A conflict with a change under way is refused like a condition, although nothing has changed."""
     service = Asked()
     driver = Objects(service)
-    from layerstore.errors import FencedError
 
     def conflict(call: str, name: str) -> None:
         raise FencedError(name, "ConditionalRequestConflict")
@@ -219,8 +222,6 @@ def test_a_service_that_refuses_for_ever_is_given_up() -> None:
 
     def conflict(call: str, name: str) -> None:
         if call == "put":
-            from layerstore.errors import FencedError
-
             raise FencedError(name)
 
     service.before = conflict

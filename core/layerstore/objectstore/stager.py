@@ -49,9 +49,16 @@ class Stager:
         """Of the pieces that are not stored."""
 
     def submit(self, piece: str, data: bytes) -> None:
-        """Send a piece, as soon as fewer than the pool's threads are busy with this writer's pieces."""
-        while len(self._under_way) >= self._pool.threads:
-            self._collect(wait(self._under_way, return_when=FIRST_COMPLETED).done)
+        """Send a piece, as soon as fewer than the pool's threads are busy with this writer's pieces.
+
+        Raises:
+            DriverError: so many have failed, and one fails again.
+        """
+        while len(self._bytes) >= self._pool.threads:
+            if self._under_way:
+                self._collect(wait(self._under_way, return_when=FIRST_COMPLETED).done)
+            else:
+                self.admit()
         self._bytes[piece] = data
         self._under_way[self._pool.submit(lambda: self._store(piece, data))] = piece
 

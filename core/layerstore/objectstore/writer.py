@@ -7,6 +7,7 @@ new id, and the other one is read back, unless all of it is overwritten.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore.driver import Writer
@@ -27,7 +28,7 @@ class ObjectWriter(Writer):
         head = hold.head
         super().__init__(hold.key, head.size or 0, None if head.size is None else head.version)
         self.hold = hold
-        self._stager = Stager(pool, self._store)
+        self._stager = Stager(pool, partial(_store, hold))
         self._piece = head.piece
         self._pieces = list(head.pieces)
         self._stored = {place(piece)[0] for piece in head.pieces}
@@ -83,10 +84,6 @@ class ObjectWriter(Writer):
         if hasattr(self, "_stager"):
             self._stager.forget()
         self._data = bytearray()
-
-    def _store(self, piece: str, data: bytes) -> None:
-        store = self.hold.store
-        store.call(self.key, store.service.put, store.piece(self.key, piece), data, {})
 
     def _length(self, number: int, size: int) -> int:
         """Return how long a piece is in an object of this size."""
@@ -173,3 +170,9 @@ class ObjectWriter(Writer):
         self._stored -= stored
         with suppress(DriverError):
             self.hold.store.delete_names(self.key, sorted(self.hold.store.piece(self.key, each) for each in stored))
+
+
+def _store(hold: Hold, piece: str, data: bytes) -> None:
+    """Store a piece. No method of the writer's, which would then be freed only by a search for cycles."""
+    store = hold.store
+    store.call(hold.key, store.service.put, store.piece(hold.key, piece), data, {})
