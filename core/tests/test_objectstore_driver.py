@@ -185,6 +185,24 @@ def test_a_short_range_that_breaks_is_an_error() -> None:
         driver.stat("a")
 
 
+def test_a_short_range_is_read_again_if_it_breaks() -> None:
+    """Once is no failure."""
+    service = Breaking(1 << 20)
+    driver = Objects(service)
+    driver.put("a", b"data")
+    service.after = 0
+    store = driver._store
+    whole = store.call
+
+    def mend(*args: object, **kwargs: object) -> object:
+        got = whole(*args, **kwargs)  # type: ignore[arg-type]  # any call
+        service.after = 1 << 20
+        return got
+
+    store.call = mend  # type: ignore[method-assign,assignment]  # the first answer breaks, and no other
+    assert driver.stat("a").size == 4
+
+
 def test_bytes_that_are_missing_are_an_error(driver: Objects) -> None:
     """A range that ends before its end is not taken for whole."""
     driver.put("a", b"data")

@@ -111,6 +111,7 @@ def harness_of(server: Server, bucket: str) -> Iterator[Harness]:
         foreign=door.foreign,
         missing=server.url("there-is-no-such-bucket"),
         cut=door.cut,
+        scale=0.25,  # of sizes and repetitions: every request goes through a server that has one core at best
     )
     assert list(door.names()) == []
     door.client.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from layerstore.driver import Reader
 from layerstore.errors import BackendUnavailableError, FencedError, InvalidOffsetError, PathNotFoundError
 from layerstore.objectstore.head import FIRST_LINE
+from layerstore.objectstore.store import BREAKS
 
 if TYPE_CHECKING:
     from layerstore.objectstore.head import Found
@@ -20,9 +21,6 @@ BEGIN = 256 << 10
 GROWTH = 16
 LONGEST = 256 << 20
 """Bytes of the longest request."""
-
-BREAKS = 5
-"""How often in a row a connection may break without having brought a byte."""
 
 
 class ObjectReader(Reader):

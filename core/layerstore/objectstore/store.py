@@ -35,6 +35,9 @@ Not below the key: some services make a folder of every name that has others bel
 BODY: Final = 64 << 10
 """Bytes of the first request for a head with its pieces: three thousand of them."""
 
+BREAKS: Final = 5
+"""How often in a row a connection may break."""
+
 ATTEMPTS: Final = 100
 """How often an operation starts again because others came in between. Each time one of them has succeeded."""
 
@@ -108,10 +111,22 @@ class Store:
 
     def _look(self, key: str, most: int) -> Found | None:
         try:
-            got = self.call(key, self.service.get, self.name(key), 0, most)
+            got, begin = self._fetch(key, self.name(key), 0, most)
         except PathNotFoundError:
             return None
-        return found(got, drained(got, most, key))
+        return found(got, begin)
+
+    def _fetch(self, key: str, name: str, start: int, stop: int, etag: str | None = None) -> tuple[Got, bytes]:
+        """Read a short range, or what there is of it; again, if the connection breaks."""
+        left = BREAKS
+        while True:
+            got = self.call(key, self.service.get, name, start, stop, etag)
+            try:
+                return got, drained(got, stop - start, key)
+            except BackendUnavailableError:
+                if not left:
+                    raise
+            left -= 1
 
     def read(self, key: str, name: str, start: int, stop: int, etag: str | None = None) -> bytes:
         """Read a range of a stored object whole.
@@ -121,8 +136,7 @@ class Store:
         """
         parts = []
         while start < stop:
-            got = self.call(key, self.service.get, name, start, stop, etag)
-            parts.append(drained(got, stop - start, key))
+            parts.append(self._fetch(key, name, start, stop, etag)[1])
             if not parts[-1]:
                 raise BackendUnavailableError(key, f"ends at byte {start} of {stop}")
             start += len(parts[-1])
@@ -227,7 +241,7 @@ def plain(name: str, state: Found) -> Part:
 
 
 def drained(got: Got, most: int, key: str) -> bytes:
-    """Read a short range to its end, or to where its connection broke after some bytes, and give that back."""
+    """Read a short range to its end, and give the connection back."""
     data = bytearray()
     stop = min(most, got.size)
     try:
