@@ -145,6 +145,8 @@ class StrictS3:
         self.uploads: dict[str, Upload] = {}
         self.log: list[str] = []
         self.fault: Hook = lambda asked: ""
+        self.errors_break = False
+        """Whether a connection may break in the body of an error, too."""
         self.bucket = f"bucket-{next(_numbers)}"
         _services[self.bucket] = self
         self.missing = False
@@ -172,7 +174,7 @@ class StrictS3:
         if fault == "lose answer":
             raise ConnectionClosedError(endpoint_url=request.url)
         raw = Raw(body)
-        if fault == "break" and asked.what == "GET":
+        if fault == "break" and asked.what == "GET" and (status == 206 or self.errors_break):
             raw.breaks_after = 1
         headers.setdefault("Content-Length", str(len(body)))
         return AWSResponse(request.url, status, {"x-amz-request-id": "REQUEST", **headers}, raw)

@@ -69,6 +69,7 @@ def test_drivers_with_the_same_options_share_a_client() -> None:
 
 def test_other_variables_make_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """They may say who you are."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")
     first = Settings.of({}).client()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "two")

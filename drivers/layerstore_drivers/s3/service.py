@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Any, TypeAlias
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from urllib3.exceptions import HTTPError
 
 from layerstore.errors import (
     AccessDeniedError,
@@ -78,7 +79,7 @@ def translated(name: str) -> Iterator[None]:
         raise error_of(name, code, status, meta.get("RequestId", "")) from error
     except NoCredentialsError as error:
         raise AccessDeniedError(name, "no credentials: options, variables or a profile must say who you are") from error
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, HTTPError, OSError) as error:
         raise BackendUnavailableError(name, str(error)) from error
 
 
