@@ -35,6 +35,9 @@ PATIENCE = 30
 @click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of payloads and choices.")
 @click.option("--quick", "profile", flag_value="quick", help="Only what takes seconds.")
 @click.option("--full", "profile", flag_value="full", help="Everything, also layers of a GiB.")
+@click.option("--continue", "earlier", metavar="FILE", help="Run only what this report.json does not have.")
+@click.option("--missing", metavar="URL", help="A store that does not exist: an unknown bucket, say.")
+@click.option("--scale", metavar="X", type=float, default=1.0, help="Below 1: smaller payloads, fewer repetitions.")
 @click.option("--waivers", metavar="FILE", help="Scenarios that may fail, each with a reason and a last day.")
 @click.option("-n", "processes", metavar="N", type=click.IntRange(min=0), default=0, help="Run in N processes.")
 @click.pass_context
@@ -99,8 +102,9 @@ def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
     words += ["-p", "xdist", f"--numprocesses={processes}"] if processes else []
     words += [f"--layerstore-only={name}" for name in options["only"]]
     words += [f"--layerstore-seed={options['seed']}", f"--layerstore-profile={options['profile'] or 'default'}"]
-    for name in ("report", "waivers"):
-        words += [f"--layerstore-{name}={options[name]}"] if options[name] else []
+    words += [f"--layerstore-scale={options['scale']}"]
+    for option, name in {"report": "report", "continue": "earlier", "missing": "missing", "waivers": "waivers"}.items():
+        words += [f"--layerstore-{option}={options[name]}"] if options[name] else []
     words += ["--layerstore-prove"] if options["prove"] else []
     if not sys.stdout.isatty():
         words += ["-p", "layerstore_conformance.session.quiet", "-o", "console_output_style=classic"]

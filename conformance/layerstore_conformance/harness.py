@@ -35,6 +35,9 @@ Foreign = Callable[[str], AbstractContextManager[Collection[str]]]
 """Takes a prefix, and puts directly below it every kind of foreign thing that the backend can hold, with directories
 above; the block gets their whole names, as ``scan`` yields them; afterwards they are removed."""
 
+Between = Callable[[Callable[[], None]], AbstractContextManager[None]]
+"""Takes a callable, and calls it between any two requests of the driver in the block, in whichever thread."""
+
 _OTHERWISE = bytes(each ^ 0xFF for each in range(256))
 
 
@@ -51,7 +54,7 @@ def changed(data: bytes, how: How) -> bytes | None:
     return data.translate(_OTHERWISE) or b"made otherwise"
 
 
-OFFERS = frozenset({"url", "side_door", "tamper", "foreign", "missing", "restart", "cut", "fork"})
+OFFERS = frozenset({"url", "side_door", "tamper", "foreign", "missing", "restart", "cut", "fork", "between_requests"})
 """Everything that a harness may offer."""
 
 
@@ -89,6 +92,7 @@ class Harness:
         missing: str | None = None,
         restart: Callable[[], None] | None = None,
         cut: Callable[[], None] | None = None,
+        between_requests: Between | None = None,
         fork: bool = True,
         scale: float = 1.0,
     ) -> None:
@@ -97,8 +101,10 @@ class Harness:
         ``tamper`` changes an object as another program does; ``foreign`` puts foreign things beside the objects.
         ``missing`` is the URL of a backend that does not exist: an unknown bucket, a directory never made. ``restart``
         kills the backend and starts it again; ``cut`` breaks every open connection to it, and lets new ones be made.
-        Both return when it is done. ``fork`` is false for a driver whose client does not survive a fork of its process
-        (clause T5). A ``scale`` below 1 shrinks the sizes and repetitions of scenarios, for a slow or dear backend.
+        Both return when it is done. ``between_requests`` takes a callable, and calls it between any two requests that
+        the driver sends to its backend during a block, so that another handle can act in the middle of a call. ``fork``
+        is false for a driver whose client does not survive a fork of its process (clause T5). A ``scale`` below 1
+        shrinks the sizes and repetitions of scenarios, for a slow or dear backend.
 
         Raises:
             ValueError: both or neither of url and factory are given, or the scale is not above 0.
@@ -114,6 +120,7 @@ class Harness:
         self.missing = missing
         self.restart = restart
         self.cut = cut
+        self.between_requests = between_requests
         self.fork = fork and hasattr(os, "fork")
         self.scale = scale
         self._factory = factory

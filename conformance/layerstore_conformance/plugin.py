@@ -26,6 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     group = parser.getgroup("layerstore", "layerstore's conformance suite")
     group.addoption("--layerstore-url", metavar="URL", help="run the scenarios on the store of this URL")
+    group.addoption("--layerstore-missing", metavar="URL", help="a store that does not exist: an unknown bucket, say")
+    group.addoption(
+        "--layerstore-scale", metavar="X", type=float, default=1.0, help="below 1: smaller payloads, fewer repetitions"
+    )
     group.addoption(
         "--layerstore-only", metavar="NAME", action="append", default=[], help="only this group, module or scenario id"
     )
@@ -34,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--layerstore-profile", choices=["quick", "default", "full"], default="default", help="how much to run; default"
     )
     group.addoption("--layerstore-report", metavar="DIR", help="write report.json, report.html, junit.xml, ... there")
+    group.addoption("--layerstore-continue", metavar="FILE", help="run only what this report.json does not have")
     group.addoption("--layerstore-waivers", metavar="FILE", help="scenarios that may fail, each with reason and expiry")
     group.addoption("--layerstore-prove", action="store_true", help="check that planted defects are found")
 
@@ -45,7 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Watch(), "layerstore-watch")
         return
-    for name in ("layerstore_report", "layerstore_waivers"):  # a worker's current directory may be another
+    for name in (
+        "layerstore_report",
+        "layerstore_continue",
+        "layerstore_waivers",
+    ):  # a worker's current directory may be another
         if config.getoption(name):
             setattr(config.option, name, str(Path(config.getoption(name)).absolute()))
     config.pluginmanager.register(Verdict(config), "layerstore-verdict")
@@ -66,12 +75,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Remove the proof if it is not asked for, and note the suite of each test."""
+    """Remove the proof if it is not asked for, and what an earlier run has done; note the suite of each test."""
     for item in items:
         if takes(item, "layerstore_scenario") or takes(item, "layerstore_claim"):
             item.user_properties.append((SUITE, suite_of(item)))
     if not config.getoption("layerstore_prove"):
         items[:] = [item for item in items if not takes(item, "layerstore_claim")]
+    if config.getoption("layerstore_continue"):
+        from layerstore_conformance.session.continued import leave_out, read_earlier
+        from layerstore_conformance.session.verdict import options
+
+        config.hook.pytest_deselected(items=leave_out(read_earlier(options(config)), items))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,4 +115,5 @@ def layerstore_harness(request: pytest.FixtureRequest) -> Harness:
     url = request.config.getoption("layerstore_url")
     if url is None:
         pytest.fail("give --layerstore-url, or override the fixture layerstore_harness", pytrace=False)
-    return Harness(url)
+    options = request.config.option
+    return Harness(url, missing=options.layerstore_missing, scale=options.layerstore_scale)

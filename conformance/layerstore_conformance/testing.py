@@ -8,6 +8,7 @@ from layerstore_conformance.faults.faulty import FaultyDriver
 from layerstore_conformance.faults.plan import KINDS, Fault, FaultPlan
 from layerstore_conformance.harness import Harness, SideDoor
 from layerstore_conformance.kit.payloads import Payload, difference, digest, expect_same
+from layerstore_conformance.kit.requests import Requests
 from layerstore_conformance.promises.forkserver import ExitRecord, ForkServer, Plan
 from layerstore_conformance.promises.killing import CutPoint
 from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload, straight
@@ -25,6 +26,7 @@ __all__ = [
     "Harness",
     "Payload",
     "Plan",
+    "Requests",
     "SideDoor",
     "TrackedUpload",
     "cancel_again",

@@ -18,6 +18,7 @@ from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import Scenario, scenarios
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.kit.requests import Requests
 
 if TYPE_CHECKING:
     from tests.behind_memory import Littered, littering, tampering
@@ -125,11 +126,39 @@ def over_a_wire(tmp_path: Path) -> Harness:
     return Harness(factory=lambda: Remote(open_driver(url), wire), cut=wire.cut, restart=wire.cut)
 
 
+class InTwoSteps(PassingDriver):
+    """A store that is asked something before each call that changes it."""
+
+    def __init__(self, inner: Driver, requests: Requests) -> None:
+        """Ask, and pass on to ``inner``."""
+        super().__init__(inner)
+        self._requests = requests
+
+    def put(self, key: str, data: bytes) -> None:
+        """Ask, and put."""
+        self._requests.passed()
+        super().put(key, data)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Ask, and move."""
+        self._requests.passed()
+        super().move(source, target, version=version)
+        self._requests.passed()
+
+
+def in_two_steps(tmp_path: Path) -> Harness:
+    """Make a store of the test's own in memory, whose calls take more than a request."""
+    requests, url = Requests(), f"memory://{tmp_path.parent.name}-{tmp_path.name}"
+    return Harness(factory=lambda: InTwoSteps(open_driver(url), requests), between_requests=requests.calling)
+
+
 def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
     """Make a store that has what a scenario needs, the smallest first."""
     needs = set(scenario.needs)
     if {"cut", "restart"} & needs:
         return over_a_wire(tmp_path)
+    if "between_requests" in needs:
+        return in_two_steps(tmp_path)
     if "foreign" in needs:
         return littered(tmp_path)
     on_disk_only = {"shared", "durable", "missing"} & needs or "nested_keys" in scenario.without

@@ -2,9 +2,10 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -13,6 +14,7 @@ from azure.storage.blob import BlobProperties, BlobType, ContainerClient
 from layerstore.keys import is_key
 from layerstore_conformance.harness import Harness, How, changed
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
+from layerstore_drivers.azure.client import _Transport
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
 
@@ -92,6 +94,20 @@ def cut(port: int) -> None:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
+@contextmanager
+def between_requests(act: Callable[[], None]) -> Iterator[None]:
+    """Do something after each answer of the server, before the driver sees it."""
+    send = _Transport.send
+
+    def sending(transport: _Transport, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (as the SDK's)
+        answer = send(transport, request, **kwargs)
+        act()
+        return answer
+
+    with patch.object(_Transport, "send", sending):
+        yield
+
+
 @pytest.fixture(scope="session")
 def layerstore_harness(azurite: Azurite) -> Iterator[Harness]:
     """Return a store in a container, which every scenario leaves as empty as it was."""
@@ -109,6 +125,7 @@ def layerstore_harness(azurite: Azurite) -> Iterator[Harness]:
         missing=azurite.url("missing"),
         restart=azurite.restart,
         cut=lambda: cut(azurite.port),
+        between_requests=between_requests,
     )
     assert [blob.name for blob in container.list_blobs()] == []
     container.close()

@@ -14,11 +14,11 @@ from layerstore_drivers.azure.emulator import Azurite
 if TYPE_CHECKING:
     from tests.azure_strict import ACCOUNT
     from tests.azure_strict_driver import SCHEME, install
-    from tests.test_conformance_azure import PREFIX, Bucket, cut
+    from tests.test_conformance_azure import PREFIX, Bucket, between_requests, cut
 else:
     from azure_strict import ACCOUNT
     from azure_strict_driver import SCHEME, install
-    from test_conformance_azure import PREFIX, Bucket, cut
+    from test_conformance_azure import PREFIX, Bucket, between_requests, cut
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
@@ -39,6 +39,7 @@ def layerstore_harness(azurite: Azurite, tmp_path_factory: pytest.TempPathFactor
         missing=url.format("missing"),
         restart=azurite.restart,
         cut=lambda: cut(azurite.port),
+        between_requests=between_requests,
     )
     sys.path.pop()
     assert [blob.name for blob in container.list_blobs()] == []

@@ -1,7 +1,7 @@
 """The whole suite, on the local driver; observed through the files themselves."""
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,10 @@ from layerstore_conformance.harness import Harness
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 
 if TYPE_CHECKING:
+    from tests.local_calls import counted
     from tests.other_programs import littering, tampering
 else:
+    from local_calls import counted
     from other_programs import littering, tampering
 
 
@@ -39,6 +41,13 @@ class Files:
                 yield key
 
 
+@contextmanager
+def between_calls(act: Callable[[], None]) -> Iterator[None]:
+    """Do something before each system call of the driver."""
+    with counted(lambda name: act()):
+        yield
+
+
 @pytest.fixture(scope="session")
 def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """Return a store in a directory, which every scenario leaves as empty as it was."""
@@ -49,6 +58,7 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
         side_door=door,
         tamper=tampering(door.root, door.read),
         foreign=littering(door.root),
+        between_requests=between_calls,
         missing=f"local://{root}/not/there",
     )
     assert list(door.keys("")) == []

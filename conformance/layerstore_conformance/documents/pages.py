@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from layerstore_conformance.documents.rows import BY_CONSTRUCTION, LEFT_OUT, SECTIONS, rows
 from layerstore_conformance.engine.clauses import clauses
 from layerstore_conformance.engine.defect import defects
-from layerstore_conformance.engine.scenario import GROUPS, scenarios
+from layerstore_conformance.engine.run import unmet
+from layerstore_conformance.engine.scenario import GROUPS, scenarios, selected
+from layerstore_conformance.harness import Harness
 
 MADE = "<!-- Made by `python -m layerstore_conformance.documents docs`; edit the suite, not this page. -->"
 
@@ -63,15 +66,33 @@ def index() -> str:
 ROUNDED = 50
 """Counts in running text are rounded down to a multiple of this, so that most changes leave the text alone."""
 
-COUNTING = ("../README.md", "conformance.md", "reliability.md")
-"""The pages with a count in running text, such as ``over 100 scenarios``, from the folder of pages."""
+COUNTING = ("../README.md", "ci.md", "conformance.md", "reliability.md", "report-schema.md")
+"""The pages with a count in running text, such as ``over 100 scenarios``, or a run of the suite on the memory driver,
+from the folder of pages."""
+
+_RUN = re.compile(
+    r"(?P<shown>layerstore conformance (?P<url>memory://\S+)(?P<options>[^\n]*)\n```\n(?:[^`]*)```text\n"
+    r"layerstore conformance: PASSED:) \d+ passed, \d+ skipped"
+)
+"""A command in a page, and its verdict in the next block."""
 
 
 def counted(text: str) -> str:
-    """Return a page's text with its counts of scenarios and planted defects as they are now."""
+    """Return a page's text with its counts of scenarios and planted defects, and its verdicts, as they are now."""
     for what, count in (("scenarios", len(scenarios())), ("planted defects", len(defects()))):
         text = re.sub(rf"\bover \d+ (?={what})", f"over {count // ROUNDED * ROUNDED} ", text)
-    return text
+    return _RUN.sub(_verdict, text)
+
+
+def _verdict(found: re.Match[str]) -> str:
+    """Return a run with the verdict that its command has now; nothing is run for that."""
+    words = shlex.split(found["options"])
+    only = tuple(value for word, value in pairwise(words) if word == "--only")
+    harness = Harness(found["url"])
+    declared = harness.declared(harness.open().capabilities)
+    chosen = selected("quick" if "--quick" in words else "default", only)
+    skipped = sum(bool(unmet(each, declared)) for each in chosen)
+    return f"{found['shown']} {len(chosen) - skipped} passed, {skipped} skipped"
 
 
 PAGES = {"coverage.md": coverage, "proof.md": proof, "scenarios.md": index}

@@ -16,6 +16,7 @@ from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
+from layerstore_conformance.kit.requests import PLANTED
 from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
@@ -110,6 +111,13 @@ class Context:
         assert self.harness.cut is not None, "needs cut"
         self.step("the connections are cut")
         self.harness.cut()
+
+    @contextmanager
+    def between_requests(self, act: Callable[[], None]) -> Iterator[None]:
+        """Call ``act`` between any two requests of the driver, for scenarios that need ``between_requests``."""
+        assert self.harness.between_requests is not None, "needs between_requests"
+        with PLANTED.calling(act), self.harness.between_requests(act):
+            yield
 
     def tamper(self, key: str, how: How) -> bytes | None:
         """Have another program change an object, for scenarios that need ``tamper``; return its bytes afterwards."""

@@ -68,7 +68,7 @@ def document(run: Run) -> Document:
     judgement = run.judgement
     return {
         "schema": SCHEMA,
-        "suite": {"name": "layerstore-conformance", "version": version("layerstore")},
+        "suite": suite(),
         "contract": CONTRACT_VERSION,
         "driver": run.seen.subject or NOBODY,
         "environment": system(),
@@ -94,6 +94,11 @@ def document(run: Run) -> Document:
         "records": list(judgement.records),
         "proof": list(judgement.claims),
     }
+
+
+def suite() -> dict[str, str]:
+    """Return which suite this is."""
+    return {"name": "layerstore-conformance", "version": version("layerstore")}
 
 
 def system() -> dict[str, str]:

@@ -27,7 +27,7 @@ UNUSABLE = "layerstore-unusable"
 SUITE = "layerstore-suite"
 """The user property with the suite of a test: a module, or one parameter of its harness."""
 
-OPTIONS = ("url", "only", "seed", "profile", "report", "waivers", "prove")
+OPTIONS = ("url", "missing", "scale", "only", "seed", "profile", "report", "continue", "waivers", "prove")
 
 
 def suite_of(item: pytest.Item) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from layerstore_conformance.cli.status import CONFIGURATION
+from layerstore_conformance.session.continued import read_earlier, take_over
 from layerstore_conformance.session.items import (
     CLAIM,
     OPTIONS,
@@ -29,7 +30,7 @@ from layerstore_conformance.session.items import (
 if TYPE_CHECKING:
     from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement
 
-DEFAULTS = {"seed": 0, "profile": "default"}
+DEFAULTS = {"seed": 0, "profile": "default", "scale": 1.0}
 
 
 class Watch:
@@ -109,7 +110,8 @@ class Verdict:
             status = self._judged(stopped=stopped)
         except (LookupError, OSError, ValueError) as error:
             self._broken, status = _text(error), CONFIGURATION
-        if status == CONFIGURATION or (status and not stopped):
+        all_done = self._options["continue"] and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        if status == CONFIGURATION or (status and not stopped) or all_done:
             session.exitstatus = status
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -131,7 +133,9 @@ class Verdict:
         wanted = expected(self._options)
         if not self._seen:
             self._evidence("")
+        earlier = read_earlier(self._options)
         for suite, seen in sorted(self._seen.items()):
+            take_over(earlier, seen)
             seen.stopped = stopped
             judgement = judge(wanted, seen)
             files: list[Path] = []
@@ -171,6 +175,9 @@ def mistake(config: pytest.Config) -> str:
         return ""
     try:
         expected(given)
+        read_earlier(given)
+        if given["scale"] <= 0:
+            return f"the scale must be above 0, not {given['scale']:g}"
         if given["report"]:
             Path(given["report"]).mkdir(parents=True, exist_ok=True)
     except (LookupError, OSError, ValueError) as error:

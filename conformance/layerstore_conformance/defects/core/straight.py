@@ -62,6 +62,39 @@ def finish_opens_the_layer() -> Iterator[None]:
 
 
 @planted_in_core("P1")
+def interrupted_finish_is_over() -> Iterator[None]:
+    """A finish that is interrupted closes its upload, which then can be neither finished nor cancelled."""
+    real = LayerUpload.finish
+
+    def finish(self: LayerUpload, digest: Digest | str, size: int | None = None) -> Layer:
+        try:
+            return real(self, digest, size)
+        except KeyboardInterrupt:
+            self._release()
+            self._gone = True
+            raise
+
+    with patch.object(LayerUpload, "finish", finish):
+        yield
+
+
+@planted_in_core("E4")
+def interrupted_upload_is_not_removed() -> Iterator[None]:
+    """After an interruption a cancel only closes the upload: its data stays in the backend."""
+    real = LayerUpload._link
+
+    def link(self: LayerUpload, wanted: Digest, size: int | None) -> Digest:
+        try:
+            return real(self, wanted, size)
+        except KeyboardInterrupt:
+            self._fenced = True
+            raise
+
+    with patch.object(LayerUpload, "_link", link):
+        yield
+
+
+@planted_in_core("P1")
 def linked_blob_is_not_looked_for() -> Iterator[None]:
     """A finish does not check that its blob is still there once it is linked."""
     with patch.object(finish, "look", lambda driver, canonical, data: None):

@@ -237,6 +237,45 @@ def a_straight_finish_that_failed_at_any_call_is_repeated(ctx: Context) -> None:
                 assert ctx.stored(layout.uploads("a")) == [], "left where uploads lie"
 
 
+def interrupt() -> None:
+    """Raise what Ctrl-C raises.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    raise KeyboardInterrupt
+
+
+@scenario("P1", "E4", kills=("interrupted-finish-is-over", "interrupted-upload-is-not-removed"))
+def a_straight_finish_interrupted_at_any_call_is_repeated_or_cancelled(ctx: Context) -> None:
+    """A finish interrupted by Ctrl-C, before or after any call, is repeated by the same handle, or cancelled.
+
+    A cancelled upload leaves nothing where uploads lie, and either the whole layer or none.
+    """
+    for size in SIZES:
+        for side in SIDES:
+            for repeat in (True, False):
+                for index, trap, service in moments(ctx, side):
+                    data = ctx.payload(f"interrupted-{size}-{side}-{repeat}-{index}").read(size)
+                    upload = written(service, "a", data)
+                    trap.set(number(index), interrupt)
+                    try:
+                        upload.finish(digest(data)).close()
+                    except KeyboardInterrupt:
+                        _end(upload, data, repeat=repeat)
+                    if repeat or not trap.sprung or ctx.service().exists("a", digest(data)):
+                        expect_layer(ctx, "a", data)
+                    assert ctx.stored(layout.uploads("a")) == [], "left where uploads lie"
+                    assert [*ctx.open().scan(layout.uploads("a"))] == [], "left where uploads lie, unpublished"
+
+
+def _end(upload: LayerUpload, data: bytes, *, repeat: bool) -> None:
+    if repeat:
+        upload.finish(digest(data)).close()
+    else:
+        upload.cancel()
+
+
 @scenario("M1", "W6", kills=("begun-without-what-it-became",))
 def a_straight_finish_that_failed_is_closed_and_resumed(ctx: Context) -> None:
     """A finish failed once at any call; after a close, another handle resumes the upload with all of its bytes.
