@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
+from unittest.mock import patch
 
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
 from layerstore import open_driver
 from layerstore.errors import PathNotFoundError
@@ -101,6 +103,20 @@ class Bucket:
                     connection.shutdown(socket.SHUT_RDWR)
 
 
+@contextmanager
+def between_requests(act: Callable[[], None]) -> Iterator[None]:
+    """Do something after each answer of the server, before the driver sees it."""
+    send = URLLib3Session.send
+
+    def sending(session: URLLib3Session, request: Any) -> Any:  # noqa: ANN401  (as the SDK's)
+        answer = send(session, request)
+        act()
+        return answer
+
+    with patch.object(URLLib3Session, "send", sending):
+        yield
+
+
 def harness_of(server: Server, bucket: str) -> Iterator[Harness]:
     """Yield a store in a bucket, which every scenario leaves as empty as it was."""
     door = Bucket(server, bucket)
@@ -111,6 +127,7 @@ def harness_of(server: Server, bucket: str) -> Iterator[Harness]:
         foreign=door.foreign,
         missing=server.url("there-is-no-such-bucket"),
         cut=door.cut,
+        between_requests=between_requests,
         scale=0.25,  # of sizes and repetitions: every request goes through a server that has one core at best
     )
     assert list(door.names()) == []

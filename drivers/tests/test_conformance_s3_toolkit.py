@@ -1,7 +1,8 @@
 """The whole suite, on the toolkit for object stores and a service in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import pytest
 
@@ -10,8 +11,31 @@ from layerstore.objectstore import Limits, ObjectStoreDriver
 from layerstore.objectstore.memory import MemoryService
 from layerstore_conformance.harness import Harness, How, changed
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
+from layerstore_conformance.testing import Requests
 
-SERVICE = MemoryService(Limits(least_part=1 << 16, page=20))
+P = ParamSpec("P")
+T = TypeVar("T")
+
+REQUESTS = Requests()
+
+
+class Told(MemoryService):
+    """Says when a request was answered."""
+
+
+def _telling(call: Callable[P, T]) -> Callable[P, T]:
+    def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+        answer = call(*args, **kwargs)
+        REQUESTS.passed()
+        return answer
+
+    return ask
+
+
+for _name in ("get", "put", "delete", "delete_many", "list", "compose"):
+    setattr(Told, _name, _telling(getattr(MemoryService, _name)))
+
+SERVICE = Told(Limits(least_part=1 << 16, page=20))
 """Small parts and pages, so that the suite's objects and listings have several."""
 
 PREFIX = "conformance/"
@@ -60,5 +84,5 @@ def foreign(prefix: str) -> Iterator[list[str]]:
 @pytest.fixture(scope="session")
 def layerstore_harness() -> Iterator[Harness]:
     """Return a store in this process, which every scenario leaves as empty as it was."""
-    yield Harness(factory=MemoryObjects, tamper=tamper, foreign=foreign)
+    yield Harness(factory=MemoryObjects, tamper=tamper, foreign=foreign, between_requests=REQUESTS.calling)
     assert list(SERVICE.objects) == []
