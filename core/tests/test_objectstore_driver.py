@@ -67,6 +67,27 @@ def test_what_is_not_there_is_not_plain(driver: Objects) -> None:
             driver.is_plain(key)
 
 
+def test_what_is_not_there_cannot_be_read(driver: Objects) -> None:
+    """Nothing is under the key, or nothing yet."""
+    driver.open_writer("reserved")
+    for key in ("none", "reserved"):
+        with pytest.raises(PathNotFoundError):
+            driver.stat(key)
+        with pytest.raises(PathNotFoundError):
+            driver.open_reader(key)
+
+
+def test_a_flush_of_nothing_new_keeps_the_version_and_finds_out_that_it_is_fenced(driver: Objects) -> None:
+    """It asks who holds the key."""
+    driver.put("a", b"data")
+    writer = driver.open_writer("a")
+    writer.flush()
+    assert writer.version == driver.stat("a").version
+    driver.open_writer("a")
+    with pytest.raises(FencedError):
+        writer.flush()
+
+
 def test_pieces_lie_beside_their_key_below_a_hidden_name(service: Asked) -> None:
     """Below the key they would make a folder of it, in a service that has folders."""
     write(Objects(service, "some/prefix/"), "upload/data", b"piece")
