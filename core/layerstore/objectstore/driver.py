@@ -87,7 +87,6 @@ class ObjectStoreDriver(Driver):
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
-        self._store.writable(source)
         hold = self._holds.pop(source, None)
         move(self._store, source, target, version, piece=self._piece, known=hold.known() if hold else None)
 

@@ -59,6 +59,7 @@ def move(
     ours: set[str] = set()
     for _ in range(ATTEMPTS):
         state = known if known and version in {None, known.version} else _look(store, source, version, ours, pause)
+        store.writable(source)  # not before: a service may make a missing bucket of the first thing that is put there
         known = None
         moving = Moving(nonce(), target)
         ours.add(moving.made)
