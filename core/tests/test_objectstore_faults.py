@@ -158,6 +158,14 @@ class Twice(Asked):
         return again
 
 
+def test_a_head_that_was_put_twice_is_recognised_by_its_nonce() -> None:
+    """One look is enough: it is not put a third time."""
+    service = Twice()
+    driver = Objects(service)
+    service.twice = 1
+    assert service.asked(lambda: driver.open_writer("a")) == ["get", "put", "get"]
+
+
 def _append(driver: Objects) -> None:
     write(driver, "a", MORE)
 

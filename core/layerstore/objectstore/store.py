@@ -161,7 +161,9 @@ class Store:
                     return now.etag
                 if (now.etag if now else "") != etag:
                     raise
-        raise BackendUnavailableError(key, f"refused {ATTEMPTS} times, although nobody has changed it")
+        raise BackendUnavailableError(
+            key, f"refused {ATTEMPTS} times, although nobody has changed it: busy, or a folder"
+        )
 
     def put(self, key: str, data: bytes, mark: str | None = None) -> None:
         """Store an object under its key as it is, over any other."""
