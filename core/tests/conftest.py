@@ -1,5 +1,6 @@
 """A store of a test's own, and the ways to look at it and to meddle with it; and another backend of hashes."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from layerstore.driver import Driver, Scanned
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.steps.watching import Trap
+
+# Modules that several test files share: in importlib mode pytest leaves sys.path alone.
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture

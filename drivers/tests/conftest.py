@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,10 +18,15 @@ from layerstore_drivers.azure.emulator import Azurite, EmulatorError, find
 from layerstore_drivers.local import LocalDriver, system
 from layerstore_drivers.memory import MemoryDriver
 
+if TYPE_CHECKING:
+    from layerstore_drivers.s3.servers import Server
+
 _numbers = itertools.count()
 
 # tox -e pyfilesystem has it, and names the files: there they are missed.
 collect_ignore_glob = [] if find_spec("fs") else ["test_*pyfilesystem*.py"]
+# tox -e s3 has the SDK and its servers.
+collect_ignore_glob += [] if find_spec("boto3") else ["test_*s3*.py", "s3_*.py"]
 
 # Modules that several test files, and their children, share: in importlib mode pytest leaves sys.path alone.
 if str(Path(__file__).parent) not in sys.path:
@@ -29,10 +35,12 @@ if str(Path(__file__).parent) not in sys.path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks an Azurite: ``-m azurite``, or ``-m "not azurite"`` where there is none."""
+    """Mark what asks a server: ``-m azurite`` or ``-m s3``, or ``-m "not azurite"`` where there is none."""
     for item in items:
         if "azurite" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.azurite)
+        if {"moto", "seaweedfs"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.s3)
 
 
 def _open(kind: type[Driver], url: StoreURL) -> CheckedDriver:
@@ -74,3 +82,26 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
         pytest.skip(str(error))
     with Azurite(tmp_path_factory.mktemp("azurite")) as server:
         yield server
+
+
+def _served(kind: str, directory: Path) -> "Iterator[Server]":
+    from layerstore_drivers.s3.servers import SERVERS  # late: it needs the SDK
+
+    if missing := SERVERS[kind].missing():
+        if "LAYERSTORE_CI" in os.environ:
+            raise RuntimeError(missing)
+        pytest.skip(f"pip install {missing}")
+    with SERVERS[kind](directory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
+    """Serve one moto for all tests of the run, or skip where there is none."""
+    yield from _served("moto", tmp_path_factory.mktemp("moto"))
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
+    """Serve one SeaweedFS for all tests of the run, or skip where there is none."""
+    yield from _served("seaweedfs", tmp_path_factory.mktemp("seaweedfs"))

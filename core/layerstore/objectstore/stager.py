@@ -1,0 +1,103 @@
+"""Pieces on their way to the service, several at a time, while their writer goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from layerstore.errors import DriverError
+from layerstore.process import this_process
+
+
+class Pool:
+    """The threads of one driver, made when first needed."""
+
+    def __init__(self, threads: int) -> None:
+        """Have at most so many."""
+        self.threads = threads
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = this_process()
+
+    def submit(self, act: Callable[[], None]) -> Future[None]:
+        """Have a thread do something."""
+        if self._process != this_process():  # no thread comes along through a fork, and perhaps a lock that is held
+            self._process, self._lock, self._pool = this_process(), threading.Lock(), None
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="layerstore-pieces")
+            return self._pool.submit(act)
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing more to do."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
+
+
+class Stager:
+    """One writer's pieces. Those that fail keep their bytes, and are sent again before more are accepted."""
+
+    def __init__(self, pool: Pool, store: Callable[[str, bytes], None]) -> None:
+        """Store by ``store``, which takes a piece's id and its bytes."""
+        self._pool = pool
+        self._store = store
+        self._under_way: dict[Future[None], str] = {}
+        self._bytes: dict[str, bytes] = {}
+        """Of the pieces that are not stored."""
+
+    def submit(self, piece: str, data: bytes) -> None:
+        """Send a piece, as soon as fewer than the pool's threads are busy with this writer's pieces.
+
+        Raises:
+            DriverError: so many have failed, and one fails again.
+        """
+        while len(self._bytes) >= self._pool.threads:
+            if self._under_way:
+                self._collect(wait(self._under_way, return_when=FIRST_COMPLETED).done)
+            else:
+                self.admit()
+        self._bytes[piece] = data
+        self._under_way[self._pool.submit(lambda: self._store(piece, data))] = piece
+
+    def bytes_of(self, piece: str) -> bytes | None:
+        """Return the bytes of a piece, unless it is stored."""
+        return self._bytes.get(piece)
+
+    def admit(self) -> None:
+        """Send failed pieces again, before more bytes are accepted.
+
+        Raises:
+            DriverError: one fails again.
+        """
+        for piece in [piece for piece in self._bytes if piece not in self._under_way.values()]:
+            self._store(piece, self._bytes[piece])
+            del self._bytes[piece]
+
+    def settle(self, piece: str = "", data: bytes = b"") -> None:
+        """Send one more piece, here and now, and wait until all are stored.
+
+        Raises:
+            DriverError: one cannot be stored; it may be tried again.
+        """
+        if piece:
+            self._bytes[piece] = data
+        self._collect(wait(self._under_way).done)
+        self.admit()
+
+    def forget(self) -> None:
+        """Drop the pieces that have not begun."""
+        for future in self._under_way:
+            future.cancel()
+        self._under_way.clear()
+        self._bytes.clear()
+
+    def _collect(self, done: set[Future[None]]) -> None:
+        for future in done:
+            piece, error = self._under_way.pop(future), future.exception()
+            if error is None:
+                del self._bytes[piece]
+            elif not isinstance(error, DriverError):
+                raise error
