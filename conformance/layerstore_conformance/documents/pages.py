@@ -57,7 +57,7 @@ def _of_families() -> Iterator[str]:
     kept = kept_rates()
     killed, drawn = (sum(each[number] for each in kept.rates.values()) for number in (0, 1))
     yield from ("## Families", "")
-    yield f"Of these, {len(families())} are families: a family has parameters, such as a threshold, a period or a block,"
+    yield f"Of these, {len(families())} are families: a family has parameters, such as a threshold or a period,"
     yield "and is one defect for each choice of them. `python -m layerstore_conformance.proof` draws some by a seed,"
     yield "which it prints. A survivor is `FAMILY@SEED`, and can be planted again by that name. Our CI draws others"
     yield "at every run."
