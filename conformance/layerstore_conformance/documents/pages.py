@@ -57,10 +57,10 @@ def _of_families() -> Iterator[str]:
     kept = kept_rates()
     killed, drawn = (sum(each[number] for each in kept.rates.values()) for number in (0, 1))
     yield from ("## Families", "")
-    yield f"{len(families())} of them are families: a family has parameters, such as a threshold, a period, a block or"
-    yield "a neighbour's last character, and is one defect for each choice of them. `python -m"
-    yield "layerstore_conformance.proof` draws some by a seed, which it prints; a survivor is `FAMILY@SEED`, and can be"
-    yield "planted again by that name. Our CI draws others at every run."
+    yield f"Of these, {len(families())} are families: a family has parameters, such as a threshold or a period,"
+    yield "and is one defect for each choice of them. `python -m layerstore_conformance.proof` draws some by a seed,"
+    yield "which it prints. A survivor is `FAMILY@SEED`, and can be planted again by that name. Our CI draws others"
+    yield "at every run."
     yield ""
     yield f"Of {drawn} defects drawn by the seeds {kept.first} to {kept.first + kept.seeds - 1} the scenarios found"
     yield f"{told(killed, drawn)}; in brackets is the 95 % confidence interval (Wilson)."

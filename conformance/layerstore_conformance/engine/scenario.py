@@ -44,9 +44,9 @@ class Scenario:
     """Capabilities that must be declared missing."""
     profile: Profile
     """The smallest profile it belongs to."""
-    axes: tuple[Axis, ...]
-    """What it sweeps over; the profile says how many places are tried."""
     check: Check
+    axes: tuple[Axis, ...] = ()
+    """What it sweeps over; the profile says how many places are tried."""
 
     @property
     def module(self) -> str:
@@ -79,8 +79,8 @@ def scenario(
             needs=needs,
             without=without,
             profile=profile,
-            axes=axes,
             check=check,
+            axes=axes,
         )
         _FOUND[made.id] = made
         return check

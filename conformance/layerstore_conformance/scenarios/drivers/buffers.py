@@ -95,7 +95,7 @@ def a_buffer_of_any_kind_is_the_callers_again(
 FILLED = Axis("length", {"1": 1, "700": 700, "4 KiB": 4096, "1 MiB + 1": MIB + 1, "all": 3 * MIB + 77, "more": 4 * MIB})
 
 
-@scenario("R5", "R6", kills=("buffer-half-filled", "read-at-loses-a-block"), rows=(35, 46, 58), axes=(OWNERS, FILLED))
+@scenario("R5", "R6", kills=("buffer-half-filled",), rows=(35, 46, 58), axes=(OWNERS, FILLED))
 def a_buffer_of_any_kind_is_filled(ctx: Context, owner: Callable[[bytes], Buffer], length: int) -> None:
     """``readinto`` fills memory of any kind and size with what lies at the position, and nothing beyond."""
     size = 3 * MIB + 77

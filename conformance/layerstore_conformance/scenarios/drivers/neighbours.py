@@ -265,7 +265,7 @@ DEPTHS = Axis("depth", {"2": 2, "5": 5, "9": 9, "17": 17, "40": 40})
 
 @scenario(
     *("K1", "L1", "D1", "M1", "L3"),
-    kills=("grandchildren-left", "grandchildren-listed", "deep-keys-refused"),
+    kills=("grandchildren-left", "grandchildren-listed"),
     rows=(27, 76, 101, 110),
     axes=(DEPTHS,),
 )
