@@ -26,6 +26,8 @@ NOT_RUN = {
     "azure.md": "an Azurite",
     "benchmarks.md": "a GiB",
     "conformance.md": "a store that the reader has",
+    "object-stores.md": "a service that the reader has",
+    "s3.md": "a server that speaks S3",
 }
 """Pages whose commands are for a machine or a store that is not here."""
 

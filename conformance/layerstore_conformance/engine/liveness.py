@@ -11,6 +11,7 @@ and measured again before anything is given up.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import faulthandler
 import sys
@@ -99,6 +100,7 @@ _switch: list[TextIO] = []
 def switch(file: TextIO) -> None:
     """End this process from now on, with all stacks in ``file``, if it stands still: a call in C keeps the GIL, say."""
     _switch[:] = [file]
+    atexit.register(file.close)
 
 
 def pace(harness: Harness) -> Pace:
@@ -243,7 +245,7 @@ class _Watch(Generic[T]):
         """Have the process end if this is not done again in time: a call in C may keep this thread waiting, too."""
         self._armed = self._passed + STANDSTILL
         if _switch:
-            faulthandler.dump_traceback_later(2 * self._silence(), exit=True, file=_switch[0])
+            faulthandler.dump_traceback_later(max(1.0, 2 * self._silence()), exit=True, file=_switch[0])
 
     def _silence(self) -> float:
         """Return how many seconds may pass in silence."""
