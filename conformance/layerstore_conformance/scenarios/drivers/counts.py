@@ -38,7 +38,10 @@ def _expect(found: Sequence[str], wanted: Sequence[str], what: str) -> None:
 
 @scenario(
     *("L4", "L1", "L2", "D1"),
-    kills=("listing-loses-the-nth", "listing-capped-at", "delete-capped-at", "pages-by-position"),
+    kills=(
+        *("listing-loses-the-nth", "listing-capped-at", "delete-capped-at", "pages-by-position"),
+        "prefix-again-for-each-page",
+    ),
     rows=(82, 85, 92, 113),
     profile="default",
 )
@@ -53,6 +56,7 @@ def thousands_of_entries_are_listed_while_others_come_and_go(ctx: Context) -> No
     _put(ctx, keys)
     driver = ctx.open()
     _expect(list(driver.list("many")), shown, "listed")
+    _expect(list(driver.list("")), ["many/"], "listed above them")
     found = []
     for child in driver.list("many"):
         found.append(child)
@@ -65,6 +69,17 @@ def thousands_of_entries_are_listed_while_others_come_and_go(ctx: Context) -> No
     ctx.driver.delete("many")
     left = ctx.stored()
     assert not left, f"{len(left)} left by a delete of more than {count}, {left[:2]}"
+
+
+@scenario(*("T2", "F3"), kills=("fences-of-so-many-writers",), rows=(119,), profile="default")
+def a_writer_outlives_any_number_of_writers_of_other_keys(ctx: Context) -> None:
+    """A writer publishes although a thousand others were opened since, each on a key of its own."""
+    with ctx.driver.open_writer("first") as writer:
+        writer.write(b"first")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: ctx.driver.open_writer(f"d/{number}").discard(), range(ctx.size(1100))))
+        writer.flush()
+    ctx.expect("first", b"first")
 
 
 @scenario(

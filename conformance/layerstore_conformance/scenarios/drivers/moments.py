@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUP = "concurrency"
 
-MOMENTS: Final = {"quick": 4, "default": 8, "full": 200}
+MOMENTS: Final = {"quick": 4, "default": 24, "full": 200}
 """Moments of each call that are tried: of a memory driver's call there are dozens, of others hundreds."""
 
 OLD, PUT = b"old, ", b"put"

@@ -24,6 +24,10 @@ COARSE = 2.5
 """Seconds after which a time must have gone on: the coarsest clock of a common backend counts two."""
 
 
+TURN = 1.05
+"""Seconds in which the fraction of a second goes from many leading zeros to none, wherever it begins."""
+
+
 def _put(ctx: Context) -> None:
     ctx.driver.put("key", ctx.payload("again").read(700))
 
@@ -71,6 +75,21 @@ def modified_goes_on_with_every_change(ctx: Context, change: Callable[[Context],
         change(ctx)
         after = ctx.open().stat("key").modified
     assert after > before, f"changed for {COARSE} seconds, and modified is {after.isoformat()} still"
+
+
+@scenario("S1", kills=("fraction-without-leading-zeros",), rows=(73,))
+def modified_never_goes_back(ctx: Context) -> None:
+    """Of changes that follow each other through more than a second, none is earlier than the one before.
+
+    A fraction of a second that is written without its leading zeros is ten or a hundred times too large.
+    """
+    ctx.driver.put("key", b"0")
+    before, began = ctx.driver.stat("key").modified, time.monotonic()
+    while time.monotonic() - began < TURN:
+        ctx.driver.put("key", b"again")
+        found = ctx.driver.stat("key").modified
+        assert found >= before, f"{found.isoformat()} was stored after {before.isoformat()}"
+        before = found
 
 
 @contextmanager

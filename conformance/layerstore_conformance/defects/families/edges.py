@@ -1,0 +1,110 @@
+"""Families of defects at edges: near the published end, at no bytes, at a page's end, at so many writers, at a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from layerstore.driver import Stat, Writer
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
+
+
+@planted("W6", "W7", edge=(-1, 0, 1))
+class WriteAtAnEdgeIsSeen(DefectiveDriver):
+    """A write that begins near the published end is made in the published block, and seen at once."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that publishes such a write."""
+        return _Edgy(self, self.inner.open_writer(key))
+
+
+class _Edgy(DefectiveWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._published = inner.size
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        if offset == self._published + self.driver.at["edge"]:
+            self.publish()
+
+    def publish(self) -> str:
+        version = super().publish()
+        self._published = self.inner.size
+        return version
+
+
+class _GoingOn(DefectiveWriter):
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if self.version is not None and self.driver.inner.stat(self.key).version != self.version:
+            with self.driver.inner.open_writer(self.key) as other:
+                other.seek(offset)
+                other.write(data)
+            return
+        super().write_at(offset, data)
+
+
+@planted("F3", "F4")
+class FencedWriterWritesOn(WriterDefect):
+    """A writer that was fenced writes into the block that the next writer has published."""
+
+    writer = _GoingOn
+
+
+class _RenewingEmpty(DefectiveWriter):
+    def publish(self) -> str:
+        before = self.version
+        version = super().publish()
+        if before is None or self.size:
+            return version
+        self.driver.inner.put(self.key, b"")
+        self.inner = self.driver.inner.open_writer(self.key)
+        return self.inner.version or ""
+
+
+@planted("W6", "S2")
+class EmptyFlushMakesAVersion(WriterDefect):
+    """A flush of nothing new gives an object of no bytes another version."""
+
+    writer = _RenewingEmpty
+
+
+@planted("L2", page=range(100, 2500))
+class PrefixAgainForEachPage(DefectiveDriver):
+    """A prefix is listed once for each page of the keys below it."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Repeat a prefix that has more than a page below it."""
+        for child in self.inner.list(prefix):
+            yield child
+            if child.endswith("/"):
+                below = sum(1 for _ in islice(self.inner.list(child.rstrip("/")), self.at["page"] + 1))
+                yield from [child] if below > self.at["page"] else []
+
+
+@planted("T2", "F3", writers=range(20, 1000))
+class FencesOfSoManyWriters(DefectiveDriver):
+    """The fences of so many keys are remembered: one more, and the oldest writer is fenced."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Forget the oldest."""
+        known: OrderedDict[str, None] = self.memory.setdefault("known", OrderedDict())
+        known[key] = None
+        if len(known) > self.at["writers"]:
+            oldest, _ = known.popitem(last=False)
+            self.inner.open_writer(oldest).discard()
+        return self.inner.open_writer(key)
+
+
+@planted("S1", digits=(3, 6))
+class FractionWithoutLeadingZeros(DefectiveDriver):
+    """The fraction of ``modified`` is written without its leading zeros, and read as one that has them."""
+
+    def stat(self, key: str) -> Stat:
+        """Write and read the fraction."""
+        found = self.inner.stat(key)
+        fraction = str(found.modified.microsecond // 10 ** (6 - self.at["digits"]))
+        return replace(found, modified=found.modified.replace(microsecond=int(f"{fraction:0<6}"[:6])))

@@ -1,0 +1,94 @@
+"""Edges: writes that begin just before, at or behind the published end, fenced ones too, and objects of no bytes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from layerstore import FencedError
+from layerstore_conformance.engine.axes import Axis
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.bulk import bulk
+
+if TYPE_CHECKING:
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "primitives"
+
+KEY = "d/key"
+
+LENGTHS: Final = Axis("length", {"1": 1, "2": 2, "3": 3, "4,096": 4096, "65,537": 65_537, "1 MiB": 1 << 20})
+"""Bytes that are published."""
+
+PLACES: Final = Axis("place", {"before the end": -1, "at the end": 0, "behind the end": 1})
+"""Where a write of two bytes begins, in bytes from the published end."""
+
+OPENED: Final = Axis("opened", {"anew": True, "and flushed": False})
+"""Whether another writer has published what is there, or this one."""
+
+
+@scenario(
+    *("W6", "W7", "R4"),
+    kills=("write-at-an-edge-is-seen",),
+    rows=(88, 149, 161),
+    axes=(LENGTHS, PLACES, OPENED),
+)
+def a_write_at_any_edge_is_unseen_until_its_flush(ctx: Context, length: int, place: int, opened: bool) -> None:  # noqa: FBT001
+    """A short write near the published end is seen after its flush, whole, and never after a discard."""
+    old, at = bulk("old", length), length + place
+    for flushed in (False, True):
+        ctx.driver.put(KEY, b"" if not opened else old)
+        with ctx.driver.open_writer(KEY) as writer:
+            if not opened:
+                writer.write(old)
+                writer.flush()
+            writer.seek(at)
+            writer.write(b"XY")
+            ctx.expect(KEY, old)
+            if flushed:
+                writer.flush()
+            else:
+                writer.discard()
+        new = (old + b"\0")[:at] + b"XY"
+        ctx.expect(KEY, new if flushed else old)
+
+
+@scenario(
+    *("F3", "F4", "W6"),
+    kills=("fenced-writer-writes-on",),
+    rows=(119, 120),
+    axes=(LENGTHS, Axis("flushes", {"1": 1, "2": 2})),
+)
+def nothing_that_a_fenced_writer_writes_is_seen(ctx: Context, length: int, flushes: int) -> None:
+    """What a writer writes after another has taken over and published is not seen, though the two share a block."""
+    earlier, expected = ctx.driver.open_writer(KEY), bytearray()
+    for number in range(flushes):
+        data = bulk("earlier", length) if not number else b"2"
+        earlier.write(data)
+        earlier.flush()
+        expected += data
+    with ctx.open().open_writer(KEY) as later:
+        later.write(b"later")
+        later.flush()
+        expected += b"later"
+        with suppress(FencedError):
+            earlier.write(b"Z")
+        ctx.expect(KEY, bytes(expected))
+        earlier.discard()
+        ctx.expect(KEY, bytes(expected))
+        later.write(b"!")
+    ctx.expect(KEY, bytes(expected) + b"!")
+
+
+@scenario(*("W6", "S2"), kills=("empty-flush-makes-a-version",), rows=(74,))
+def a_flush_of_nothing_keeps_the_version_of_an_empty_object(ctx: Context) -> None:
+    """An object of no bytes keeps its version through flushes of nothing, by the same writer and by another one."""
+    with ctx.driver.open_writer(KEY) as writer:
+        writer.flush()
+        before = ctx.open().stat(KEY).version
+        writer.flush()
+        assert writer.version == before, "a second flush of nothing made a version"
+    with ctx.open().open_writer(KEY) as writer:
+        writer.flush()
+    assert ctx.driver.stat(KEY).version == before, "a flush of nothing by another writer made a version"
+    ctx.expect(KEY, b"")
