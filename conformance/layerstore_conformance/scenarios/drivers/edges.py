@@ -23,23 +23,25 @@ LENGTHS: Final = Axis("length", {"1": 1, "2": 2, "3": 3, "4,096": 4096, "65,537"
 PLACES: Final = Axis("place", {"before the end": -1, "at the end": 0, "behind the end": 1})
 """Where a write of two bytes begins, in bytes from the published end."""
 
-OPENED: Final = Axis("opened", {"anew": True, "and flushed": False})
-"""Whether another writer has published what is there, or this one."""
+FIRST: Final = Axis("first", {"of this writer, anew": None, "of this writer": 0, "of another": 1})
+"""Who has published what is there: this writer, of a new object or of one of no bytes, or another."""
 
 
 @scenario(
     *("W6", "W7", "R4"),
     kills=("write-at-an-edge-is-seen",),
     rows=(88, 149, 161),
-    axes=(LENGTHS, PLACES, OPENED),
+    axes=(LENGTHS, PLACES, FIRST),
 )
-def a_write_at_any_edge_is_unseen_until_its_flush(ctx: Context, length: int, place: int, opened: bool) -> None:  # noqa: FBT001
+def a_write_at_any_edge_is_unseen_until_its_flush(ctx: Context, length: int, place: int, first: int | None) -> None:
     """A short write near the published end is seen after its flush, whole, and never after a discard."""
     old, at = bulk("old", length), length + place
     for flushed in (False, True):
-        ctx.driver.put(KEY, b"" if not opened else old)
+        ctx.driver.delete(KEY)
+        if first is not None:
+            ctx.driver.put(KEY, old[: first * length])
         with ctx.driver.open_writer(KEY) as writer:
-            if not opened:
+            if not first:
                 writer.write(old)
                 writer.flush()
             writer.seek(at)

@@ -236,6 +236,20 @@ def _put_and_move(driver: CheckedDriver) -> None:
     driver.move("c", "key")
 
 
+def _written(driver: CheckedDriver, at: int) -> Writer:
+    """Write a byte into an object, at an offset, and return the writer."""
+    writer = driver.open_writer("key")
+    writer.seek(at)
+    writer.write(b"x")
+    return writer
+
+
+def _fence_a_rewrite(driver: CheckedDriver) -> None:
+    writer = _written(driver, 0)
+    driver.put("key", b"bytes")
+    writer.flush()
+
+
 ACTS: dict[str, Callable[[CheckedDriver], object]] = {
     "stat": lambda driver: driver.find("missing"),
     "a missing reader": lambda driver: driver.open_reader("missing"),
@@ -245,6 +259,12 @@ ACTS: dict[str, Callable[[CheckedDriver], object]] = {
     "a writer let go of": lambda driver: driver.open_writer("new").write(b"lost"),
     "a writer that was fenced": lambda driver: _two_writers(driver).flush(),
     "a writer of what was deleted": _write_what_was_deleted,
+    "a rewrite discarded": lambda driver: _written(driver, 0).discard(),
+    "a rewrite let go of": lambda driver: _written(driver, 0),
+    "a rewrite closed": lambda driver: _written(driver, 0).close(),
+    "a rewrite that was fenced": _fence_a_rewrite,
+    "an append discarded": lambda driver: _written(driver, 5).discard(),
+    "an append closed": lambda driver: _written(driver, 5).close(),
     "a listing begun": lambda driver: next(driver.list("many")),
     "a listing": lambda driver: list(driver.list("many")),
     "a put": lambda driver: driver.put("key", b"bytes"),
