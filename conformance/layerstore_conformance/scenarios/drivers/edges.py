@@ -21,7 +21,10 @@ LENGTHS: Final = Axis("length", {"1": 1, "2": 2, "3": 3, "4,096": 4096, "65,537"
 """Bytes that are published."""
 
 PLACES: Final = Axis("place", {"before the end": -1, "at the end": 0, "behind the end": 1})
-"""Where a write of two bytes begins, in bytes from the published end."""
+"""Where a write begins, in bytes from the published end."""
+
+WIDTHS: Final = Axis("width", {"a byte": 1, "two": 2, "5,000": 5000})
+"""Bytes that are written there."""
 
 FIRST: Final = Axis("first", {"of this writer, anew": None, "of this writer": 0, "of another": 1})
 """Who has published what is there: this writer, of a new object or of one of no bytes, or another."""
@@ -31,11 +34,13 @@ FIRST: Final = Axis("first", {"of this writer, anew": None, "of this writer": 0,
     *("W6", "W7", "R4"),
     kills=("write-at-an-edge-is-seen",),
     rows=(88, 149, 161),
-    axes=(LENGTHS, PLACES, FIRST),
+    axes=(LENGTHS, PLACES, WIDTHS, FIRST),
 )
-def a_write_at_any_edge_is_unseen_until_its_flush(ctx: Context, length: int, place: int, first: int | None) -> None:
-    """A short write near the published end is seen after its flush, whole, and never after a discard."""
-    old, at = bulk("old", length), length + place
+def a_write_at_any_edge_is_unseen_until_its_flush(
+    ctx: Context, length: int, place: int, width: int, first: int | None
+) -> None:
+    """A write near the published end is seen after its flush, whole, and never after a discard."""
+    old, at, data = bulk("old", length), length + place, b"X" * width
     for flushed in (False, True):
         ctx.driver.delete(KEY)
         if first is not None:
@@ -45,13 +50,13 @@ def a_write_at_any_edge_is_unseen_until_its_flush(ctx: Context, length: int, pla
                 writer.write(old)
                 writer.flush()
             writer.seek(at)
-            writer.write(b"XY")
+            writer.write(data)
             ctx.expect(KEY, old)
             if flushed:
                 writer.flush()
             else:
                 writer.discard()
-        new = (old + b"\0")[:at] + b"XY"
+        new = (old + b"\0")[:at] + data
         ctx.expect(KEY, new if flushed else old)
 
 
