@@ -52,6 +52,15 @@ def proof() -> str:
     return "\n".join(lines) + "\n"
 
 
+HELD_OUT = (
+    "The suite's authors know these defects. On 2026-11-28 somebody who had not read the suite wrote 78 others,",
+    "from the contract alone, on four drivers. Of the 39 that nobody had shown to its authors the default",
+    f"profile found {told(32, 39)}. Then scenarios were written for the kinds",
+    "of the other seven, and six of these are found now. The seventh is a missing sync of a directory: only a",
+    "loss of power shows it, and the suite replays that for `local` alone.",
+)
+
+
 def _of_families() -> Iterator[str]:
     """Yield what is known of the families: how many of the defects that were drawn are found."""
     kept = kept_rates()
@@ -64,7 +73,7 @@ def _of_families() -> Iterator[str]:
     yield ""
     yield f"Of {drawn} defects drawn by the seeds {kept.first} to {kept.first + kept.seeds - 1} the scenarios found"
     yield f"{told(killed, drawn)}; in brackets is the 95 % confidence interval (Wilson)."
-    yield from ("", "| family | parameters | found |", "| --- | --- | --- |")
+    yield from ("", *HELD_OUT, "", "| family | parameters | found |", "| --- | --- | --- |")
     for each in families():
         found = told(*kept.rates[each.id]) if each.id in kept.rates else "not drawn yet"
         yield f"| `{each.id}` | {', '.join(each.ranges)} | {found} |"
