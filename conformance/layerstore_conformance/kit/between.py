@@ -16,6 +16,9 @@ PATIENCE: Final = 0.01
 CLOSE: Final = 80
 """Events at each of which there is a look; afterwards at every eighth, for work of many small steps."""
 
+FAR: Final = 800
+"""Events after which there is a look at every 128th: a client of a remote service makes thousands of calls."""
+
 
 class _Looker:
     """Looks once for every time it is asked, in a thread of its own."""
@@ -36,7 +39,8 @@ class _Looker:
         """Have it look, unless it still does."""
         del frame, arg
         self._events += event in ("call", "return")
-        if event in ("call", "return") and (self._events < CLOSE or self._events % 8 == 0):
+        step = 1 if self._events < CLOSE else 8 if self._events < FAR else 128
+        if event in ("call", "return") and self._events % step == 0:
             self._free.wait(PATIENCE / 10)  # it may be free now, of a lock that was held at its last look
             self.ask(PATIENCE)
 
