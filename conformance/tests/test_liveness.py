@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
@@ -168,3 +170,13 @@ def test_without_a_worker_the_process_ends_although_a_scenario_hangs(pytester: p
     result = suite(pytester, "waits")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*it hangs*", "layerstore conformance: FAILED: 2 passed, 1 failed *"])
+
+
+def test_a_process_lives_on_after_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time after which a process that stands still is ended does not run on when the work is done."""
+    calls: list[str] = []
+    monkeypatch.setattr(liveness, "_switch", [sys.stderr])
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: calls.append("armed"))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: calls.append("cancelled"))
+    liveness._Watch(lambda: None, Activity(), Pace(3600.0), lambda: Pace(3600.0)).result()
+    assert calls == ["armed", "cancelled"]

@@ -132,8 +132,6 @@ def watched(work: Callable[[], T], activity: Activity, known: Pace, harness: Har
         return watch.result()
     finally:
         _watches.remove(watch)
-        if _switch:
-            faulthandler.cancel_dump_traceback_later()
 
 
 def beside_a_watch(harness: Harness, work: Callable[[Harness], T]) -> T:
@@ -194,6 +192,13 @@ class _Watch(Generic[T]):
     def result(self) -> T:
         """Do it; raise what it raises."""
         self._arm()
+        try:
+            return self._result()
+        finally:
+            if _switch:  # else the process would be ended some time after the work
+                faulthandler.cancel_dump_traceback_later()
+
+    def _result(self) -> T:
         self.thread.start()
         try:
             self._wait()
