@@ -16,14 +16,13 @@ from layerstore.errors import InvalidDigestError
 LARGEST: Final = 16 << 20
 """Bytes of a manifest above which it is not read."""
 
-IMAGES: Final = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
-INDEXES: Final = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
+OCI_IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+DOCKER_IMAGE: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+IMAGES: Final = (OCI_IMAGE, DOCKER_IMAGE)
+INDEXES: Final = (OCI_INDEX, DOCKER_LIST)
 
 
 class NotUnderstoodError(Exception):
@@ -80,7 +79,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _is_index(body: dict[str, Any]) -> bool:
     """Return whether it is an index, and not an image; one without a media type is what it looks like."""
-    kind = body.get("mediaType", INDEXES[0] if "manifests" in body else IMAGES[0])
+    kind = body.get("mediaType", OCI_INDEX if "manifests" in body else OCI_IMAGE)
     if kind in INDEXES and isinstance(body.get("manifests"), list) and not {"config", "layers"} & set(body):
         return True
     if kind in IMAGES and isinstance(body.get("layers"), list) and "config" in body and "manifests" not in body:

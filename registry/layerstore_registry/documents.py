@@ -10,17 +10,11 @@ from threading import Lock
 from typing import Any, Final
 
 from layerstore import Digest, InvalidDigestError
+from layerstore.manifest import DOCKER_IMAGE, DOCKER_LIST, IMAGES, INDEXES, OCI_IMAGE, OCI_INDEX
 from layerstore_registry import digests
 from layerstore_registry.refusals import Refusal, bad_request
 
-OCI_IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
-DOCKER_IMAGE: Final = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 _SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-
-IMAGES: Final = (OCI_IMAGE, DOCKER_IMAGE)
-INDEXES: Final = (OCI_INDEX, DOCKER_LIST)
 
 LARGE: Final = 64 << 10
 """Bytes. Manifests larger than this are parsed one at a time: parsing may take 30 times as much memory."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from werkzeug.wrappers import Response
 
 from layerstore import Digest, LayerInvalidDigestError, layout
+from layerstore.manifest import OCI_INDEX
 from layerstore_registry import digests, documents
 from layerstore_registry.body import Body, TooMuchError
 from layerstore_registry.holding import hold
@@ -109,8 +110,8 @@ class Manifests:
         if len(listed) < len(chosen):
             last = {"last": listed[-1]["digest"]} | ({"artifactType": kind} if kind else {})
             headers |= next_page(f"/v2/{name}/referrers/{subject}", last)
-        index = {"schemaVersion": 2, "mediaType": documents.OCI_INDEX, "manifests": listed}
-        return Response(json.dumps(index), headers=headers, content_type=documents.OCI_INDEX)
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
+        return Response(json.dumps(index), headers=headers, content_type=OCI_INDEX)
 
     def _read(self, name: str, reference: str) -> tuple[Digest | None, bytes | None]:
         """Read a manifest. If a tag moves before the bytes are read, read the manifest to which it points by then."""

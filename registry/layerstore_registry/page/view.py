@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from layerstore import Digest, InvalidDigestError, LayerService, layout
+from layerstore.manifest import DOCKER_IMAGE, DOCKER_LIST, OCI_IMAGE, OCI_INDEX
 from layerstore_registry import digests, documents
 from layerstore_registry.refusals import Refusal
 
@@ -18,10 +19,10 @@ MOST: Final = 100
 """The most tags, uploads and repositories on one page."""
 
 _KINDS: Final = {
-    documents.OCI_IMAGE: "image",
-    documents.DOCKER_IMAGE: "image (Docker)",
-    documents.OCI_INDEX: "index",
-    documents.DOCKER_LIST: "list (Docker)",
+    OCI_IMAGE: "image",
+    DOCKER_IMAGE: "image (Docker)",
+    OCI_INDEX: "index",
+    DOCKER_LIST: "list (Docker)",
 }
 
 
