@@ -20,8 +20,10 @@ from layerstore_registry.access.rights import Access
 
 if TYPE_CHECKING:
     from tests.registry_client import Client
+    from tests.serving import Node, serving
 else:
     from registry_client import Client
+    from serving import Node, serving
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -49,3 +51,12 @@ def client(store: LayerService) -> Client:
 def guard(store: LayerService) -> Callable[[Access], Client]:
     """Serve the store behind an access control."""
     return lambda access: Client(Registry(store, access=access))
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Serve a store of its own to all tests of a file that leave the server as it is."""
+    folder = tmp_path_factory.mktemp("node")
+    with serving(store=f"local:{folder / 'store'}", log=folder / "log") as node:
+        yield node
+    assert "Traceback" not in "".join(node.lines)

@@ -6,7 +6,6 @@ import selectors
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,15 +29,6 @@ BLOCKS = 40
 """Blocks of a body: more than the system keeps of a connection in both directions."""
 
 GONE = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Serve a store."""
-    folder = tmp_path_factory.mktemp("node")
-    with serving(store=f"local:{folder / 'store'}", log=folder / "log") as node:
-        yield node
-    assert "Traceback" not in "".join(node.lines)
 
 
 def send_all(link: socket.socket) -> None:

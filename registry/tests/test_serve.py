@@ -52,15 +52,6 @@ def own(store: str, tmp_path: Path) -> Iterator[Node]:
         yield node
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Serve another store to all tests that leave the server as it is."""
-    folder = tmp_path_factory.mktemp("node")
-    with serving(store=f"local:{folder / 'store'}", log=folder / "log") as node:
-        yield node
-    assert "Traceback" not in "".join(node.lines)
-
-
 def begin(node: Node) -> str:
     """Begin an upload, and return where it is."""
     return node.request("POST", UPLOADS, b"").headers["Location"]
