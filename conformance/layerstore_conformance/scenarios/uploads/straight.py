@@ -93,6 +93,17 @@ def written(service: LayerService, name: str, data: bytes) -> LayerUpload:
     return upload
 
 
+def trapped(ctx: Context, label: str, action: Callable[[], object]) -> Iterator[tuple[LayerUpload, bytes, Trap]]:
+    """Yield uploads of each size, whole and not flushed, with their bytes: at one call of each there is an action."""
+    for size in SIZES:
+        for side in SIDES:
+            for index, trap, service in moments(ctx, side):
+                data = ctx.payload(f"{label}-{size}-{side}-{index}").read(size)
+                upload = written(service, "a", data)
+                trap.set(number(index), action)
+                yield upload, data, trap
+
+
 @scenario("L1", "D1", kills=("upload-is-known-at-once",))
 def an_upload_that_was_not_flushed_is_nobodys_business(ctx: Context) -> None:
     """An upload that was never flushed is not listed, cannot be resumed or cancelled by its id, and can be finished."""
@@ -225,18 +236,13 @@ def an_upload_that_becomes_known_during_a_purge_is_known_or_gone(ctx: Context) -
 @scenario("P1", "E4", kills=("half-finished-is-finished", "finish-forgets-what-it-did"))
 def a_straight_finish_that_failed_at_any_call_is_repeated(ctx: Context) -> None:
     """A finish that failed once, before or after any call, succeeds when the same handle repeats it."""
-    for size in SIZES:
-        for side in SIDES:
-            for index, trap, service in moments(ctx, side):
-                data = ctx.payload(f"again-{size}-{side}-{index}").read(size)
-                upload = written(service, "a", data)
-                trap.set(number(index), fail)
-                try:
-                    upload.finish(digest(data)).close()
-                except BackendUnavailableError:
-                    upload.finish(digest(data)).close()
-                expect_layer(ctx, "a", data)
-                assert ctx.stored(layout.uploads("a")) == [], "left where uploads lie"
+    for upload, data, _ in trapped(ctx, "again", fail):
+        try:
+            upload.finish(digest(data)).close()
+        except BackendUnavailableError:
+            upload.finish(digest(data)).close()
+        expect_layer(ctx, "a", data)
+        assert ctx.stored(layout.uploads("a")) == [], "left where uploads lie"
 
 
 def interrupt() -> None:
@@ -254,21 +260,16 @@ def a_straight_finish_interrupted_at_any_call_is_repeated_or_cancelled(ctx: Cont
 
     A cancelled upload leaves nothing where uploads lie, and either the whole layer or none.
     """
-    for size in SIZES:
-        for side in SIDES:
-            for repeat in (True, False):
-                for index, trap, service in moments(ctx, side):
-                    data = ctx.payload(f"interrupted-{size}-{side}-{repeat}-{index}").read(size)
-                    upload = written(service, "a", data)
-                    trap.set(number(index), interrupt)
-                    try:
-                        upload.finish(digest(data)).close()
-                    except KeyboardInterrupt:
-                        _end(upload, data, repeat=repeat)
-                    if repeat or not trap.sprung or ctx.service().exists("a", digest(data)):
-                        expect_layer(ctx, "a", data)
-                    assert ctx.stored(layout.uploads("a")) == [], "left where uploads lie"
-                    assert [*ctx.open().scan(layout.uploads("a"))] == [], "left where uploads lie, unpublished"
+    for repeat in (True, False):
+        for upload, data, trap in trapped(ctx, f"interrupted-{repeat}", interrupt):
+            try:
+                upload.finish(digest(data)).close()
+            except KeyboardInterrupt:
+                _end(upload, data, repeat=repeat)
+            if repeat or not trap.sprung or ctx.service().exists("a", digest(data)):
+                expect_layer(ctx, "a", data)
+            assert ctx.stored(layout.uploads("a")) == [], "left where uploads lie"
+            assert [*ctx.open().scan(layout.uploads("a"))] == [], "left where uploads lie, unpublished"
 
 
 def _end(upload: LayerUpload, data: bytes, *, repeat: bool) -> None:
@@ -284,19 +285,14 @@ def a_straight_finish_that_failed_is_closed_and_resumed(ctx: Context) -> None:
 
     Its data may have become a blob already, and yet an upload that was closed in order is not lost.
     """
-    for size in SIZES:
-        for side in SIDES:
-            for index, trap, service in moments(ctx, side):
-                data = ctx.payload(f"closed-{size}-{side}-{index}").read(size)
-                upload = written(service, "a", data)
-                trap.set(number(index), fail)
-                with suppress(BackendUnavailableError):
-                    upload.finish(digest(data)).close()
-                if not upload.closed:
-                    with suppress(FencedError):
-                        upload.close()
-                    ctx.service().resume("a", upload.uuid, offset=size).finish(digest(data), size).close()
-                expect_layer(ctx, "a", data)
+    for upload, data, _ in trapped(ctx, "closed", fail):
+        with suppress(BackendUnavailableError):
+            upload.finish(digest(data)).close()
+        if not upload.closed:
+            with suppress(FencedError):
+                upload.close()
+            ctx.service().resume("a", upload.uuid, offset=len(data)).finish(digest(data), len(data)).close()
+        expect_layer(ctx, "a", data)
 
 
 @scenario("P1", "T1", kills=("small-blob-is-put-if-missing",))
