@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from layerstore import FencedError, PathNotFoundError
 from layerstore.driver import Driver, Writer
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, RepeatingWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
-from layerstore_conformance.kit.passing import PassingWriter
 from layerstore_conformance.kit.requests import PLANTED
 
 WHOLE = 1 << 40
@@ -26,58 +26,36 @@ def _read(driver: Driver, key: str) -> bytes | None:
     return None
 
 
-@planted("F4", "F2")
-class CheckThenPublish(DefectiveDriver):
-    """A flush asks whether it is fenced, and then stores the object without a condition."""
-
-    def open_writer(self, key: str) -> Writer:
-        """Open a writer that asks too early."""
-        return _AskingFirst(self.inner, self.inner.open_writer(key))
-
-
-class _AskingFirst(PassingWriter):
-    def __init__(self, driver: Driver, inner: Writer) -> None:
-        super().__init__(inner)
-        self._driver = driver
-        self._parts: list[tuple[int, bytes]] = []
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        super().write_at(offset, data)
-        self._parts.append((offset, bytes(data)))
-
+class _AskingFirst(RepeatingWriter):
     def publish(self) -> str:
         version = super().publish()  # it raises if it is fenced
         PLANTED.passed()
-        if _version(self._driver, self.key) == version:
-            return version
-        self.inner = self._driver.open_writer(self.key)
-        for offset, data in self._parts:
-            super().write_at(offset, memoryview(data))
-        return super().publish()
+        return version if _version(self.driver.inner, self.key) == version else self.publish_over()
 
 
-@planted("F4", "F3")
-class VersionAskedAfterTheFlush(DefectiveDriver):
-    """A writer takes for its own whatever version the object has a request after its flush."""
+@planted("F4", "F2")
+class CheckThenPublish(WriterDefect):
+    """A flush asks whether it is fenced, and then stores the object without a condition."""
 
-    def open_writer(self, key: str) -> Writer:
-        """Open a writer that asks too late."""
-        return _AskingAfter(self.inner, self.inner.open_writer(key))
+    writer = _AskingFirst
 
 
-class _AskingAfter(PassingWriter):
-    def __init__(self, driver: Driver, inner: Writer) -> None:
-        super().__init__(inner)
-        self._driver = driver
-
+class _AskingAfter(DefectiveWriter):
     def publish(self) -> str:
         version = super().publish()
         PLANTED.passed()
-        found = _version(self._driver, self.key)
+        found = _version(self.driver.inner, self.key)
         if found is not None and found != version:
-            self.inner = self._driver.open_writer(self.key)
+            self.inner = self.driver.inner.open_writer(self.key)
             return found
         return version
+
+
+@planted("F4", "F3")
+class VersionAskedAfterTheFlush(WriterDefect):
+    """A writer takes for its own whatever version the object has a request after its flush."""
+
+    writer = _AskingAfter
 
 
 @planted("M4")

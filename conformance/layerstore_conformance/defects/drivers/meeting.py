@@ -6,8 +6,8 @@ import threading
 
 from layerstore.driver import Writer
 from layerstore_conformance.defects.drivers.threads import MOMENT
+from layerstore_conformance.defects.drivers.writing import RepeatingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
-from layerstore_conformance.kit.passing import PassingWriter
 
 
 class Crossing:
@@ -70,22 +70,11 @@ class FlushOvertakesAChange(DefectiveDriver):
             self.crossing.before_change()
 
 
-class _AskingWriter(PassingWriter):
-    def __init__(self, driver: FlushOvertakesAChange, inner: Writer) -> None:
-        super().__init__(inner)
-        self._driver = driver
-        self._parts: list[tuple[int, bytes]] = []
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        super().write_at(offset, data)
-        self._parts.append((offset, bytes(data)))
+class _AskingWriter(RepeatingWriter):
+    driver: FlushOvertakesAChange
 
     def publish(self) -> str:
         super().publish()  # it raises if it is fenced
         if threading.active_count() > 1:
-            self._driver.crossing.asked()
-        self.inner.discard()
-        self.inner = self._driver.inner.open_writer(self.key)
-        for offset, data in self._parts:
-            super().write_at(offset, memoryview(data))
-        return super().publish()
+            self.driver.crossing.asked()
+        return self.publish_over()

@@ -25,6 +25,27 @@ class DefectiveWriter(PassingWriter):
         self.driver = driver
 
 
+class RepeatingWriter(DefectiveWriter):
+    """Can write all that it was given once more, over whatever there is by then."""
+
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._parts: list[tuple[int, bytes]] = []
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Write, and keep what was written."""
+        super().write_at(offset, data)
+        self._parts.append((offset, bytes(data)))
+
+    def publish_over(self) -> str:
+        """Take the object, write everything once more, and publish it."""
+        self.inner.discard()
+        self.inner = self.driver.inner.open_writer(self.key)
+        for offset, data in self._parts:
+            super().write_at(offset, memoryview(data))
+        return super().publish()
+
+
 class WriterDefect(DefectiveDriver):
     """A driver whose writers are defective."""
 
