@@ -11,9 +11,9 @@ from layerstore.driver import Writer
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import scenarios
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.kit.between import Meeting, looked_at
 from layerstore_conformance.kit.bulk import LARGEST, bulk
 from layerstore_conformance.kit.holes import free_of_charge
+from layerstore_conformance.kit.moments import Meeting, looked_at
 from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.payloads import Payload
 

@@ -157,7 +157,7 @@ RIVALS: dict[str, Step] = {
 """What another handle does in the meantime."""
 
 
-class Meeting(NamedTuple):
+class Encounter(NamedTuple):
     """A call, a rival, and the moment at which it acts."""
 
     work: str
@@ -260,19 +260,19 @@ def _disturb_all(ctx: Context, size: int) -> None:
     counts = {name: _undisturbed(ctx, work, f"w{number}", size) for number, (name, work) in enumerate(WORKS.items())}
     assert any(counts.values()), "the harness's between_requests called nothing during any call of the driver"
     ctx.step(f"moments of each call: {counts}")
-    moments = [Meeting(name, rival, at) for name in WORKS for rival in RIVALS for at in range(counts[name])]
+    moments = [Encounter(name, rival, at) for name in WORKS for rival in RIVALS for at in range(counts[name])]
     budget = ctx.size(MOMENTS[ctx.profile])
     if len(moments) > budget:
         moments = sorted(ctx.random.sample(moments, budget))
     theirs = ctx.open()
-    for number, meeting in enumerate(moments):
-        _disturb(ctx, meeting, Stage(ctx.driver, theirs, f"m{number}", size))
+    for number, encounter in enumerate(moments):
+        _disturb(ctx, encounter, Stage(ctx.driver, theirs, f"m{number}", size))
 
 
-def _disturb(ctx: Context, meeting: Meeting, stage: Stage) -> None:
-    work, rival = WORKS[meeting.work], RIVALS[meeting.rival]
+def _disturb(ctx: Context, encounter: Encounter, stage: Stage) -> None:
+    work, rival = WORKS[encounter.work], RIVALS[encounter.rival]
     work.prepare(stage)
-    moment = Moment(meeting.at, lambda: rival(stage))
+    moment = Moment(encounter.at, lambda: rival(stage))
     with ctx.between_requests(moment):
         ours = _outcome(lambda: work.act(stage))
     if moment.outcome in {None, RIVAL_REFUSED}:  # there is no such moment this time, or nobody can act then
@@ -282,7 +282,7 @@ def _disturb(ctx: Context, meeting: Meeting, stage: Stage) -> None:
     found = _seen(stage, ours, moment.outcome or "")
     orders = {first: _in_order(work, rival, stage.size, first=first) for first in ("call", "rival")}
     assert found in orders.values(), (
-        f"{meeting} left what no order of the two explains:\n"
+        f"{encounter} left what no order of the two explains:\n"
         f"found       {found}\ncall first  {orders['call']}\nrival first {orders['rival']}"
     )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from layerstore import BackendUnavailableError, PathNotFoundError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.between import looked_at
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.moments import looked_at
 from layerstore_conformance.steps.points import CLASSES
 
 if TYPE_CHECKING:

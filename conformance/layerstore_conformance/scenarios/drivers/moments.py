@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from layerstore import DriverError, FencedError, PathNotFoundError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.between import Meeting
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.moments import Meeting
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
