@@ -12,21 +12,9 @@ from layerstore.objectstore.head import RESERVED
 from layerstore.objectstore.memory import MemoryService
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects
+    from tests.objectstore.objects import LEAST, Asked, Objects
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects
-
-
-@pytest.fixture
-def service() -> Asked:
-    """Return a service of the test's own."""
-    return Asked()
-
-
-@pytest.fixture
-def driver(service: Asked) -> Objects:
-    """Open a store in it."""
-    return Objects(service)
 
 
 def test_a_reserved_key_is_not_listed_and_is_told_when_scanned(driver: Objects) -> None:

@@ -17,24 +17,12 @@ from layerstore.objectstore.memory import MemoryService
 from layerstore.objectstore.options import one_of, whole, yes
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects, lose, read, write
+    from tests.objectstore.objects import LEAST, Asked, Objects, lose, read, write
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects, lose, read, write
 
 LONG = "/".join(["x" * 249] * 4)
 """A key of 999 bytes."""
-
-
-@pytest.fixture
-def service() -> Asked:
-    """Return a service of the test's own."""
-    return Asked()
-
-
-@pytest.fixture
-def driver(service: Asked) -> Objects:
-    """Open a store in it."""
-    return Objects(service)
 
 
 def test_what_is_put_or_moved_is_a_plain_object(service: Asked, driver: Objects) -> None:

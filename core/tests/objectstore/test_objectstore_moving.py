@@ -16,21 +16,9 @@ from layerstore.objectstore.move import PATIENCE, move
 from layerstore.objectstore.store import Store
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects, lose, read, write
+    from tests.objectstore.objects import LEAST, Asked, Objects, lose, read, write
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects, lose, read, write
-
-
-@pytest.fixture
-def service() -> Asked:
-    """Return a service of the test's own."""
-    return Asked()
-
-
-@pytest.fixture
-def driver(service: Asked) -> Objects:
-    """Open a store in it."""
-    return Objects(service)
 
 
 def test_an_object_that_is_too_large_to_be_copied_at_once_is_copied_in_even_parts() -> None:

@@ -16,21 +16,9 @@ from layerstore.objectstore.head import RESERVED, Head, Moving
 from layerstore.objectstore.memory import MemoryService
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects, read, write
+    from tests.objectstore.objects import LEAST, Asked, Objects, read, write
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects, read, write
-
-
-@pytest.fixture
-def service() -> Asked:
-    """Return a service of the test's own."""
-    return Asked()
-
-
-@pytest.fixture
-def driver(service: Asked) -> Objects:
-    """Open a store in it."""
-    return Objects(service)
 
 
 def test_an_offset_beyond_the_end_is_refused(driver: Objects) -> None:

@@ -17,21 +17,9 @@ from layerstore.objectstore import Limits
 from layerstore.objectstore.stager import Pool
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects, lose, read, write
+    from tests.objectstore.objects import LEAST, Asked, Objects, lose, read, write
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects, lose, read, write
-
-
-@pytest.fixture
-def service() -> Asked:
-    """Return a service of the test's own."""
-    return Asked()
-
-
-@pytest.fixture
-def driver(service: Asked) -> Objects:
-    """Open a store in it."""
-    return Objects(service)
 
 
 def test_a_failed_piece_is_sent_again(service: Asked, driver: Objects) -> None:

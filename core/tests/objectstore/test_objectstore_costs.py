@@ -4,28 +4,14 @@ from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import pytest
-
 from layerstore import LayerService
 from layerstore.checked import CheckedDriver
 from layerstore.objectstore import Limits, ObjectStoreDriver
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects, write
+    from tests.objectstore.objects import LEAST, Asked, Objects, write
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects, write
-
-
-@pytest.fixture
-def service() -> Asked:
-    """Return a service of the test's own."""
-    return Asked()
-
-
-@pytest.fixture
-def driver(service: Asked) -> Objects:
-    """Open a store in it."""
-    return Objects(service)
 
 
 def finish(service: Asked, driver: Objects, data: bytes) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError, PathNotFoundError
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects, lose, read, write
+    from tests.objectstore.objects import LEAST, Asked, Objects, lose, read, write
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects, lose, read, write
 

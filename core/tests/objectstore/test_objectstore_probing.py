@@ -17,21 +17,9 @@ from layerstore.objectstore.memory import MemoryService
 from layerstore.objectstore.probe import check_conditions
 
 if TYPE_CHECKING:
-    from tests.objects import LEAST, Asked, Objects
+    from tests.objectstore.objects import LEAST, Asked, Objects
 else:  # as pytest finds it
     from objects import LEAST, Asked, Objects
-
-
-@pytest.fixture
-def service() -> Asked:
-    """Return a service of the test's own."""
-    return Asked()
-
-
-@pytest.fixture
-def driver(service: Asked) -> Objects:
-    """Open a store in it."""
-    return Objects(service)
 
 
 class Ignoring(MemoryService):

@@ -1,0 +1,28 @@
+"""A service of a test's own that writes down what it is asked, and a store in it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# A module that several test files share: in importlib mode pytest leaves sys.path alone.
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.append(str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from tests.objectstore.objects import Asked, Objects
+else:
+    from objects import Asked, Objects
+
+
+@pytest.fixture
+def service() -> Asked:
+    """Return a service of the test's own."""
+    return Asked()
+
+
+@pytest.fixture
+def driver(service: Asked) -> Objects:
+    """Open a store in it."""
+    return Objects(service)
