@@ -20,17 +20,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from layerstore_drivers.azure.options import EMULATOR_ACCOUNT
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from layerstore_drivers.emulated import ServerProcess
 
 VARIABLE = "LAYERSTORE_AZURITE"
 """The environment variable with the path of azurite: the program, or the directory that npm installed it in."""
@@ -73,14 +69,14 @@ def find() -> str:
     return found
 
 
-class Azurite:
+class Azurite(ServerProcess):
     """A server; of data in memory, or in a directory, where a later server finds it again."""
 
     def __init__(self, directory: Path | None = None, port: int = 0) -> None:
         """Serve on a port, or with 0 on a free one; nothing is started yet."""
+        super().__init__()
         self.directory = directory
         self.port = port
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -128,19 +124,6 @@ class Azurite:
         self.stop()
         self.start()
 
-    def wait(self) -> None:
-        """Wait until it ends."""
-        if self._process is not None:
-            self._process.wait()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
 
 def _port(process: subprocess.Popen[bytes], output: int) -> int:
     """Wait until the server's output says that it listens, and return the port."""
@@ -158,10 +141,7 @@ def _port(process: subprocess.Popen[bytes], output: int) -> int:
 def main() -> None:
     """Serve a store until interrupted, and print its URL."""
     with Azurite() as server:
-        sys.stdout.write(f"{server.url('layerstore', create_container='true', block_size=str(BLOCK))}\n")
-        sys.stdout.flush()
-        with suppress(KeyboardInterrupt):
-            server.wait()
+        server.serve(server.url("layerstore", create_container="true", block_size=str(BLOCK)))
 
 
 if __name__ == "__main__":

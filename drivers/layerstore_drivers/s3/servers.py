@@ -27,15 +27,14 @@ from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from layerstore_drivers.emulated import ServerProcess
 
 PATIENCE = 120
 """Seconds that a server may take until it stores something, on a machine that has much to do."""
@@ -56,14 +55,14 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-class Server:
+class Server(ServerProcess):
     """A server with a directory for its data and its log."""
 
     def __init__(self, directory: Path) -> None:
         """Serve from a directory; nothing is started yet."""
+        super().__init__()
         self.directory = directory
         self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def missing(cls) -> str:
@@ -137,19 +136,6 @@ class Server:
             process.kill()  # asked to end, SeaweedFS takes 20 seconds
             process.wait()
 
-    def wait(self) -> None:
-        """Wait until it ends."""
-        if self._process is not None:
-            self._process.wait()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
 
 class Moto(Server):
     """moto: a mock of AWS, in memory. It ignores conditions on copies, and on completed multipart uploads."""
@@ -214,10 +200,7 @@ def main() -> None:
     kind = SERVERS[sys.argv[1] if len(sys.argv) > 1 else "seaweedfs"]
     with TemporaryDirectory() as directory, kind(Path(directory)) as server:
         server.client().create_bucket(Bucket="layerstore")
-        sys.stdout.write(f"{server.url('layerstore')}\n")
-        sys.stdout.flush()
-        with suppress(KeyboardInterrupt):
-            server.wait()
+        server.serve(server.url("layerstore"))
 
 
 if __name__ == "__main__":
