@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
     from layerstore import LayerService
+    from layerstore_registry.access.rights import Access
 
 
 @click.command(short_help="Serve a container registry.", context_settings={"auto_envvar_prefix": PREFIX})
@@ -41,50 +42,73 @@ def serve(invocation: Invocation, /, **told: Any) -> None:  # noqa: ANN401  (cli
     command line takes precedence over the environment, and the environment over the file. SIGTERM stops the server
     after the requests under way. SIGHUP reads users, rules, keys and certificates again.
     """  # noqa: D301  (click takes the backspace for: leave these lines as they are)
-    serving, settings = _serving(invocation, told), _settings(told)
-    access = [admission(told)]
-    _refuse_exposed(serving, access[0].asks or settings.read_only, told["insecure"])
-    if settings.read_only and told["purge_uploads"] is not None:
-        raise click.UsageError("--purge-uploads does not go with --read-only.")
-    held = ExitStack()
-    exposition: Exposition | None = None
-
-    def load() -> WSGIApplication:
-        """Make the application, in a worker, with a store of its own."""
-        service = held.enter_context(invocation.open())
-        if told["purge_uploads"] is not None:
-            held.callback(Timer(service, told["purge_uploads"]).stop)
-        return Registry(service, settings, access[0], exposition.begin() if exposition else None)
-
-    def renew() -> None:
-        """Read users, rules and keys anew; where they are not in order, the old ones stay."""
-        try:
-            access[0] = admission(told)
-            certificate(serving)
-        except (click.UsageError, OSError) as error:
-            invocation.say("warning", f"layerstore: warning: not reloaded: {error}", message=str(error))
-
-    _check_resolves(told["metrics"])
-    with invocation.open() as service:
-        _examine(service, serving, settings)
+    running = _Running(invocation, told)
+    running.check()
     if told["check"]:
         invocation.say("checked", "layerstore: all of this is in order")
-        return
-    note = "" if access[0].asks else "; whoever reaches it may do everything"
-    note = "; whoever reaches it may pull everything" if note and settings.read_only else note
-    exposition = _exposed(told["metrics"])
-    hooks = Hooks(
-        load=load,
-        unload=held.close,
-        started=lambda urls: _tell(invocation, urls, note, exposition),
-        renew=renew,
-        gone=lambda process: exposition.forget(process) if exposition else None,
-    )
-    try:
-        _run(Server(serving, hooks))
-    finally:
-        if exposition:
-            exposition.close()
+    else:
+        running.run()
+
+
+class _Running:
+    """One run of the command: what its server's hooks share, in the parent and in each worker."""
+
+    def __init__(self, invocation: Invocation, told: dict[str, Any]) -> None:
+        """Take the options, which must make sense."""
+        self._invocation, self._told = invocation, told
+        self._serving, self._settings = _serving(invocation, told), _settings(told)
+        self._access = admission(told)
+        self._held = ExitStack()
+        self._exposition: Exposition | None = None
+
+    def check(self) -> None:
+        """Refuse options that do not go together, and look at the store."""
+        _refuse_exposed(self._serving, self._access.asks or self._settings.read_only, self._told["insecure"])
+        if self._settings.read_only and self._told["purge_uploads"] is not None:
+            raise click.UsageError("--purge-uploads does not go with --read-only.")
+        _check_resolves(self._told["metrics"])
+        with self._invocation.open() as service:
+            _examine(service, self._serving, self._settings)
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        self._exposition = exposition = _exposed(self._told["metrics"])
+        note = _note(self._access, self._settings)
+        hooks = Hooks(
+            load=self._load,
+            unload=self._held.close,
+            started=lambda urls: _tell(self._invocation, urls, note, exposition),
+            renew=self._renew,
+            gone=lambda process: exposition.forget(process) if exposition else None,
+        )
+        try:
+            _run(Server(self._serving, hooks))
+        finally:
+            if exposition:
+                exposition.close()
+
+    def _load(self) -> WSGIApplication:
+        """Make the application, in a worker, with a store of its own."""
+        service = self._held.enter_context(self._invocation.open())
+        if self._told["purge_uploads"] is not None:
+            self._held.callback(Timer(service, self._told["purge_uploads"]).stop)
+        counts = self._exposition.begin() if self._exposition else None
+        return Registry(service, self._settings, self._access, counts)
+
+    def _renew(self) -> None:
+        """Read users, rules and keys anew; where they are not in order, the old ones stay."""
+        try:
+            self._access = admission(self._told)
+            certificate(self._serving)
+        except (click.UsageError, OSError) as error:
+            self._invocation.say("warning", f"layerstore: warning: not reloaded: {error}", message=str(error))
+
+
+def _note(access: Access, settings: Settings) -> str:
+    """Return what whoever starts the server has to know of it."""
+    if access.asks:
+        return ""
+    return f"; whoever reaches it may {'pull' if settings.read_only else 'do'} everything"
 
 
 def _serving(invocation: Invocation, told: dict[str, Any]) -> Serving:
