@@ -13,9 +13,9 @@ from layerstore.objectstore import listing
 from layerstore.objectstore.hold import Hold, take
 from layerstore.objectstore.move import move
 from layerstore.objectstore.reader import ObjectReader, open_reader
-from layerstore.objectstore.stager import Pool
 from layerstore.objectstore.store import Store
 from layerstore.objectstore.writer import ObjectWriter
+from layerstore.pool import Pool
 
 if TYPE_CHECKING:
     from layerstore.objectstore.service import Service
@@ -51,7 +51,7 @@ class ObjectStoreDriver(Driver):
         self.capabilities = Capabilities(nested_keys=True, shared=True, durable=True, memory=memory)
         self._store = Store(service, prefix)
         self._piece = piece
-        self._pool = Pool(threads)
+        self._pool = Pool(threads, "pieces")
         self._holds: WeakValueDictionary[str, Hold] = WeakValueDictionary()
         """The last writer of each key, while somebody has it."""
 

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TYPE_CHECKING
 
 from layerstore.errors import DriverError
-from layerstore.process import this_process
 
-
-class Pool:
-    """The threads of one driver, made when first needed."""
-
-    def __init__(self, threads: int) -> None:
-        """Have at most so many."""
-        self.threads = threads
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-        self._process = this_process()
-
-    def submit(self, act: Callable[[], None]) -> Future[None]:
-        """Have a thread do something."""
-        if self._process != this_process():  # no thread comes along through a fork, and perhaps a lock that is held
-            self._process, self._lock, self._pool = this_process(), threading.Lock(), None
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="layerstore-pieces")
-            return self._pool.submit(act)
-
-    def close(self) -> None:
-        """Let the threads end when they have nothing more to do."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False)
+if TYPE_CHECKING:
+    from layerstore.pool import Pool
 
 
 class Stager:

@@ -14,7 +14,7 @@ from layerstore.errors import (
     NoSpaceError,
 )
 from layerstore.objectstore import Limits
-from layerstore.objectstore.stager import Pool
+from layerstore.pool import Pool
 
 if TYPE_CHECKING:
     from tests.objectstore.objects import LEAST, Asked, Objects, lose, read, write
@@ -192,7 +192,7 @@ def test_a_checked_flush_recognises_a_head_that_got_no_answer(service: Asked, dr
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_has_threads_of_its_own() -> None:
     """None comes along from the parent."""
-    pool = Pool(1)
+    pool = Pool(1, "pieces")
     pool.submit(lambda: None).result()
     pool._process = 0  # as after a fork
     done: list[int] = []

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
-import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 from layerstore.errors import DriverError
+from layerstore.pool import Pool
 
 MAX_BLOCKS = 50_000
 """Blocks that a committed blob may have (Put Block List, Microsoft's documentation)."""
@@ -111,32 +111,6 @@ class Tail:
         return self._buffer.getvalue()
 
 
-class Pool:
-    """The threads of one driver, made when first needed."""
-
-    def __init__(self, threads: int) -> None:
-        """Have at most so many threads."""
-        self.threads = threads
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-        self._process = os.getpid()
-
-    def submit(self, stage: Callable[[Block], None], block: Block) -> Future[None]:
-        """Let a thread stage a block."""
-        with self._lock:
-            if self._pool is None or self._process != os.getpid():  # no thread comes along through a fork
-                self._process = os.getpid()
-                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="layerstore-azure")
-            return self._pool.submit(stage, block)
-
-    def close(self) -> None:
-        """Let the threads end when they have nothing more to do."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False)
-
-
 class Stager:
     """One writer's blocks on their way. A block that fails keeps its bytes, and is sent again before a commit."""
 
@@ -162,7 +136,7 @@ class Stager:
         while len(self._underway) >= self._pool.threads:
             done, _ = wait(self._underway, return_when=FIRST_COMPLETED)
             self._collect(done)
-        self._underway[self._pool.submit(self._stage, block)] = block
+        self._underway[self._pool.submit(partial(self._stage, block))] = block
 
     def settle(self, last: Block | None = None) -> None:
         """Send ``last``, here and now, and wait for all others.

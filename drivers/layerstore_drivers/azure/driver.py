@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Capabilities, Driver, Scanned, Stat
 from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
+from layerstore.pool import Pool
 from layerstore_drivers.azure import listing
 from layerstore_drivers.azure.blobs import Blobs, is_missing_container
-from layerstore_drivers.azure.blocks import Pool
 from layerstore_drivers.azure.client import LASTS, Signing, connect
 from layerstore_drivers.azure.credentials import find_access
 from layerstore_drivers.azure.fence import Hold, take
@@ -53,7 +53,7 @@ class AzureDriver(Driver):
         emulated = address.account == EMULATOR_ACCOUNT
         self._blobs = Blobs(container, address.prefix, emulated=emulated, checksum=chosen.checksum)
         self._signing = Signing(service, self._blobs, access)
-        self._pool = Pool(chosen.concurrency)
+        self._pool = Pool(chosen.concurrency, "azure")
         self._holds: WeakValueDictionary[str, Hold] = WeakValueDictionary()
         """The last writer of each key, while somebody has it."""
 

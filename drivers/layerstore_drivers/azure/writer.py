@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from layerstore.driver import Writer
 from layerstore.errors import NoSpaceError, UnsupportedOperationError
-from layerstore_drivers.azure.blocks import MAX_BLOCKS, Block, BlockIDs, Pool, Stager, Tail, block_size
+from layerstore.pool import Pool
+from layerstore_drivers.azure.blocks import MAX_BLOCKS, Block, BlockIDs, Stager, Tail, block_size
 
 if TYPE_CHECKING:
     from layerstore_drivers.azure.blocks import Stager
