@@ -213,6 +213,13 @@ def failing(number: int, fault: str, *, times: int) -> Callable[[Asked], str]:
     return hook
 
 
+def done(name: str) -> StrictS3:
+    """Return a service on which this was done without a fault."""
+    reference = StrictS3()
+    ACTS[name](reference.driver(block_size=PIECE))()
+    return reference
+
+
 with small_parts():
     REQUESTS = list(each_request())
 
@@ -224,9 +231,7 @@ def test_what_fails_once_is_done_exactly_once(
 ) -> None:
     """The SDK asks again, and the second answer is understood: the caller notices nothing."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    reference = StrictS3()
-    ACTS[name](reference.driver(block_size=PIECE))()
-    act = ACTS[name](driver)
+    reference, act = done(name), ACTS[name](driver)
     strict.fault = failing(number, fault, times=1)
     if fault == "ConditionalRequestConflict":  # only a conditional write can be in conflict
         with suppress(DriverError):
@@ -244,9 +249,7 @@ def test_what_fails_for_long_is_done_whole_or_not_at_all_and_can_be_done_again(
 ) -> None:
     """After the error there is the old state or the new one, and the same call, made again, leads to the new one."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    reference = StrictS3()
-    ACTS[name](reference.driver(block_size=PIECE))()
-    act = ACTS[name](driver)
+    reference, act = done(name), ACTS[name](driver)
     strict.fault = failing(number, fault, times=5)
     with suppress(BackendUnavailableError):
         act()
