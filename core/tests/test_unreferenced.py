@@ -231,7 +231,8 @@ def test_a_dry_run_lists_exactly_what_a_run_takes(store: LayerService, raw: Chec
     dry = gc(store, untagged=untagged, dry_run=True)
     assert {key: raw.stat(key).version for key in keys_below(raw, "")} == before
     report = gc(store, untagged=untagged)
-    assert (report.dropped, report.removed) == (dry.dropped, dry.removed)
+    assert (report.dropped.removed, report.removed) == (dry.dropped.removed, dry.removed)
+    assert (dry.dry_run, dry.dropped.dry_run, report.dropped.dry_run) == (True, True, False)
     assert len(dry.dropped.removed) == (5 if untagged else 0)
 
 
@@ -314,6 +315,14 @@ def test_the_note_of_a_referrer_that_is_pushed_meanwhile_stays(
     trap.set(at_look(2), lambda: push(raw, data))
     assert (unlinked(gc(store)), trap.sprung) == ([layer(IDLE)], True)
     assert json.loads(raw.get(note, 99)) == {}
+
+
+def test_what_is_referred_to_again_is_reported_as_kept(store: LayerService, raw: CheckedDriver, trap: Trap) -> None:
+    """Nothing referred to it at the first look, and a manifest does at the second: its link is as it was."""
+    trap.set(at_look(2), lambda: push(raw, image(IDLE)))
+    report = gc(store)
+    assert ([each.key for each in report.dropped.kept], unlinked(report)) == ([layer(IDLE)], [])
+    assert raw.get(layer(IDLE), 99) == digest(IDLE).encode()
 
 
 def test_repositories_that_cannot_be_listed_stop_it(store: LayerService, trap: Trap) -> None:
