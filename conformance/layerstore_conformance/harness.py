@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from layerstore import StoreURL, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.driver import call_driver
+from layerstore.handles import call_driver
 from layerstore.hashing import sha256
 from layerstore.registry import Registry
 from layerstore_conformance.kit.holes import free_of_charge

@@ -24,7 +24,6 @@ from layerstore.driver import (
     SignsURLs,
     Stat,
     Writer,
-    call_driver,
 )
 from layerstore.errors import (
     AccessDeniedError,
@@ -38,6 +37,7 @@ from layerstore.errors import (
     NoSpaceError,
     PathNotFoundError,
 )
+from layerstore.handles import call_driver
 from layerstore.keys import check_key, check_prefix
 from layerstore.threads import process
 from layerstore.url import StoreURL
