@@ -10,9 +10,16 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from operator import index
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from layerstore.errors import BackendUnavailableError, DriverError, InvalidOffsetError, LayerClosedError, from_os_error
+from layerstore.errors import (
+    BackendUnavailableError,
+    DriverError,
+    InvalidOffsetError,
+    LayerClosedError,
+    NoSpaceError,
+    from_os_error,
+)
 from layerstore.threads.owned import Owned
 from layerstore.unwritten import Authored, UnwrittenError, wanting
 
@@ -21,6 +28,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from typing_extensions import Buffer
+
+LARGEST: Final = (1 << 63) - 1
+"""Bytes of the largest object: the system's offsets have 63 bits."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -231,11 +241,17 @@ class Writer(_Handle, ABC):
         """
 
     def write(self, data: Buffer) -> int:
-        """Write all of ``data`` (C-contiguous) at the position, and return its length. ``data`` is not kept."""
+        """Write all of ``data`` (C-contiguous) at the position, and return its length. ``data`` is not kept.
+
+        Raises:
+            NoSpaceError: the object would have more than :data:`LARGEST` bytes. No driver is asked.
+        """
         self._check_open()
         with memoryview(data) as whole:
             if not whole.nbytes:
                 return 0
+            if self._position + whole.nbytes > LARGEST:
+                raise NoSpaceError(self.key, f"an object has at most {LARGEST} bytes", self.scheme)
             with whole.cast("B") as view:
                 call_driver(self.scheme, self.key, self.write_at, self._position, view)
                 self._position += len(view)
