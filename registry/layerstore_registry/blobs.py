@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from layerstore_registry.requests import Request
     from layerstore_registry.settings import Settings
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Bytes that are read and sent at a time, if the driver has no file that can be sent."""
 
 OCTETS: Final = "application/octet-stream"

@@ -116,12 +116,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "workers": serving.workers,
             "threads": serving.threads,
             "worker_class": type("Worker", (PatientWorker,), {"patience": serving.timeout}),
-            "worker_connections": serving.connections,
+            "worker_connections": serving.connections + 1,  # at which gunicorn would let nobody in
             "timeout": HUNG,
             "keepalive": serving.keepalive,
             "graceful_timeout": serving.graceful,
             "certfile": serving.tls_cert,
             "keyfile": serving.tls_key,
+            "ssl_context": _one_context(),
             "limit_request_line": MAX_LINE,
             "limit_request_field_size": MAX_FIELD,
             "forwarded_allow_ips": "",  # nobody says for somebody else who is asking, or for what
@@ -139,6 +140,19 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "worker_exit": lambda arbiter, worker: self._hooks.unload(),
             "child_exit": lambda arbiter, worker: self._hooks.gone(worker.pid),
         }
+
+
+def _one_context() -> Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """Return what makes one TLS context for all connections: gunicorn reads the certificate for each of them."""
+    made: list[ssl.SSLContext] = []
+
+    def context(settings: object, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        del settings
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return context
 
 
 def _end(number: int, frame: object) -> NoReturn:

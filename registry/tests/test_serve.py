@@ -395,6 +395,14 @@ def test_gunicorn_trusts_nobody_and_asks_nobody() -> None:
     assert (settings["keepalive"], settings["control_socket_disable"]) == (75, True)
 
 
+def test_a_worker_reads_its_certificate_once() -> None:
+    """And not for each connection."""
+    nothing = Hooks(load=print, unload=print, started=print, renew=print, gone=print)  # type: ignore[arg-type]  # unused
+    context = Server(Serving(), nothing)._settings()["ssl_context"]
+    made = [context(None, lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) for _ in range(2)]
+    assert made[0] is made[1]
+
+
 def test_no_worker_is_killed_for_a_client_that_stands_still() -> None:
     """Gunicorn takes its timeout for how long a worker may be silent, which one is that waits a second for events."""
     nothing = Hooks(load=print, unload=print, started=print, renew=print, gone=print)  # type: ignore[arg-type]  # unused
