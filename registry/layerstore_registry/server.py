@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import resource
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -91,7 +93,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Set all settings. It is called once more for a reload."""
         for name, value in self._settings().items():
             self.cfg.set(name, value)
-        logging.getLogger("gunicorn.error").addFilter(Impatience())
+        if not self._serving.debug:
+            logging.getLogger("gunicorn.error").addFilter(Impatience())
 
     def run(self) -> None:
         """Serve until stopped, with as many descriptors as may be had."""
@@ -180,6 +183,22 @@ def is_loopback(listen: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_free(listen: str) -> None:
+    """Refuse an address that cannot be had: gunicorn tries for seconds, and says so at length.
+
+    Raises:
+        OSError: it is in use, or is none of this machine's.
+    """
+    if listen.startswith("unix:") or {"LISTEN_FDS", "GUNICORN_FD"} & set(os.environ):  # then it is had already
+        return
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family) as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host.strip("[]"), int(port)))
+        found.listen()
 
 
 def certificate(serving: Serving) -> None:

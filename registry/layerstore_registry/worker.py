@@ -262,8 +262,10 @@ def _is_closed(sock: socket.socket) -> bool:
 
 
 class Impatience(logging.Filter):
-    """Keeps slow clients out of the log: the server is not at fault."""
+    """Keeps clients that are slow, or that are not understood, out of the log: the server is not at fault."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is about something else."""
+        if str(record.msg).startswith("Invalid request from"):
+            return False
         return not (record.exc_info and isinstance(record.exc_info[1], TimeoutError))
