@@ -22,9 +22,9 @@ from layerstore import (
     UnknownLayerError,
     UnknownUploadError,
 )
-from layerstore import finish as finishing
-from layerstore.front import FRONT
 from layerstore.layout import UploadKeys
+from layerstore.uploads import finish as finishing
+from layerstore.uploads.front import FRONT
 from layerstore_registry import body as bodies
 from layerstore_registry import digests, ids, ranges
 from layerstore_registry.access.rights import Scope
