@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import selectors
 import socket
 import ssl
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from layerstore_registry.connection import Connection
+from layerstore_registry.worker import LINGER, PatientWorker
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, OCI_IMAGE, UPLOADS, described, digest, dumped
@@ -147,3 +151,75 @@ def test_what_is_closed_has_its_answer_ended() -> None:
     connection.close()
     theirs.close()
     assert ended == [True]
+
+
+def test_slow_readers_make_room_as_others_do(tmp_path: Path, hold: ExitStack) -> None:
+    """Their files take descriptors, too: none is missing for others, and no worker dies of it."""
+    words = ("--threads", str(THREADS), "--timeout", "3600")
+    with serving(*words, store=f"local:{tmp_path / 'store'}", log=tmp_path / "log", descriptors=200) as node:
+        push(node, DATA)
+        before = node.workers()
+        for _ in range(100):
+            hold.enter_context(slow(node, head("GET", BLOB)))
+            assert node.request("GET", f"/v2/{NAME}/blobs/{digest(DATA)}", Range="bytes=1-3").status == 206
+        push(node, b"small")
+        assert node.workers() == before
+        assert b"Too many open files" not in (tmp_path / "log").read_bytes()
+    assert "too many open files" not in "".join(node.lines)
+
+
+@pytest.fixture
+def worker() -> PatientWorker:
+    """Make a worker that waits for nobody yet."""
+    found = object.__new__(PatientWorker)
+    found.poller, found.nr_conns, found.patience = selectors.DefaultSelector(), 0, 60
+    found.cfg = SimpleNamespace(keepalive=75)
+    for queue in ("pending_conns", "keepalived_conns", "lingering", "standing"):
+        setattr(found, queue, deque())
+    return found
+
+
+@pytest.fixture
+def connected(worker: PatientWorker, hold: ExitStack) -> Callable[[], tuple[Connection, socket.socket]]:
+    """Make a connection of the worker's, and its client's end."""
+
+    def connect() -> tuple[Connection, socket.socket]:
+        connection = object.__new__(Connection)
+        connection.sock, theirs = map(hold.enter_context, socket.socketpair())
+        connection.sock.settimeout(0)
+        connection.awaits, worker.nr_conns = selectors.EVENT_WRITE, worker.nr_conns + 1
+        return connection, theirs
+
+    return connect
+
+
+def test_who_has_read_something_is_waited_for_again(
+    worker: PatientWorker, connected: Callable[[], tuple[Connection, socket.socket]]
+) -> None:
+    """Though the system has asked for no more of the answer yet; who has read nothing is not."""
+    (reader, theirs), (idler, _) = connected(), connected()
+    for each in (reader, idler):
+        with suppress(BlockingIOError):
+            while each.sock.send(bytes(1 << 16)):
+                pass
+        worker._stand(each)
+        each.timeout = 0.0
+    theirs.recv(1 << 20)
+    worker.murder_pending()
+    assert (list(worker.standing), worker.nr_conns, idler.sock.fileno()) == ([reader], 1, -1)
+    assert reader.timeout > 0
+
+
+@pytest.mark.parametrize("longest", ["pending_conns", "keepalived_conns", "lingering", "standing"])
+def test_who_was_silent_for_longest_makes_room(
+    worker: PatientWorker, connected: Callable[[], tuple[Connection, socket.socket]], longest: str
+) -> None:
+    """Of whatever kind: one that has just been made does not go before it."""
+    spans = {"pending_conns": 75, "keepalived_conns": 75, "lingering": LINGER, "standing": 60}
+    for queue, span in spans.items():
+        connection, _ = connected()
+        connection.timeout = span + (100 if queue == longest else 200)
+        worker.poller.register(connection.sock, selectors.EVENT_READ)
+        getattr(worker, queue).append(connection)
+    assert worker._make_room()
+    assert [len(getattr(worker, queue)) for queue in spans] == [int(queue != longest) for queue in spans]
