@@ -170,7 +170,7 @@ def _check_free(serving: Serving) -> None:
     for address in serving.listen:
         try:
             check_free(address)
-        except (OSError, OverflowError, ValueError) as error:
+        except (OSError, OverflowError, RuntimeError) as error:  # gunicorn's, of what is no address
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise click.UsageError(f"--listen {address}: {why}.") from error
 

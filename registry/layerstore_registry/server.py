@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.util import parse_address
 
 from layerstore import BackendUnavailableError, LayerService, layout
 from layerstore_registry.accesslog import AccessLog
@@ -191,13 +192,12 @@ def check_free(listen: str) -> None:
     Raises:
         OSError: it is in use, or is none of this machine's.
     """
-    if listen.startswith("unix:") or {"LISTEN_FDS", "GUNICORN_FD"} & set(os.environ):  # then it is had already
+    address = parse_address(listen)
+    if not isinstance(address, tuple) or {"LISTEN_FDS", "GUNICORN_FD"} & set(os.environ):  # then it is had already
         return
-    host, _, port = listen.rpartition(":")
-    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    with socket.socket(family) as found:
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as found:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host.strip("[]"), int(port)))
+        found.bind(address)
         found.listen()
 
 
