@@ -172,9 +172,12 @@ class LayerService(Single):
         """
         keys = UploadKeys(name, uuid)
         with naming(keys):
-            started_at = self._started_at(keys)
-            if offset is not None:
-                _compare(offset, self._status(keys, started_at).offset)
+            if offset is None:
+                started_at = self._started_at(keys)
+            else:
+                at = self._status(keys)
+                started_at = at.started_at
+                _compare(offset, at.offset)
             return self._open(keys, started_at, self._taken_over(keys, offset), known=True)
 
     def status(self, name: str, uuid: str) -> UploadInfo:
@@ -186,7 +189,7 @@ class LayerService(Single):
         """
         keys = UploadKeys(name, uuid)
         with naming(keys):
-            return self._status(keys, self._started_at(keys))
+            return self._status(keys)
 
     def cancel(self, name: str, uuid: str) -> None:
         """Remove an upload and all it has stored. Open handles on it raise ``UnknownUploadError`` from then on.
@@ -407,16 +410,16 @@ class LayerService(Single):
         except (InvalidUploadIDError, UnknownUploadError):
             return  # not ours, or gone since it was listed
 
-    def _status(self, keys: UploadKeys, started_at: datetime) -> UploadInfo:
+    def _status(self, keys: UploadKeys) -> UploadInfo:
+        """Look for the bytes, then for the upload: if it is still there, it had no others."""
         stat = self.driver.find(keys.data)
         if stat is not None:
-            return UploadInfo(keys.name, keys.uuid, stat.size, started_at, stat.modified)
+            return UploadInfo(keys.name, keys.uuid, stat.size, self._started_at(keys), stat.modified)
         intended = next(self.driver.list(keys.intents), None) is not None  # before any data is moved
         moved = finish.find_moved(self.driver, keys) if intended else None
         if moved is None and intended:
             raise UnknownUploadError(keys.name, keys.uuid)  # its blob is gone, or a purge was cut off
-        if self.driver.find(keys.started_at) is None:  # it was finished since
-            raise UnknownUploadError(keys.name, keys.uuid)
+        started_at = self._started_at(keys)
         return UploadInfo(keys.name, keys.uuid, moved.size if moved else 0, started_at, started_at)
 
 

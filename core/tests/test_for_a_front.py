@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -53,13 +54,33 @@ def test_beginning_costs_one_put(url: str) -> None:
 
 
 def test_asking_after_what_was_only_begun_costs_few_calls(url: str) -> None:
-    """Beside these only the data is looked for, which is not there: no blob is, where nothing is meant to be one."""
+    """Its start, and the data and intents, which are not there: no blob is, where nothing is meant to be one."""
     counts = Counts.zero()
     service = LayerService(ObservedDriver(open_driver(url), counts))
     begun = service.begin("a")
     counts.calls.clear()
     assert service.status("a", begun.uuid) == begun
-    assert counts.calls == {"open_reader": 1, "read_at": 1, "stat": 1, "list": 1}
+    assert counts.calls == {"open_reader": 1, "read_at": 1, "list": 1}  # the data's stat has failed
+
+
+@pytest.mark.parametrize("call", ["get", "find", "list"])
+def test_an_upload_that_is_finished_while_it_is_asked_after_is_never_empty(url: str, call: str) -> None:
+    """Its data may be looked for when it has become a blob: the upload is unknown then, or as long as it was."""
+    service, other = LayerService(open_driver(url)), LayerService(open_driver(url))
+    begun = service.begin("a")
+    with other.resume("a", begun.uuid) as upload:
+        upload.write(DATA)
+    real, ends = getattr(service.driver, call), [other.resume("a", begun.uuid)]
+
+    def finishing(key: str, *more: int) -> object:
+        found = real(key, *more)
+        while ends:
+            ends.pop().finish(digest(DATA)).close()
+        return found
+
+    setattr(service.driver, call, finishing)
+    with suppress(layerstore.UnknownUploadError):
+        assert service.status("a", begun.uuid).offset == len(DATA)
 
 
 def test_an_upload_that_was_only_begun_is_cancelled_and_purged(store: LayerService, raw: CheckedDriver) -> None:

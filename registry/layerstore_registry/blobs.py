@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import wrap_file
 
-from layerstore_registry import digests, ranges
+from layerstore_registry import conditions, digests, ranges
 from layerstore_registry.holding import hold
 from layerstore_registry.refusals import Refusal
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from layerstore_registry.requests import Request
     from layerstore_registry.settings import Settings
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Bytes that are read and sent at a time, if the driver has no file that can be sent."""
 
 OCTETS: Final = "application/octet-stream"
@@ -72,7 +72,7 @@ class Blobs:
     def get(self, request: Request, name: str, reference: str) -> Response:
         """Send a blob, a part of it, or that the client has it already; or lead to where it can be read."""
         digest = digests.parse(reference)
-        if self._settings.redirect and request.method == "GET" and not request.if_none_match:
+        if self._settings.redirect and request.method == "GET" and not conditions.is_conditional(request):
             url = self._service.redirect_url(name, digest)
             if url:
                 return _led_to(url, digest)
@@ -82,7 +82,7 @@ class Blobs:
         headers = {"Docker-Content-Digest": str(digest), "Accept-Ranges": "bytes", "ETag": tag}
         headers |= {"Cache-Control": "max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
         try:
-            if request.if_none_match.contains(str(digest)):
+            if conditions.is_known(request, digest):
                 layer.close()
                 return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
             return _sent(request, layer, headers, tag)
@@ -92,8 +92,10 @@ class Blobs:
 
     def delete(self, request: Request, name: str, reference: str) -> Response:
         """Remove a blob from the repository, under the given digest."""
-        del request
-        self._service.unlink(name, digests.parse(reference))
+        digest = digests.parse(reference)
+        if conditions.is_conditional(request) and self._service.exists(name, digest):
+            conditions.check(request, digest)
+        self._service.unlink(name, digest)
         return Response(status=HTTPStatus.ACCEPTED)
 
 

@@ -16,7 +16,7 @@ from layerstore_registry.application import Registry
 from layerstore_registry.exposition import Exposition
 from layerstore_registry.options import PREFIX, options
 from layerstore_registry.purging import Timer
-from layerstore_registry.server import Hooks, Server, Serving, certificate, is_loopback, prepare
+from layerstore_registry.server import Hooks, Server, Serving, certificate, check_free, is_loopback, prepare
 from layerstore_registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class _Running:
 
     def run(self) -> None:
         """Serve until stopped."""
+        _check_free(self._serving)
         self._exposition = exposition = _exposed(self._told["metrics"])
         note = _note(self._access, self._settings)
         hooks = Hooks(
@@ -162,6 +163,16 @@ def _examine(service: LayerService, serving: Serving, settings: Settings) -> Non
         certificate(serving)
     except OSError as error:  # SSLError is one
         raise click.UsageError(f"{serving.tls_cert} with {serving.tls_key}: {error}") from error
+
+
+def _check_free(serving: Serving) -> None:
+    """Refuse addresses that another program has."""
+    for address in serving.listen:
+        try:
+            check_free(address)
+        except (OSError, OverflowError, RuntimeError) as error:  # gunicorn's, of what is no address
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise click.UsageError(f"--listen {address}: {why}.") from error
 
 
 def _check_resolves(address: tuple[str, int] | None) -> None:

@@ -12,7 +12,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from gunicorn.http.unreader import SocketUnreader
@@ -85,6 +85,12 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """Seconds that its client may stand still."""
     linger: Callable[[Connection], None]
     """Closes it when its client has read the answer, and costs no thread; called in the worker's main thread."""
+    answering: Generator[int, None, bool] | None = None
+    """What is left of its answer."""
+    awaits = 0
+    """The event that this waits for."""
+    unread = 0
+    """Bytes of the answer that the client had not taken when this began to wait."""
 
     def init(self) -> None:
         """Begin a request; called before each, in its thread."""
@@ -101,7 +107,6 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         reads.deadline, reads.patience = time.monotonic() + self.patience, float(self.patience)
         reads.invites = request._expected_100_continue  # noqa: SLF001  (gunicorn would send it before it is wanted)
         request._expected_100_continue = False  # noqa: SLF001  (as above)
-        self.sock.settimeout(self.patience)  # for the answer; of TLS this is another socket, and none of ours
 
     def drained(self) -> bool:
         """Take what the client still sends of its body for nothing, and tell whether that was all of it.
@@ -133,8 +138,10 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         """Close, at once or when the client has read the answer."""
         if graceful:
             self.linger(self)
-        else:
-            super().close()
+            return
+        super().close()
+        if self.answering:
+            self.answering.close()
 
 
 def _length(body: Any) -> int:  # noqa: ANN401  (gunicorn's)

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from layerstore import Digest, LayerInvalidDigestError, layout
 from layerstore.contents.manifest import OCI_INDEX
-from layerstore_registry import digests, documents
+from layerstore_registry import conditions, digests, documents
 from layerstore_registry.body import Body, TooMuchError
 from layerstore_registry.holding import hold
 from layerstore_registry.pages import next_page
@@ -58,10 +58,10 @@ class Manifests:
         """Send a manifest."""
         digest, data = self._read(name, reference)
         if digest is None or data is None:
-            raise not_found("MANIFEST_UNKNOWN", f"repository {name} has no manifest {reference[:200]}")
+            raise _unknown(name, reference)
         hold(request, name, digest, self._settings, self._revisions.renew)
         headers = {"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"', "X-Content-Type-Options": "nosniff"}
-        if request.if_none_match.contains(str(digest)):
+        if conditions.is_known(request, digest):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         headers["Content-Length"] = str(len(data))
         return Response(data, headers=headers, content_type=documents.media_type_of(documents.stored(data)))
@@ -80,7 +80,9 @@ class Manifests:
             raise LayerInvalidDigestError(str(digest), str(actual))
         document = documents.read(data, request.headers.get("Content-Type", ""))
         push = Push(name, data, digest, canonical, document)
+        self._check_conditions(request, name, reference)
         self._store(push)
+        self._check_conditions(request, name, reference)  # storing took a while
         for tag in tags:
             self._revisions.tag(name, tag, canonical, digest)
         self._again(push)
@@ -88,12 +90,14 @@ class Manifests:
 
     def delete(self, request: Request, name: str, reference: str) -> Response:
         """Remove a tag, or remove a manifest and every tag that points to it."""
-        del request
         layout.check_name(name)
+        if conditions.is_conditional(request) and not self._current(name, reference):
+            raise _unknown(name, reference)
+        self._check_conditions(request, name, reference)
         by_tag = layout.is_tag(reference)
         known = self._revisions.untag(name, reference) if by_tag else self._delete(name, reference)
         if not known:
-            raise not_found("MANIFEST_UNKNOWN", f"repository {name} has no manifest {reference[:200]}")
+            raise _unknown(name, reference)
         return Response(status=HTTPStatus.ACCEPTED)
 
     def referrers(self, request: Request, name: str, reference: str) -> Response:
@@ -121,6 +125,16 @@ class Manifests:
             stale, digest = digest, self._wanted(name, reference)
             data = self._revisions.read(name, digest) if digest else None
         return digest, data
+
+    def _check_conditions(self, request: Request, name: str, reference: str) -> None:
+        """Refuse a change if the client says of what is there that it is another."""
+        if conditions.is_conditional(request):
+            conditions.check(request, self._current(name, reference))
+
+    def _current(self, name: str, reference: str) -> Digest | None:
+        """Return the digest of the manifest that is there, by which its entity tag is called."""
+        digest = self._wanted(name, reference)
+        return digest if digest and self._revisions.find(name, digest) else None
 
     def _wanted(self, name: str, reference: str) -> Digest | None:
         if layout.is_tag(reference):
@@ -229,6 +243,10 @@ def _names(request: Request, reference: str) -> tuple[Digest | None, list[str]]:
     if len(tags) > MAX_TAGS or not all(map(layout.is_tag, tags)):
         raise bad_request("MANIFEST_INVALID", f"not at most {MAX_TAGS} tags")
     return digests.parse(reference), tags
+
+
+def _unknown(name: str, reference: str) -> Refusal:
+    return not_found("MANIFEST_UNKNOWN", f"repository {name} has no manifest {reference[:200]}")
 
 
 def _pushed(name: str, digest: Digest, document: documents.Document, tags: list[str]) -> Response:

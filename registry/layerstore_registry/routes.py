@@ -25,6 +25,7 @@ _PATTERNS: Final[tuple[tuple[Kind, str], ...]] = (
     ("ready", r"/readyz"),
     ("page", r"/"),
 )
+_COMPILED: Final = [(kind, re.compile(pattern, re.DOTALL)) for kind, pattern in _PATTERNS]
 
 
 class Route(NamedTuple):
@@ -39,8 +40,8 @@ class Route(NamedTuple):
 
 def route(path: str) -> Route | None:
     """Return the resource of a path; None if there is none."""
-    for kind, pattern in _PATTERNS:
-        match = re.fullmatch(pattern, path, re.DOTALL)
+    for kind, pattern in _COMPILED:
+        match = pattern.fullmatch(path)
         if match:
             return Route(kind, *match.groups())
     return None

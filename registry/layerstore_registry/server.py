@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import resource
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.util import parse_address
 
 from layerstore import BackendUnavailableError, LayerService, layout
 from layerstore_registry.accesslog import AccessLog
@@ -91,7 +94,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Set all settings. It is called once more for a reload."""
         for name, value in self._settings().items():
             self.cfg.set(name, value)
-        logging.getLogger("gunicorn.error").addFilter(Impatience())
+        if not self._serving.debug:
+            logging.getLogger("gunicorn.error").addFilter(Impatience())
 
     def run(self) -> None:
         """Serve until stopped, with as many descriptors as may be had."""
@@ -116,12 +120,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "workers": serving.workers,
             "threads": serving.threads,
             "worker_class": type("Worker", (PatientWorker,), {"patience": serving.timeout}),
-            "worker_connections": serving.connections,
+            "worker_connections": serving.connections + 1,  # at which gunicorn would let nobody in
             "timeout": HUNG,
             "keepalive": serving.keepalive,
             "graceful_timeout": serving.graceful,
             "certfile": serving.tls_cert,
             "keyfile": serving.tls_key,
+            "ssl_context": _one_context(),
             "limit_request_line": MAX_LINE,
             "limit_request_field_size": MAX_FIELD,
             "forwarded_allow_ips": "",  # nobody says for somebody else who is asking, or for what
@@ -139,6 +144,19 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "worker_exit": lambda arbiter, worker: self._hooks.unload(),
             "child_exit": lambda arbiter, worker: self._hooks.gone(worker.pid),
         }
+
+
+def _one_context() -> Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """Return what makes one TLS context for all connections: gunicorn reads the certificate for each of them."""
+    made: list[ssl.SSLContext] = []
+
+    def context(settings: object, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        del settings
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return context
 
 
 def _end(number: int, frame: object) -> NoReturn:
@@ -166,6 +184,21 @@ def is_loopback(listen: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_free(listen: str) -> None:
+    """Refuse an address that cannot be had: gunicorn tries for seconds, and says so at length.
+
+    Raises:
+        OSError: it is in use, or is none of this machine's.
+    """
+    address = parse_address(listen)
+    if not isinstance(address, tuple) or {"LISTEN_FDS", "GUNICORN_FD"} & set(os.environ):  # then it is had already
+        return
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen()
 
 
 def certificate(serving: Serving) -> None:

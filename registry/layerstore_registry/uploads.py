@@ -23,6 +23,7 @@ from layerstore import (
     UnknownUploadError,
 )
 from layerstore.layout import UploadKeys
+from layerstore.uploads import finish as finishing
 from layerstore.uploads.front import FRONT
 from layerstore_registry import body as bodies
 from layerstore_registry import digests, ids, ranges
@@ -137,8 +138,7 @@ class Uploads:
             upload.finish(digest).close()
         keys, driver = UploadKeys(at.name, at.uuid), self._service.driver
         if driver.find(keys.data) is None and next(driver.list(keys.intents), None) is None:
-            with suppress(UnknownUploadError):  # else a later request was answered for its bytes
-                self._service.cancel(at.name, at.uuid)
+            finishing.remove(driver, keys)  # else a later request was answered for its bytes
 
     def _is_moved(self, at: UploadInfo) -> bool:
         """Return whether a finish that was cut off has made the bytes a blob."""

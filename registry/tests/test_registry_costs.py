@@ -38,10 +38,10 @@ def calls(client: Client, store: LayerService, monkeypatch: pytest.MonkeyPatch) 
     return counted
 
 
-def test_a_small_push_costs_thirteen_calls(client: Client, calls: Counter[str]) -> None:
+def test_a_small_push_costs_eleven_calls(client: Client, calls: Counter[str]) -> None:
     """Three of them puts: the upload, the blob, the link; and two deletes."""
     client.push_blob(DATA)
-    assert calls == {"put": 3, "delete": 2, "open_reader": 1, "stat": 5, "list": 2}
+    assert calls == {"put": 3, "delete": 2, "open_reader": 1, "stat": 3, "list": 2}
 
 
 def test_a_pull_costs_three_calls(client: Client, calls: Counter[str]) -> None:

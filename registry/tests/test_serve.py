@@ -219,6 +219,22 @@ def test_events_may_be_told_as_json(store: str) -> None:
     process.stderr.close()
 
 
+def test_an_address_that_is_taken_is_refused_at_once(own: Node, store: str) -> None:
+    """In one line that names it, and not by five attempts; whether all else is in order can be asked meanwhile."""
+    done = run("--store", store, "--listen", own.host)
+    assert (done.returncode, done.stderr.count("Address already in use"), "Traceback" in done.stderr) == (2, 1, False)
+    assert f"--listen {own.host}" in done.stderr
+    assert run("--store", store, "--listen", own.host, "--check").returncode == 0
+
+
+def test_what_clients_send_wrongly_is_no_warning(own: Node) -> None:
+    """Many try TLS first: whoever serves need not be troubled by that."""
+    assert said(own, b"\x16\x03\x01\n\n").startswith(b"HTTP/1.1 400 ")
+    assert own.stop() == 0
+    assert own.process.stderr is not None
+    assert own.process.stderr.read() == ""
+
+
 def test_a_client_may_wait_before_it_sends(node: Node) -> None:
     """It is told to go on."""
     with node.connect() as link:
@@ -393,6 +409,14 @@ def test_gunicorn_trusts_nobody_and_asks_nobody() -> None:
     settings = Server(Serving(), nothing)._settings()
     assert (settings["forwarded_allow_ips"], settings["http_parser"]) == ("", "python")
     assert (settings["keepalive"], settings["control_socket_disable"]) == (75, True)
+
+
+def test_a_worker_reads_its_certificate_once() -> None:
+    """And not for each connection."""
+    nothing = Hooks(load=print, unload=print, started=print, renew=print, gone=print)  # type: ignore[arg-type]  # unused
+    context = Server(Serving(), nothing)._settings()["ssl_context"]
+    made = [context(None, lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) for _ in range(2)]
+    assert made[0] is made[1]
 
 
 def test_no_worker_is_killed_for_a_client_that_stands_still() -> None:
