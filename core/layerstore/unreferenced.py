@@ -181,4 +181,4 @@ class _Dropping:
         for each in condemned:
             with suppress(DriverError):
                 if each.link.kind != "referrer":
-                    links.write_into(self.driver, each.link.key, links.PLAIN)
+                    links.spell(self.driver, each.link.key)
