@@ -15,7 +15,7 @@ from layerstore import links
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, OCI_IMAGE, UPLOADS, digest, image
-    from tests.serving import Node, serving
+    from tests.serving import serving
     from tests.test_registry_cluster import (
         nodes,
         proxy,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
 else:
     from registry_client import NAME, OCI_IMAGE, UPLOADS, digest, image
-    from serving import Node, serving
+    from serving import serving
     from test_registry_cluster import (
         nodes,
         proxy,
@@ -62,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def url(server: Any, tmp_path: Path) -> str:  # noqa: ANN401  (a server of the extra s3)
+def url(server: Any, tmp_path: Path) -> str:
     """Name a store."""
     return str(server.url("registry", tmp_path.name[-20:].replace("_", "-")))
 
@@ -87,7 +87,7 @@ def test_who_pulls_is_led_to_s3(url: str, tmp_path: Path) -> None:
 def test_after_a_push_and_a_renewal_another_program_reads_all_of_it(
     url: str,
     server: Any,
-    tmp_path: Path,  # noqa: ANN401  (a server of the extra s3)
+    tmp_path: Path,
 ) -> None:
     """Every object is a plain one at its key: a registry with an S3 driver serves the bucket."""
     with serving(store=url, log=tmp_path / "log") as node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from layerstore import Digest, layout, links
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
+from layerstore.objectstore import memory
+from layerstore.objectstore.head import MADE
 
 if TYPE_CHECKING:
     from tests.objectstore.objects import LEAST, Asked, Objects, lose, read, write
@@ -79,8 +82,18 @@ def test_the_same_bytes_that_were_put_meanwhile_fence_it(service: Asked, driver:
     assert driver.stat("a").version == version
 
 
-def test_what_ends_with_the_same_bytes_is_at_another_version(driver: Objects) -> None:
-    """Each end has a nonce of its own, within one second too."""
+class Noon:
+    """The time of a service that tells whole days."""
+
+    @staticmethod
+    def now(zone: tzinfo) -> datetime:
+        """Return noon of some day."""
+        return datetime(2026, 1, 1, 12, tzinfo=zone)
+
+
+def test_what_ends_with_the_same_bytes_is_at_another_version(driver: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each end has a nonce of its own, for a service tells the same time for long."""
+    monkeypatch.setattr(memory, "datetime", Noon)
     driver.put("a", b"data")
     versions = {driver.stat("a").version}
     for _ in range(3):
@@ -94,7 +107,7 @@ def test_an_end_whose_answer_is_lost_is_recognised(service: Asked, driver: Objec
     writer = driver.open_writer("a")
     writer.write(b"data")
     put = service.put
-    service.before = service.at(0, lambda call, name: put(name, b"data", _metadata(service), None))
+    service.before = service.at(0, lambda call, name: put(name, b"data", {MADE: "another/"}))
     with pytest.raises(FencedError):
         writer.end()  # the bytes are the same, but the nonce is another one's
 
@@ -108,10 +121,6 @@ def test_an_end_whose_answer_is_lost_is_recognised(service: Asked, driver: Objec
     service.put = twice  # type: ignore[method-assign]  # of this one service
     writer.end()
     assert len(sent) == 1
-
-
-def _metadata(service: Asked) -> dict[str, str]:
-    return dict(service.objects["a"].metadata)
 
 
 def test_a_flush_that_got_no_answer_may_be_the_one_before_the_end(service: Asked, driver: Objects) -> None:
