@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ def test_an_end_whose_answer_is_lost_is_recognised(service: Asked, driver: Objec
     writer = driver.open_writer("a")
     sent: list[object] = []
 
-    def twice(name: str, data: bytes, metadata: dict[str, str], etag: str | None = None) -> str:
+    def twice(name: str, data: bytes, metadata: Mapping[str, str], etag: str | None = None) -> str:
         sent.append(put(name, data, metadata, etag))
         return put(name, data, metadata, etag)
 
