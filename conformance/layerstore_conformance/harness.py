@@ -9,9 +9,10 @@ from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from layerstore import StoreURL, open_driver, sha256
+from layerstore import StoreURL, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.driver import call_driver
+from layerstore.hashing import sha256
 from layerstore.registry import Registry
 from layerstore_conformance.kit.holes import free_of_charge
 

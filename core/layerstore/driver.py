@@ -18,7 +18,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from layerstore.errors import BackendUnavailableError, DriverError, InvalidOffsetError, LayerClosedError, from_os_error
-from layerstore.owned import Owned, Single
+from layerstore.threads.owned import Owned, Single
 from layerstore.unwritten import Authored, UnwrittenError, wanting
 from layerstore.url import StoreURL
 

@@ -8,9 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from layerstore import collect, finish, layout, links, purge, scrub
+from layerstore import layout
 from layerstore.checked import CheckedDriver
-from layerstore.collect import DAY, GRACE
+from layerstore.contents import links
+from layerstore.contents.listing import Listing
 from layerstore.digest import Digest
 from layerstore.errors import (
     BackendUnavailableError,
@@ -22,25 +23,27 @@ from layerstore.errors import (
     UnknownLayerError,
     UnknownUploadError,
 )
-from layerstore.front import Front
 from layerstore.fslayer import FSLayer
 from layerstore.layer import Layer, has_layer, open_layer, renew_layer, signed_url
 from layerstore.layout import UploadKeys
-from layerstore.listing import Listing
-from layerstore.owned import Single
-from layerstore.spool import Spool, Verify, naming
-from layerstore.upload import LayerUpload
+from layerstore.threads.owned import Single
+from layerstore.upkeep import collect, purge, scrub
+from layerstore.upkeep.collect import DAY, GRACE
+from layerstore.uploads import finish
+from layerstore.uploads.front import Front
+from layerstore.uploads.spool import Spool, Verify, naming
+from layerstore.uploads.upload import LayerUpload
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from layerstore.collect import CollectReport
+    from layerstore.contents.survey import Finding
     from layerstore.driver import Driver
-    from layerstore.finish import Moved
-    from layerstore.purge import PurgeReport
-    from layerstore.scrub import Progress
-    from layerstore.survey import Finding
+    from layerstore.upkeep.collect import CollectReport
+    from layerstore.upkeep.purge import PurgeReport
+    from layerstore.upkeep.scrub import Progress
+    from layerstore.uploads.finish import Moved
 
 
 SIGNED = timedelta(minutes=20)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from layerstore import process
 from layerstore.checked import CheckedDriver
 from layerstore.driver import (
     CONTRACT_VERSION,
@@ -40,6 +39,7 @@ from layerstore.errors import (
     PathNotFoundError,
 )
 from layerstore.keys import check_key, check_prefix
+from layerstore.threads import process
 from layerstore.url import StoreURL
 from layerstore_conformance.kit.passing import PassingDriver
 

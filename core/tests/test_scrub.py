@@ -26,7 +26,7 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.scrub import _Scrub
+from layerstore.upkeep.scrub import _Scrub
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import blob, link
 from layerstore_conformance.kit.layers import store as store_layer

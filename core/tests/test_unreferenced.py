@@ -19,12 +19,11 @@ from layerstore import (
     MarkingIncompleteError,
     UnknownLayerError,
     layout,
-    links,
-    manifest,
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.unreferenced import drop
+from layerstore.contents import links, manifest
+from layerstore.upkeep.unreferenced import drop
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import store as store_layer
 from layerstore_conformance.kit.observed import ObservedDriver

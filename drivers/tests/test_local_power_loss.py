@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore import LayerService, LayerStoreError, layout, uploadstate
+from layerstore import LayerService, LayerStoreError, layout
+from layerstore.hashing import uploadstate
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.powerloss.losses import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
 from layerstore_conformance.powerloss.recorder import Killed, Recorder

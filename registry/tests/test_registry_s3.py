@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 import layerstore
-from layerstore import links
+from layerstore.contents import links
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, OCI_IMAGE, UPLOADS, digest, image

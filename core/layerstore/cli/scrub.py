@@ -14,9 +14,9 @@ from layerstore.cli.listing import Row, show
 from layerstore.cli.moment import moment
 from layerstore.cli.progress import progress
 from layerstore.cli.signals import Stopped
+from layerstore.contents.survey import Finding
 from layerstore.errors import LayerStoreError
-from layerstore.scrub import ScrubReport
-from layerstore.survey import Finding
+from layerstore.upkeep.scrub import ScrubReport
 
 COLUMNS = ("finding", "digest", "size", "key", "detail")
 

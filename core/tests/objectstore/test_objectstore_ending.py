@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore import Digest, layout, links
+from layerstore import Digest, layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import links
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore.objectstore import memory
 from layerstore.objectstore.head import MADE

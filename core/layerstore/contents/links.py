@@ -1,7 +1,7 @@
 """Links: how a repository points from a layer's digest to the blob that holds its bytes.
 
-A collection that finds no manifest that refers to a link *condemns* it (:mod:`layerstore.unreferenced`): it spells the
-link's first letters in upper case. A condemned link is a link like any other, for all who read it, until the
+A collection that finds no manifest that refers to a link *condemns* it (:mod:`layerstore.upkeep.unreferenced`): it
+spells the link's first letters in upper case. A condemned link is a link like any other, for all who read it, until the
 collection drops it; whoever needs it spells it as before, and the collection cannot drop it any more.
 """
 

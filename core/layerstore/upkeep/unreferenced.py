@@ -18,10 +18,10 @@ cases, and in none of them a reference that was acknowledged leads nowhere:
 
 - The link is as it was. So it was read before it was condemned, and the reference was put before that. The second look
   begins after the condemning, so it sees the reference, and the link stays.
-- The link is condemned. Then it is spelled as before, by a writer (:func:`layerstore.links.renew`), which ends. Either
-  that comes before the drop: the bytes have changed, so the link is at another version (S2), the drop's move is refused
-  (M4), and the link stays. Or it comes after the drop: the writer finds that it is fenced, or that there is no link
-  (F2, F3).
+- The link is condemned. Then it is spelled as before, by a writer that ends
+  (:func:`layerstore.contents.links.renew`). Either that comes before the drop: the bytes have changed, so the link is at another version (S2), the drop's move is refused
+  (M4), and the link stays. Or it comes after the drop: the writer finds that it is fenced, or that there is no
+  link (F2, F3).
 - The link is gone. Then the reference is taken away again, and the client hears that the layer or manifest is missing.
 
 So much holds for any grace, and for a request that stands still for any time between two of its steps. Further:
@@ -50,12 +50,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from layerstore import layout, links, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import links, walk
+from layerstore.contents.manifest import NotUnderstoodError
+from layerstore.contents.repository import Found, Repository, Sight, Unlinked
 from layerstore.driver import Foreign
 from layerstore.errors import DriverError, FencedError, LayerStoreError, PathNotFoundError
-from layerstore.manifest import NotUnderstoodError
-from layerstore.repository import Found, Repository, Sight, Unlinked
 
 
 @dataclass(slots=True)

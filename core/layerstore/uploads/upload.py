@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from layerstore import finish
-from layerstore.cursor import BLOCK, buffers
 from layerstore.digest import Digest
 from layerstore.driver import seek_target
 from layerstore.errors import (
@@ -20,21 +18,23 @@ from layerstore.errors import (
     PathNotFoundError,
     UnknownUploadError,
 )
-from layerstore.front import Front
-from layerstore.intake import blocks, filler
+from layerstore.hashing.cursor import BLOCK, buffers
 from layerstore.layer import Layer, open_layer
-from layerstore.owned import Owned
-from layerstore.spool import naming
-from layerstore.turns import Turns, in_turn
+from layerstore.threads.owned import Owned
+from layerstore.threads.turns import Turns, in_turn
+from layerstore.uploads import finish
+from layerstore.uploads.front import Front
+from layerstore.uploads.intake import blocks, filler
+from layerstore.uploads.spool import naming
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from layerstore.checked import CheckedDriver
-    from layerstore.finish import Moved
-    from layerstore.intake import Reads, ReadsInto
     from layerstore.layout import UploadKeys
-    from layerstore.spool import Spool, Verify
+    from layerstore.uploads.finish import Moved
+    from layerstore.uploads.intake import Reads, ReadsInto
+    from layerstore.uploads.spool import Spool, Verify
 
 
 class LayerUpload(Owned, io.RawIOBase):

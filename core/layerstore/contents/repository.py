@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from layerstore import layout, manifest, marks, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import manifest, marks, walk
+from layerstore.contents.manifest import NotUnderstoodError, References
 from layerstore.digest import TARSUM, Digest
 from layerstore.driver import Foreign
 from layerstore.errors import InvalidDigestError, LayerStoreError, PathNotFoundError
-from layerstore.manifest import NotUnderstoodError, References
 
 LinkKind = Literal["layer", "manifest", "tag", "history", "referrer"]
 """``layer`` and ``manifest``: a repository's link to one. ``tag``: what one stands for; it is never dropped.

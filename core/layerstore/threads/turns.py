@@ -7,7 +7,7 @@ from functools import wraps
 from threading import RLock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 
 P = ParamSpec("P")
 R = TypeVar("R")

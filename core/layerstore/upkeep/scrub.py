@@ -18,13 +18,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 from threading import Event
 
-from layerstore import layout, marks, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
-from layerstore.cursor import BLOCK
+from layerstore.contents import marks, walk
+from layerstore.contents.survey import Finding, Survey, survey
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import BackendUnavailableError, FencedError, LayerStoreError, PathNotFoundError
-from layerstore.survey import Finding, Survey, survey
+from layerstore.hashing.cursor import BLOCK
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that were just read; from several threads, if there are several jobs."""

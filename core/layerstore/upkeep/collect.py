@@ -47,14 +47,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from layerstore import finish, layout, marks, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import marks, walk
+from layerstore.contents.walk import Odd
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import DriverError, FencedError, LayerStoreError, MarkingIncompleteError, PathNotFoundError
-from layerstore.spool import measure
-from layerstore.unreferenced import Dropped, drop
-from layerstore.walk import Odd
+from layerstore.upkeep.unreferenced import Dropped, drop
+from layerstore.uploads import finish
+from layerstore.uploads.spool import measure
 
 GRACE = timedelta(hours=1)
 """How much older than the mark a blob must be: more than the difference between two nodes' clocks."""

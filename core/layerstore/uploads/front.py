@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from layerstore.spool import Spool
+from layerstore.uploads.spool import Spool
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from layerstore.cursor import BLOCK
+from layerstore.hashing.cursor import BLOCK
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

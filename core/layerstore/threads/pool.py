@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 
 
 class Pool:

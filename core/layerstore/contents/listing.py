@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from layerstore import layout, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import walk
 from layerstore.digest import TARSUM
 from layerstore.driver import Foreign
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from layerstore import layout, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import walk
+from layerstore.contents.links import CONDEMNED, MAX_LINK, parse
+from layerstore.contents.walk import Children, Odd
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import InvalidDigestError, PathNotFoundError
-from layerstore.links import CONDEMNED, MAX_LINK, parse
-from layerstore.walk import Children, Odd
 
 
 class Link(NamedTuple):
@@ -27,7 +28,7 @@ class Link(NamedTuple):
     detail: str = ""
     """Why it is damaged."""
     condemned: bool = False
-    """Whether a collection has condemned it (:mod:`layerstore.links`)."""
+    """Whether a collection has condemned it (:mod:`layerstore.contents.links`)."""
 
 
 def link(driver: CheckedDriver, key: str) -> Link | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from layerstore import layout, marks, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import marks, walk
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import InvalidNameError, InvalidUploadIDError, LayerStoreError

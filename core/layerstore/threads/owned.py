@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 
 
 class Single:

@@ -7,8 +7,8 @@ The document under an upload's ``state`` key is JSON in ASCII:
      "states": [[<offset in bytes>, "<state, 108 bytes in base64>"], ...],
      "checksum": "<sha256, in hex, of the three members above as JSON without spaces, keys sorted>"}
 
-Offsets ascend. A state has the form of :mod:`layerstore.sha256`, which includes its own offset. A document that is
-missing or damaged, or of another format or another version of the data, is ignored: the bytes are read again.
+Offsets ascend. A state has the form of :mod:`layerstore.hashing.sha256`, which includes its own offset. A document that
+is missing or damaged, or of another format or another version of the data, is ignored: the bytes are read again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import json
 from base64 import b64decode, b64encode
 from typing import Any, Final
 
-from layerstore import sha256
-from layerstore.sha256 import Hasher
+from layerstore.hashing import sha256
+from layerstore.hashing.sha256 import Hasher
 
 FORMAT: Final = "layerstore-upload-state/1"
 

@@ -30,7 +30,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from layerstore.errors import InvalidArchiveError
-from layerstore.tarentries import Entry, Readable, RefusalError, Source, entries
+from layerstore.tarsum.tarentries import Entry, Readable, RefusalError, Source, entries
 
 ENTRIES_LIMIT: Final = 1_000_000
 """The most entries that an archive may have; each takes 80 bytes until the end, and some 230 while they are sorted."""

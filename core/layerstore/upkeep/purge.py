@@ -42,8 +42,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from layerstore import finish, layout, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import walk
 from layerstore.driver import Foreign
 from layerstore.errors import (
     FencedError,
@@ -52,6 +53,7 @@ from layerstore.errors import (
     PathNotFoundError,
 )
 from layerstore.layout import UploadKeys
+from layerstore.uploads import finish
 
 NO_REPOSITORY = "not below a repository"
 NO_UPLOAD = "not an upload"

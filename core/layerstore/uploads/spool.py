@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from layerstore import uploadstate
-from layerstore.cursor import OVERLAP, HashCursor, buffers
 from layerstore.digest import Digest
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError
+from layerstore.hashing import uploadstate
+from layerstore.hashing.cursor import OVERLAP, HashCursor, buffers
 from layerstore.tarsum import tarsums
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Reader
+    from layerstore.hashing.sha256 import Hasher
     from layerstore.layout import UploadKeys
-    from layerstore.sha256 import Hasher
 
 Verify = Literal["resume", "reread"]
 """``resume``: read back only bytes that were not hashed on their way in. ``reread``: read back all bytes, and so also

@@ -8,10 +8,10 @@ from functools import partial
 from itertools import cycle
 from typing import Final
 
-from layerstore import sha256
 from layerstore.digest import Digest
-from layerstore.lanes import Lane, Task
-from layerstore.sha256 import Hasher
+from layerstore.hashing import sha256
+from layerstore.hashing.sha256 import Hasher
+from layerstore.threads.lanes import Lane, Task
 
 BLOCK: Final = 1 << 20
 """Bytes that are copied, hashed and written at a time."""

@@ -35,7 +35,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from layerstore import layout, links
+from layerstore import layout
+from layerstore.contents import links
 from layerstore.digest import Digest
 from layerstore.errors import (
     FencedError,
@@ -45,12 +46,12 @@ from layerstore.errors import (
     LayerInvalidSizeError,
     PathNotFoundError,
 )
-from layerstore.spool import Spool, measure
+from layerstore.uploads.spool import Spool, measure
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
     from layerstore.layout import UploadKeys
-    from layerstore.spool import Verify
+    from layerstore.uploads.spool import Verify
 
 
 def begin(driver: CheckedDriver, keys: UploadKeys, started_at: datetime, spool: Spool, becoming: Digest | None) -> None:
