@@ -191,3 +191,14 @@ def test_a_link_of_a_tarsum_is_a_plain_object(service: Asked, checked: CheckedDr
     for _ in range(2):
         links.write(checked, "demo", tarsum, BLOB)
         assert is_plain(service, layout.link("demo", tarsum), TEXT)
+
+
+def test_a_blob_that_a_repeated_finish_meets_stays_a_plain_object(service: Asked, checked: CheckedDriver) -> None:
+    """That it is durable is seen by a look: a writer would put a head in its place."""
+    checked.put("a", b"data")
+    writer = checked.open_writer("b")
+    assert service.asked(lambda: checked.settle("a")) == ["get"]
+    assert (checked.settle("b"), checked.settle("c")) == (False, False)
+    assert service.objects["a"].data == b"data"
+    writer.flush()
+    assert checked.settle("b")
