@@ -6,18 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import (
-    Driver,
-    DropsCache,
-    Foreign,
-    Reader,
-    Scanned,
-    Settles,
-    SignsURLs,
-    Stat,
-    Writer,
-    call_driver,
-)
+from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, Settles, SignsURLs, Stat, Writer
 from layerstore.errors import (
     BackendUnavailableError,
     FencedError,
@@ -25,6 +14,7 @@ from layerstore.errors import (
     InvalidPathError,
     PathNotFoundError,
 )
+from layerstore.handles import call_driver
 from layerstore.keys import check_key, check_prefix, is_harmless, is_key
 
 if TYPE_CHECKING:

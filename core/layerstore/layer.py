@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from layerstore import layout
 from layerstore.contents import links
 from layerstore.digest import Digest
-from layerstore.driver import seek_target
 from layerstore.errors import (
     BackendUnavailableError,
     InvalidOffsetError,
@@ -19,6 +18,7 @@ from layerstore.errors import (
     UnknownLayerError,
 )
 from layerstore.fslayer import FSLayer
+from layerstore.handles import seek_target
 from layerstore.threads.owned import Owned
 
 if TYPE_CHECKING:

@@ -38,11 +38,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from layerstore.contents.survey import Finding
     from layerstore.driver import Driver
     from layerstore.upkeep.collect import CollectReport
     from layerstore.upkeep.purge import PurgeReport
-    from layerstore.upkeep.scrub import Progress
+    from layerstore.upkeep.scrub import Progress, ScrubReport
     from layerstore.uploads.finish import Moved
 
 
@@ -293,11 +292,11 @@ class LayerService(Single):
         quarantine: bool = False,
         after: str | None = None,
         progress: Progress | None = None,
-    ) -> Iterator[Finding]:
-        """Read all blobs, or those of one repository, and yield findings on them and on the links to them.
+    ) -> ScrubReport:
+        """Read all blobs, or those of one repository, and report findings on them and on the links to them.
 
-        Findings of blobs come in ascending order of their sha256. With ``after``, the hex of a sha256, only later blobs
-        are read.
+        The report is an iterator of the findings: the scrub goes on while they are read. Findings of blobs come in
+        ascending order of their sha256. With ``after``, the hex of a sha256, only later blobs are read.
         Blobs stored before ``since`` (aware) are not read. With ``quarantine`` a damaged blob is moved away, so that
         fetching it raises ``UnknownLayerError``. ``progress`` is called with the number of bytes read, in ``jobs``
         threads.

@@ -54,6 +54,7 @@ from layerstore.contents.walk import Odd
 from layerstore.digest import Digest
 from layerstore.driver import Foreign
 from layerstore.errors import DriverError, FencedError, LayerStoreError, MarkingIncompleteError, PathNotFoundError
+from layerstore.upkeep.report import Report
 from layerstore.upkeep.unreferenced import Dropped, drop
 from layerstore.uploads.spool import measure
 
@@ -76,15 +77,9 @@ class Collected:
 
 
 @dataclass(slots=True)
-class CollectReport:
-    """The result of a collection or, after a dry run, what it would do."""
+class CollectReport(Report[Collected]):
+    """The result of a collection; ``kept`` are the blobs that were claimed, linked or stored again meanwhile."""
 
-    dry_run: bool
-    removed: list[Collected] = field(default_factory=list)
-    kept: list[Collected] = field(default_factory=list)
-    """Not in use at first, but at the end: claimed, linked or stored again meanwhile."""
-    failed: list[Collected] = field(default_factory=list)
-    """Each with its error; the next collection tries again."""
     in_use: int = 0
     """Digests marked."""
     young: int = 0

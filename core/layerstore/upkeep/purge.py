@@ -53,6 +53,7 @@ from layerstore.errors import (
     PathNotFoundError,
 )
 from layerstore.layout import UploadKeys
+from layerstore.upkeep.report import Report
 from layerstore.uploads import finish
 
 NO_REPOSITORY = "not below a repository"
@@ -79,17 +80,11 @@ class PurgeEntry:
 
 
 @dataclass(slots=True)
-class PurgeReport:
-    """The result of a purge or, after a dry run, what it would do."""
+class PurgeReport(Report[PurgeEntry]):
+    """The result of a purge; ``kept`` are the uploads that are too young."""
 
-    dry_run: bool
-    removed: list[PurgeEntry] = field(default_factory=list)
-    kept: list[PurgeEntry] = field(default_factory=list)
-    """Too young."""
     skipped: list[PurgeEntry] = field(default_factory=list)
     """In use after all, or no upload of layerstore's; each with a reason."""
-    failed: list[PurgeEntry] = field(default_factory=list)
-    """Each with its error."""
 
 
 def purge(

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from threading import Event
+from typing import Self
 
 from layerstore import layout
 from layerstore.checked import CheckedDriver
@@ -31,9 +32,17 @@ Progress = Callable[[int], None]
 """Called with the number of bytes that were just read; from several threads, if there are several jobs."""
 
 
+def _nothing_found() -> Generator[Finding]:
+    yield from ()
+
+
 @dataclass(slots=True)
 class ScrubReport:
-    """The findings of a scrub so far, in total."""
+    """The findings of a scrub, which goes on while they are read; and all that were read so far, in total.
+
+    A finding is in the totals once the next one is asked for. So a reader that is cut off in between gets it twice, if
+    it goes on after ``last``, and never misses it.
+    """
 
     ok: int = 0
     """Blobs that hash to their names."""
@@ -42,6 +51,23 @@ class ScrubReport:
     """Everything else."""
     last: str = ""
     """Hex of the last blob that was looked at: a scrub that was cut off can go on after it (``after``)."""
+    source: Generator[Finding] = field(default_factory=_nothing_found, repr=False, compare=False)
+    """Makes the findings; one that was given up, or has come to its end, makes none."""
+    _current: Finding | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Finding:
+        if self._current is not None:
+            current, self._current = self._current, None
+            self.add(current)
+        self._current = next(self.source)
+        return self._current
+
+    def close(self) -> None:
+        """Give up the rest of the scrub, and end its threads."""
+        self.source.close()
 
     def add(self, finding: Finding) -> None:
         """Take a finding into account."""
@@ -68,21 +94,22 @@ def scrub(
     quarantine: bool = False,
     after: str | None = None,
     progress: Progress | None = None,
-) -> Iterator[Finding]:
+) -> ScrubReport:
     """Check every stored blob and every link; see :meth:`LayerService.scrub`."""
     if jobs < 1:
         raise ValueError(f"jobs is at least 1, not {jobs}")
     if since is not None and since.tzinfo is None:
         raise ValueError("since is an aware datetime")
     start = "" if after is None else layout.blob(Digest("sha256", after))
-    return _scrub(driver, name, jobs, start, _Scrub(driver, since, progress or _nothing, quarantine=quarantine))
+    work = _Scrub(driver, since, progress or _nothing, quarantine=quarantine)
+    return ScrubReport(last=after or "", source=_scrub(driver, name, jobs, start, work))
 
 
 def _nothing(count: int) -> None:
     del count
 
 
-def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work: _Scrub) -> Iterator[Finding]:
+def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work: _Scrub) -> Generator[Finding]:
     work.known = survey(driver, name)
     if not start:
         yield from work.known.odd

@@ -58,15 +58,13 @@ from layerstore.contents.manifest import NotUnderstoodError
 from layerstore.contents.repository import Found, Repository, Sight, Unlinked
 from layerstore.driver import Foreign
 from layerstore.errors import DriverError, FencedError, LayerStoreError, PathNotFoundError
+from layerstore.upkeep.report import Report
 
 
 @dataclass(slots=True)
-class Dropped:
-    """What was dropped or, in a dry run, what would be."""
+class Dropped(Report[Unlinked]):
+    """The result of a drop of links; ``kept`` are those to which something refers again by now."""
 
-    removed: list[Unlinked] = field(default_factory=list)
-    failed: list[Unlinked] = field(default_factory=list)
-    """Each with its error."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Repositories of which nothing was dropped, and why."""
 
@@ -79,7 +77,7 @@ def drop(driver: CheckedDriver, before: datetime, *, untagged: bool, dry_run: bo
     Raises:
         DriverError: the repositories cannot be listed.
     """
-    dropped = Dropped()
+    dropped = Dropped(dry_run)
     for name in dict.fromkeys(map(walk.repository, list(walk.areas(walk.telling(driver, _pass), None, _missed)))):
         try:
             work = _Dropping(driver, Repository(driver, name), before, untagged, dry_run, dropped)
@@ -162,6 +160,7 @@ class _Dropping:
             idle = {each.link.key for each in self._look().idle(untagged=self.untagged)} if condemned else idle
         finally:
             self._reprieve(each for each, _ in condemned if each.link.key not in idle)
+        self.dropped.kept += [each.link for each, _ in condemned if each.link.key not in idle]
         for each, version in condemned:
             if each.link.key in idle:
                 self._drop(each.link, version)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from layerstore.digest import Digest
-from layerstore.driver import seek_target
 from layerstore.errors import (
     FencedError,
     InvalidOffsetError,
@@ -18,6 +17,7 @@ from layerstore.errors import (
     PathNotFoundError,
     UnknownUploadError,
 )
+from layerstore.handles import seek_target
 from layerstore.hashing.cursor import BLOCK, buffers
 from layerstore.layer import Layer, open_layer
 from layerstore.threads.owned import Owned
