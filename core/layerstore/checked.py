@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, SignsURLs, Stat, Writer
-from layerstore.errors import BackendUnavailableError, InvalidOffsetError, InvalidPathError, PathNotFoundError
+from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, Settles, SignsURLs, Stat, Writer
+from layerstore.errors import (
+    BackendUnavailableError,
+    FencedError,
+    InvalidOffsetError,
+    InvalidPathError,
+    PathNotFoundError,
+)
 from layerstore.handles import call_driver
 from layerstore.keys import check_key, check_prefix, is_harmless, is_key
 
@@ -140,6 +147,22 @@ class CheckedDriver(Driver):
         self._check(key)
         inner = self.inner
         return isinstance(inner, DropsCache) and call_driver(self.scheme, key, inner.drop_cache, key)
+
+    def settle(self, key: str) -> bool:
+        """See :meth:`Settles.settle`; the flush of a writer, for a driver that does not have it (W6.4)."""
+        self._check(key)
+        inner = self.inner
+        if isinstance(inner, Settles):
+            return call_driver(self.scheme, key, inner.settle, key)
+        writer = self.open_writer(key)
+        try:
+            if writer.version is None:
+                return False
+            with suppress(FencedError):  # put there once more, and durably
+                writer.flush()
+            return True
+        finally:
+            writer.discard()
 
     def redirect_url(self, key: str, lasts: timedelta) -> str | None:
         """See :meth:`SignsURLs.redirect_url`; None for a driver that does not have it."""

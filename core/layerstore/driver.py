@@ -207,6 +207,17 @@ class DropsCache(Protocol):
 
 
 @runtime_checkable
+class Settles(Protocol):
+    """An optional part of a driver: it makes durable what it shows, and opens no writer for that.
+
+    A driver has it if an object to which a writer was opened looks otherwise to other programs.
+    """
+
+    def settle(self, key: str) -> bool:
+        """Make durable what is published under a key, whoever published it; return whether anything is."""
+
+
+@runtime_checkable
 class SignsURLs(Protocol):
     """An optional part of a driver: it lets somebody without its credential read an object for a while.
 

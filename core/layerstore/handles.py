@@ -232,6 +232,17 @@ class Writer(_Handle, ABC):
                 nothing to publish. Other handles see no change.
         """
 
+    def publish_last(self) -> None:
+        """Publish; nothing will be written or published after it.
+
+        The author writes this if an object that is being written to looks otherwise to other programs than one that
+        was put: this is the moment to end that.
+
+        Raises:
+            FencedError: as :meth:`publish`.
+        """
+        self.publish()
+
     @abstractmethod
     def release(self) -> None:
         """Give back what the writer holds, and forget what was not published; the author writes this.
@@ -287,6 +298,21 @@ class Writer(_Handle, ABC):
             return
         try:
             self.flush()
+        finally:
+            self.discard()
+
+    def end(self) -> None:
+        """Flush and close, with an object that other programs can read if the driver can leave one.
+
+        What is visible afterwards may be at another version than this writer has seen. The writer is closed even if
+        the flush fails.
+
+        Raises:
+            FencedError: as :meth:`flush`.
+        """
+        self._check_open()
+        try:
+            call_driver(self.scheme, self.key, self.publish_last)
         finally:
             self.discard()
 

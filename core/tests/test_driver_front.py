@@ -21,6 +21,7 @@ from layerstore.driver import (
     Driver,
     DropsCache,
     Reader,
+    Settles,
     SignsURLs,
     Stat,
     Writer,
@@ -783,3 +784,31 @@ def test_the_front_asks_a_driver_that_signs_urls(toy: Toy) -> None:
         CheckedDriver(Signing(toy), "toy").redirect_url("absent", MINUTE)
     toy.put("a", b"")
     assert CheckedDriver(Signing(toy)).redirect_url("a", MINUTE) == "https://elsewhere/a?for=60"
+
+
+class Settling(PassingDriver):
+    """A driver that has the optional method."""
+
+    def settle(self, key: str) -> bool:
+        """Look whether the object is there."""
+        return bool(self.inner.stat(key))
+
+
+def test_a_driver_that_settles_nothing_by_itself_flushes_a_writer(toy: Toy) -> None:
+    """The method is optional; a key is checked as everywhere, and of an object that is not there none is made."""
+    front = CheckedDriver(toy)
+    assert not isinstance(toy, Settles)
+    assert front.settle("absent") is False
+    front.put("a", b"data")
+    before = front.stat("a").version
+    assert (front.settle("a"), front.stat("a").version, front.find("absent")) == (True, before, None)
+    with pytest.raises(InvalidPathError):
+        front.settle("../a")
+
+
+def test_the_front_asks_a_driver_that_settles_by_itself(toy: Toy) -> None:
+    """The driver's answer is returned, and a failure names the driver and the key."""
+    with pytest.raises(PathNotFoundError, match=r"^toy driver: .*'absent'"):
+        CheckedDriver(Settling(toy), "toy").settle("absent")
+    toy.put("a", b"")
+    assert CheckedDriver(Settling(toy)).settle("a") is True

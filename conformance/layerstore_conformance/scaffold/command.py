@@ -25,7 +25,12 @@ NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
     type=click.Path(path_type=Path),
     help="Where to write it; by default ./layerstore-NAME.",
 )
-def new_driver(name: str, folder: Path | None) -> None:
+@click.option(
+    "--object-store",
+    is_flag=True,
+    help="The backend is an object store: write seven calls of its service, on layerstore.objectstore.",
+)
+def new_driver(name: str, folder: Path | None, *, object_store: bool) -> None:
     """Write a distribution for a new driver. Its URLs begin with NAME:.
 
     The distribution has everything except the driver. Each method quotes the clauses of the contract that it must keep,
@@ -38,10 +43,12 @@ def new_driver(name: str, folder: Path | None) -> None:
     need("conformance", "jinja2")
     from layerstore_conformance.scaffold.distribution import write
 
-    write(name, module_of(name), folder)
+    write(name, module_of(name), folder, object_store=object_store)
     click.echo(f"{folder}: a driver for {name}: URLs, to be written in {module_of(name)}.py. Next:")
     click.echo(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
-    click.echo(f"  layerstore conformance {name}://test --quick")
+    click.echo(
+        "  pytest --layerstore-profile=quick" if object_store else f"  layerstore conformance {name}://test --quick"
+    )
 
 
 def module_of(name: str) -> str:

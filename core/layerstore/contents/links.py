@@ -81,7 +81,7 @@ def renew(driver: CheckedDriver, key: str) -> Digest | None:
         if target.algorithm != "sha256" or not (condemned or _is_old(driver, key)):
             return target
         try:
-            if write_into(driver, key, PLAIN) is not None:
+            if spell(driver, key):
                 return target
         except FencedError:
             continue  # somebody else has renewed, condemned or dropped it
@@ -89,6 +89,28 @@ def renew(driver: CheckedDriver, key: str) -> Digest | None:
             if condemned:
                 raise
             return target
+
+
+def spell(driver: CheckedDriver, key: str) -> bool:
+    """Spell a link as :func:`write` does, and have it be as young as if that had been now; False if there is none.
+
+    Other programs can read it afterwards: the writer ends. A condemned link is spelled by a flush (:func:`write_into`),
+    for its version must not come again, and of an object that lies as other programs can read it a driver may know no
+    more than its bytes.
+
+    Raises:
+        FencedError: it was written or removed meanwhile; nothing has changed.
+    """
+    writer = driver.open_writer(key)
+    try:
+        if writer.version is None or driver.find(key) is None:  # whoever puts it from now on fences this writer
+            return False
+        writer.seek(0)
+        writer.write(PLAIN)
+        writer.end()
+    finally:
+        writer.discard()
+    return True
 
 
 def write_into(
@@ -151,7 +173,7 @@ def _claim(driver: CheckedDriver, name: str, digest: Digest, target: Digest) -> 
             if read(driver, name, digest) is None:
                 writer.seek(0)
                 writer.write(text.ljust(writer.size, b"\n"))  # over a damaged one, whatever it was
-            writer.flush()  # also one that is there: the process that wrote it may have died before it was durable
+            writer.end()  # also one that is there: the process that wrote it may have died before it was durable
             return
         except FencedError:
             continue

@@ -94,6 +94,11 @@ class ObjectStoreDriver(Driver):
         """See :meth:`Driver.delete`."""
         listing.delete(self._store, key)
 
+    def settle(self, key: str) -> bool:
+        """Return whether anything is published: it is durable. A writer would leave a head in its place."""
+        state = self._store.look(key)
+        return state is not None and state.size is not None
+
     def is_plain(self, key: str) -> bool:
         """Return whether an object lies under its key as it is, so that others can be sent there to read it.
 

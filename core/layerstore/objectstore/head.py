@@ -139,6 +139,8 @@ class Found:
     """Bytes under the key itself."""
     begin: bytes = b""
     """The first of them."""
+    mark: str = ""
+    """All that a plain object's metadata say of ``made``: :func:`ended` adds a nonce."""
 
 
 def found(got: Got, begin: bytes) -> Found:
@@ -149,9 +151,9 @@ def found(got: Got, begin: bytes) -> Found:
     head = _head(got, begin)
     if head:
         return Found(got.etag, head.size, head.version, head.modified, head.made, head, got.size, begin)
-    made = got.metadata.get(MADE, "")
-    version = checksum("\n".join((got.etag, made, got.modified.isoformat(), str(got.size))).encode())
-    return Found(got.etag, got.size, version, got.modified, made, None, got.size, begin)
+    mark = got.metadata.get(MADE, "")
+    version = checksum("\n".join((got.etag, mark, got.modified.isoformat(), str(got.size))).encode())
+    return Found(got.etag, got.size, version, got.modified, mark.rpartition("/")[2], None, got.size, begin, mark)
 
 
 def _head(got: Got, begin: bytes) -> Head | None:
@@ -184,3 +186,8 @@ def with_pieces(state: Found, body: bytes) -> Found | None:
 def made(mark: str | None = None) -> Mapping[str, str]:
     """Return the metadata of an object that lies under its key as it is."""
     return {MADE: mark or nonce()}
+
+
+def ended(head: Head) -> str:
+    """Return a mark for a plain object that follows a head: a nonce, and what was ``made`` before the first writer."""
+    return f"{nonce()}/{head.made}"

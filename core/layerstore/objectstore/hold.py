@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
-from layerstore.objectstore.head import Found, Head, Moving, new_id, nonce
+from layerstore.objectstore.head import Found, Head, Moving, ended, new_id, nonce
 from layerstore.objectstore.service import ABSENT
 from layerstore.objectstore.store import ATTEMPTS, Store, plain
 
@@ -84,6 +84,21 @@ class Hold:
             self._pending[head.nonce] = head
             try:
                 self._done(head, self.store.swap(self.key, head, self.etag))
+            except FencedError:
+                before = self.etag
+                if not self._recognise(self.store.look(self.key)) or self.etag == before:
+                    raise
+
+    def end(self, data: bytes) -> None:
+        """Put a plain object in place of the head, and hold the key no longer: its ETag would be no fence.
+
+        Raises:
+            FencedError: the key is no longer held.
+        """
+        mark = ended(self.head)
+        while True:
+            try:
+                return self.store.end(self.key, data, mark, self.etag)
             except FencedError:
                 before = self.etag
                 if not self._recognise(self.store.look(self.key)) or self.etag == before:

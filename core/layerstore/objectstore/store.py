@@ -151,13 +151,25 @@ class Store:
         Raises:
             FencedError: something else lies there.
         """
-        body, metadata = head.dump()
+        return self._swap(key, *head.dump(), etag, lambda now: now.head is not None and now.head.nonce == head.nonce)
+
+    def end(self, key: str, data: bytes, mark: str, etag: str) -> None:
+        """Put a plain object in place of the head that has this ETag, as :meth:`swap` puts a head.
+
+        Raises:
+            FencedError: something else lies there.
+        """
+        self._swap(key, data, dict(made(mark)), etag, lambda now: now.mark == mark)
+
+    def _swap(
+        self, key: str, body: bytes, metadata: dict[str, str], etag: str, is_ours: Callable[[Found], bool]
+    ) -> str:
         for _ in range(ATTEMPTS):
             try:
                 return self.call(key, self.service.put, self.name(key), body, metadata, etag)
             except FencedError:
                 now = self.look(key)
-                if now is not None and now.head is not None and now.head.nonce == head.nonce:
+                if now is not None and is_ours(now):
                     return now.etag
                 if (now.etag if now else "") != etag:
                     raise

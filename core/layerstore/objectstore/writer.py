@@ -71,6 +71,21 @@ class ObjectWriter(Writer):
             self.hold.check()
         return self.hold.head.version
 
+    def publish_last(self) -> None:
+        """Leave a plain object, if all of it fits in one piece.
+
+        Raises:
+            FencedError: the key is no longer held.
+        """
+        if self.size > self._piece:
+            super().publish_last()
+            return
+        self._cut()
+        self._enter(0, 0, 0)
+        self._stager.settle()
+        self.hold.end(bytes(self._data))
+        self._drop(set(self._stored))
+
     def _publish(self) -> None:
         if len(self._pieces) + (self._open == len(self._pieces)) > self.hold.store.service.limits.most_parts:
             raise NoSpaceError(self.key, f"more than {self.hold.store.service.limits.most_parts} pieces of an object")

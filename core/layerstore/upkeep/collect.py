@@ -56,7 +56,6 @@ from layerstore.driver import Foreign
 from layerstore.errors import DriverError, FencedError, LayerStoreError, MarkingIncompleteError, PathNotFoundError
 from layerstore.upkeep.report import Report
 from layerstore.upkeep.unreferenced import Dropped, drop
-from layerstore.uploads import finish
 from layerstore.uploads.spool import measure
 
 GRACE = timedelta(hours=1)
@@ -284,7 +283,7 @@ def _put_all_back(driver: CheckedDriver, trash: list[_Picked]) -> None:
 
 def _put_back(driver: CheckedDriver, each: _Picked) -> None:
     blob = layout.blob(each.blob.digest)
-    if driver.find(blob) is not None and finish.settle(driver, blob):  # this one may be the only durable copy
+    if driver.find(blob) is not None and driver.settle(blob):  # this one may be the only durable copy
         driver.delete(each.key)
         return
     with suppress(PathNotFoundError), driver.open_reader(each.key) as reader:  # else another collection has ended it

@@ -18,9 +18,9 @@ cases, and in none of them a reference that was acknowledged leads nowhere:
 
 - The link is as it was. So it was read before it was condemned, and the reference was put before that. The second look
   begins after the condemning, so it sees the reference, and the link stays.
-- The link is condemned. Then it is spelled as before, by a writer (:func:`layerstore.contents.links.renew`). Either
-  that comes before the drop: the bytes have changed, so the link is at another version (S2), the drop's move is refused
-  (M4), and the link stays. Or it comes after the drop: the writer finds that it is fenced, or that there is no
+- The link is condemned. Then it is spelled as before, by a writer that ends (:func:`layerstore.contents.links.renew`).
+  Either that comes before the drop: the bytes have changed, so the link is at another version (S2), the drop's move is
+  refused (M4), and the link stays. Or it comes after the drop: the writer finds that it is fenced, or that there is no
   link (F2, F3).
 - The link is gone. Then the reference is taken away again, and the client hears that the layer or manifest is missing.
 
@@ -28,7 +28,8 @@ So much holds for any grace, and for a request that stands still for any time be
 
 - ``finish`` and ``mount`` put a link whole. Put before it is condemned, it is younger than the grace, and not
   condemned: its age is read while the writer that condemns it is open, and a put in between fences that writer (F2).
-  Put after it was condemned, its bytes have changed (S2, M4).
+  Put after it was condemned, its bytes have changed (S2, M4). An object store that compares bytes alone may miss a put
+  of the same link while the writer is being opened, so the link may be as old to it as before: `docs/s3.md`.
 - A link that was removed meanwhile is neither condemned nor put back, for each step is a writer's: it finds no link, or
   is fenced (F2, F3).
 - A manifest is condemned only when no index in its repository has it, and a layer only when no manifest has it. While
@@ -182,4 +183,4 @@ class _Dropping:
         for each in condemned:
             with suppress(DriverError):
                 if each.link.kind != "referrer":
-                    links.write_into(self.driver, each.link.key, links.PLAIN)
+                    links.spell(self.driver, each.link.key)

@@ -31,7 +31,6 @@ If bytes have to be read back, others come to know of the upload first.
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -213,7 +212,7 @@ class Moved:
                 continue
             check_size(size, actual_size)
             links.check_free(self._driver, self._keys.name, wanted, canonical)
-            if not settle(self._driver, layout.blob(canonical)):
+            if not self._driver.settle(layout.blob(canonical)):  # who put it there may have died before it was durable
                 raise PathNotFoundError(layout.blob(canonical))
             if self._known:  # cancelled, or finished elsewhere, it is not linked once more
                 self._driver.stat(self._keys.started_at)
@@ -225,19 +224,6 @@ class Moved:
             actual = measure(reader, wanted)
         if actual != wanted:
             raise LayerInvalidDigestError(str(wanted), str(actual))
-
-
-def settle(driver: CheckedDriver, blob: str) -> bool:
-    """Make a blob durable, if it is there: the process that put it there may have died before that."""
-    writer = driver.open_writer(blob)
-    try:
-        if writer.version is None:
-            return False
-        with suppress(FencedError):  # put there once more, and durably
-            writer.flush()
-        return True
-    finally:
-        writer.discard()
 
 
 def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None = None) -> Moved | None:

@@ -19,12 +19,30 @@ Act: TypeAlias = Callable[[Objects], Callable[[], object]]
 """Does with a store what comes before, and returns what is put to the test."""
 
 OLD, NEW, MORE = b"o" * (2 * LEAST + 5), b"n" * (LEAST + 3), b"m" * (LEAST + 9)
+SHORT, SMALL = b"a short object", b"s" * 3
 
 
 def _flush(driver: Objects) -> Callable[[], object]:
     writer = driver.open_writer("a")
     writer.write(NEW)
     return writer.flush
+
+
+def _end(driver: Objects) -> Callable[[], object]:
+    """End a writer; if its answer is lost, another one ends the work, as no closed writer can."""
+    writers = [driver.open_writer("a")]
+
+    def end() -> None:
+        writer = writers.pop() if writers else driver.open_writer("a")
+        writer.seek(0)
+        writer.write(SMALL)
+        writer.end()
+
+    return end
+
+
+def _put_short(driver: Objects) -> None:
+    driver.put("a", SHORT)
 
 
 def _after(prepare: Callable[[Objects], object], act: Act) -> Act:
@@ -65,6 +83,8 @@ ACTS: dict[str, Act] = {
     "a first flush": _flush,
     "a flush over an object": _after(_put_old, _flush),
     "a flush over pieces": _after(_write_old, _flush),
+    "a first end": _end,
+    "an end over an object": _after(_put_short, _end),
     "the opening of a new object": OPEN,
     "the opening of an object": _after(_put_old, OPEN),
     "the opening of pieces": _after(_write_old, OPEN),
