@@ -6,7 +6,7 @@ Every hand must see what any other did, and a listing that one began must go on 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ def moved(driver: CheckedDriver, source: str, target: str, version: str | None) 
     driver.move(source, target, version=version)
 
 
-def children_of(keys: Sequence[str] | set[str], prefix: str) -> list[str]:
+def children_of(keys: Collection[str], prefix: str) -> list[str]:
     """Return what a listing of a prefix must yield."""
     below = f"{prefix}/" if prefix else ""
     rests = [key[len(below) :] for key in keys if key.startswith(below)]

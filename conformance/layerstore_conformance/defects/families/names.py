@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from layerstore.errors import PathNotFoundError
+from layerstore_conformance.defects.drivers.putting import content
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.steps.points import GRAMMAR
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Stat, Writer
 
 
-@planted("K1", "D1", "M1", "L1", call=("delete", "list", "move to", "move from"), length=range(255, 995))
+@planted("K1", "D1", "M1", "L1", call=("delete", "move to"), length=range(255, 995))
 class KeysCutByACall(DefectiveDriver):
     """One call takes only so many bytes of a key."""
 
@@ -27,13 +29,9 @@ class KeysCutByACall(DefectiveDriver):
         """Delete something."""
         self.inner.delete(self.cut("delete", key))
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """List something."""
-        return self.inner.list(self.cut("list", prefix))
-
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move something."""
-        self.inner.move(self.cut("move from", source), self.cut("move to", target), version=version)
+        self.inner.move(source, self.cut("move to", target), version=version)
 
 
 @planted("D1", "K1", depth=range(48, 180))
@@ -42,27 +40,11 @@ class DeletesSoDeep(DefectiveDriver):
 
     def delete(self, key: str) -> None:
         """Delete, but not what lies deep."""
-        self._delete_above(key, self.at["depth"])
-
-    def _delete_above(self, key: str, depth: int) -> None:
-        deeper = [child.rstrip("/") for child in self.inner.list(key) if child.endswith("/")]
-        if depth < 0 or not deeper:
-            _ = self.inner.delete(key) if depth >= 0 else None
-            return
-        for child in list(self.inner.list(key)):
-            if not child.endswith("/"):
-                self.inner.delete(child)
-        for child in deeper:
-            self._delete_above(child, depth - 1)
-
-
-@planted("L1", "K1", depth=range(48, 180))
-class ListsSoDeep(DefectiveDriver):
-    """A prefix of more segments lists nothing."""
-
-    def list(self, prefix: str) -> Iterator[str]:
-        """List what is not deep."""
-        return iter(()) if prefix.count("/") >= self.at["depth"] else self.inner.list(prefix)
+        below = [each for each in keys_below(self.inner, key) if each.count("/") - key.count("/") > self.at["depth"]]
+        left = {each: content(self.inner, each) or b"" for each in below}
+        self.inner.delete(key)
+        for each, data in left.items():
+            self.inner.put(each, data)
 
 
 FIRST = GRAMMAR.replace(".", "")
@@ -93,10 +75,59 @@ class TopLosesACharacter(DefectiveDriver):
 
 
 BESIDE = (
-    *("{}.draft", "{}.data", "{}.lock", "{}.tmp", "{}.part", "{}.partial", "{}.upload", "{}.uploading", "{}.new", "{}.old"),
-    *("{}.swp", "{}.bak", "{}.orig", "{}.json", "{}.meta", "{}.attrs", "{}.info", "{}.version", "{}.1", "{}.0", "{}.v1"),
-    *("{}-draft", "{}-tmp", "{}-new", "{}-wal", "{}-shm", "{}-journal", "{}_draft", "{}_tmp", "{}_new", "{}+", "{}-", "{}_"),
-    *("tmp.{}", "tmp-{}", "tmp_{}", "_{}", "+{}", "-{}", "draft-{}", "draft.{}", "new.{}", "lock.{}", "part-{}", "upload-{}"),
+    *(
+        "{}.draft",
+        "{}.data",
+        "{}.lock",
+        "{}.tmp",
+        "{}.part",
+        "{}.partial",
+        "{}.upload",
+        "{}.uploading",
+        "{}.new",
+        "{}.old",
+    ),
+    *(
+        "{}.swp",
+        "{}.bak",
+        "{}.orig",
+        "{}.json",
+        "{}.meta",
+        "{}.attrs",
+        "{}.info",
+        "{}.version",
+        "{}.1",
+        "{}.0",
+        "{}.v1",
+    ),
+    *(
+        "{}-draft",
+        "{}-tmp",
+        "{}-new",
+        "{}-wal",
+        "{}-shm",
+        "{}-journal",
+        "{}_draft",
+        "{}_tmp",
+        "{}_new",
+        "{}+",
+        "{}-",
+        "{}_",
+    ),
+    *(
+        "tmp.{}",
+        "tmp-{}",
+        "tmp_{}",
+        "_{}",
+        "+{}",
+        "-{}",
+        "draft-{}",
+        "draft.{}",
+        "new.{}",
+        "lock.{}",
+        "part-{}",
+        "upload-{}",
+    ),
 )
 """Where drivers keep something of a key."""
 
@@ -109,11 +140,6 @@ class DraftsBesideTheirKeys(DefectiveDriver):
         """Open one that has a draft."""
         return _Drafting(self, self.inner.open_writer(key))
 
-    def draft_of(self, key: str) -> str:
-        """Return the name of a draft."""
-        above, slash, name = key.rpartition("/")
-        return above + slash + str(self.at["name"]).format(name)
-
 
 class _Drafting(DefectiveWriter):
     _drafted = False
@@ -124,13 +150,12 @@ class _Drafting(DefectiveWriter):
 
     def publish(self) -> str:
         version = super().publish()
-        self._end_draft()
-        return version
-
-    def _end_draft(self) -> None:
-        if self._drafted:
-            self.driver.inner.delete(self.driver.draft_of(self.key))  # type: ignore[attr-defined]  # of its own driver
+        above, slash, name = self.key.rpartition("/")
+        draft = str(self.driver.at["name"]).format(name)
+        if self._drafted and len(draft) <= 255:  # a longer name would be made otherwise
+            self.driver.inner.delete(above + slash + draft)
         self._drafted = False
+        return version
 
 
 @planted("K3", bits=range(11, 17))
@@ -156,4 +181,5 @@ class KeysHashed(DefectiveDriver):
         return self.inner.stat(key)
 
     def _hash(self, key: str) -> int:
-        return zlib.crc32(key.encode()) % (1 << self.at["bits"])
+        bits: int = self.at["bits"]
+        return zlib.crc32(key.encode()) % (1 << bits)

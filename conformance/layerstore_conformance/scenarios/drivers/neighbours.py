@@ -266,7 +266,7 @@ DEPTHS = Axis("depth", {"2": 2, "5": 5, "9": 9, "17": 17, "40": 40, "190": 190})
 
 @scenario(
     *("K1", "L1", "D1", "M1", "L3"),
-    kills=("grandchildren-left", "grandchildren-listed", "deletes-so-deep", "lists-so-deep"),
+    kills=("grandchildren-left", "grandchildren-listed", "deletes-so-deep"),
     rows=(27, 76, 101, 110),
     axes=(DEPTHS,),
 )
