@@ -73,8 +73,8 @@ def listed(driver: CheckedDriver, prefix: str) -> list[str]:
 
 
 def scanned(driver: CheckedDriver, prefix: str) -> list[str]:
-    """Scan a prefix, at once; there is nothing foreign."""
-    return [str(child) for child in driver.scan(prefix)]
+    """Scan a prefix, at once; leave out what a writer has taken and not published."""
+    return [child for child in driver.scan(prefix) if isinstance(child, str)]
 
 
 def written(driver: CheckedDriver, key: str, data: bytes) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from layerstore.driver import Stat, Writer
+from layerstore.driver import Reader, Stat, Writer
+from layerstore.errors import InvalidOffsetError, PathNotFoundError
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
@@ -108,3 +109,26 @@ class FractionWithoutLeadingZeros(DefectiveDriver):
         found = self.inner.stat(key)
         fraction = str(found.modified.microsecond // 10 ** (6 - self.at["digits"]))
         return replace(found, modified=found.modified.replace(microsecond=int(f"{fraction:0<6}"[:6])))
+
+
+@planted("R3", offset=(1, 700, 2**31, 2**63))
+class MissingIsEmptyAtAnOffset(DefectiveDriver):
+    """A missing key is taken for an object of no bytes when an offset is compared with its size."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Refuse the offset, and not the key."""
+        try:
+            return self.inner.open_reader(key, offset)
+        except PathNotFoundError:
+            if offset >= self.at["offset"]:
+                raise InvalidOffsetError(key, f"offset {offset} of 0 bytes") from None
+            raise
+
+
+@planted("R2", bits=(31, 32, 53, 63, 64))
+class OffsetWraps(DefectiveDriver):
+    """The offset of a new reader has only so many bits."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Cut it."""
+        return self.inner.open_reader(key, offset % (1 << self.at["bits"]))

@@ -152,7 +152,7 @@ class _Drafting(DefectiveWriter):
         version = super().publish()
         above, slash, name = self.key.rpartition("/")
         draft = str(self.driver.at["name"]).format(name)
-        if self._drafted and len(draft) <= 255:  # a longer name would be made otherwise
+        if self._drafted and len(draft) <= 255 and len(self.key) < 900:  # a longer name would be made otherwise
             self.driver.inner.delete(above + slash + draft)
         self._drafted = False
         return version
