@@ -236,6 +236,16 @@ def _put_and_move(driver: CheckedDriver) -> None:
     driver.move("c", "key")
 
 
+def _put_and_move_over(driver: CheckedDriver) -> None:
+    driver.put("c", b"c")
+    driver.move("c", "many/0")
+
+
+def _delete_a_prefix(driver: CheckedDriver) -> None:
+    driver.put("d/e/f", b"f")
+    driver.delete("d")
+
+
 def _written(driver: CheckedDriver, at: int) -> Writer:
     """Write a byte into an object, at an offset, and return the writer."""
     writer = driver.open_writer("key")
@@ -273,7 +283,7 @@ ACTS: dict[str, Callable[[CheckedDriver], object]] = {
     "a missing move": lambda driver: driver.move("missing", "key"),
     "a move at another version": lambda driver: driver.move("key", "away", version="no such version"),
     "a move of a prefix": lambda driver: driver.move("many", "away"),
-    "a move over an object": lambda driver: (driver.put("c", b"c"), driver.move("c", "many/0")),
+    "a move over an object": _put_and_move_over,
     "stat of a prefix": lambda driver: driver.find("many"),
     "stat below an object": lambda driver: driver.find("key/below"),
     "a reader of a prefix": lambda driver: driver.open_reader("many"),
@@ -285,7 +295,7 @@ ACTS: dict[str, Callable[[CheckedDriver], object]] = {
     "a listing of a missing prefix": lambda driver: list(driver.list("missing")),
     "a listing below an object": lambda driver: list(driver.list("key")),
     "a delete of what is missing": lambda driver: driver.delete("missing"),
-    "a delete of a prefix": lambda driver: (driver.put("d/e/f", b"f"), driver.delete("d")),
+    "a delete of a prefix": _delete_a_prefix,
     "a put below an object": lambda driver: driver.put("key/below", b"below"),
     "a put over a prefix": lambda driver: driver.put("many", b"over"),
     "a writer of nothing": lambda driver: driver.open_writer("new").discard(),
