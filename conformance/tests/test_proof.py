@@ -21,10 +21,10 @@ from layerstore_conformance.kit.passing import PassingDriver, PassingReader, Pas
 from layerstore_conformance.kit.requests import Requests
 
 if TYPE_CHECKING:
-    from tests.behind_memory import Littered, littering, tampering
+    from tests.behind_memory import Littered, littering, renaming, tampering
 else:
     sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
-    from behind_memory import Littered, littering, tampering
+    from behind_memory import Littered, littering, renaming, tampering
 
 
 @pytest.fixture(params=scenarios(), ids=lambda each: each.id)
@@ -48,7 +48,9 @@ def littered(tmp_path: Path) -> Harness:
 
 def on_disk(tmp_path: Path) -> Harness:
     """Make a store of the test's own on disk."""
-    return Harness(f"local://{tmp_path}/store", missing=f"local://{tmp_path}/not/there")
+    return Harness(
+        f"local://{tmp_path}/store", missing=f"local://{tmp_path}/not/there", away=renaming(tmp_path / "store")
+    )
 
 
 class Wire:
@@ -161,7 +163,7 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
         return in_two_steps(tmp_path)
     if "foreign" in needs:
         return littered(tmp_path)
-    on_disk_only = {"shared", "durable", "missing"} & needs or "nested_keys" in scenario.without
+    on_disk_only = {"shared", "durable", "missing", "away"} & needs or "nested_keys" in scenario.without
     return on_disk(tmp_path) if on_disk_only else in_memory(tmp_path)
 
 

@@ -14,10 +14,10 @@ from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver 
 
 if TYPE_CHECKING:
     from tests.local_calls import counted
-    from tests.other_programs import littering, tampering
+    from tests.other_programs import littering, tampering, unmounting
 else:
     from local_calls import counted
-    from other_programs import littering, tampering
+    from other_programs import littering, tampering, unmounting
 
 
 class Files:
@@ -60,5 +60,6 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
         foreign=littering(door.root),
         between_requests=between_calls,
         missing=f"local://{root}/not/there",
+        away=unmounting(door.root),
     )
     assert list(door.keys("")) == []
