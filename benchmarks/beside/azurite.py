@@ -32,7 +32,7 @@ from work import at_most
 
 import layerstore
 from layerstore import LayerService
-from layerstore.spool import measure
+from layerstore.uploads.spool import measure
 from layerstore_benchmarks.document import environment
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite

@@ -25,7 +25,7 @@ SOURCES = tuple(Path(spec.origin).parent for spec in map(find_spec, ROOMS) if sp
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Code = dict[str, str]
-"""Fingerprints by module and name, as ``layerstore.upload:LayerUpload.write``."""
+"""Fingerprints by module and name, as ``layerstore.uploads.upload:LayerUpload.write``."""
 
 
 class Recorder:

@@ -26,7 +26,7 @@ from floors import Pieces, hash_alone
 from interleaved import Seconds, Way, ratio
 from servers import Client, Server, docker_registry, layerstore_serve
 from targets import Group, keep, line
-from work import KIB, MIB, Finding, Machine, at_least, at_most, pieces_of
+from work import KIB, MIB, Finding, Machine, at_least, at_most, pieces_of, touch
 
 import layerstore
 from layerstore_benchmarks.document import environment
@@ -79,11 +79,14 @@ class Bench:
         """Have both do something, with what is made for each anew before the clock runs."""
         self.cpu = {server.name: [] for server in self.servers}
         waiting: list[Any] = []
-        ways = {
-            server.name: Way(partial(self._watched, server, act, waiting), lambda: waiting.append(made()))
-            for server in self.servers
-        }
-        return self.machine.interleave(ways)
+
+        def prepare() -> None:
+            waiting.append(made())
+            touch(2 * self.machine.size)
+
+        return self.machine.interleave(
+            {server.name: Way(partial(self._watched, server, act, waiting), prepare) for server in self.servers}
+        )
 
     def _watched(self, server: Server, act: Callable[[str, list[Any]], None], waiting: list[Any]) -> None:
         before = server.cpu()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 import subprocess
 import tempfile
@@ -79,6 +80,18 @@ def pieces_of(size: int, piece: int) -> Pieces:
     payload = Payload("targets")
     made = [payload.read(piece, number * piece) for number in range(min(DISTINCT, size // piece))]
     return lambda: islice(cycle(made), size // piece)
+
+
+def touch(size: int) -> None:
+    """Write so many bytes of memory once, and give it back.
+
+    A virtual machine gets its memory from its host, a page at the first write: that takes longer than all else that a
+    page of a file costs. With twice the bytes of a layer the cache has enough for either of two.
+    """
+    blank = bytes(MIB)
+    with mmap.mmap(-1, size) as area:
+        for _ in range(size // MIB):
+            area.write(blank)
 
 
 def upload(store: LayerService, pieces: Pieces, wanted: str, name: str = REPOSITORY) -> None:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 from unittest import mock
 
-from layerstore import Digest, layout, sha256
+from layerstore import Digest, layout
 from layerstore.checked import CheckedDriver
+from layerstore.hashing import sha256
 from layerstore_benchmarks.steps import STEPS, Bench, Laps
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.steps.watching import Tally
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
-    from layerstore.sha256 import Hasher
+    from layerstore.hashing.sha256 import Hasher
     from layerstore_benchmarks.case import Case
     from layerstore_benchmarks.payload import Source
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from layerstore import sha256
+from layerstore.hashing import sha256
 from layerstore_benchmarks.case import Case
 from layerstore_conformance.reports.document import system
 from layerstore_conformance.reports.reading import read_document

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from layerstore import Digest, LayerService, layout
 from layerstore.checked import CheckedDriver
-from layerstore.front import FRONT
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 
 if TYPE_CHECKING:

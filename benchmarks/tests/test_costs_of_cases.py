@@ -8,7 +8,7 @@ import pytest
 
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.sha256 import exportable
+from layerstore.hashing.sha256 import exportable
 from layerstore_benchmarks.case import Case, Policy
 from layerstore_benchmarks.counting import Costs, costs, growth
 from layerstore_benchmarks.payload import Source

@@ -96,8 +96,8 @@ def test_what_is_run_is_noted(described: ModuleType) -> None:
         upload.write(b"x" * (3 << 20))
     upload.cancel()
     code = recorder.code()
-    assert {"layerstore.service:LayerService.upload", "layerstore.upload:LayerUpload.write"} <= code.keys()
-    assert "layerstore.upload:LayerUpload.cancel" not in code
+    assert {"layerstore.service:LayerService.upload", "layerstore.uploads.upload:LayerUpload.write"} <= code.keys()
+    assert "layerstore.uploads.upload:LayerUpload.cancel" not in code
     assert set(code.values()) <= described.everything()
 
 
@@ -109,7 +109,7 @@ def test_functions_of_one_name_are_all_noted(described: ModuleType) -> None:
     store = layerstore.open("memory:")
     with recorder.listening():
         store.upload("demo/app").finish(layerstore.Digest.of(b""))
-    assert {"layerstore.finish:link", "layerstore.layout:link"} <= recorder.code().keys()
+    assert {"layerstore.uploads.finish:link", "layerstore.layout:link"} <= recorder.code().keys()
 
 
 def test_the_table_is_drawn_of_the_results(described: ModuleType) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from functools import cached_property, partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from layerstore import StoreURL, open_driver, sha256
+from layerstore import StoreURL, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.driver import call_driver
+from layerstore.handles import call_driver
+from layerstore.hashing import sha256
 from layerstore.registry import Registry
 from layerstore_conformance.kit.holes import free_of_charge
+from layerstore_conformance.powerloss import trace
 
 if TYPE_CHECKING:
     from layerstore.driver import Capabilities, Driver
+    from layerstore_conformance.powerloss.losses import Rebuilt as Remade
 
 
 How = Literal["append", "truncate", "replace", "replace-quietly", "remake", "remake-otherwise", "delete"]
@@ -58,8 +62,19 @@ def changed(data: bytes, how: How) -> bytes | None:
 Away = Callable[[], AbstractContextManager[None]]
 """Takes the whole backend away for the block, and puts it back, as it was."""
 
+Traced = Callable[[Path], "str | Callable[[], Driver]"]
+"""Takes an empty directory, and returns the URL of a store that keeps everything in it; or a function that opens it,
+which another process can import."""
+
+Rebuilt = Callable[[Path, Mapping[int, "Remade"]], None]
+"""Takes a directory whose files were made again, and what became of the files, by their old inode numbers. It changes
+what the driver has noted of inode numbers and times."""
+
 OFFERS = frozenset(
-    {"url", "side_door", "tamper", "foreign", "missing", "away", "restart", "cut", "fork", "between_requests"}
+    {
+        *("url", "side_door", "tamper", "foreign", "missing", "away", "restart", "cut", "fork", "between_requests"),
+        "traced",
+    }
 )
 """Everything that a harness may offer."""
 
@@ -100,6 +115,8 @@ class Harness:
         restart: Callable[[], None] | None = None,
         cut: Callable[[], None] | None = None,
         between_requests: Between | None = None,
+        traced: Traced | None = None,
+        rebuilt: Rebuilt | None = None,
         fork: bool = True,
         scale: float = 1.0,
     ) -> None:
@@ -111,8 +128,11 @@ class Harness:
         another name meanwhile. ``restart`` kills the backend and starts it again; ``cut`` breaks every open connection
         to it, and lets new ones be made. Both return when it is done. ``between_requests`` takes a callable, and calls
         it between any two requests that the driver sends to its backend during a block, so that another handle can act
-        in the middle of a call. ``fork`` is false for a driver whose client does not survive a fork of its process
-        (clause T5). A ``scale`` below 1 shrinks the sizes and repetitions of scenarios, for a slow or costly backend.
+        in the middle of a call. ``traced`` is for a driver that keeps files: it returns the URL of another store, in a
+        directory that it is given; what survives a loss of power is tried there (clause C4). Such a driver that notes
+        inode numbers needs ``rebuilt``, too. ``fork`` is false for a driver whose client does not survive a fork of its
+        process (clause T5). A ``scale`` below 1 shrinks the sizes and repetitions of scenarios, for a slow or costly
+        backend.
 
         Raises:
             ValueError: both or neither of url and factory are given, or the scale is not above 0 or is above 1.
@@ -130,6 +150,8 @@ class Harness:
         self.restart = restart
         self.cut = cut
         self.between_requests = between_requests
+        self.traced = traced
+        self.rebuilt = rebuilt
         self.fork = fork and hasattr(os, "fork")
         self.scale = scale
         self._factory = factory
@@ -145,6 +167,7 @@ class Harness:
         """Return the names of the capabilities and offers that scenarios may need."""
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
         names |= {name for name in OFFERS if getattr(self, name)}
+        names -= set() if trace.works() else {"traced"}
         names |= {"hypothesis"} if find_spec("hypothesis") else set()
         names |= {"holes"} if self._has_free_holes else set()
         return frozenset(names | ({"hash_state"} if sha256.exportable() else set()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,15 @@ from layerstore_conformance.engine.scenario import Scenario, scenarios
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.requests import Requests
+from layerstore_conformance.powerloss import trace
 
 if TYPE_CHECKING:
     from tests.behind_memory import Littered, littering, renaming, tampering
+    from tests.in_one_file import InOneFile
 else:
     sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
     from behind_memory import Littered, littering, renaming, tampering
+    from in_one_file import InOneFile
 
 
 @pytest.fixture(params=scenarios(), ids=lambda each: each.id)
@@ -51,6 +55,13 @@ def on_disk(tmp_path: Path) -> Harness:
     return Harness(
         f"local://{tmp_path}/store", missing=f"local://{tmp_path}/not/there", away=renaming(tmp_path / "store")
     )
+
+
+def traceable(tmp_path: Path) -> Harness:
+    """Make a store of the test's own on disk, beside others that keep everything in a file."""
+    if not trace.works():
+        pytest.skip("there is no strace, or it may not trace")
+    return Harness(f"local://{tmp_path}/store", traced=partial(partial, InOneFile))
 
 
 class Wire:
@@ -161,6 +172,8 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
         return over_a_wire(tmp_path)
     if "between_requests" in needs:
         return in_two_steps(tmp_path)
+    if "traced" in needs:
+        return traceable(tmp_path)
     if "foreign" in needs:
         return littered(tmp_path)
     on_disk_only = {"shared", "durable", "missing", "away"} & needs or "nested_keys" in scenario.without

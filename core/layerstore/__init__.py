@@ -15,7 +15,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from layerstore.checked import CheckedDriver
-from layerstore.collect import Collected, CollectReport
+from layerstore.contents.repository import LinkKind, Unlinked
+from layerstore.contents.survey import Finding, FindingKind
 from layerstore.digest import Digest
 from layerstore.driver import (
     CONTRACT_VERSION,
@@ -65,17 +66,16 @@ from layerstore.errors import (
 from layerstore.fslayer import FSLayer
 from layerstore.hookspecs import hookimpl
 from layerstore.layer import Layer
-from layerstore.purge import PurgeEntry, PurgeReport
 from layerstore.registry import open_driver
 from layerstore.renamed import renamed as _renamed
-from layerstore.repository import LinkKind, Unlinked
-from layerstore.scrub import Progress, ScrubReport
 from layerstore.service import LayerInfo, LayerService, UploadInfo
-from layerstore.spool import Verify
-from layerstore.survey import Finding, FindingKind
-from layerstore.unreferenced import Dropped
 from layerstore.unwritten import UnwrittenError
-from layerstore.upload import LayerUpload
+from layerstore.upkeep.collect import Collected, CollectReport
+from layerstore.upkeep.purge import PurgeEntry, PurgeReport
+from layerstore.upkeep.scrub import Progress, ScrubReport
+from layerstore.upkeep.unreferenced import Dropped
+from layerstore.uploads.spool import Verify
+from layerstore.uploads.upload import LayerUpload
 from layerstore.url import StoreURL
 
 if TYPE_CHECKING:

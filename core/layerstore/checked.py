@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, SignsURLs, Stat, Writer, call_driver
+from layerstore.driver import Driver, DropsCache, Foreign, Reader, Scanned, SignsURLs, Stat, Writer
 from layerstore.errors import BackendUnavailableError, InvalidOffsetError, InvalidPathError, PathNotFoundError
+from layerstore.handles import call_driver
 from layerstore.keys import check_key, check_prefix, is_harmless, is_key
 
 if TYPE_CHECKING:

@@ -1,32 +1,38 @@
 """The part of a driver that its author writes: seven methods over keys, and the handles that two of them return.
 
-The contract is docs/contract.md; clause numbers (K1, W3, ...) refer to it. This module and :mod:`layerstore.checked` do
-everything that is the same for all drivers, such as checking arguments and naming errors: a driver's methods are called
-only with valid arguments.
+The contract is docs/contract.md; clause numbers (K1, W3, ...) refer to it. :mod:`layerstore.handles`, where Reader and
+Writer are, and :mod:`layerstore.checked` do everything that is the same for all drivers, such as checking arguments and
+naming errors: a driver's methods are called only with valid arguments.
 """
 
 from __future__ import annotations
 
-import io
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import index
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
-from layerstore.errors import BackendUnavailableError, DriverError, InvalidOffsetError, LayerClosedError, from_os_error
-from layerstore.owned import Owned, Single
-from layerstore.unwritten import Authored, UnwrittenError, wanting
+from layerstore.handles import Reader, Writer
+from layerstore.threads.owned import Single
+from layerstore.unwritten import Authored
 from layerstore.url import StoreURL
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-P = ParamSpec("P")
-R = TypeVar("R")
+__all__ = [
+    "CONTRACT_VERSION",
+    "Capabilities",
+    "Driver",
+    "DropsCache",
+    "Foreign",
+    "Reader",
+    "Scanned",
+    "SignsURLs",
+    "Stat",
+    "Unpublished",
+    "Writer",
+    "moment",
+]
 
 CONTRACT_VERSION = "1.0"
 """The driver contract that layerstore speaks, ``major.minor``. A driver for another major version is refused (C1)."""
@@ -102,279 +108,6 @@ class Unpublished:
 
 Scanned: TypeAlias = str | Foreign | Unpublished
 """The items that :meth:`Driver.scan` yields; a ``str`` is a key or a prefix, as from :meth:`Driver.list`."""
-
-
-def call_driver(scheme: str, key: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a driver's method, and raise every failure of storage as a driver error that names the driver (clause E1).
-
-    Raises:
-        UnwrittenError: the method, or one that it calls, is not written yet.
-    """
-    try:
-        return method(*args, **kwargs)
-    except DriverError as error:
-        raise error.named(scheme)  # noqa: B904  (the same error again, its cause untouched)
-    except OSError as error:
-        raise from_os_error(error, key).named(scheme) from error
-    except (NotImplementedError, TypeError) as error:
-        _check_written(scheme, error)
-        raise
-
-
-def _check_written(scheme: str, error: Exception) -> None:
-    parts = [] if isinstance(error, UnwrittenError) else wanting(error)
-    if parts:
-        raise UnwrittenError(parts[0], scheme, str(error)) from error
-
-
-def seek_target(offset: int, whence: int, position: int, size: int) -> int:
-    """Return the position after a seek, in bytes; the caller refuses a negative one.
-
-    Raises:
-        ValueError: ``whence`` is not one of ``os.SEEK_SET``, ``os.SEEK_CUR`` and ``os.SEEK_END``.
-    """
-    base = {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: size}.get(whence)
-    if base is None:
-        raise ValueError(f"whence is 0, 1 or 2, not {whence!r}")
-    return base + index(offset)
-
-
-class _Handle(Owned, Authored):
-    """The common part of readers and writers: a key, a position, and the driver's name for errors."""
-
-    scheme = ""
-    """The driver's URL scheme; set by the front."""
-
-    def __init__(self, key: str, position: int, size: int) -> None:
-        self.key = key
-        self.size = size
-        self._position = position
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.key!r} {self.size} bytes>"
-
-    def _check_usable(self, kind: str, *, closed: bool) -> None:
-        if closed:
-            raise LayerClosedError(f"{kind} of {self.key!r}")
-        if not self._opened_here():
-            raise LayerClosedError(f"{kind} of {self.key!r}, opened before a fork,")
-
-    def _seek_to(self, offset: int, whence: int, size: int) -> int:
-        target = seek_target(offset, whence, self._position, size)
-        if target < 0:
-            raise InvalidOffsetError(self.key, f"seek to {target}", self.scheme)
-        self._position = target
-        return self._position
-
-
-class Reader(_Handle, io.RawIOBase):
-    """One version of one object, as a readable and seekable binary file object (clauses R1 to R6).
-
-    An author writes :meth:`read_at`, and :meth:`release` if there is something to give back. A subclass calls this
-    constructor once everything that ``release`` needs is set. One thread at a time may use a reader.
-    """
-
-    def __init__(self, key: str, size: int, version: str, offset: int = 0) -> None:
-        """Open at ``offset`` (bytes, zero-based) an object of ``size`` bytes."""
-        super().__init__(key, offset, size)
-        self.version = version
-        self._take_hold()
-
-    def read_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill ``buffer`` with the object's bytes from ``offset`` on, and return how many; the author writes this.
-
-        ``offset + len(buffer)`` is at most ``size``, and the buffer is not empty. The method may fill fewer bytes than
-        asked for, but at least one. It must not keep the buffer.
-        """
-        raise NotImplementedError
-
-    def release(self) -> None:
-        """Give back what the reader holds; the author writes this. It is called once, and must not raise."""
-
-    def readinto(self, buffer: Buffer) -> int:
-        """Fill ``buffer``, and return how many bytes were read: fewer than its length only at the end of the object.
-
-        Raises:
-            BackendUnavailableError: the object ended before its size, or its version can no longer be read.
-        """
-        self._check_open()
-        with memoryview(buffer) as whole:
-            if not whole.nbytes:
-                return 0
-            with whole.cast("B") as view:
-                return self._fill(view[: max(0, self.size - self._position)])
-
-    def _fill(self, view: memoryview) -> int:
-        """Call ``read_at`` until the view is full: callers take a short read for the end of the object."""
-        done = 0
-        while done < len(view):
-            at = self._position + done
-            count = call_driver(self.scheme, self.key, self.read_at, at, view[done:])
-            if count <= 0:
-                raise BackendUnavailableError(self.key, f"ends at byte {at} of {self.size}", self.scheme)
-            done += count
-        self._position += done
-        return done
-
-    def write(self, data: Buffer) -> int:
-        """Refuse: a reader is read only.
-
-        Raises:
-            io.UnsupportedOperation: always, but LayerClosedError if the reader is closed.
-        """
-        del data
-        self._check_open()
-        raise io.UnsupportedOperation("a reader cannot be written")
-
-    def readall(self) -> bytes:
-        """Read from the position to the end."""
-        self._check_open()
-        return self.read(max(0, self.size - self._position))
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move to an offset in bytes, beyond the end too; costs no read.
-
-        Raises:
-            InvalidOffsetError: the offset would be negative.
-        """
-        self._check_open()
-        return self._seek_to(offset, whence, self.size)
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        self._check_open()
-        return self._position
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def close(self) -> None:
-        """Close; closing again does nothing."""
-        if not self.closed:
-            super().close()
-            if self._opened_here():
-                call_driver(self.scheme, self.key, self.release)
-
-    def _check_open(self) -> None:
-        self._check_usable("reader", closed=self.closed)
-
-
-class Writer(_Handle, ABC):
-    """A new or existing object, opened for writing at any offset, positioned at its end (clauses W1 to W9, F1 to F4).
-
-    An author writes :meth:`write_at`, :meth:`publish` and :meth:`release`. A subclass calls this constructor once
-    everything that ``release`` needs is set. One thread at a time may use a writer. A writer is deliberately no
-    ``io.IOBase``: those are closed, and so would flush, when they are collected.
-    """
-
-    closed = False
-
-    def __init__(self, key: str, size: int, version: str | None) -> None:
-        """Open an object of ``size`` bytes at its ``version``; a new one has no bytes, and the version None."""
-        super().__init__(key, size, size)
-        self.version = version
-        self._take_hold()
-
-    @abstractmethod
-    def write_at(self, offset: int, data: memoryview) -> None:
-        """Accept all of ``data``, which is not empty, at ``offset``; the author writes this.
-
-        If the offset is beyond the old end, the gap must read as zeros. The method must not keep the buffer. After an
-        error the size must be the old one, and every byte in the range must be the old or the new one. ``size`` is the
-        size before this write; it grows when this returns.
-        """
-
-    @abstractmethod
-    def publish(self) -> str:
-        """Make everything accepted so far durable and visible, and return its version. A new object is created.
-
-        The author writes this. ``size`` counts everything accepted; ``version`` is set to the returned one.
-
-        Raises:
-            FencedError: another writer was opened since, or the object was put, moved or deleted; even if there is
-                nothing to publish. Other handles see no change.
-        """
-
-    @abstractmethod
-    def release(self) -> None:
-        """Give back what the writer holds, and forget what was not published; the author writes this.
-
-        It is called once, and must not raise. The interpreter's collector may call it, in a thread that is in the
-        middle of another method of the same driver: it must not wait for a lock that such a method holds (clause T1).
-        """
-
-    def write(self, data: Buffer) -> int:
-        """Write all of ``data`` (C-contiguous) at the position, and return its length. ``data`` is not kept."""
-        self._check_open()
-        with memoryview(data) as whole:
-            if not whole.nbytes:
-                return 0
-            with whole.cast("B") as view:
-                call_driver(self.scheme, self.key, self.write_at, self._position, view)
-                self._position += len(view)
-                self.size = max(self.size, self._position)
-                return len(view)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move to an offset in bytes, beyond the end too.
-
-        Raises:
-            InvalidOffsetError: the offset would be negative.
-        """
-        self._check_open()
-        return self._seek_to(offset, whence, self.size)
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        self._check_open()
-        return self._position
-
-    def flush(self) -> None:
-        """Make everything written durable and visible, and set ``version`` to that of the bytes now visible.
-
-        Raises:
-            FencedError: this writer was fenced; nothing was changed.
-        """
-        self._check_open()
-        self.version = call_driver(self.scheme, self.key, self.publish)
-
-    def close(self) -> None:
-        """Flush and close; closing again does nothing. The writer is closed even if the flush fails."""
-        if self.closed:
-            return
-        try:
-            self.flush()
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Close without a flush: what was written since the last flush never appears."""
-        if not self.closed:
-            self.closed = True
-            if self._opened_here():
-                call_driver(self.scheme, self.key, self.release)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.discard()
-
-    def __del__(self) -> None:
-        self.discard()
-
-    def _check_open(self) -> None:
-        self._check_usable("writer", closed=self.closed)
 
 
 class Driver(Authored, Single, ABC):

@@ -7,9 +7,9 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from layerstore import layout, links
+from layerstore import layout
+from layerstore.contents import links
 from layerstore.digest import Digest
-from layerstore.driver import seek_target
 from layerstore.errors import (
     BackendUnavailableError,
     InvalidOffsetError,
@@ -18,7 +18,8 @@ from layerstore.errors import (
     UnknownLayerError,
 )
 from layerstore.fslayer import FSLayer
-from layerstore.owned import Owned
+from layerstore.handles import seek_target
+from layerstore.threads.owned import Owned
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -199,7 +200,7 @@ def renew_layer(driver: CheckedDriver, name: str, digest: Digest) -> bool:
     """Return whether :func:`open_layer` would open a layer, and have its link stay for now.
 
     Raises:
-        DriverError: as :func:`layerstore.links.renew`.
+        DriverError: as :func:`layerstore.contents.links.renew`.
     """
     if digest.is_tarsum:
         return has_layer(driver, name, digest)  # no manifest has such a name, so no collection drops it

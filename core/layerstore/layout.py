@@ -9,7 +9,7 @@ the other way round (distribution, registry/storage/paths.go). *Ours* marks what
         repositories/<name>/_layers/tarsum/v1/sha256/<hex>/link      the same; as the 2015 registry spelled it
         repositories/<name>/_uploads/<uuid>/startedat                RFC 3339, UTC; the upload exists while this does
         repositories/<name>/_uploads/<uuid>/data                     the bytes so far
-        repositories/<name>/_uploads/<uuid>/state                    saved hash states, ours: layerstore.uploadstate
+        repositories/<name>/_uploads/<uuid>/state                    saved hash states, ours: hashing/uploadstate.py
         repositories/<name>/_uploads/<uuid>/intent/<hex>             a finish under way, ours: the digest asked for
         repositories/<name>/_uploads/<uuid>/intent/purged            the data of an upload that is being purged, ours
         repositories/<name>/_manifests/revisions/<algorithm>/<hex>/link           a manifest: sha256:<hex>, no newline

@@ -18,7 +18,7 @@ import pluggy
 
 from layerstore import hookspecs
 from layerstore.checked import CheckedDriver
-from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver, call_driver
+from layerstore.driver import CONTRACT_VERSION, Capabilities, Driver
 from layerstore.errors import (
     ContractVersionError,
     DriverConflictError,
@@ -27,6 +27,7 @@ from layerstore.errors import (
     UnknownDriverError,
     UnknownOptionError,
 )
+from layerstore.handles import call_driver
 from layerstore.url import StoreURL
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from layerstore import collect, finish, layout, links, purge, scrub
+from layerstore import layout
 from layerstore.checked import CheckedDriver
-from layerstore.collect import DAY, GRACE
+from layerstore.contents import links
+from layerstore.contents.listing import Listing
 from layerstore.digest import Digest
 from layerstore.errors import (
     BackendUnavailableError,
@@ -22,25 +23,26 @@ from layerstore.errors import (
     UnknownLayerError,
     UnknownUploadError,
 )
-from layerstore.front import Front
 from layerstore.fslayer import FSLayer
 from layerstore.layer import Layer, has_layer, open_layer, renew_layer, signed_url
 from layerstore.layout import UploadKeys
-from layerstore.listing import Listing
-from layerstore.owned import Single
-from layerstore.spool import Spool, Verify, naming
-from layerstore.upload import LayerUpload
+from layerstore.threads.owned import Single
+from layerstore.upkeep import collect, purge, scrub
+from layerstore.upkeep.collect import DAY, GRACE
+from layerstore.uploads import finish
+from layerstore.uploads.front import Front
+from layerstore.uploads.spool import Spool, Verify, naming
+from layerstore.uploads.upload import LayerUpload
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from layerstore.collect import CollectReport
     from layerstore.driver import Driver
-    from layerstore.finish import Moved
-    from layerstore.purge import PurgeReport
-    from layerstore.scrub import Progress
-    from layerstore.survey import Finding
+    from layerstore.upkeep.collect import CollectReport
+    from layerstore.upkeep.purge import PurgeReport
+    from layerstore.upkeep.scrub import Progress, ScrubReport
+    from layerstore.uploads.finish import Moved
 
 
 SIGNED = timedelta(minutes=20)
@@ -290,11 +292,11 @@ class LayerService(Single):
         quarantine: bool = False,
         after: str | None = None,
         progress: Progress | None = None,
-    ) -> Iterator[Finding]:
-        """Read all blobs, or those of one repository, and yield findings on them and on the links to them.
+    ) -> ScrubReport:
+        """Read all blobs, or those of one repository, and report findings on them and on the links to them.
 
-        Findings of blobs come in ascending order of their sha256. With ``after``, the hex of a sha256, only later blobs
-        are read.
+        The report is an iterator of the findings: the scrub goes on while they are read. Findings of blobs come in
+        ascending order of their sha256. With ``after``, the hex of a sha256, only later blobs are read.
         Blobs stored before ``since`` (aware) are not read. With ``quarantine`` a damaged blob is moved away, so that
         fetching it raises ``UnknownLayerError``. ``progress`` is called with the number of bytes read, in ``jobs``
         threads.

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import layerstore
-from layerstore import Foreign, LayerService, open_driver, sha256
+from layerstore import Foreign, LayerService, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Scanned
+from layerstore.hashing import sha256
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.steps.watching import Trap

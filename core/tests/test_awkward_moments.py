@@ -24,11 +24,11 @@ from layerstore import (
     Reader,
     UnknownUploadError,
     UnsupportedDigestError,
-    lanes,
     layout,
     open_driver,
 )
 from layerstore.checked import CheckedDriver
+from layerstore.threads import lanes
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader

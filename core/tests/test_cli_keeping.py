@@ -19,7 +19,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.cli.moment import moment, span
 from layerstore.cli.program import program
 from layerstore.cli.signals import Stopped
-from layerstore.scrub import ScrubReport
+from layerstore.upkeep.scrub import ScrubReport
 from layerstore_conformance.kit.layers import begin, blob, link
 from layerstore_conformance.kit.layers import store as store_layer
 from layerstore_conformance.kit.passing import PassingDriver

@@ -24,7 +24,8 @@ from typing import IO
 import pytest
 
 import layerstore
-from layerstore import LayerService, sha256
+from layerstore import LayerService
+from layerstore.hashing import sha256
 from layerstore_conformance.kit.observed import Counts, ObservedDriver
 
 CHECKPOINT = 64 << 10

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import layerstore
-from layerstore import LayerService, sha256
+from layerstore import LayerService
 from layerstore.cli.program import program
 from layerstore.cli.signals import signals
+from layerstore.hashing import sha256
 from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver
 
 BODY = random.Random(21).randbytes(300_000)

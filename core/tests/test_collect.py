@@ -669,7 +669,7 @@ def test_a_straight_upload_is_a_layer_or_unknown_whenever_all_is_collected(
 
 def test_the_digest_of_a_key_outside_is_none() -> None:
     """Only where blobs lie, or the trash, does a key name one."""
-    from layerstore import walk
+    from layerstore.contents import walk
 
     assert walk.blob_of("short") is None
     assert walk.blob_of(f"elsewhere/{digest(IDLE)[7:]}/data") is None

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from layerstore import BackendUnavailableError, Digest, LayerService, layout, links, open_driver
+from layerstore import BackendUnavailableError, Digest, LayerService, layout, open_driver
+from layerstore.contents import links
 from layerstore_conformance.kit.passing import PassingDriver
 
 

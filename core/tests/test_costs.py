@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from layerstore import LayerService, LayerUpload, front, layout, open_driver, sha256
+from layerstore import LayerService, LayerUpload, layout, open_driver
 from layerstore.driver import Driver
+from layerstore.hashing import sha256
+from layerstore.uploads import front
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.steps.watching import Tally

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from layerstore import process
 from layerstore.checked import CheckedDriver
 from layerstore.driver import (
     CONTRACT_VERSION,
@@ -25,7 +24,6 @@ from layerstore.driver import (
     SignsURLs,
     Stat,
     Writer,
-    call_driver,
 )
 from layerstore.errors import (
     AccessDeniedError,
@@ -39,7 +37,9 @@ from layerstore.errors import (
     NoSpaceError,
     PathNotFoundError,
 )
+from layerstore.handles import call_driver
 from layerstore.keys import check_key, check_prefix
+from layerstore.threads import process
 from layerstore.url import StoreURL
 from layerstore_conformance.kit.passing import PassingDriver
 
@@ -297,6 +297,29 @@ def test_a_negative_offset_is_refused(toy: Toy, front: CheckedDriver) -> None:
     with pytest.raises(InvalidOffsetError, match=r"toy driver: .*'a' \(offset -1\)"):
         front.open_reader("a", -1)
     assert toy.calls == 0
+
+
+class Hollow(ToyWriter):
+    """Takes everything, and notes where its end would be."""
+
+    ends: tuple[int, ...] = ()
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Note."""
+        self.ends += (offset + len(data),)
+
+
+@pytest.mark.parametrize("end", [(1 << 63) - 1, 1 << 63, (1 << 63) + 2, 1 << 70])
+def test_no_object_is_larger_than_offsets_go(toy: Toy, end: int) -> None:
+    """A write that ends beyond 63 bits is refused like one of a full backend, and the driver is not asked."""
+    writer = Hollow("key", toy)
+    writer.seek(end - 3)
+    if end < 1 << 63:
+        assert (writer.write(b"end"), writer.ends, writer.size) == (3, (end,), end)
+        return
+    with pytest.raises(NoSpaceError, match="at most 9223372036854775807 bytes"):
+        writer.write(b"end")
+    assert (writer.ends, writer.tell(), writer.size) == ((), end - 3, 0)
 
 
 def test_a_move_onto_itself_is_refused(toy: Toy, front: CheckedDriver) -> None:

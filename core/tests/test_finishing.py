@@ -31,8 +31,8 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.spool import Verify
 from layerstore.tarsum import tarsums
+from layerstore.uploads.spool import Verify
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
@@ -389,7 +389,7 @@ def spilled(store: LayerService) -> LayerUpload:
     """Write more than is gathered, in small pieces, and do not flush."""
     upload = store.upload("a")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("layerstore.front.FRONT", 10_000)
+        patch.setattr("layerstore.uploads.front.FRONT", 10_000)
         for at in range(0, len(ARCHIVE), 3000):
             upload.write(ARCHIVE[at : at + 3000])
     return upload

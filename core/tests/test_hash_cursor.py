@@ -19,8 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import layerstore
-from layerstore import LayerUpload, cursor, front, layout, open_driver, sha256, spool, upload
-from layerstore.cursor import BACKLOG, BLOCK, GATHER, MARKS, OVERLAP, RECENT, HashCursor
+from layerstore import LayerUpload, layout, open_driver
+from layerstore.hashing import cursor, sha256
+from layerstore.hashing.cursor import BACKLOG, BLOCK, GATHER, MARKS, OVERLAP, RECENT, HashCursor
+from layerstore.uploads import front, spool, upload
 from layerstore_conformance.kit.payloads import Payload, digest
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ ATTACK = '''
 import hashlib, itertools, os, signal, sys
 from pathlib import Path
 import layerstore
-from layerstore import turns
+from layerstore.threads import turns
 
 DATA = bytes(range(256)) * int(sys.argv[2])
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import pytest
 
-from layerstore import lanes
-from layerstore.lanes import THREADS, Lane, Task
+from layerstore.threads import lanes
+from layerstore.threads.lanes import THREADS, Lane, Task
 
 PATIENCE = 30
 """Seconds after which a test that would wait for ever fails."""
@@ -196,7 +196,7 @@ def test_a_forked_child_has_threads_of_its_own(before: str) -> None:
     """This holds for any state of the parent's threads when it forks."""
     program = f"""
 import os, threading
-from layerstore.lanes import Lane
+from layerstore.threads.lanes import Lane
 gate, lane = threading.Event(), Lane()
 {FORKING[before]}
 child = os.fork()
@@ -227,7 +227,7 @@ def test_a_process_ends_whatever_is_under_way(ending: str) -> None:
     """With a thread that never comes back, and with tasks given out at the very end."""
     program = f"""
 import sys, threading
-from layerstore.lanes import Lane
+from layerstore.threads.lanes import Lane
 Lane().add(threading.Event().wait)
 def ask(lane=Lane()): print(lane.add(lambda: None).wait())
 {ENDINGS[ending]}

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from layerstore import Digest, manifest
-from layerstore.manifest import NotUnderstoodError
+from layerstore import Digest
+from layerstore.contents import manifest
+from layerstore.contents.manifest import NotUnderstoodError
 
 ONE, TWO, THREE, FOUR = (Digest.of(bytes([number])) for number in range(4))
 LONG = Digest("sha512", "0" * 128)

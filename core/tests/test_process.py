@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 
 
 def test_a_process_knows_its_number() -> None:

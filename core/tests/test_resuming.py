@@ -20,10 +20,9 @@ from layerstore import (
     UnknownUploadError,
     layout,
     open_driver,
-    sha256,
-    uploadstate,
 )
 from layerstore.checked import CheckedDriver
+from layerstore.hashing import sha256, uploadstate
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest

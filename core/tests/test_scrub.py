@@ -26,7 +26,7 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.scrub import _Scrub
+from layerstore.upkeep.scrub import _Scrub
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import blob, link
 from layerstore_conformance.kit.layers import store as store_layer
@@ -69,10 +69,8 @@ def following(trap: Trap, method: str, key: str) -> When:
 
 def test_a_store_in_order_is_reported_blob_by_blob(store: LayerService) -> None:
     """Each blob once, in ascending order, with its size; added up, their number and bytes."""
-    report = ScrubReport()
-    found = list(store.scrub())
-    for finding in found:
-        report.add(finding)
+    report = store.scrub()
+    found = list(report)
     assert [str(finding.digest) for finding in found] == digests(*DATA)
     assert (report.ok, report.ok_bytes) == (5, sum(map(len, DATA)))
     assert (report.findings, report.harm, f"sha256:{report.last}") == ([], [], digests(*DATA)[-1])
@@ -463,8 +461,23 @@ def test_a_scrub_given_up_ends_its_threads(store: LayerService, jobs: int) -> No
     before = threading.active_count()
     found = store.scrub(jobs=jobs)
     next(found)
-    found.close()  # type: ignore[attr-defined]  # a generator
+    found.close()
     assert threading.active_count() == before
+
+
+def test_a_finding_is_in_the_totals_once_the_next_one_is_asked_for(store: LayerService) -> None:
+    """Cut off in between, a reader that goes on after the last one gets it again, and misses none."""
+    report = store.scrub()
+    first, second = next(report), next(report)
+    assert (report.ok, report.ok_bytes, report.last) == (1, first.size, first.digest.hex if first.digest else "")
+    assert next(store.scrub(after=report.last)) == second
+
+
+def test_totals_can_be_added_up_by_hand() -> None:
+    """A report of no scrub makes no findings, and takes those that it is given."""
+    report = ScrubReport(last="f")
+    report.add(Finding("damaged", "key"))
+    assert (list(report), [each.key for each in report.harm], report.last) == ([], ["key"], "f")
 
 
 def test_a_blob_is_not_read_on_once_a_scrub_is_given_up(store: LayerService) -> None:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerstore import sha256
+from layerstore.hashing import sha256
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -289,7 +289,7 @@ def test_an_unknown_choice_is_refused_until_corrected(choose: Callable[[str], No
 def test_the_environment_is_read_at_first_use() -> None:
     """An import reads no environment and loads no ctypes; the first hasher does."""
     script = (
-        "import sys, os; from layerstore import sha256; assert 'ctypes' not in sys.modules;"
+        "import sys, os; from layerstore.hashing import sha256; assert 'ctypes' not in sys.modules;"
         "os.environ['LAYERSTORE_HASH'] = 'hashlib'; assert not sha256.exportable();"
         "os.environ['LAYERSTORE_HASH'] = 'nonsense'; sha256.new()"
     )
@@ -360,7 +360,7 @@ def test_a_hasher_survives_a_fork() -> None:
     """Parent and child go on from the same state, each by itself; in a process of its own, without threads."""
     script = """if True:
         import hashlib, os
-        from layerstore import sha256
+        from layerstore.hashing import sha256
         hasher = sha256.new()
         hasher.update(b"before, ")
         child = os.fork()

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from layerstore import tarentries, tarsum
+from layerstore import tarsum
 from layerstore.errors import InvalidArchiveError
-from layerstore.tarsum import TarSums, tarsums
+from layerstore.tarsum import TarSums, tarentries, tarsums
 
 END = bytes(1024)
 NOTHING = hashlib.sha256(b"").hexdigest()

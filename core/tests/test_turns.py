@@ -10,7 +10,7 @@ import pytest
 
 from layerstore import LayerClosedError, LayerService, LayerUpload, open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.turns import Turns, in_turn
+from layerstore.threads.turns import Turns, in_turn
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.steps.watching import Trap, of

@@ -37,7 +37,7 @@ from layerstore import (
     open_driver,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.cursor import BLOCK, OVERLAP
+from layerstore.hashing.cursor import BLOCK, OVERLAP
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, difference, digest
@@ -684,7 +684,7 @@ def test_an_expected_digest_is_not_taken_for_the_one_to_finish_with(store: Layer
 FORKING = """
 import io, os, signal, sys, threading
 import layerstore
-from layerstore import cursor, sha256
+from layerstore.hashing import cursor, sha256
 from layerstore_conformance.kit.payloads import Payload, digest
 
 gate, new, data = threading.Event(), sha256.new, Payload("fork").read(1 << 20)

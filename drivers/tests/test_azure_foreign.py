@@ -16,7 +16,7 @@ import layerstore
 from layerstore import FencedError, LayerService, LayerStoreError, UnknownLayerError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore.layout import UploadKeys
-from layerstore.spool import Verify
+from layerstore.uploads.spool import Verify
 from layerstore_drivers.azure.emulator import Azurite
 
 if TYPE_CHECKING:

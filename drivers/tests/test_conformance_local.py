@@ -14,9 +14,11 @@ from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver 
 
 if TYPE_CHECKING:
     from tests.local_calls import counted
+    from tests.local_rebuilt import rebuilt
     from tests.other_programs import littering, tampering, unmounting
 else:
     from local_calls import counted
+    from local_rebuilt import rebuilt
     from other_programs import littering, tampering, unmounting
 
 
@@ -59,6 +61,8 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
         tamper=tampering(door.root, door.read),
         foreign=littering(door.root),
         between_requests=between_calls,
+        traced=lambda directory: f"local://{directory}",
+        rebuilt=rebuilt,
         missing=f"local://{root}/not/there",
         away=unmounting(door.root),
     )

@@ -3,16 +3,11 @@
 The calls that change files are recorded as the driver makes them. For every moment between two of them, trees are
 rebuilt that a disk may show after it, and on each a fresh service must find that the theorem holds. That is a sample by
 seed; ``LAYERSTORE_EXHAUSTIVE=1`` has every moment with every kind of loss, and more mixtures.
-
-A rebuilt file has another inode number and another time of its last change than the driver saw. The records and saved
-hash states that name them are written with the new ones, and the records as those of an earlier run of the system, so
-that the driver believes exactly what it would after a real loss of power.
 """
 
 import copy
 import gc
 import itertools
-import json
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -22,20 +17,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore import LayerService, LayerStoreError, layout, uploadstate
+from layerstore import LayerService, LayerStoreError, layout
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.powerloss.losses import LOSSES, Loss, Rebuilt, all_lost, rebuild, some_lost
+from layerstore_conformance.powerloss.losses import LOSSES, Loss, all_lost, rebuild, some_lost
 from layerstore_conformance.powerloss.recorder import Killed, Recorder
 from layerstore_conformance.promises import theorem
 from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload
 from layerstore_conformance.promises.promise import Promise
 from layerstore_conformance.promises.theorem import Ending
-from layerstore_drivers.local import LocalDriver, record, system
+from layerstore_drivers.local import LocalDriver, system
 
 if TYPE_CHECKING:
     from tests.local_area import left_over
+    from tests.local_rebuilt import end_renames, renumber
 else:
     from local_area import left_over
+    from local_rebuilt import end_renames, renumber
 
 pytestmark = pytest.mark.once
 
@@ -44,8 +41,6 @@ SEED = 4
 NAME = "library/power"
 MIXTURES = 20 if EXHAUSTIVE else 3
 """Random losses for each moment, beside one of each other kind."""
-GONE = 1 << 60
-"""Added to the number of a file that the loss has taken: no other may have it."""
 
 
 def tangled(life: TrackedUpload) -> None:
@@ -127,52 +122,6 @@ def _record_two(root: Path, lifecycle: Callable[[TrackedUpload], None], dies_at:
     return recorder
 
 
-def _renumber(top: Path, numbers: dict[int, Rebuilt]) -> None:
-    """Write the new numbers of files where the driver has noted the old ones."""
-    for path in (top / ".layerstore" / "writers").glob("*"):
-        _rewrite(path, _renumbered_record(path.read_bytes(), numbers))
-    for path in (top / layout.REPOSITORIES).glob("**/_uploads/*/state"):
-        _rewrite(path, _renumbered_state(path.read_bytes(), numbers))
-
-
-def _rewrite(path: Path, content: bytes) -> None:
-    status = path.stat()
-    path.write_bytes(content)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def _renumbered_record(content: bytes, numbers: dict[int, Rebuilt]) -> bytes:
-    changed = bytearray(content)
-    for at in (0, record.BLOCK):
-        state = record._decode(content[at : at + record._SLOT.size])
-        if state and state.now.inode:
-            version, now = _renumbered(state.version, numbers), _renumbered(state.now, numbers)
-            former = _renumbered(record.NOTHING._replace(inode=state.former), numbers).inode if state.former else 0
-            new = state._replace(version=version, now=now, former=former, boot=b"an earlier run..")
-            changed[at : at + record._SLOT.size] = record._encode(new)
-    return bytes(changed)
-
-
-def _renumbered(identity: record.Identity, numbers: dict[int, Rebuilt]) -> record.Identity:
-    new = numbers.get(identity.inode)
-    if new is None:
-        return identity._replace(inode=GONE + identity.inode)
-    ctime_ns = new.ctime_ns if identity.ctime_ns == new.kept_ctime_ns else identity.ctime_ns
-    return identity._replace(inode=new.number, ctime_ns=ctime_ns)
-
-
-def _renumbered_state(content: bytes, numbers: dict[int, Rebuilt]) -> bytes:
-    try:
-        body = json.loads(content)
-        checksum = body.pop("checksum")
-    except ValueError:
-        return content
-    assert checksum == uploadstate._checksum(body), "a state that was put is whole"
-    version = record.Identity(*(int(number, 16) for number in body["version"].split("-")))
-    body["version"] = str(_renumbered(version, numbers))
-    return json.dumps(body | {"checksum": uploadstate._checksum(body)}).encode("ascii")
-
-
 def _finish(service: LayerService, promise: Promise) -> None:
     """Finish what was cut off."""
     promise.finishing = True
@@ -211,19 +160,9 @@ def _go_on(service: LayerService, promise: Promise) -> None:
 ENDINGS: tuple[Ending, ...] = (theorem.finish_again, theorem.cancel_again, _go_on)
 
 
-def _end_renames(top: Path) -> None:
-    """Remove the temporary names that objects have kept, as the first write of a driver does.
-
-    That changes the version of such an object, once: a purge under way passes over it, and the next one does not.
-    """
-    for path in (top / ".layerstore" / "tmp").glob("*"):
-        if path.stat().st_nlink > 1:
-            path.unlink()
-
-
 def _check(top: Path, promise: Promise, ending: Ending) -> None:
     """Check a rebuilt tree as a fresh service finds it, and again when that has brought all uploads to an end."""
-    _end_renames(top)
+    end_renames(top)
     service = LayerService(LocalDriver(top))
     theorem.check_cut_off(service, promise, ending)
     service.driver.put("any", b"")
@@ -249,7 +188,7 @@ class Disks:
         if numbers is None:
             return
         self.checked += 1
-        _renumber(top, numbers)
+        renumber(top, numbers)
         try:
             _check(top, copy.copy(recorder.moments[time]), ENDINGS[self.checked % len(ENDINGS)])
         except (AssertionError, LayerStoreError) as error:

@@ -22,7 +22,8 @@ SIZE, FIRST = 700_000, 300_000
 
 WRITE = """\
 import json, sys
-from layerstore import LayerService, open_driver, sha256
+from layerstore import LayerService, open_driver
+from layerstore.hashing import sha256
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.kit.observed import Counts, ObservedDriver
 

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, Final
 
 from layerstore import Digest, InvalidDigestError
-from layerstore.manifest import DOCKER_IMAGE, DOCKER_LIST, IMAGES, INDEXES, OCI_IMAGE, OCI_INDEX
+from layerstore.contents.manifest import DOCKER_IMAGE, DOCKER_LIST, IMAGES, INDEXES, OCI_IMAGE, OCI_INDEX
 from layerstore_registry import digests
 from layerstore_registry.refusals import Refusal, bad_request
 

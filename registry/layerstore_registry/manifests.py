@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from werkzeug.wrappers import Response
 
 from layerstore import Digest, LayerInvalidDigestError, layout
-from layerstore.manifest import OCI_INDEX
+from layerstore.contents.manifest import OCI_INDEX
 from layerstore_registry import digests, documents
 from layerstore_registry.body import Body, TooMuchError
 from layerstore_registry.holding import hold
@@ -139,7 +139,7 @@ class Manifests:
         """Put a manifest, and then look whether what it refers to is there and stays: if not, take away its new names.
 
         In this order: a collection of what nothing refers to sees the manifest, or this sees what the collection has
-        dropped (:mod:`layerstore.unreferenced`).
+        dropped (:mod:`layerstore.upkeep.unreferenced`).
         """
         self._add(push)
         versions = self._revisions.versions(push.name, names)

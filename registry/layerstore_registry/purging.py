@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from layerstore import FencedError, LayerService, LayerStoreError, PathNotFoundError, layout
 
 if TYPE_CHECKING:
-    from layerstore.purge import PurgeReport
+    from layerstore.upkeep.purge import PurgeReport
 
 NOTE: Final = f"{layout.OURS}/serve/purged"
 """The key under which the time of the last purge is stored."""

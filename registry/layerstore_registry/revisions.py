@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layerstore import Digest, FencedError, InvalidDigestError, PathNotFoundError, layout, links
+from layerstore import Digest, FencedError, InvalidDigestError, PathNotFoundError, layout
+from layerstore.contents import links
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver

@@ -22,8 +22,8 @@ from layerstore import (
     UnknownLayerError,
     UnknownUploadError,
 )
-from layerstore.front import FRONT
 from layerstore.layout import UploadKeys
+from layerstore.uploads.front import FRONT
 from layerstore_registry import body as bodies
 from layerstore_registry import digests, ids, ranges
 from layerstore_registry.access.rights import Scope

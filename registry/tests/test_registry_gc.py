@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import layerstore
-from layerstore import CollectReport, Digest, LayerService, layout, links
+from layerstore import CollectReport, Digest, LayerService, layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import links
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.steps.watching import Trap, change, fail, of
 from layerstore_registry import Registry, Settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from layerstore import BackendUnavailableError, LayerService
-from layerstore.purge import PurgeReport
+from layerstore.upkeep.purge import PurgeReport
 from layerstore_registry import purging
 from layerstore_registry.purging import NOTE, Timer, purge_if_due
 

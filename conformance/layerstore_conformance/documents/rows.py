@@ -248,7 +248,6 @@ LEFT_OUT: Final[dict[int, str]] = {
     151: "cancelling is no option of a backend: every driver can delete",
     154: "uploads are not put together of others: an upload is written at any offset instead",
     165: "timeouts of a client's connection are a server's",
-    169: "whether bytes outlive a loss of power cannot be seen by a program; the contract asks for it in C4",
     172: "there are no contexts to cancel; that a handle may be dropped at any point is checked",
     175: "there is no earlier format of layerstore's to migrate from",
     180: "the contract has no signed URLs",

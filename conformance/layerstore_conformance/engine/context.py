@@ -111,6 +111,11 @@ class Context:
         """Open a fresh handle on the whole backend, without the prefix; the scenario must clean up itself."""
         return self._bare(self._new())
 
+    def at(self, opens: str | Callable[[], Driver]) -> CheckedDriver:
+        """Open a handle on another store, by its URL or by what opens it."""
+        driver = open_driver(opens) if isinstance(opens, str) else CheckedDriver(opens())
+        return self._bare(driver)
+
     def missing(self) -> CheckedDriver:
         """Open a handle on a backend that does not exist, for scenarios that need ``missing``."""
         assert self.harness.missing is not None, "needs missing"

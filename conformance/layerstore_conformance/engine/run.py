@@ -16,6 +16,7 @@ from layerstore_conformance.engine.liveness import EVERYTHING, Activity, HungErr
 from layerstore_conformance.engine.sweep import perform
 from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.kit.unwritten import unwritten
+from layerstore_conformance.powerloss import trace
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -63,6 +64,8 @@ def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
     for name in scenario.needs:
         if name == "holes" and name not in declared:
             return "the driver is charged for holes: it would have to store GiB of zeros"
+        if name == "traced" and name not in declared and not trace.works():
+            return "there is no strace, or it may not trace"
         if name not in declared:
             return f"the harness has no {name}" if name in OFFERS else f"{name} is not declared"
     for name in scenario.without:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from layerstore import LayerService, LayerStoreError, UnknownLayerError, UnknownUploadError, layout
 from layerstore.checked import CheckedDriver
-from layerstore.front import FRONT
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.faults.enduring import (
     FAILURES,
     NAME,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 from layerstore import LayerService, LayerStoreError, PathNotFoundError, layout
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
-from layerstore.front import FRONT
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.kit.clocked import Clock, ClockedDriver
 from layerstore_conformance.kit.keys import WHOLE, keys_below
 from layerstore_conformance.kit.payloads import digest, expect_same

@@ -12,12 +12,12 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from layerstore_conformance.powerloss.recorder import Data, Node, Recorder
+from layerstore_conformance.powerloss.recording import Data, Node, Recording
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Loss = Callable[[Recorder, int], dict[Node, Any]]
+Loss = Callable[[Recording, int], dict[Node, Any]]
 """Returns the state of each file and directory after a loss of power, by the number of calls before it."""
 
 
@@ -29,39 +29,39 @@ class Rebuilt(NamedTuple):
     ctime_ns: int
 
 
-def nothing_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
+def nothing_lost(recording: Recording, time: int) -> dict[Node, Any]:
     """Keep everything, as when only the process is killed."""
-    return {node: node.may_be(time)[-1][1] for node in _existing(recorder, time)}
+    return {node: node.may_be(time)[-1][1] for node in _existing(recording, time)}
 
 
-def all_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
+def all_lost(recording: Recording, time: int) -> dict[Node, Any]:
     """Keep only synced states."""
-    return {node: node.may_be(time)[0][1] for node in _existing(recorder, time)}
+    return {node: node.may_be(time)[0][1] for node in _existing(recording, time)}
 
 
-def bytes_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
+def bytes_lost(recording: Recording, time: int) -> dict[Node, Any]:
     """Keep all names, but only the synced bytes of files."""
-    return _mixed(recorder, time, lambda node, versions: versions[-1 if node.is_directory else 0][1])
+    return _mixed(recording, time, lambda node, versions: versions[-1 if node.is_directory else 0][1])
 
 
-def bytes_zeroed(recorder: Recorder, time: int) -> dict[Node, Any]:
+def bytes_zeroed(recording: Recording, time: int) -> dict[Node, Any]:
     """Keep all names, sizes and times, with zeros for bytes that were not synced."""
-    return _mixed(recorder, time, lambda node, versions: versions[-1][1] if node.is_directory else _zeroed(versions))
+    return _mixed(recording, time, lambda node, versions: versions[-1][1] if node.is_directory else _zeroed(versions))
 
 
-def names_lost(recorder: Recorder, time: int) -> dict[Node, Any]:
+def names_lost(recording: Recording, time: int) -> dict[Node, Any]:
     """Keep all bytes, but only synced names."""
-    return _mixed(recorder, time, lambda node, versions: versions[0 if node.is_directory else -1][1])
+    return _mixed(recording, time, lambda node, versions: versions[0 if node.is_directory else -1][1])
 
 
 def some_lost(seed: int) -> Loss:
     """Keep random states, with files torn between blocks of 512 or 4,096 bytes."""
 
-    def lose(recorder: Recorder, time: int) -> dict[Node, Any]:
+    def lose(recording: Recording, time: int) -> dict[Node, Any]:
         chance = random.Random(f"{seed} {time}")
-        nodes = _existing(recorder, time)
+        nodes = _existing(recording, time)
         kept = {node: chance.choice(node.may_be(time)) for node in nodes if node.is_directory}
-        _complete_renames(recorder, time, kept)
+        _complete_renames(recording, time, kept)
         torn = {node: _torn(node.may_be(time), chance) for node in nodes if not node.is_directory}
         return {node: version[1] for node, version in kept.items()} | torn
 
@@ -78,14 +78,14 @@ LOSSES: dict[str, Loss] = {
 """All losses but the random ones."""
 
 
-def rebuild(recorder: Recorder, kept: dict[Node, Any], top: Path) -> dict[int, Rebuilt] | None:
+def rebuild(recording: Recording, kept: dict[Node, Any], top: Path) -> dict[int, Rebuilt] | None:
     """Make a tree of the kept states, and return the new attributes of each file, by its old inode number.
 
     A file that was kept under two names has both. Return None if two kept files have had the same number, one after the
     other: no disk keeps both.
     """
     places: dict[Node, Path] = {}
-    _rebuild_directory(recorder.root, kept, top, places)
+    _rebuild_directory(recording.root, kept, top, places)
     files = [node for node in places if not node.is_directory]
     if len({node.number for node in files}) < len(files):
         return None
@@ -111,12 +111,12 @@ def _rebuild_directory(directory: Node, kept: dict[Node, Any], path: Path, place
             places[node] = path / name
 
 
-def _existing(recorder: Recorder, time: int) -> list[Node]:
-    return [node for node in recorder.nodes if node.versions[0][0] <= time]
+def _existing(recording: Recording, time: int) -> list[Node]:
+    return [node for node in recording.nodes if node.versions[0][0] <= time]
 
 
-def _mixed(recorder: Recorder, time: int, keep: Callable[[Node, list[tuple[int, Any]]], Any]) -> dict[Node, Any]:
-    return {node: keep(node, node.may_be(time)) for node in _existing(recorder, time)}
+def _mixed(recording: Recording, time: int, keep: Callable[[Node, list[tuple[int, Any]]], Any]) -> dict[Node, Any]:
+    return {node: keep(node, node.may_be(time)) for node in _existing(recording, time)}
 
 
 def _zeroed(versions: list[tuple[int, Data]]) -> Data:
@@ -132,12 +132,12 @@ def _torn(versions: list[tuple[int, Data]], chance: random.Random) -> Data:
     return Data(b"".join(parts)[:size], whole.mtime_ns, whole.ctime_ns)
 
 
-def _complete_renames(recorder: Recorder, time: int, kept: dict[Node, tuple[int, Any]]) -> None:
+def _complete_renames(recording: Recording, time: int, kept: dict[Node, tuple[int, Any]]) -> None:
     """Put every file whose old name is gone under its new one."""
     done = False
     while not done:
         done = True
-        for when, source, target in recorder.renames:
+        for when, source, target in recording.renames:
             if when <= time and kept[source][0] >= when > kept[target][0]:
                 kept[target] = next(version for version in target.may_be(time) if version[0] >= when)
                 done = False

@@ -11,52 +11,20 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
+
+from layerstore_conformance.powerloss.recording import Data, Node, Recording
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class Data(NamedTuple):
-    """The state of a regular file at one moment."""
-
-    content: bytes
-    mtime_ns: int
-    ctime_ns: int
-    """When it was last changed in any way; a rename is one too."""
-
-
-class Node:
-    """A file or directory: all its states, each with the number of the call that made it, and its syncs.
-
-    The state of a directory is a dictionary of the nodes in it.
-    """
-
-    def __init__(self, number: int, time: int, value: Any) -> None:  # noqa: ANN401  (Data or a dictionary)
-        """Begin as ``value``, with an inode number."""
-        self.number = number
-        self.is_directory = isinstance(value, dict)
-        self.versions = [(time, value)]
-        self.syncs = [time]
-
-    @property
-    def now(self) -> Any:  # noqa: ANN401  (Data or a dictionary)
-        """The present state."""
-        return self.versions[-1][1]
-
-    def may_be(self, time: int) -> list[tuple[int, Any]]:
-        """Return the states that a loss of power may leave after a call, oldest first: the last synced and later."""
-        past = [version for version in self.versions if version[0] <= time]
-        synced = max(sync for sync in self.syncs if sync <= time)
-        return past[max(at for at, version in enumerate(past) if version[0] <= synced) :]
 
 
 class Killed(BaseException):
     """The recorded process is dead."""
 
 
-class Recorder:
+class Recorder(Recording):
     """Records the calls that change what is below a directory, which is empty at first.
 
     With ``reuse``, a new file gets the lowest inode number that is free, as on ext4; else one that none had before.
@@ -64,20 +32,13 @@ class Recorder:
 
     def __init__(self, top: Path, probe: Callable[[], Any], *, reuse: bool) -> None:
         """Call ``probe`` before each call: it returns the progress of the work."""
+        super().__init__()
         self.top = top
         self.probe = probe
         self.reuse = reuse
-        self.time = 0
-        """Calls so far."""
         self.dies_at: int | None = None
         """The number of calls after which the process is killed. While dead, it changes nothing."""
         self.dead = False
-        self.moments: list[Any] = []
-        """The progress after each number of calls, at the latest; the last is that of the end."""
-        self.root = Node(1, 0, {})
-        self.nodes = [self.root]
-        self.renames: list[tuple[int, Node, Node]] = []
-        """When, and from which directory to which."""
         self._fds: dict[int, Node] = {}
         watched = [name.removeprefix("on_") for name in vars(Recorder) if name.startswith("on_")]
         self._real = {name: getattr(os, name) for name in watched}
@@ -106,7 +67,7 @@ class Recorder:
             self._begin()
         fd: int = self._real["open"](path, flags, mode, dir_fd=dir_fd)
         if parent and new:
-            self._name(parent, name, self._node(self._data(fd)))
+            self.name(parent, name, self._node(self._data(fd)))
         if parent:
             self._fds[fd] = parent.now[name]
         elif path == self.top:
@@ -137,7 +98,7 @@ class Recorder:
         """Make a directory."""
         self._begin()
         self._real["mkdir"](path, mode, dir_fd=dir_fd)
-        self._name(self._fds[dir_fd], path, self._node({}))
+        self.name(self._fds[dir_fd], path, self._node({}))
 
     def on_unlink(self, path: str, *, dir_fd: int) -> None:
         """Remove the name of a file."""
@@ -146,13 +107,13 @@ class Recorder:
             return
         self._begin()
         self._real["unlink"](path, dir_fd=dir_fd)
-        self._unname(self._fds[dir_fd], path)
+        self.unname(self._fds[dir_fd], path)
 
     def on_rmdir(self, path: str, *, dir_fd: int) -> None:
         """Remove a directory."""
         self._begin()
         self._real["rmdir"](path, dir_fd=dir_fd)
-        self._unname(self._fds[dir_fd], path)
+        self.unname(self._fds[dir_fd], path)
 
     def on_rename(self, source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         """Rename a file from one directory to another."""
@@ -160,8 +121,8 @@ class Recorder:
         self._real["rename"](source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         above, below = self._fds[src_dir_fd], self._fds[dst_dir_fd]
         assert above is not below, "not recorded: a rename inside a directory"
-        self._name(below, target, above.now[source])
-        self._unname(above, source)
+        self.name(below, target, above.now[source])
+        self.unname(above, source)
         self._renamed(below.now[target], os.stat(target, dir_fd=dst_dir_fd))
         self.renames.append((self.time, above, below))
 
@@ -212,12 +173,6 @@ class Recorder:
             if node.is_directory:
                 yield from node.now.values()
         yield self.root
-
-    def _name(self, parent: Node, name: str, node: Node) -> None:
-        parent.versions.append((self.time, {**parent.now, name: node}))
-
-    def _unname(self, parent: Node, name: str) -> None:
-        parent.versions.append((self.time, {other: node for other, node in parent.now.items() if other != name}))
 
     def _renamed(self, node: Node, status: os.stat_result) -> None:
         if not node.is_directory:

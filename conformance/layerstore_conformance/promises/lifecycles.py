@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import LayerInvalidDigestError
-from layerstore.front import FRONT
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.promises.promise import Promise
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from layerstore.collect import CollectReport
     from layerstore.driver import Driver
-    from layerstore.purge import PurgeReport
     from layerstore.service import LayerInfo
+    from layerstore.upkeep.collect import CollectReport
+    from layerstore.upkeep.purge import PurgeReport
     from layerstore_conformance.storm.plan import Plan
     from layerstore_conformance.storm.uploading import Do
 

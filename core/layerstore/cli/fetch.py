@@ -17,9 +17,9 @@ import click
 from layerstore.cli.flags import flags
 from layerstore.cli.invocation import Invocation
 from layerstore.cli.progress import progress
-from layerstore.cursor import BLOCK
 from layerstore.digest import Digest
 from layerstore.errors import LayerInvalidDigestError
+from layerstore.hashing.cursor import BLOCK
 from layerstore.layer import Layer
 
 LONGEST_NAME = 200

@@ -12,8 +12,8 @@ from layerstore.cli.harm import HarmError
 from layerstore.cli.invocation import Invocation
 from layerstore.cli.listing import Row, show
 from layerstore.cli.moment import span
-from layerstore.collect import CollectReport
 from layerstore.errors import MarkingIncompleteError
+from layerstore.upkeep.collect import CollectReport
 
 COLUMNS = ("outcome", "digest", "size", "reason")
 

@@ -18,7 +18,7 @@ import click
 
 import layerstore
 from layerstore.service import LayerService
-from layerstore.spool import Verify
+from layerstore.uploads.spool import Verify
 from layerstore.url import StoreURL
 
 

@@ -12,7 +12,7 @@ from layerstore.cli.harm import HarmError
 from layerstore.cli.invocation import Invocation
 from layerstore.cli.listing import Row, show
 from layerstore.cli.moment import span
-from layerstore.purge import PurgeEntry, PurgeReport
+from layerstore.upkeep.purge import PurgeEntry, PurgeReport
 
 COLUMNS = ("outcome", "uuid", "repository", "offset", "age", "reason")
 

@@ -14,9 +14,9 @@ from layerstore.cli.listing import Row, show
 from layerstore.cli.moment import moment
 from layerstore.cli.progress import progress
 from layerstore.cli.signals import Stopped
+from layerstore.contents.survey import Finding
 from layerstore.errors import LayerStoreError
-from layerstore.scrub import ScrubReport
-from layerstore.survey import Finding
+from layerstore.upkeep.scrub import ScrubReport
 
 COLUMNS = ("finding", "digest", "size", "key", "detail")
 
@@ -52,8 +52,8 @@ def scrub(
     words += ["--quarantine"] if quarantine else []
     try:
         with invocation.open() as service, progress(invocation, "reading", None) as tell:
-            found = service.scrub(name=repo, jobs=jobs, since=since, quarantine=quarantine, after=after, progress=tell)
-            _show(invocation, found, report)
+            report = service.scrub(name=repo, jobs=jobs, since=since, quarantine=quarantine, after=after, progress=tell)
+            _show(invocation, report)
     except BaseException as error:
         if report.last:
             error.add_note(f"go on with: {invocation.command('scrub', *words, '--after', report.last)}")
@@ -61,20 +61,17 @@ def scrub(
     _sum_up(invocation, report)
 
 
-def _show(invocation: Invocation, found: Iterator[Finding], report: ScrubReport) -> None:
+def _show(invocation: Invocation, report: ScrubReport) -> None:
     failures: list[BaseException] = []
-    show(invocation, COLUMNS, _rows(found, report, failures))
+    show(invocation, COLUMNS, _rows(report, failures))
     for failure in failures:
         raise failure
 
 
-def _rows(found: Iterator[Finding], report: ScrubReport, failures: list[BaseException]) -> Iterator[Row]:
+def _rows(report: ScrubReport, failures: list[BaseException]) -> Iterator[Row]:
     """Yield all findings but ``ok``; an error that ends them is kept for later, since a table needs all its rows."""
     try:
-        for finding in found:
-            if finding.kind != "ok":
-                yield _row(finding)
-            report.add(finding)  # afterwards: if interrupted in between, it is reported twice rather than never
+        yield from (_row(finding) for finding in report if finding.kind != "ok")
     except (LayerStoreError, Stopped) as error:
         failures.append(error)
 

@@ -14,8 +14,8 @@ from typing import BinaryIO
 import click
 
 from layerstore.cli.signals import signals
-from layerstore.cursor import BLOCK
 from layerstore.digest import Digest
+from layerstore.hashing.cursor import BLOCK
 
 
 class SourceChangedError(click.ClickException):

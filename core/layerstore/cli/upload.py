@@ -25,8 +25,8 @@ from layerstore.errors import (
 from layerstore.layer import Layer
 from layerstore.layout import check_name, check_uuid
 from layerstore.service import LayerService
-from layerstore.spool import Verify
-from layerstore.upload import LayerUpload
+from layerstore.uploads.spool import Verify
+from layerstore.uploads.upload import LayerUpload
 
 CHECKPOINT = "32M"
 """Bytes between two flushes, by default: few to send again after a kill, and enough that flushing costs little."""

@@ -15,7 +15,7 @@ from layerstore.objectstore.move import move
 from layerstore.objectstore.reader import ObjectReader, open_reader
 from layerstore.objectstore.store import Store
 from layerstore.objectstore.writer import ObjectWriter
-from layerstore.pool import Pool
+from layerstore.threads.pool import Pool
 
 if TYPE_CHECKING:
     from layerstore.objectstore.service import Service

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from layerstore.errors import DriverError
 
 if TYPE_CHECKING:
-    from layerstore.pool import Pool
+    from layerstore.threads.pool import Pool
 
 
 class Stager:

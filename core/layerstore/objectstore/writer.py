@@ -17,7 +17,7 @@ from layerstore.objectstore.stager import Stager
 
 if TYPE_CHECKING:
     from layerstore.objectstore.hold import Hold
-    from layerstore.pool import Pool
+    from layerstore.threads.pool import Pool
 
 
 class ObjectWriter(Writer):

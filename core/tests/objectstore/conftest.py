@@ -26,3 +26,9 @@ def service() -> Asked:
 def driver(service: Asked) -> Objects:
     """Open a store in it."""
     return Objects(service)
+
+
+@pytest.fixture(autouse=True)
+def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a move that waits for another one look as often as ever, with no time in between."""
+    monkeypatch.setattr("layerstore.objectstore.move.PAUSE", 0.0)

@@ -14,7 +14,7 @@ from layerstore.errors import (
     NoSpaceError,
 )
 from layerstore.objectstore import Limits
-from layerstore.pool import Pool
+from layerstore.threads.pool import Pool
 
 if TYPE_CHECKING:
     from tests.objectstore.objects import LEAST, Asked, Objects, lose, read, write

@@ -12,7 +12,7 @@ from functools import partial
 from io import BytesIO
 
 from layerstore.errors import DriverError
-from layerstore.pool import Pool
+from layerstore.threads.pool import Pool
 
 MAX_BLOCKS = 50_000
 """Blocks that a committed blob may have (Put Block List, Microsoft's documentation)."""

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Capabilities, Driver, Scanned, Stat
 from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
-from layerstore.pool import Pool
+from layerstore.threads.pool import Pool
 from layerstore_drivers.azure import listing
 from layerstore_drivers.azure.blobs import Blobs, is_missing_container
 from layerstore_drivers.azure.client import LASTS, Signing, connect

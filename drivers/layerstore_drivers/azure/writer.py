@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from layerstore.driver import Writer
 from layerstore.errors import NoSpaceError, UnsupportedOperationError
-from layerstore.pool import Pool
+from layerstore.threads.pool import Pool
 from layerstore_drivers.azure.blocks import MAX_BLOCKS, Block, BlockIDs, Stager, Tail, block_size
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from layerstore.errors import BackendUnavailableError, UnsupportedOperationError
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.listing import remove_directories, visit
 from layerstore_drivers.local.system import copy_bytes, write_out

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from weakref import finalize
 
 from layerstore.errors import BackendUnavailableError
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 
 if TYPE_CHECKING:
     from io import FileIO

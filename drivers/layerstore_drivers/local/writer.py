@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.draft import Draft, Span, in_place
 from layerstore_drivers.local.fencing import fence

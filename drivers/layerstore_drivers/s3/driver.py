@@ -20,7 +20,7 @@ from layerstore.keys import check_prefix
 from layerstore.objectstore import ObjectStoreDriver
 from layerstore.objectstore.driver import PIECE, THREADS
 from layerstore.objectstore.options import one_of, whole, yes
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 from layerstore_drivers.s3.service import Client, S3Service
 
 if TYPE_CHECKING:

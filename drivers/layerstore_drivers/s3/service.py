@@ -22,7 +22,7 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore.objectstore import ABSENT, Got, Limits, Listed, Page, Part
-from layerstore.process import this_process
+from layerstore.threads.process import this_process
 
 Client: TypeAlias = Any
 """A boto3 client, whose methods are made when it is."""

@@ -58,6 +58,7 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Harness:
     return Harness(
         f"sqlite://{folder}/store.db",
         tamper=tampering(folder / "store.db"),
+        traced=lambda directory: f"sqlite://{directory}/store.db",
         missing=f"sqlite://{folder}/none.db",
         cut=lose_connections,
         restart=lose_connections,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from layerstore import Digest, InvalidDigestError, LayerService, layout
-from layerstore.manifest import DOCKER_IMAGE, DOCKER_LIST, OCI_IMAGE, OCI_INDEX
+from layerstore.contents.manifest import DOCKER_IMAGE, DOCKER_LIST, OCI_IMAGE, OCI_INDEX
 from layerstore_registry import digests, documents
 from layerstore_registry.refusals import Refusal
 

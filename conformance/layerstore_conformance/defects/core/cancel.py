@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from unittest.mock import patch
 
-from layerstore import finish, layout, uploadstate
+from layerstore import layout
 from layerstore.checked import CheckedDriver
 from layerstore.digest import Digest
 from layerstore.errors import LayerClosedError
-from layerstore.front import Front
+from layerstore.hashing import uploadstate
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
-from layerstore.spool import Spool
-from layerstore.upload import LayerUpload
+from layerstore.uploads import finish
+from layerstore.uploads.front import Front
+from layerstore.uploads.spool import Spool
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.defects.core.finish import written
 from layerstore_conformance.engine.defect import planted_in_core
 

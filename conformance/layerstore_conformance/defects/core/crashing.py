@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from unittest.mock import patch
 
-from layerstore import finish, layout, links, purge, uploadstate
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import links
 from layerstore.digest import Digest
 from layerstore.errors import FencedError, LayerInvalidDigestError
-from layerstore.front import Front
+from layerstore.hashing import uploadstate
 from layerstore.layer import Layer
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
-from layerstore.spool import Spool
-from layerstore.upload import LayerUpload
+from layerstore.upkeep import purge
+from layerstore.uploads import finish
+from layerstore.uploads.front import Front
+from layerstore.uploads.spool import Spool
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.defects.core.finish import REAL, WHOLE, first, written
 from layerstore_conformance.engine.defect import planted_in_core
 

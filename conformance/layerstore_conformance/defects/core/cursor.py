@@ -8,13 +8,14 @@ from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import front, uploadstate
-from layerstore.cursor import BLOCK, HashCursor
 from layerstore.errors import DriverError, LayerStoreError
-from layerstore.front import Front
-from layerstore.sha256 import Hasher
-from layerstore.spool import Spool
-from layerstore.upload import LayerUpload
+from layerstore.hashing import uploadstate
+from layerstore.hashing.cursor import BLOCK, HashCursor
+from layerstore.hashing.sha256 import Hasher
+from layerstore.uploads import front
+from layerstore.uploads.front import Front
+from layerstore.uploads.spool import Spool
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
 
 Marks = list[tuple[int, Hasher]]

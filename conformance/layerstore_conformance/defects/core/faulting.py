@@ -7,15 +7,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from layerstore import links
 from layerstore.checked import CheckedDriver
-from layerstore.cursor import OVERLAP
+from layerstore.contents import links
 from layerstore.digest import Digest
 from layerstore.errors import BackendUnavailableError, DriverError, NoSpaceError, PathNotFoundError
+from layerstore.hashing.cursor import OVERLAP
 from layerstore.layer import Layer
 from layerstore.service import LayerService, UploadInfo
-from layerstore.spool import Spool
-from layerstore.upload import LayerUpload
+from layerstore.uploads.spool import Spool
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
 
 if TYPE_CHECKING:

@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import finish, layout, links, spool
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import links
 from layerstore.digest import Digest
 from layerstore.errors import LayerClosedError, LayerExistsError, LayerInvalidDigestError, PathNotFoundError
-from layerstore.finish import Moved
-from layerstore.front import Front
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
-from layerstore.spool import Spool
-from layerstore.upload import LayerUpload
+from layerstore.uploads import finish, spool
+from layerstore.uploads.finish import Moved
+from layerstore.uploads.front import Front
+from layerstore.uploads.spool import Spool
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
 
 BecomeBlob = Callable[[LayerUpload, Digest, int | None], tuple[Digest, bytes | None]]

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from unittest.mock import patch
 
-from layerstore import finish, purge
 from layerstore.checked import CheckedDriver
+from layerstore.contents.listing import Listing
 from layerstore.driver import Reader
 from layerstore.layout import UploadKeys
-from layerstore.listing import Listing
 from layerstore.service import LayerService, UploadInfo
-from layerstore.upload import LayerUpload
+from layerstore.upkeep import purge
+from layerstore.uploads import finish
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.kit.passing import PassingReader
 

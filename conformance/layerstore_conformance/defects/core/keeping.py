@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import collect, finish, layout, marks, purge, scrub, walk
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import marks, walk
+from layerstore.contents.survey import Finding
 from layerstore.digest import Digest
 from layerstore.errors import FencedError, LayerStoreError
 from layerstore.layer import Layer
 from layerstore.layout import UploadKeys
-from layerstore.scrub import _Scrub as Scrub
-from layerstore.survey import Finding
-from layerstore.upload import LayerUpload
+from layerstore.upkeep import collect, purge, scrub
+from layerstore.upkeep.scrub import _Scrub as Scrub
+from layerstore.uploads import finish
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
 
 WHOLE = 1 << 40

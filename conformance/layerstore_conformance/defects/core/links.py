@@ -8,12 +8,14 @@ from datetime import datetime
 from itertools import islice
 from unittest.mock import patch
 
-from layerstore import finish, layout, links, service, upload
+from layerstore import layout, service
 from layerstore.checked import CheckedDriver
+from layerstore.contents import links
 from layerstore.digest import Digest
 from layerstore.errors import InvalidDigestError, InvalidUploadIDError, PathNotFoundError, UnknownLayerError
 from layerstore.layer import Layer, open_layer
 from layerstore.service import LayerInfo, LayerService, UploadInfo
+from layerstore.uploads import finish, upload
 from layerstore_conformance.engine.defect import planted_in_core
 
 

@@ -11,16 +11,17 @@ from itertools import chain
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from layerstore import finish, layout, service
+from layerstore import layout, service
 from layerstore.checked import CheckedDriver
-from layerstore.cursor import HashCursor
 from layerstore.digest import Digest
 from layerstore.driver import Writer
 from layerstore.errors import FencedError, OffsetMismatchError
+from layerstore.hashing.cursor import HashCursor
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService, UploadInfo
-from layerstore.spool import Spool
-from layerstore.upload import LayerUpload
+from layerstore.uploads import finish
+from layerstore.uploads.spool import Spool
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
 
 SOMEWHEN = datetime(2015, 1, 27, tzinfo=UTC)

@@ -7,14 +7,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from layerstore import Digest, LayerService, finish, layout, purge, survey
+from layerstore import Digest, LayerService, layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import survey
 from layerstore.errors import LayerClosedError
-from layerstore.front import Front
 from layerstore.layer import Layer
 from layerstore.layout import UploadKeys
-from layerstore.spool import Spool
-from layerstore.upload import LayerUpload
+from layerstore.upkeep import purge
+from layerstore.uploads import finish
+from layerstore.uploads.front import Front
+from layerstore.uploads.spool import Spool
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.defects.core.finish import REAL, first
 from layerstore_conformance.engine.defect import planted_in_core
 

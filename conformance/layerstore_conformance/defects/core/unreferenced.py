@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from unittest.mock import patch
 
-from layerstore import links
 from layerstore.checked import CheckedDriver
+from layerstore.contents import links
+from layerstore.contents.repository import Found, Sight, Unlinked
 from layerstore.digest import Digest
-from layerstore.repository import Found, Sight, Unlinked
-from layerstore.unreferenced import _Dropping as Dropping
+from layerstore.upkeep.unreferenced import _Dropping as Dropping
 from layerstore_conformance.engine.defect import planted_in_core
 
 

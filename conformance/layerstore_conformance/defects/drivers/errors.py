@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from unittest.mock import patch
 
-from layerstore import checked, driver, errors, registry, url
+from layerstore import checked, errors, handles, registry, url
 from layerstore.errors import (
     BackendUnavailableError,
     DriverError,
@@ -121,7 +121,7 @@ def system_errors_pass() -> Iterator[None]:
     """An error of the operating system is raised as it is."""
     with (
         patch.object(checked, "call_driver", _call_untranslated),
-        patch.object(driver, "call_driver", _call_untranslated),
+        patch.object(handles, "call_driver", _call_untranslated),
     ):
         yield
 
@@ -129,7 +129,7 @@ def system_errors_pass() -> Iterator[None]:
 @planted_in_core("E1")
 def system_errors_pass_handles() -> Iterator[None]:
     """A reader or writer raises an error of the operating system as it is."""
-    with patch.object(driver, "call_driver", _call_untranslated):
+    with patch.object(handles, "call_driver", _call_untranslated):
         yield
 
 
@@ -152,7 +152,7 @@ def system_errors_of_one_kind() -> Iterator[None]:
 def system_errors_without_key() -> Iterator[None]:
     """An error of the operating system is translated into one that names no key."""
     real = errors.from_os_error
-    with patch.object(driver, "from_os_error", lambda error, key: real(error, key[:0])):
+    with patch.object(handles, "from_os_error", lambda error, key: real(error, key[:0])):
         yield
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import collect, purge, scrub
 from layerstore.checked import CheckedDriver
+from layerstore.contents.survey import Finding
 from layerstore.driver import Foreign, Scanned, Unpublished
 from layerstore.errors import AccessDeniedError
-from layerstore.survey import Finding
+from layerstore.upkeep import collect, purge, scrub
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 

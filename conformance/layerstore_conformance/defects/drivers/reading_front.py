@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from layerstore.checked import CheckedDriver
-from layerstore.driver import Reader, call_driver
+from layerstore.driver import Reader
 from layerstore.errors import InvalidOffsetError
+from layerstore.handles import call_driver
 from layerstore_conformance.engine.defect import planted_in_core
 
 if TYPE_CHECKING:

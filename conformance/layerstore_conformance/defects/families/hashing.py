@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
-from layerstore import sha256, upload
-from layerstore.cursor import HashCursor
-from layerstore.intake import blocks, filler
-from layerstore.sha256 import Hasher
-from layerstore.upload import LayerUpload
+from layerstore.hashing import sha256
+from layerstore.hashing.cursor import HashCursor
+from layerstore.hashing.sha256 import Hasher
+from layerstore.uploads import upload
+from layerstore.uploads.intake import blocks, filler
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
 
 

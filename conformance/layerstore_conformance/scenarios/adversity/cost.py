@@ -7,8 +7,8 @@ import io
 from typing import TYPE_CHECKING
 
 from layerstore import layout
-from layerstore.front import FRONT
-from layerstore.sha256 import exportable
+from layerstore.hashing.sha256 import exportable
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest, expect_same

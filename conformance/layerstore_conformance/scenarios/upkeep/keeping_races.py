@@ -6,7 +6,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from layerstore import Digest, FencedError, LayerStoreError, UnknownLayerError, UnknownUploadError, layout, links
+from layerstore import Digest, FencedError, LayerStoreError, UnknownLayerError, UnknownUploadError, layout
+from layerstore.contents import links
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import blob, store
 from layerstore_conformance.kit.payloads import digest

@@ -18,7 +18,7 @@ from layerstore import (
     layout,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.front import FRONT
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver
 from layerstore_conformance.kit.layers import begin

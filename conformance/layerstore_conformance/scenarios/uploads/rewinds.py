@@ -6,7 +6,8 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from layerstore import BackendUnavailableError, LayerInvalidDigestError, layout, sha256, uploadstate
+from layerstore import BackendUnavailableError, LayerInvalidDigestError, layout
+from layerstore.hashing import sha256, uploadstate
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk

@@ -21,7 +21,7 @@ from layerstore import (
     layout,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.front import FRONT
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from layerstore import LayerClosedError, LayerExistsError, UnknownLayerError, layout
-from layerstore.front import FRONT
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest

@@ -1,0 +1,146 @@
+"""Losses of power: what a driver that keeps files has not synced is gone, or there, or half there.
+
+An upload's life runs in another process, whose system calls are written down. For moments between two of them, trees of
+files are made that a disk may show after it, and on each a fresh handle must find what the store had promised by then.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from layerstore import LayerService, LayerStoreError
+from layerstore_conformance.engine.defect import planted_now
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.powerloss import trace
+from layerstore_conformance.powerloss.losses import LOSSES, Loss, all_lost, rebuild, some_lost
+from layerstore_conformance.promises import lifecycles, theorem
+from layerstore_conformance.promises.lifecycles import TrackedUpload
+from layerstore_conformance.promises.traced import Life
+
+if TYPE_CHECKING:
+    from layerstore_conformance.engine.context import Context
+    from layerstore_conformance.promises.promise import Promise
+
+GROUP = "crash"
+
+NAME = "conformance/power"
+
+SAMPLES = {"quick": 4, "default": 12, "full": 200}
+"""Trees of each life, beside those that show what was promised at its steps."""
+
+ENDINGS = (theorem.finish_again, theorem.cancel_again)
+
+
+class Tree(NamedTuple):
+    """A tree to be made: after how many calls, which promise holds, and by which loss."""
+
+    time: int
+    progress: int
+    loss: Loss
+    what: str
+
+
+def lost_at_moments_of(ctx: Context, lifecycle: Callable[[TrackedUpload], None]) -> None:
+    """Trace a life, and lose the power at moments of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder).resolve()
+        recording, promises = _traced(ctx, where, lifecycle)
+        for number, tree in enumerate(_trees(ctx, recording)):
+            promise = copy.copy(promises[tree.progress])
+            ctx.step(f"{lifecycle.__name__}: {tree.what} after {tree.time} of {recording.time} calls: {promise}")
+            ctx.count("losses of power")
+            _check(ctx, where / str(number), recording, tree, promise)
+
+
+def _traced(ctx: Context, where: Path, lifecycle: Callable[[TrackedUpload], None]) -> tuple[trace.Trace, list[Promise]]:
+    """Run a life on a store of its own in another process."""
+    top, marks = where / "store", where / "marks"
+    top.mkdir()
+    assert ctx.harness.traced is not None, "needs traced"
+    life = Life(ctx.harness.traced(top), lifecycle, NAME, ctx.seed, planted_now(), marks, promises=where / "promises")
+    (where / "life").write_bytes(pickle.dumps(life))
+    words = [sys.executable, "-P", "-m", "layerstore_conformance.promises.traced", str(where / "life")]
+    path = os.pathsep.join(filter(None, sys.path))
+    trace.run(words, where / "calls", env={**os.environ, "PYTHONPATH": path})
+    recording = trace.Trace(top, marks)
+    recording.read(where / "calls")
+    assert recording.time, "no system call changes anything in the directory: the store is elsewhere"
+    return recording, pickle.loads(life.promises.read_bytes())  # noqa: S301  (our own)
+
+
+def _trees(ctx: Context, recording: trace.Trace) -> Iterator[Tree]:
+    """Yield what is lost when: all that was not synced, once each step has returned, and a sample of everything."""
+    yield from (Tree(time, progress, all_lost, "all lost") for time, progress in recording.steps)
+    begun, _ = recording.steps[0]
+    for _ in range(ctx.size(SAMPLES[ctx.profile])):
+        time = ctx.random.randrange(begun, recording.time + 1)
+        what = ctx.random.choice([*LOSSES, "a mixture"])
+        loss = LOSSES.get(what) or some_lost(ctx.random.randrange(1 << 32))
+        yield Tree(time, max(recording.moments[time], 0), loss, what)
+
+
+def _check(ctx: Context, top: Path, recording: trace.Trace, tree: Tree, promise: Promise) -> None:
+    """Make a tree, and check it as a fresh handle finds it; again when the upload has been ended."""
+    assert ctx.harness.traced is not None, "needs traced"
+    made = rebuild(recording, tree.loss(recording, tree.time), top)
+    if made is None:
+        return
+    if ctx.harness.rebuilt is not None:
+        ctx.harness.rebuilt(top, made)
+    with ctx.handles():
+        service = LayerService(ctx.at(ctx.harness.traced(top)))
+        try:
+            theorem.check_cut_off(service, promise, ctx.random.choice(ENDINGS))
+        except LayerStoreError as error:
+            raise AssertionError(f"after a loss of power: {error}") from error
+
+
+@scenario("C4", kills=("files-are-not-synced", "directories-are-not-synced"), rows=(169,), needs=("traced", "durable"))
+def power_may_be_lost_at_any_moment(ctx: Context) -> None:
+    """When power is lost at any moment of a straight upload's life, what was promised is there, and all else goes on.
+
+    A sync that is forgotten shows at no other time.
+    """
+    lost_at_moments_of(ctx, lifecycles.straight)
+
+
+@scenario("C4", kills=("files-are-not-synced", "directories-are-not-synced"), rows=(169,), needs=("traced", "durable"))
+def power_may_be_lost_while_a_small_layer_is_stored(ctx: Context) -> None:
+    """When power is lost at any moment of a small upload, its layer is whole or not there.
+
+    That is what most uploads are: two puts.
+    """
+    lost_at_moments_of(ctx, lifecycles.unflushed)
+
+
+@scenario("C4", kills=("files-are-not-synced", "directories-are-not-synced"), rows=(169,), needs=("traced", "durable"))
+def power_may_be_lost_while_an_upload_is_cancelled(ctx: Context) -> None:
+    """When power is lost after an upload was cancelled, it does not come back.
+
+    A deletion has to be synced, too.
+    """
+    lost_at_moments_of(ctx, lifecycles.cancelled)
+
+
+@scenario(
+    "C4",
+    kills=("files-are-not-synced", "directories-are-not-synced"),
+    rows=(169,),
+    needs=("traced", "durable"),
+    profile="default",
+)
+def power_may_be_lost_at_any_moment_of_any_life(ctx: Context) -> None:
+    """When power is lost at any moment of any life of an upload, what was promised is there, and all else goes on.
+
+    Uploads are resumed, rewound, refused and purged.
+    """
+    others = [each for each in lifecycles.LIFECYCLES if each.__name__ not in ("straight", "unflushed", "cancelled")]
+    for lifecycle in others if ctx.profile == "full" else ctx.random.sample(others, 2):
+        lost_at_moments_of(ctx, lifecycle)

@@ -1,0 +1,1 @@
+"""What is in a store: links, walks, listings, marks, manifests and what refers to what."""

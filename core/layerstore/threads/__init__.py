@@ -1,0 +1,1 @@
+"""Threads and processes: which process this is, whose an object is, whose turn it is, and threads for work."""
