@@ -13,6 +13,7 @@ from layerstore_conformance.steps.points import MIB
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
+    from layerstore.driver import Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "faults"
@@ -62,7 +63,7 @@ def what_was_taken_in_part_is_whole_or_was_never_written(ctx: Context, limit: in
     assert ctx.stored() == ["d/beside", KEY]
 
 
-_held = []
+_held: list[Writer] = []
 """The writer, in the other process."""
 
 
