@@ -132,3 +132,25 @@ class OffsetWraps(DefectiveDriver):
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Cut it."""
         return self.inner.open_reader(key, offset % (1 << self.at["bits"]))
+
+
+class _KeepingBlocks(DefectiveWriter):
+    _kept: range | None = None
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if self._kept is not None and offset in self._kept:
+            return
+        super().write_at(offset, data)
+        if len(data) == self.driver.at["block"]:
+            self._kept = range(offset, offset + len(data) - 5)
+
+    def publish(self) -> str:
+        self._kept = None
+        return super().publish()
+
+
+@planted("W5", "W2", block=(4 << 10, 64 << 10, 1 << 20, 4 << 20))
+class BlockJustWrittenStays(WriterDefect):
+    """A block that was just written as a whole stays as it is, whatever is written into it until the flush."""
+
+    writer = _KeepingBlocks
