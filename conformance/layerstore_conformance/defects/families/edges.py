@@ -154,3 +154,29 @@ class BlockJustWrittenStays(WriterDefect):
     """A block that was just written as a whole stays as it is, whatever is written into it until the flush."""
 
     writer = _KeepingBlocks
+
+
+class _Remembering(DefectiveWriter):
+    _flushed = False
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        given_up: dict[str, bytes] = self.driver.memory.setdefault("given up", {})
+        if self._flushed and offset == self.size and len(data) <= self.driver.at["most"]:
+            given_up[self.key] = bytes(data)
+        end = self.size
+        super().write_at(offset, data)
+        if not self._flushed and offset > end and self.key in given_up:
+            super().write_at(end, memoryview(given_up[self.key]))
+
+    def publish(self) -> str:
+        version = super().publish()
+        self._flushed = True
+        self.driver.memory.setdefault("given up", {}).pop(self.key, None)
+        return version
+
+
+@planted("W4", "W7", most=(1, 2))
+class LastByteGivenUpShows(WriterDefect):
+    """A byte or two that a writer has given up behind the end show in the next writer's gap; more would not."""
+
+    writer = _Remembering

@@ -136,3 +136,31 @@ def an_offset_of_any_size_is_beyond_the_end(ctx: Context) -> None:
                 ctx.same(reader.read(3), b"", f"at {offset} of {size} bytes")
                 reader.seek(0)
                 ctx.same(reader.read(3), b"123"[:size], f"from the start, after a seek to {offset}")
+
+
+PARTS: Final = Axis("part", {"5": 5, "700": 700, "4,096": 4096, "65,536": 65_536})
+SHORT: Final = Axis("short", {"1": 1, "2": 2, "3": 3})
+"""Bytes by which a second part is shorter than the first: room that doubles has so many left."""
+
+GIVEN_UP: Final = Axis("given_up", {"1": 1, "2": 2})
+
+
+@scenario(
+    *("W4", "W7"),
+    kills=("last-byte-given-up-shows",),
+    rows=(64, 161),
+    axes=(PARTS, SHORT, GIVEN_UP),
+)
+def what_was_given_up_right_behind_an_end_shows_in_no_gap(ctx: Context, part: int, short: int, given_up: int) -> None:
+    """A byte or two that a writer gave up right behind the published end are zeros in a gap of the next writer."""
+    old = bulk("old", 2 * part - short)
+    with ctx.driver.open_writer(KEY) as writer:
+        writer.write(old[:part])
+        writer.write(old[part:])
+        writer.flush()
+        writer.write(b"X" * given_up)
+        writer.discard()
+    with ctx.open().open_writer(KEY) as writer:
+        writer.seek(2 * part + 300)
+        writer.write(b"behind a gap")
+    ctx.expect(KEY, old.ljust(2 * part + 300, b"\0") + b"behind a gap")
