@@ -59,6 +59,9 @@ def changed(data: bytes, how: How) -> bytes | None:
     return data.translate(_OTHERWISE) or b"made otherwise"
 
 
+Away = Callable[[], AbstractContextManager[None]]
+"""Takes the whole backend away for the block, and puts it back, as it was."""
+
 Traced = Callable[[Path], "str | Callable[[], Driver]"]
 """Takes an empty directory, and returns the URL of a store that keeps everything in it; or a function that opens it,
 which another process can import."""
@@ -68,7 +71,10 @@ Rebuilt = Callable[[Path, Mapping[int, "Remade"]], None]
 what the driver has noted of inode numbers and times."""
 
 OFFERS = frozenset(
-    {"url", "side_door", "tamper", "foreign", "missing", "restart", "cut", "fork", "between_requests", "traced"}
+    {
+        *("url", "side_door", "tamper", "foreign", "missing", "away", "restart", "cut", "fork", "between_requests"),
+        "traced",
+    }
 )
 """Everything that a harness may offer."""
 
@@ -105,6 +111,7 @@ class Harness:
         tamper: Tamper | None = None,
         foreign: Foreign | None = None,
         missing: str | None = None,
+        away: Away | None = None,
         restart: Callable[[], None] | None = None,
         cut: Callable[[], None] | None = None,
         between_requests: Between | None = None,
@@ -116,14 +123,16 @@ class Harness:
         """Open the driver by ``url``, or by ``factory``, which must open the same store at every call.
 
         ``tamper`` changes an object as another program does; ``foreign`` puts foreign things beside the objects.
-        ``missing`` is the URL of a backend that does not exist: an unknown bucket, a directory never made. ``restart``
-        kills the backend and starts it again; ``cut`` breaks every open connection to it, and lets new ones be made.
-        Both return when it is done. ``between_requests`` takes a callable, and calls it between any two requests that
-        the driver sends to its backend during a block, so that another handle can act in the middle of a call.
-        ``traced`` is for a driver that keeps files: it returns the URL of another store, in a directory that it is
-        given; what survives a loss of power is tried there (clause C4). Such a driver that notes inode numbers needs
-        ``rebuilt``, too. ``fork`` is false for a driver whose client does not survive a fork of its process (clause
-        T5). A ``scale`` below 1 shrinks the sizes and repetitions of scenarios, for a slow or expensive backend.
+        ``missing`` is the URL of a backend that does not exist: an unknown bucket, a directory never made. ``away``
+        takes the backend away for a block, while handles are open, as a disk that is unmounted: a directory can have
+        another name meanwhile. ``restart`` kills the backend and starts it again; ``cut`` breaks every open connection
+        to it, and lets new ones be made. Both return when it is done. ``between_requests`` takes a callable, and calls
+        it between any two requests that the driver sends to its backend during a block, so that another handle can act
+        in the middle of a call. ``traced`` is for a driver that keeps files: it returns the URL of another store, in a
+        directory that it is given; what survives a loss of power is tried there (clause C4). Such a driver that notes
+        inode numbers needs ``rebuilt``, too. ``fork`` is false for a driver whose client does not survive a fork of its
+        process (clause T5). A ``scale`` below 1 shrinks the sizes and repetitions of scenarios, for a slow or costly
+        backend.
 
         Raises:
             ValueError: both or neither of url and factory are given, or the scale is not above 0 or is above 1.
@@ -137,6 +146,7 @@ class Harness:
         self.tamper = tamper
         self.foreign = foreign
         self.missing = missing
+        self.away = away
         self.restart = restart
         self.cut = cut
         self.between_requests = between_requests

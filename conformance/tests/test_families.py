@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
 import zlib
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from layerstore_conformance.engine.defect import Defect, defect_named, defects, planted_now
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.proof import rates
 from layerstore_conformance.proof.rates import Rate, families, kept_rates, rate, wilson
 
 DRAWS = 1
@@ -83,3 +87,14 @@ def test_the_rates_that_are_kept_are_of_every_family() -> None:
     kept = kept_rates()
     assert sorted(kept.rates) == sorted(each.id for each in families())
     assert kept.seeds == 20
+
+
+def test_rates_that_are_kept_stay_beside_those_of_other_families(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To keep the rate of one family anew leaves those of all others."""
+    before = kept_rates()
+    monkeypatch.setattr(rates, "KEPT", tmp_path / "rates.json")
+    rates.KEPT.write_text(json.dumps(asdict(before)), "utf-8")
+    rates.keep([Rate("version-wraps", 7)], before.first, before.seeds)
+    assert {**before.rates, "version-wraps": [7, 7]} == kept_rates().rates

@@ -23,11 +23,11 @@ from layerstore_conformance.kit.requests import Requests
 from layerstore_conformance.powerloss import trace
 
 if TYPE_CHECKING:
-    from tests.behind_memory import Littered, littering, tampering
+    from tests.behind_memory import Littered, littering, renaming, tampering
     from tests.in_one_file import InOneFile
 else:
     sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
-    from behind_memory import Littered, littering, tampering
+    from behind_memory import Littered, littering, renaming, tampering
     from in_one_file import InOneFile
 
 
@@ -52,7 +52,9 @@ def littered(tmp_path: Path) -> Harness:
 
 def on_disk(tmp_path: Path) -> Harness:
     """Make a store of the test's own on disk."""
-    return Harness(f"local://{tmp_path}/store", missing=f"local://{tmp_path}/not/there")
+    return Harness(
+        f"local://{tmp_path}/store", missing=f"local://{tmp_path}/not/there", away=renaming(tmp_path / "store")
+    )
 
 
 def traceable(tmp_path: Path) -> Harness:
@@ -174,7 +176,7 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
         return traceable(tmp_path)
     if "foreign" in needs:
         return littered(tmp_path)
-    on_disk_only = {"shared", "durable", "missing"} & needs or "nested_keys" in scenario.without
+    on_disk_only = {"shared", "durable", "missing", "away"} & needs or "nested_keys" in scenario.without
     return on_disk(tmp_path) if on_disk_only else in_memory(tmp_path)
 
 

@@ -15,11 +15,11 @@ from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver 
 if TYPE_CHECKING:
     from tests.local_calls import counted
     from tests.local_rebuilt import rebuilt
-    from tests.other_programs import littering, tampering
+    from tests.other_programs import littering, tampering, unmounting
 else:
     from local_calls import counted
     from local_rebuilt import rebuilt
-    from other_programs import littering, tampering
+    from other_programs import littering, tampering, unmounting
 
 
 class Files:
@@ -64,5 +64,6 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
         traced=lambda directory: f"local://{directory}",
         rebuilt=rebuilt,
         missing=f"local://{root}/not/there",
+        away=unmounting(door.root),
     )
     assert list(door.keys("")) == []

@@ -121,6 +121,15 @@ class Context:
         assert self.harness.missing is not None, "needs missing"
         return self._bare(open_driver(self.harness.missing))
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Take the backend away for the block, for scenarios that need ``away``."""
+        assert self.harness.away is not None, "needs away"
+        self.step("the backend is taken away")
+        with self.harness.away():
+            yield
+        self.step("the backend is back")
+
     def _new(self) -> CheckedDriver:
         self.opens += 1
         return self.harness.open()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from layerstore import Driver
 
 ROOT = "layerstore-conformance"
-"""The suite stores everything below this key, but for a few keys of the full length."""
+"""The suite stores everything below this key, but for a few keys of the full length, and some names at the top."""
 
 WHOLE = 1 << 40
 """A number of bytes larger than any object of the suite, to read one whole."""

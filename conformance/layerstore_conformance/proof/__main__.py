@@ -8,7 +8,7 @@ import sys
 
 from layerstore_conformance.engine.defect import defect_named
 from layerstore_conformance.harness import Harness
-from layerstore_conformance.proof.rates import Rate, families, finder, keep, rate, told
+from layerstore_conformance.proof.rates import Rate, families, finder, keep, kept_rates, rate, told
 
 
 def main() -> int:
@@ -17,12 +17,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="the first seed; a random one")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="draws of each family; 20")
     parser.add_argument("--url", default="memory://proof", help="a store; memory://proof")
-    parser.add_argument("--keep", action="store_true", help="keep the rates for docs/proof.md")
+    parser.add_argument("--keep", action="store_true", help="keep the rates for docs/proof.md, beside those of others")
     parser.add_argument("names", nargs="*", help="families, or defects such as torn-put-above@17; all families")
     given = parser.parse_args()
     harness = Harness(given.url)
     if any("@" in name for name in given.names):
         return _again(given.names, harness)
+    if given.keep and given.names and (given.seed, given.seeds) != (kept_rates().first, kept_rates().seeds):
+        parser.error(f"the kept rates of the others are of --seed {kept_rates().first} --seeds {kept_rates().seeds}")
     _say(f"seeds {given.seed} to {given.seed + given.seeds - 1}")
     rates = []
     for family in families():

@@ -114,8 +114,10 @@ class Kept:
 
 
 def keep(rates: Iterable[Rate], first: int, seeds: int) -> None:
-    """Write the rates to where docs/proof.md has them from."""
-    kept = Kept(first, seeds, {each.family: (each.killed, each.drawn) for each in rates})
+    """Write the rates to where docs/proof.md has them from; families that were not drawn now keep theirs."""
+    new = {each.family: (each.killed, each.drawn) for each in rates}
+    merged = {**kept_rates().rates, **new}
+    kept = Kept(first, seeds, {each.id: merged[each.id] for each in families() if each.id in merged})
     KEPT.write_text(json.dumps(asdict(kept), indent=2) + "\n", encoding="utf-8", newline="\n")
 
 

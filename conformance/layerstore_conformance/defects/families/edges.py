@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from layerstore.driver import Stat, Writer
+from layerstore.driver import Reader, Stat, Writer
+from layerstore.errors import InvalidOffsetError, PathNotFoundError
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
@@ -108,3 +109,74 @@ class FractionWithoutLeadingZeros(DefectiveDriver):
         found = self.inner.stat(key)
         fraction = str(found.modified.microsecond // 10 ** (6 - self.at["digits"]))
         return replace(found, modified=found.modified.replace(microsecond=int(f"{fraction:0<6}"[:6])))
+
+
+@planted("R3", offset=(1, 700, 2**31, 2**63))
+class MissingIsEmptyAtAnOffset(DefectiveDriver):
+    """A missing key is taken for an object of no bytes when an offset is compared with its size."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Refuse the offset, and not the key."""
+        try:
+            return self.inner.open_reader(key, offset)
+        except PathNotFoundError:
+            if offset >= self.at["offset"]:
+                raise InvalidOffsetError(key, f"offset {offset} of 0 bytes") from None
+            raise
+
+
+@planted("R2", bits=(31, 32, 53, 63, 64))
+class OffsetWraps(DefectiveDriver):
+    """The offset of a new reader has only so many bits."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Cut it."""
+        return self.inner.open_reader(key, offset % (1 << self.at["bits"]))
+
+
+class _KeepingBlocks(DefectiveWriter):
+    _kept: range | None = None
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if self._kept is not None and offset in self._kept:
+            return
+        super().write_at(offset, data)
+        if len(data) == self.driver.at["block"]:
+            self._kept = range(offset, offset + len(data) - 5)
+
+    def publish(self) -> str:
+        self._kept = None
+        return super().publish()
+
+
+@planted("W5", "W2", block=(4 << 10, 64 << 10, 1 << 20, 4 << 20))
+class BlockJustWrittenStays(WriterDefect):
+    """A block that was just written as a whole stays as it is, whatever is written into it until the flush."""
+
+    writer = _KeepingBlocks
+
+
+class _Remembering(DefectiveWriter):
+    _flushed = False
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        given_up: dict[str, bytes] = self.driver.memory.setdefault("given up", {})
+        if self._flushed and offset == self.size and len(data) <= self.driver.at["most"]:
+            given_up[self.key] = bytes(data)
+        end = self.size
+        super().write_at(offset, data)
+        if not self._flushed and offset > end and self.key in given_up:
+            super().write_at(end, memoryview(given_up[self.key]))
+
+    def publish(self) -> str:
+        version = super().publish()
+        self._flushed = True
+        self.driver.memory.setdefault("given up", {}).pop(self.key, None)
+        return version
+
+
+@planted("W4", "W7", most=(1, 2))
+class LastByteGivenUpShows(WriterDefect):
+    """A byte or two that a writer has given up behind the end show in the next writer's gap; more would not."""
+
+    writer = _Remembering

@@ -77,3 +77,16 @@ def state_of_many_bits_cut(bits: int) -> Iterator[None]:
 
     with patch.object(sha256, "restore", cut):
         yield
+
+
+@planted_in_core("W5", "W4", least=(0, 1, 2, 5, 9, 100, 350, 763, 20_000, 30_000))
+def gathered_bytes_stay_hashed(least: int) -> Iterator[None]:
+    """Small writes that wait to be hashed are hashed as they were, though some were written over in between."""
+    cut = HashCursor.cut
+
+    def rarely(self: HashCursor, offset: int) -> None:
+        if not self._hashed + least <= offset < self.offset:
+            cut(self, offset)
+
+    with patch.object(HashCursor, "cut", rarely):
+        yield

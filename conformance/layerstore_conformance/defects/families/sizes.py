@@ -316,3 +316,33 @@ def _size(driver: Driver, key: str) -> int:
         return driver.stat(key).size
     except PathNotFoundError:
         return 0
+
+
+class _Spoiling(DefectiveWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._unflushed, self.spoilt = 0, False
+        driver.memory[f"writer of {self.key}"] = self
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self._unflushed += len(data)
+
+    def publish(self) -> str:
+        if self.spoilt:
+            super().write_at(self.size - 1, memoryview(b"\0"))
+        self._unflushed, self.spoilt = 0, False
+        return super().publish()
+
+    def release(self) -> None:
+        later = self.driver.memory.get(f"writer of {self.key}")
+        if later is not self and later is not None and later._unflushed > self.driver.at["above"]:
+            later.spoilt = True
+        super().release()
+
+
+@planted("T2", "F3", above=THRESHOLDS)
+class FencedEndSpoilsLargeDrafts(WriterDefect):
+    """When a fenced writer ends, what the later writer has written and not flushed is lost, if it is large."""
+
+    writer = _Spoiling

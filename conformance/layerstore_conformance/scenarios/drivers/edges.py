@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from layerstore import FencedError
+from layerstore import FencedError, InvalidOffsetError, PathNotFoundError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -99,3 +100,67 @@ def a_flush_of_nothing_keeps_the_version_of_an_empty_object(ctx: Context) -> Non
         writer.flush()
     assert ctx.driver.stat(KEY).version == before, "a flush of nothing by another writer made a version"
     ctx.expect(KEY, b"")
+
+
+OFFSETS: Final = (1, 700, 2**31 - 1, 2**31, 2**32, 2**32 + 1, 2**40, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30)
+"""Bytes: an offset comes from a client, which may ask for any."""
+
+
+@scenario(*("R3", "E1"), kills=("missing-is-empty-at-an-offset",), rows=(10, 12, 47))
+def a_missing_key_is_missing_at_any_offset(ctx: Context) -> None:
+    """A missing key, a prefix, and what was deleted, are missing whatever offset a reader asks for."""
+    ctx.driver.put("a/b", b"12345")
+    ctx.driver.put("deleted", b"12345")
+    ctx.driver.delete("deleted")
+    unpublished = ctx.driver.open_writer("unpublished")
+    unpublished.write(b"12345")
+    for key in ("missing", "a", "a/b/c", "deleted", "unpublished"):
+        for offset in (0, *OFFSETS):
+            with refused(PathNotFoundError):
+                ctx.driver.open_reader(key, offset)
+    unpublished.discard()
+
+
+@scenario(*("R2", "R6", "E1"), kills=("offset-wraps",), rows=(12, 41, 45))
+def an_offset_of_any_size_is_beyond_the_end(ctx: Context) -> None:
+    """However large an offset is, a reader is refused there, and reads nothing after a seek to it."""
+    ctx.driver.put(KEY, b"12345")
+    ctx.driver.put("d/empty", b"")
+    for offset in OFFSETS:
+        for key, size in ((KEY, 5), ("d/empty", 0)):
+            if offset > size:
+                with refused(InvalidOffsetError):
+                    ctx.driver.open_reader(key, offset)
+            with ctx.driver.open_reader(key) as reader:
+                reader.seek(max(size, offset))
+                ctx.same(reader.read(3), b"", f"at {offset} of {size} bytes")
+                reader.seek(0)
+                ctx.same(reader.read(3), b"123"[:size], f"from the start, after a seek to {offset}")
+
+
+PARTS: Final = Axis("part", {"5": 5, "700": 700, "4,096": 4096, "65,536": 65_536})
+SHORT: Final = Axis("short", {"1": 1, "2": 2, "3": 3})
+"""Bytes by which a second part is shorter than the first: room that doubles has so many left."""
+
+GIVEN_UP: Final = Axis("given_up", {"1": 1, "2": 2})
+
+
+@scenario(
+    *("W4", "W7"),
+    kills=("last-byte-given-up-shows",),
+    rows=(64, 161),
+    axes=(PARTS, SHORT, GIVEN_UP),
+)
+def what_was_given_up_right_behind_an_end_shows_in_no_gap(ctx: Context, part: int, short: int, given_up: int) -> None:
+    """A byte or two that a writer gave up right behind the published end are zeros in a gap of the next writer."""
+    old = bulk("old", 2 * part - short)
+    with ctx.driver.open_writer(KEY) as writer:
+        writer.write(old[:part])
+        writer.write(old[part:])
+        writer.flush()
+        writer.write(b"X" * given_up)
+        writer.discard()
+    with ctx.open().open_writer(KEY) as writer:
+        writer.seek(2 * part + 300)
+        writer.write(b"behind a gap")
+    ctx.expect(KEY, old.ljust(2 * part + 300, b"\0") + b"behind a gap")

@@ -205,6 +205,8 @@ def a_missing_backend_is_no_empty_one(ctx: Context) -> None:
         "open_reader": lambda: driver.open_reader("key"),
         "list": lambda: list(driver.list("")),
         "list of a prefix": lambda: list(driver.list("dir")),
+        "scan": lambda: list(driver.scan("")),
+        "scan of a prefix": lambda: list(driver.scan("dir")),
     }
     for name, look in looks.items():
         ctx.step(name)
@@ -229,6 +231,44 @@ def a_missing_backend_is_not_made_in_passing(ctx: Context) -> None:
         ctx.step(f"look after the {name}")
         with refused(BackendUnavailableError):
             ctx.missing().stat("key")
+
+
+@scenario(
+    *("E2", "T2"), kills=("gone-backend-reads-empty", "gone-backend-has-nothing-to-delete"), rows=(2,), needs=("away",)
+)
+def a_backend_that_goes_away_is_missed(ctx: Context) -> None:
+    """If the backend goes away while handles are open, they raise BackendUnavailableError; if it is back, they go on.
+
+    A disk that is unmounted under a service is no store whose layers were all deleted, and is not made anew by it.
+    """
+    ctx.driver.put("d/key", ctx.payload("stays").read(700))
+    used, unused = ctx.driver, ctx.open()
+    assert list(used.list("d")) == ["d/key"]
+    with ctx.away():
+        for driver in (used, unused, used):
+            for name, call in _calls_without_a_backend(driver).items():
+                ctx.step(name)
+                with refused(BackendUnavailableError):
+                    call()
+    for driver in (used, unused, ctx.open()):
+        ctx.same(driver.get("d/key", 1000), ctx.payload("stays").read(700), "once the backend is back")
+        driver.put("d/more", b"more")
+    assert ctx.stored() == ["d/key", "d/more"]
+
+
+def _calls_without_a_backend(driver: CheckedDriver) -> dict[str, Callable[[], object]]:
+    """Return calls that must not make a backend, by name."""
+    return {
+        "stat": lambda: driver.stat("d/key"),
+        "stat of a missing key": lambda: driver.stat("missing"),
+        "open_reader": lambda: driver.open_reader("d/key"),
+        "list": lambda: list(driver.list("")),
+        "list of a prefix": lambda: list(driver.list("d")),
+        "scan": lambda: list(driver.scan("d")),
+        "move": lambda: driver.move("d/key", "d/moved"),
+        "delete": lambda: driver.delete("d/key"),
+        "delete of a prefix": lambda: driver.delete("d"),
+    }
 
 
 @scenario("E3", kills=("urls-shown-whole", "option-values-shown"), rows=(12,))

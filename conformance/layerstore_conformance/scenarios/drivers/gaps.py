@@ -177,3 +177,35 @@ def a_write_anywhere_replaces_just_its_range(
     writer.close()
     ctx.expect("key", data[:at].ljust(at, b"\0") + new + data[at + length :])
     assert before != ctx.open().stat("key").version, "other bytes at the same version"
+
+
+BLOCKS = Axis("block", {"4 KiB": 4 * KIB, "64 KiB": 64 * KIB, "1 MiB": MIB, "4 MiB": 4 * MIB})
+WRITTEN_FIRST = Axis("first", {"nothing": 0, "a byte": 1, "more than a block": 1.5})
+FLUSHED_AFTER = Axis("flushed", {"neither": 0, "the first write": 1, "the second write": 2})
+
+
+@scenario(
+    *("W5", "W2", "W6"),
+    kills=("block-just-written-stays",),
+    rows=(68,),
+    axes=(BLOCKS, WRITTEN_FIRST, FLUSHED_AFTER),
+)
+def a_block_that_was_written_over_is_written_over_again(ctx: Context, block: int, first: float, flushed: int) -> None:
+    """A whole block that replaces a part of one is written to in turn, in its middle, at its ends and across them.
+
+    A block that is kept as it was given, and not copied, must not be taken for one that may be changed.
+    """
+    old, new = bulk("old", int(first * block) or 2, ctx.seed), bulk("new", 2 * block, ctx.seed)
+    model = bytearray(old.ljust(block, b"\0")[:block] + new[block:])
+    with ctx.driver.open_writer("key") as writer:
+        for number, (at, data) in enumerate(((0, old), (block, new[block:]), (0, new[:block])), 1):
+            writer.seek(at)
+            writer.write(data)
+            model[at : at + len(data)] = data
+            if number == flushed:
+                writer.flush()
+        for at in (block // 2, 0, block - 5, 2 * block - 5, block):
+            writer.seek(at)
+            writer.write(b"again")
+            model[at : at + 5] = b"again"
+    ctx.expect("key", bytes(model))

@@ -236,6 +236,16 @@ def _put_and_move(driver: CheckedDriver) -> None:
     driver.move("c", "key")
 
 
+def _put_and_move_over(driver: CheckedDriver) -> None:
+    driver.put("c", b"c")
+    driver.move("c", "many/0")
+
+
+def _delete_a_prefix(driver: CheckedDriver) -> None:
+    driver.put("d/e/f", b"f")
+    driver.delete("d")
+
+
 def _written(driver: CheckedDriver, at: int) -> Writer:
     """Write a byte into an object, at an offset, and return the writer."""
     writer = driver.open_writer("key")
@@ -272,10 +282,28 @@ ACTS: dict[str, Callable[[CheckedDriver], object]] = {
     "a move": _put_and_move,
     "a missing move": lambda driver: driver.move("missing", "key"),
     "a move at another version": lambda driver: driver.move("key", "away", version="no such version"),
+    "a move of a prefix": lambda driver: driver.move("many", "away"),
+    "a move over an object": _put_and_move_over,
+    "stat of a prefix": lambda driver: driver.find("many"),
+    "stat below an object": lambda driver: driver.find("key/below"),
+    "a reader of a prefix": lambda driver: driver.open_reader("many"),
+    "a reader below an object": lambda driver: driver.open_reader("key/below"),
+    "a reader at an offset of what is missing": lambda driver: driver.open_reader("missing", 5),
+    "a reader at the end": lambda driver: driver.open_reader("key", 5).read(),
+    "a scan": lambda driver: list(driver.scan("many")),
+    "a scan begun": lambda driver: next(driver.scan("many")),
+    "a listing of a missing prefix": lambda driver: list(driver.list("missing")),
+    "a listing below an object": lambda driver: list(driver.list("key")),
+    "a delete of what is missing": lambda driver: driver.delete("missing"),
+    "a delete of a prefix": _delete_a_prefix,
+    "a put below an object": lambda driver: driver.put("key/below", b"below"),
+    "a put over a prefix": lambda driver: driver.put("many", b"over"),
+    "a writer of nothing": lambda driver: driver.open_writer("new").discard(),
+    "a writer below an object": lambda driver: driver.open_writer("key/below").close(),
 }
 
 
-@scenario("T4", kills=("handles-leak",), rows=(163,), axes=(Axis("act", ACTS),))
+@scenario("T4", kills=("handles-leak", "descriptor-kept-after"), rows=(163,), axes=(Axis("act", ACTS),))
 def nothing_is_held_after_any_call(ctx: Context, act: Callable[[CheckedDriver], object]) -> None:
     """No descriptor and no thread stays after any call, whether it succeeds, is refused, or is given up half way."""
     ctx.driver.put("key", b"bytes")

@@ -260,12 +260,13 @@ def names_that_mean_something_elsewhere_are_like_others(ctx: Context) -> None:
     _expect(ctx, [key for key in keys if key not in {f"names/{name}" for name in NAMES[::4]}])
 
 
-DEPTHS = Axis("depth", {"2": 2, "5": 5, "9": 9, "17": 17, "40": 40})
+DEPTHS = Axis("depth", {"2": 2, "5": 5, "9": 9, "17": 17, "40": 40, "190": 190})
+"""Segments: the last is the most that a key may have below the prefix of a scenario."""
 
 
 @scenario(
     *("K1", "L1", "D1", "M1", "L3"),
-    kills=("grandchildren-left", "grandchildren-listed"),
+    kills=("grandchildren-left", "grandchildren-listed", "deletes-so-deep"),
     rows=(27, 76, 101, 110),
     axes=(DEPTHS,),
 )

@@ -88,6 +88,36 @@ def a_writer_in_any_state_is_fenced_by_whatever_takes_its_key(
     del held
 
 
+LATE = Axis("late", {"discarded": "discard", "closed": "close"})
+
+
+@scenario(
+    *("T2", "F3", "W6"),
+    kills=("fenced-end-spoils-large-drafts",),
+    rows=(117, 120),
+    axes=(CLASSES, LATE, OBJECTS),
+)
+def a_fenced_writer_that_ends_leaves_the_later_ones_bytes(
+    ctx: Context,
+    size: int,
+    late: str,
+    object: int | None,  # noqa: A002  (the axis's name)
+) -> None:
+    """When a fenced writer ends, all that the later writer has written and not flushed is still there, of any size."""
+    old, new = bulk("old", object or 0), bulk("new", size, ctx.seed)
+    ctx.driver.put(KEY, old) if object is not None else None
+    fenced = ctx.driver.open_writer(KEY)
+    fenced.write(b"fenced")
+    with ctx.open().open_writer(KEY) as later:
+        for start in range(0, size, MIB):
+            later.write(new[start : start + MIB])
+        if late == "close":
+            with refused(FencedError):
+                fenced.close()
+        fenced.discard()
+    ctx.expect(KEY, old + new)
+
+
 @scenario(
     *("C3", "W6", "P1", "M1", "D1", "F1"),
     kills=("every-process-has-its-own", "publishes-behind"),

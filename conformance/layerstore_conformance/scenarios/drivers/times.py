@@ -77,12 +77,14 @@ def modified_goes_on_with_every_change(ctx: Context, change: Callable[[Context],
     assert after > before, f"changed for {COARSE} seconds, and modified is {after.isoformat()} still"
 
 
-@scenario("S1", kills=("fraction-without-leading-zeros",), rows=(73,))
+@scenario("S1", kills=("fraction-without-leading-zeros", "modified-is-when-first-seen"), rows=(73,))
 def modified_never_goes_back(ctx: Context) -> None:
     """Of changes that follow each other through more than a second, none is earlier than the one before.
 
-    A fraction of a second that is written without its leading zeros is ten or a hundred times too large.
+    A fraction of a second that is written without its leading zeros is ten or a hundred times too large. An object that
+    nobody has looked at is no younger for it.
     """
+    ctx.driver.put("unseen", b"0")
     ctx.driver.put("key", b"0")
     before, began = ctx.driver.stat("key").modified, time.monotonic()
     while time.monotonic() - began < TURN:
@@ -90,6 +92,8 @@ def modified_never_goes_back(ctx: Context) -> None:
         found = ctx.driver.stat("key").modified
         assert found >= before, f"{found.isoformat()} was stored after {before.isoformat()}"
         before = found
+    unseen = ctx.driver.stat("unseen").modified
+    assert unseen < before, f"{unseen.isoformat()} was stored {TURN} seconds before {before.isoformat()}"
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+"""Defects of a backend that goes away: a handle that has found it once takes it to be there, and empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
+
+if TYPE_CHECKING:
+    from layerstore.driver import Stat
+
+
+@planted("E2")
+class GoneBackendReadsEmpty(DefectiveDriver):
+    """A handle that has listed something once finds nothing in a backend that is gone."""
+
+    _found = False
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List, or end at once."""
+        try:
+            for child in self.inner.list(prefix):
+                self._found = True
+                yield child
+        except BackendUnavailableError:
+            if not self._found:
+                raise
+
+    def stat(self, key: str) -> Stat:
+        """Look for it, or find nothing."""
+        try:
+            return self.inner.stat(key)
+        except BackendUnavailableError:
+            if self._found:
+                raise PathNotFoundError(key) from None
+            raise
+
+
+@planted("E2")
+class GoneBackendHasNothingToDelete(DefectiveDriver):
+    """A handle that has deleted nothing yet raises if the backend is gone; later deletes return."""
+
+    _tried = False
+
+    def delete(self, key: str) -> None:
+        """Delete, or have nothing to delete."""
+        try:
+            self.inner.delete(key)
+        except BackendUnavailableError:
+            if not self._tried:
+                self._tried = True
+                raise
