@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -172,15 +173,15 @@ def test_more_clients_than_descriptors_keep_nobody_out(tmp_path: Path) -> None:
 def test_who_has_made_room_says_nothing_any_more() -> None:
     """What it said in the same turn, as it was closed for another one, is passed over: it would end the worker."""
     worker = object.__new__(PatientWorker)
-    worker.poller, worker.nr_conns = selectors.DefaultSelector(), 4
+    worker.poller, worker.nr_conns, worker.cfg = selectors.DefaultSelector(), 5, SimpleNamespace(keepalive=75)
     kinds = {"pending_conns": PatientWorker.on_pending_socket_readable, "lingering": PatientWorker._discard}
-    kinds["keepalived_conns"] = PatientWorker.on_client_socket_readable
+    kinds |= {"keepalived_conns": PatientWorker.on_client_socket_readable, "standing": PatientWorker._on_read}
     for kind in kinds:
         setattr(worker, kind, deque())
     for kind, callback in kinds.items():
         ours, theirs = socket.socketpair()
         connection = object.__new__(Connection)
-        connection.sock = ours
+        connection.sock, connection.timeout = ours, 0.0
         worker.poller.register(ours, selectors.EVENT_READ)
         getattr(worker, kind).append(connection)
         assert worker._make_room()
