@@ -1,10 +1,13 @@
-"""Check that a block is refused: ``with refused(FencedError) as refusal: ...``."""
+"""Check that a block is refused: ``with refused(FencedError) as refusal: ...``; or see whether a call was done."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from layerstore import BackendUnavailableError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -28,3 +31,12 @@ class refused:  # noqa: N801  (read as a verb)
         assert error is not None, f"expected {names}, but nothing was raised"
         self.error = error
         return isinstance(error, self._kinds)
+
+
+def done(action: Callable[[], object]) -> bool:
+    """Return whether the action was done; False if it raised BackendUnavailableError, as what was cut off does."""
+    try:
+        action()
+    except BackendUnavailableError:
+        return False
+    return True

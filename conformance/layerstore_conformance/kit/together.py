@@ -1,9 +1,10 @@
-"""Do several things at once, in threads that start at one moment."""
+"""Do several things at once, in threads that start at one moment; look at a thread's work while it is done."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,3 +31,26 @@ def together(actions: Sequence[Callable[[], T]]) -> list[T]:
     if failures:
         raise failures[0]
     return [results[index] for index in range(len(actions))]
+
+
+def look_during(work: Callable[[], object], look: Callable[[], object], times: int = 0) -> None:
+    """Look at a thread's work until it has ended: once, or until it was seen this many times."""
+    enough = threading.Event()
+    if not times:
+        enough.set()
+
+    def repeat() -> None:
+        work()
+        while not enough.is_set():
+            work()
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(repeat)
+        try:
+            for _ in range(times):
+                look()
+        finally:
+            enough.set()
+        while not working.done():
+            look()
+        working.result()

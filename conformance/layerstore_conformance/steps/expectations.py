@@ -50,3 +50,12 @@ def expect_gone(ctx: Context, name: str, uuid: str) -> None:
     except UnknownUploadError:
         return
     raise AssertionError("an upload that is gone was resumed")
+
+
+def finish_resumed(ctx: Context, uuid: str, data: bytes, rest: bytes) -> None:
+    """Resume an upload of the repository ``a`` that holds ``data``, write the rest, finish, and check the layer."""
+    upload = ctx.service().resume("a", uuid, offset=len(data))
+    upload.write(rest)
+    upload.finish(digest(data + rest), len(data + rest)).close()
+    expect_layer(ctx, "a", data + rest)
+    expect_gone(ctx, "a", uuid)

@@ -1,17 +1,13 @@
-"""Leaks: descriptors, threads, handles, keys and memory are given back, and nothing outside the store is touched."""
+"""Leaks: descriptors, threads, handles and keys are given back, and nothing outside the store is touched."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
-import io
 import os
-import shutil
 import threading
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from layerstore import (
     BackendUnavailableError,
@@ -33,20 +29,11 @@ from layerstore_conformance.steps.watching import Trap, change, fail, of, watche
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
-    from layerstore_conformance.engine.profile import Profile
 
 GROUP = "leaks"
 
 MIB = 1 << 20
 ROUNDS = 10
-
-LAYER_SIZE: dict[Profile, int] = {"quick": 48 * MIB, "default": 64 * MIB, "full": 1024 * MIB}
-"""Bytes of the streamed layer, much more than the memory that it may use."""
-
-
-def larger(ctx: Context, size: int) -> int:
-    """Return the size in bytes of a layer larger than the memory it may use, and at least this size."""
-    return ctx.size(max(size, 3 * ctx.capabilities.memory // 2))
 
 
 def descriptors() -> int:
@@ -94,49 +81,6 @@ class _LedgerWriter(PassingWriter):
     def release(self) -> None:
         super().release()
         self._held.remove(f"writer of {self.key}")
-
-
-class Stream(io.RawIOBase):
-    """A payload as a stream, made as it is read, of any size, and never all in memory."""
-
-    def __init__(self, label: str, size: int) -> None:
-        """Be ``size`` bytes long."""
-        super().__init__()
-        self._label = label
-        self._left = size
-        self.hash, self.long_hash = hashlib.sha256(), hashlib.sha512()
-
-    def readable(self) -> bool:
-        """Say that this can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  (as io.RawIOBase has it)
-        """Fill the buffer, less at the end."""
-        with memoryview(buffer) as view:
-            count = min(len(view), self._left)
-            view[:count] = hashlib.shake_128(f"<{self._label}@{self._left}>".encode()).digest(count)
-            self.hash.update(view[:count])
-            self.long_hash.update(view[:count])
-        self._left -= count
-        return count
-
-
-class Sink(io.RawIOBase):
-    """Takes bytes, and keeps only their hash."""
-
-    def __init__(self) -> None:
-        """Begin with no bytes."""
-        super().__init__()
-        self.hash = hashlib.sha256()
-
-    def writable(self) -> bool:
-        """Say that this can be written."""
-        return True
-
-    def write(self, data: Any) -> int:  # noqa: ANN401  (as io.RawIOBase has it)
-        """Hash."""
-        self.hash.update(data)
-        return len(data)
 
 
 def straight(service: LayerService, data: bytes) -> object:
@@ -312,66 +256,6 @@ def what_lies_outside_is_untouched(ctx: Context) -> None:
     finally:
         for key in beside:
             bare.delete(key)
-
-
-@contextmanager
-def bounded(limit: int) -> Iterator[None]:
-    """Check that the block never uses more than ``limit`` bytes above the memory in use at its beginning."""
-    tracing = tracemalloc.is_tracing()
-    gc.collect()
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        yield
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        if not tracing:
-            tracemalloc.stop()
-    assert peak - before < limit, f"{(peak - before) >> 20} MiB in use at once, at most {limit >> 20} expected"
-
-
-@scenario(
-    *("C6", "W6", "R5"),
-    kills=("stream-is-read-into-memory", "holds-what-was-not-flushed", "readers-fetch-the-whole-object"),
-    needs=("durable",),
-    profile="default",
-)
-def a_layer_is_streamed_in_bounded_memory(ctx: Context) -> None:
-    """A layer larger than its share of memory is uploaded from a stream, and read, in bounded memory.
-
-    Many layers arrive at a registry at once; a driver that holds each of them whole brings it down. A driver that does
-    not declare ``durable`` is exempt: it may store objects in memory.
-    """
-    size = larger(ctx, LAYER_SIZE[ctx.profile])
-    source, sink = Stream(f"bounded-{ctx.seed}", size), Sink()
-    with bounded(ctx.capabilities.memory):
-        upload = ctx.service().upload("a")
-        assert upload.read_from(source) == size
-        wanted = f"sha256:{source.hash.hexdigest()}"
-        upload.finish(wanted, size).close()
-        with ctx.service().fetch("a", wanted) as layer:
-            shutil.copyfileobj(layer, sink, MIB)
-    assert sink.hash.hexdigest() == source.hash.hexdigest()
-
-
-@scenario(
-    *("C6", "R5"),
-    kills=("layer-is-read-whole-to-verify", "holds-what-was-not-flushed"),
-    needs=("durable",),
-    profile="default",
-)
-def a_layer_is_read_back_in_bounded_memory(ctx: Context) -> None:
-    """A layer is verified by reading it back, by its sha512 and after resuming, in bounded memory."""
-    size = larger(ctx, 24 * MIB)
-    with bounded(ctx.capabilities.memory):
-        upload = ctx.service("reread").upload("a")
-        source = Stream(f"back-{ctx.seed}", size)
-        upload.read_from(source)
-        upload.close()
-        upload = ctx.service("reread").resume("a", upload.uuid, offset=size)
-        upload.finish(f"sha512:{source.long_hash.hexdigest()}", size).close()
-    assert ctx.service().exists("a", f"sha256:{source.hash.hexdigest()}")
 
 
 @scenario("D3", "W7", kills=("dropped-upload-is-flushed",), rows=(161, 163))

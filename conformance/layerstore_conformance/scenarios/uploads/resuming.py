@@ -1,9 +1,8 @@
-"""Resumed uploads: they go on where they were left, whatever the saved state is, and wherever they were cut off."""
+"""Resumed uploads: they go on where they were left, in any process, after any number of failures."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,16 +19,12 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver
 from layerstore_conformance.kit.layers import begin
 from layerstore_conformance.kit.payloads import digest
-from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere
-from layerstore_conformance.promises import lifecycles, theorem
-from layerstore_conformance.promises.lifecycles import TrackedUpload
-from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored
-from layerstore_conformance.steps.watching import CHANGES, Trap, fail, of, watched
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_stored, finish_resumed
+from layerstore_conformance.steps.watching import Trap, fail, of, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -38,20 +33,6 @@ GROUP = "resume"
 
 UNKNOWN = "01234567-89ab-4cde-8f01-23456789abcd"
 """The id of no upload."""
-
-
-def keys_of(name: str, uuid: str) -> layout.UploadKeys:
-    """Return the keys of an upload."""
-    return layout.UploadKeys(name, uuid)
-
-
-def finish_resumed(ctx: Context, uuid: str, data: bytes, rest: bytes) -> None:
-    """Resume an upload of the repository ``a`` that holds ``data``, write the rest, finish, and check the layer."""
-    upload = ctx.service().resume("a", uuid, offset=len(data))
-    upload.write(rest)
-    upload.finish(digest(data + rest), len(data + rest)).close()
-    expect_layer(ctx, "a", data + rest)
-    expect_gone(ctx, "a", uuid)
 
 
 @scenario("W1", "W6", "R1", kills=("resumed-at-zero", "close-does-not-flush", "saved-offset-off-by-one"), rows=(131,))
@@ -319,62 +300,6 @@ def a_gap_reads_as_zeros(ctx: Context) -> None:
     expect_layer(ctx, "a", filled)
 
 
-@scenario("D1", "P1", kills=("state-is-demanded",), rows=(159,))
-def a_missing_state_is_no_error(ctx: Context) -> None:
-    """An upload whose saved hash state is missing goes on all the same, and its layer is right."""
-    data = ctx.payload("missing").read(7000)
-    uuid = begin(ctx.service(), "a", data[:5000])
-    ctx.open().delete(keys_of("a", uuid).state)
-    finish_resumed(ctx, uuid, data[:5000], data[5000:])
-
-
-@scenario("P1", "R5", kills=("state-is-not-checked", "state-is-demanded"), rows=(159,))
-def a_damaged_state_is_not_trusted(ctx: Context) -> None:
-    """An upload whose saved hash state is damaged, in any place, goes on, and its layer is right."""
-    data = ctx.payload("damaged").read(7000)
-    uuid = begin(ctx.service(), "a", data[:5000])
-    state = ctx.open().get(keys_of("a", uuid).state, 1 << 16) if sha256_is_saved(ctx, uuid) else b"{}"
-    places = [state.find(b"c2hhA") + 20]  # in the chaining value, after its magic in base64: only a checksum shows it
-    places += ctx.random.sample(range(len(state)), min(len(state), 8))
-    flipped = [state[:at] + bytes([state[at] ^ 3]) + state[at + 1 :] for at in places if at < len(state)]
-    for each in (b"", b"\xff\x00", b"null", state[:-1], bytes(len(state)), *flipped):
-        ctx.open().put(keys_of("a", uuid).state, each)
-        upload = ctx.service().resume("a", uuid, offset=5000)
-        assert str(upload.digest()) == digest(data[:5000]), f"with the state {each[:200]!r}"
-    finish_resumed(ctx, uuid, data[:5000], data[5000:])
-
-
-def sha256_is_saved(ctx: Context, uuid: str) -> bool:
-    """Return whether a hash state was saved with an upload; without libcrypto none is."""
-    return ctx.open().find(keys_of("a", uuid).state) is not None
-
-
-@scenario("S2", "P1", kills=("state-of-another-version-trusted",), rows=(159,))
-def a_stale_state_is_not_trusted(ctx: Context) -> None:
-    """A saved hash state from before the bytes changed is not trusted: the layer is right.
-
-    A node may die between storing bytes and saving the state that describes them.
-    """
-    data, other = ctx.payload("before").read(5000), ctx.payload("after").read(5000)
-    uuid = begin(ctx.service(), "a", data)
-    stale = ctx.open().get(keys_of("a", uuid).state, 1 << 16) if sha256_is_saved(ctx, uuid) else b"{}"
-    with ctx.service().resume("a", uuid) as upload:
-        upload.seek(1000)
-        upload.write(other[1000:2000])
-    ctx.open().put(keys_of("a", uuid).state, stale)
-    finish_resumed(ctx, uuid, data[:1000] + other[1000:2000] + data[2000:], other[:100])
-
-
-@scenario("S2", "P1", kills=("state-of-another-version-trusted",), rows=(159,))
-def a_foreign_state_is_not_trusted(ctx: Context) -> None:
-    """The saved hash state of another upload, of the same size and well formed, is not trusted."""
-    mine, foreign = ctx.payload("mine").read(5000), ctx.payload("foreign").read(5000)
-    uuid, other = (begin(ctx.service(), "a", data) for data in (mine, foreign))
-    if sha256_is_saved(ctx, other):
-        ctx.open().put(keys_of("a", uuid).state, ctx.open().get(keys_of("a", other).state, 1 << 16))
-    finish_resumed(ctx, uuid, mine, foreign[:100])
-
-
 @scenario("W2", "E4", kills=("refused-bytes-are-hashed",), rows=(161, 174))
 def a_refused_write_changes_nothing(ctx: Context) -> None:
     """After a refused write an upload is as it was before, and can be finished with the bytes that it accepted."""
@@ -405,95 +330,8 @@ def a_failed_flush_may_be_repeated(ctx: Context) -> None:
         trap.set(of("publish"), fail)
         with refused(BackendUnavailableError):
             upload.flush()
-        assert ctx.open().find(keys_of("a", upload.uuid).data) is None, "a failed flush stored something"
+        assert ctx.open().find(layout.UploadKeys("a", upload.uuid).data) is None, "a failed flush stored something"
     upload.write(data[2000:])
     upload.close()
     expect_stored(ctx, "a", upload.uuid, data)
     finish_resumed(ctx, upload.uuid, data, b"")
-
-
-@scenario("P2", "E4", kills=("unsaved-state-is-an-error",), rows=(174,))
-def a_state_that_cannot_be_saved_is_no_error(ctx: Context) -> None:
-    """An upload whose hash state could not be saved is stored all the same, and its layer is right."""
-    data = ctx.payload("unsaved").read(6000)
-    trap = Trap()
-    upload = watched(ctx, trap).upload("a")
-    upload.write(data[:4000])
-    trap.set(of("put", "/state"), fail)
-    upload.close()
-    expect_stored(ctx, "a", upload.uuid, data[:4000])
-    finish_resumed(ctx, upload.uuid, data[:4000], data[4000:])
-
-
-def run_lifecycle(
-    ctx: Context, lifecycle: Callable[[TrackedUpload], None], observer: CutObserver, place: str
-) -> TrackedUpload:
-    """Run a lifecycle in a place of its own as far as the observer lets it, and drop every handle unclosed."""
-    driver = CheckedDriver(PiecemealDriver(PrefixedDriver(ctx.driver, place), observer))
-    tracked = TrackedUpload(LayerService(driver), "cut/off", seed=ctx.seed)
-    with suppress(Cut):
-        lifecycle(tracked)
-    tracked.abandon()
-    return tracked
-
-
-def cut_off_everywhere(ctx: Context, lifecycle: Callable[[TrackedUpload], None]) -> None:
-    """Cut a lifecycle off at every driver call that changes something; finish or cancel, in turns, what is left.
-
-    Except in the full profile, a long lifecycle is cut off at every second or third call, from a random one on.
-    """
-    whole = CutObserver(1 << 30, "before")
-    tracked = run_lifecycle(ctx, lifecycle, whole, "whole")
-    assert tracked.finished or tracked.cancelled
-    cuts = [at for at, call in enumerate(whole.calls) if call.method in CHANGES]
-    stride = 1 if ctx.profile == "full" else -(-len(cuts) // ctx.size(12))
-    for turn, passing in enumerate(cuts[ctx.seed % stride :: stride]):
-        ctx.step(f"cut off before call {passing}, {whole.calls[passing].method}")
-        tracked = run_lifecycle(ctx, lifecycle, CutObserver(passing, "before"), f"cut-{passing}")
-        service = LayerService(CheckedDriver(PrefixedDriver(ctx.open(), f"cut-{passing}")))
-        theorem.check_store(service.driver)
-        if theorem.check_upload(service, tracked):
-            (theorem.finish_again, theorem.cancel_again)[turn % 2](service, tracked)
-            theorem.check_store(service.driver)
-
-
-@scenario("W6", "W7", "M2", "P1", kills=("linked-before-moved", "no-intent"), rows=(161, 173), profile="default")
-def a_straight_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """A straight upload cut off at any call keeps its promise, shows nothing partial, and can be ended."""
-    cut_off_everywhere(ctx, lifecycles.straight)
-
-
-@scenario("W1", "W6", "W7", kills=("linked-before-moved",), rows=(161, 173), profile="default")
-def a_resumed_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload resumed four times and cut off at any driver call keeps its promise, and can be ended."""
-    cut_off_everywhere(ctx, lifecycles.resumed)
-
-
-@scenario("W5", "W7", kills=("cursor-not-cut-on-rewrite",), rows=(161, 173), profile="default")
-def a_rewound_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload that rewrote its end and was cut off at any driver call keeps its promise, and can be ended."""
-    cut_off_everywhere(ctx, lifecycles.last_rewritten)
-
-
-@scenario("W5", "S2", kills=("cursor-not-cut-on-rewrite",), rows=(161, 173), profile="default")
-def a_rewritten_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload that rewrote its middle and was cut off at any driver call keeps its promise, and can be ended."""
-    cut_off_everywhere(ctx, lifecycles.middle_rewritten)
-
-
-@scenario("W4", "W7", kills=("gap-is-not-hashed",), rows=(161, 173), profile="default")
-def a_sparse_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload with a gap that was cut off at any driver call keeps its promise, and can be ended."""
-    cut_off_everywhere(ctx, lifecycles.sparse)
-
-
-@scenario("M2", "M4", kills=("wrong-digest-ends-the-upload",), rows=(161, 173), profile="default")
-def a_refused_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
-    """An upload finished with a wrong digest, then the right one, and cut off at any driver call can be ended."""
-    cut_off_everywhere(ctx, lifecycles.wrong_then_right)
-
-
-@scenario("D1", "D3", "D4", kills=("cancel-forgets-startedat",), rows=(161, 171, 173), profile="default")
-def a_cancelled_upload_cut_off_anywhere_goes_away(ctx: Context) -> None:
-    """An upload that ends in a cancel, and is cut off at any driver call, keeps its promise or is gone."""
-    cut_off_everywhere(ctx, lifecycles.cancelled)
