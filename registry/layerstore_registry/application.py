@@ -12,23 +12,23 @@ from werkzeug.wrappers import Response
 
 from layerstore import LayerStoreError, layout
 from layerstore_registry.access.rights import CATALOG, Access, Action, Open, Scope, Who
-from layerstore_registry.blobs import Blobs
-from layerstore_registry.body import CutOffError, TooMuchError
-from layerstore_registry.lists import Lists
-from layerstore_registry.manifests import Manifests
+from layerstore_registry.messages.body import CutOffError, TooMuchError
+from layerstore_registry.messages.requests import Request
+from layerstore_registry.messages.routes import Kind, Route, route
 from layerstore_registry.page.pages import Pages
 from layerstore_registry.refusals import Refusal, bad_request, not_allowed, not_found, refusal_of
-from layerstore_registry.requests import Request
-from layerstore_registry.revisions import Revisions
-from layerstore_registry.routes import Kind, Route, route
+from layerstore_registry.resources.blobs import Blobs
+from layerstore_registry.resources.lists import Lists
+from layerstore_registry.resources.manifests import Manifests
+from layerstore_registry.resources.revisions import Revisions
+from layerstore_registry.resources.uploads import Uploads
 from layerstore_registry.settings import Settings
-from layerstore_registry.uploads import Uploads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from layerstore import LayerService
-    from layerstore_registry.metrics import Metrics
+    from layerstore_registry.messages.metrics import Metrics
 
 Handler = Callable[[Request, str, str], Response]
 

@@ -11,12 +11,12 @@ import click
 from layerstore.cli.flags import flags
 from layerstore.cli.invocation import Invocation
 from layerstore.driver import SignsURLs
-from layerstore_registry.admission import admission
+from layerstore_registry.access.admission import admission
 from layerstore_registry.application import Registry
-from layerstore_registry.exposition import Exposition
 from layerstore_registry.options import PREFIX, options
-from layerstore_registry.purging import Timer
-from layerstore_registry.server import Hooks, Server, Serving, certificate, check_free, is_loopback, prepare
+from layerstore_registry.serving.exposition import Exposition
+from layerstore_registry.serving.purging import Timer
+from layerstore_registry.serving.server import Hooks, Server, Serving, certificate, check_free, is_loopback, prepare
 from layerstore_registry.settings import Settings
 
 if TYPE_CHECKING:

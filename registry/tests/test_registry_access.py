@@ -17,11 +17,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from layerstore_registry.access.admission import admission
 from layerstore_registry.access.htpasswd import CHALLENGE, COMPARED, MOST, REMEMBERED, Htpasswd, UsersError, parse
 from layerstore_registry.access.rights import Access, Scope
 from layerstore_registry.access.rules import Rules, RulesError, pattern
 from layerstore_registry.access.throttle import KEPT, Throttle
-from layerstore_registry.admission import admission
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, Client, basic, digest

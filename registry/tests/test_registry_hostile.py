@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore_registry.connection import Connection
-from layerstore_registry.worker import PatientWorker
+from layerstore_registry.serving.connection import Connection
+from layerstore_registry.serving.worker import PatientWorker
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, digest

@@ -10,7 +10,8 @@ import pytest
 
 from layerstore import LayerService, layout
 from layerstore.digest import Digest
-from layerstore_registry import Settings, manifests
+from layerstore_registry import Settings
+from layerstore_registry.resources import manifests
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, OCI_IMAGE, OCI_INDEX, Client, described, digest, image, index

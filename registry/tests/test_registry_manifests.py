@@ -12,8 +12,9 @@ import pytest
 
 from layerstore import LayerService, layout
 from layerstore.digest import Digest
-from layerstore_registry import Settings, documents
-from layerstore_registry.revisions import Revisions
+from layerstore_registry import Settings
+from layerstore_registry.resources import documents
+from layerstore_registry.resources.revisions import Revisions
 
 if TYPE_CHECKING:
     from tests.registry_client import (

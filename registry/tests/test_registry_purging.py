@@ -10,8 +10,8 @@ import pytest
 
 from layerstore import BackendUnavailableError, LayerService
 from layerstore.upkeep.purge import PurgeReport
-from layerstore_registry import purging
-from layerstore_registry.purging import NOTE, Timer, purge_if_due
+from layerstore_registry.serving import purging
+from layerstore_registry.serving.purging import NOTE, Timer, purge_if_due
 
 if TYPE_CHECKING:
     from tests.serving import eventually

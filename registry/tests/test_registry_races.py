@@ -10,8 +10,8 @@ import pytest
 
 from layerstore import BackendUnavailableError, LayerService, layout
 from layerstore.digest import Digest
-from layerstore_registry.revisions import Revisions
-from layerstore_registry.uploads import Uploads
+from layerstore_registry.resources.revisions import Revisions
+from layerstore_registry.resources.uploads import Uploads
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, OCI_IMAGE, Client, digest, image

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore_registry.connection import Connection
-from layerstore_registry.worker import LINGER, PatientWorker
+from layerstore_registry.serving.connection import Connection
+from layerstore_registry.serving.worker import LINGER, PatientWorker
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, OCI_IMAGE, UPLOADS, described, digest, dumped

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore_registry.server import Serving
+from layerstore_registry.serving.server import Serving
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, digest

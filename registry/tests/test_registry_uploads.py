@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from layerstore import BackendUnavailableError, LayerService, LayerUpload, layout
 from layerstore_registry import Registry, Settings
-from layerstore_registry.body import BLOCK
+from layerstore_registry.messages.body import BLOCK
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, Client, digest

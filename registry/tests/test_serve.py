@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 import layerstore
-from layerstore_registry.blobs import Part
-from layerstore_registry.ranges import Span
-from layerstore_registry.server import HUNG, Hooks, Server, Serving, is_loopback
+from layerstore_registry.messages.parts import Part
+from layerstore_registry.messages.ranges import Span
+from layerstore_registry.serving.server import HUNG, Hooks, Server, Serving, is_loopback
 
 if TYPE_CHECKING:
     from tests.registry_client import NAME, UPLOADS, digest

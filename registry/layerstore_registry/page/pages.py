@@ -19,8 +19,8 @@ from layerstore_registry.refusals import not_found
 
 if TYPE_CHECKING:
     from layerstore import LayerService
-    from layerstore_registry.requests import Request
-    from layerstore_registry.revisions import Revisions
+    from layerstore_registry.messages.requests import Request
+    from layerstore_registry.resources.revisions import Revisions
 
 STYLE: Final = files(__package__).joinpath("templates", "style.css").read_text(encoding="utf-8")
 _HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")

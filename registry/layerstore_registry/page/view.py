@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from layerstore import Digest, InvalidDigestError, LayerService, layout
 from layerstore.contents.manifest import DOCKER_IMAGE, DOCKER_LIST, OCI_IMAGE, OCI_INDEX
-from layerstore_registry import digests, documents
 from layerstore_registry.refusals import Refusal
+from layerstore_registry.resources import digests, documents
 
 if TYPE_CHECKING:
-    from layerstore_registry.revisions import Revisions
+    from layerstore_registry.resources.revisions import Revisions
 
 MOST: Final = 100
 """The most tags, uploads and repositories on one page."""

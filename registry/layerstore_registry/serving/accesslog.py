@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.glogging import Logger
 
 if TYPE_CHECKING:
-    from layerstore_registry.requests import Request
+    from layerstore_registry.messages.requests import Request
 
 
 class AccessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -24,7 +24,10 @@ class AccessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
         sent = resp.sent + (request.part.sent if request and request.part else 0)
         status, seconds = int(str(resp.status).partition(" ")[0]), request_time.total_seconds()
         if request and request.metrics:
-            request.metrics.answered(request, status, sent=sent, seconds=seconds)
+            received = request.body.taken if request.body else 0
+            request.metrics.answered(
+                request.method, request.endpoint, status, received=received, sent=sent, seconds=seconds
+            )
         if not self.access_log_enabled:
             return
         fields = {

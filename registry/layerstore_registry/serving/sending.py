@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import socket
 
-    from layerstore_registry.blobs import Part
+    from layerstore_registry.messages.parts import Part
 
 SOON: Final = 0.02
 """Seconds that a thread that nobody else waits for waits for a client to read."""

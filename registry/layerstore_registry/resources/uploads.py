@@ -25,15 +25,16 @@ from layerstore import (
 from layerstore.layout import UploadKeys
 from layerstore.uploads import finish as finishing
 from layerstore.uploads.front import FRONT
-from layerstore_registry import body as bodies
-from layerstore_registry import digests, ids, ranges
 from layerstore_registry.access.rights import Scope
-from layerstore_registry.body import Body, CutOffError, TooMuchError
+from layerstore_registry.messages import body as bodies
+from layerstore_registry.messages import ranges
+from layerstore_registry.messages.body import Body, CutOffError, TooMuchError
 from layerstore_registry.refusals import bad_request, refusal_of
+from layerstore_registry.resources import digests, ids
 
 if TYPE_CHECKING:
     from layerstore import LayerService, LayerUpload, UploadInfo
-    from layerstore_registry.requests import Request
+    from layerstore_registry.messages.requests import Request
     from layerstore_registry.settings import Settings
 
 
@@ -64,7 +65,7 @@ class Uploads:
 
     def append(self, request: Request, name: str, reference: str) -> Response:
         """Add bytes to an upload."""
-        body, at = Body.of(request), self._service.status(name, reference)
+        body, at = request.receive(), self._service.status(name, reference)
         span = self._span(request, body, at)
         upload = self._resumed(at, span)
         if upload.moved:
@@ -75,7 +76,7 @@ class Uploads:
 
     def finish(self, request: Request, name: str, reference: str) -> Response:
         """Add the last bytes, and finish the upload. If that was done and its answer was lost, answer it again."""
-        digest, body = digests.parse(request.args.get("digest", "")), Body.of(request)
+        digest, body = digests.parse(request.args.get("digest", "")), request.receive()
         try:
             at = self._service.status(name, reference)
             self._finish_at(request, body, at, digest)
@@ -115,7 +116,7 @@ class Uploads:
 
     def _whole(self, request: Request, name: str) -> Response:
         """Store a whole blob. No other request can go on with it, so nothing is kept if it is cut off."""
-        digest, body = digests.parse(request.args["digest"]), Body.of(request)
+        digest, body = digests.parse(request.args["digest"]), request.receive()
         upload = self._service.upload(name)
         with _cancelled(upload):
             bodies.store(body, upload, limit=self._limit)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layerstore_registry.remains import Reads, received, remains
+from layerstore_registry.messages.remains import Reads, received, remains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from layerstore import LayerUpload
-    from layerstore_registry.requests import Request
 
 BLOCK = 1 << 20
 """Bytes that are received at a time, and written without another copy."""
@@ -34,14 +33,6 @@ class Body:
         self.taken = 0
         """Bytes received."""
         self._broken: Exception | None = None
-
-    @classmethod
-    def of(cls, request: Request) -> Body:
-        """Receive the body of a request. Without a length, and not in chunks, it has no bytes."""
-        length = request.content_length
-        chunked = length is None and bool(request.environ.get("wsgi.input_terminated"))
-        request.body = cls(request.environ["wsgi.input"], None if chunked else length or 0)
-        return request.body
 
     def read(self, size: int) -> bytes:
         """Return up to so many bytes, and no bytes at the end.

@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import wrap_file
 
-from layerstore_registry import conditions, digests, ranges
-from layerstore_registry.holding import hold
+from layerstore_registry.messages import conditions, ranges
+from layerstore_registry.messages.parts import Part
+from layerstore_registry.messages.ranges import Span
 from layerstore_registry.refusals import Refusal
+from layerstore_registry.resources import digests
+from layerstore_registry.resources.holding import hold
 
 if TYPE_CHECKING:
     from layerstore import Digest, Layer, LayerService
-    from layerstore_registry.requests import Request
+    from layerstore_registry.messages.requests import Request
     from layerstore_registry.settings import Settings
 
 BLOCK = 1 << 18
 """Bytes that are read and sent at a time, if the driver has no file that can be sent."""
 
 OCTETS: Final = "application/octet-stream"
-
-
-class Part:
-    """A part of a layer as a file: a server may send it by its descriptor, or read it."""
-
-    def __init__(self, layer: Layer, span: ranges.Span) -> None:
-        """Begin at the part's first byte. Closing the part closes the layer."""
-        self._layer = layer
-        self._left = span.length
-        layer.seek(span.start)
-        self._start = span.start
-        self.sent = 0
-        """Bytes sent by its descriptor."""
-
-    def fileno(self) -> int:
-        """Return the layer's descriptor, positioned at the beginning of the part. The server knows the part's length.
-
-        Raises:
-            io.UnsupportedOperation: there is none.
-        """
-        descriptor = self._layer.fileno()
-        os.lseek(descriptor, self._start, os.SEEK_SET)
-        return descriptor
-
-    def read(self, size: int) -> bytes:
-        """Return up to so many bytes, and no bytes at the end of the part."""
-        data = self._layer.read(min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def seek(self, offset: int) -> None:
-        """Learn up to where the layer has been sent from its file; for nothing else is this called."""
-        self.sent = offset - self._start
-
-    def close(self) -> None:
-        """Close the layer."""
-        self._layer.close()
 
 
 class Blobs:
@@ -113,7 +78,7 @@ def _sent(request: Request, layer: Layer, headers: dict[str, str], tag: str) -> 
         size = {"Content-Range": f"bytes */{layer.size}"}
         status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
         raise Refusal(status, "SIZE_INVALID", f"not a part of {layer.size} bytes", headers=size) from None
-    span = part or ranges.Span(0, layer.size)
+    span = part or Span(0, layer.size)
     headers["Content-Length"] = str(span.length)
     if part:
         headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{layer.size}"

@@ -22,8 +22,8 @@ from typing import Any, Final
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
 
-from layerstore_registry.connection import Connection, PatientSocket
-from layerstore_registry.sending import Outbox, unread
+from layerstore_registry.serving.connection import Connection, PatientSocket
+from layerstore_registry.serving.sending import Outbox, unread
 
 LINGER: Final = 2.0
 """Seconds that a client has to read an answer after which its connection is closed."""

@@ -15,7 +15,7 @@ from layerstore_registry.access.rights import Scope
 
 if TYPE_CHECKING:
     from layerstore import Digest
-    from layerstore_registry.requests import Request
+    from layerstore_registry.messages.requests import Request
     from layerstore_registry.settings import Settings
 
 

@@ -9,7 +9,7 @@ from layerstore_registry.refusals import Refusal
 
 if TYPE_CHECKING:
     from layerstore import Digest
-    from layerstore_registry.requests import Request
+    from layerstore_registry.messages.requests import Request
 
 
 def is_known(request: Request, digest: Digest) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
-    from layerstore_registry.metrics import Metrics
+    from layerstore_registry.messages.metrics import Metrics
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client learns, when it is imported, that several processes count."""
@@ -43,7 +43,9 @@ class Exposition:
 
     def begin(self) -> Metrics:
         """Count in this process, and answer for all."""
-        from layerstore_registry.metrics import Metrics  # its library looks for the directory when it is imported
+        from layerstore_registry.messages.metrics import (
+            Metrics,  # its library looks for the directory when it is imported
+        )
 
         metrics = Metrics()
         threading.Thread(target=_Server(self._socket).serve_forever, name="metrics", daemon=True).start()

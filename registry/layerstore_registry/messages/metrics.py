@@ -13,8 +13,6 @@ from prometheus_client import Counter, Gauge, Histogram
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from layerstore_registry.requests import Request
-
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"))
 BUCKETS: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
 """Seconds: from a small manifest to a large layer."""
@@ -48,12 +46,12 @@ class Metrics:
             multiprocess_mode="livesum",  # what a process that was killed had under way is not under way any more
         )
 
-    def answered(self, request: Request, status: int, *, sent: int, seconds: float) -> None:
-        """Count a request that was answered, as far as its answer could be sent."""
-        method = request.method if request.method in METHODS else "other"
-        self._requests.labels(method, request.endpoint, status).inc()
-        self._seconds.labels(method, request.endpoint).observe(seconds)
-        self._received.inc(request.body.taken if request.body else 0)
+    def answered(self, method: str, endpoint: str, status: int, *, received: int, sent: int, seconds: float) -> None:
+        """Count a request that was answered, as far as its answer could be sent; ``received`` and ``sent`` in bytes."""
+        method = method if method in METHODS else "other"
+        self._requests.labels(method, endpoint, status).inc()
+        self._seconds.labels(method, endpoint).observe(seconds)
+        self._received.inc(received)
         self._sent.inc(sent)
 
     def login_failed(self) -> None:

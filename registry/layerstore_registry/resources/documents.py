@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from layerstore import Digest, InvalidDigestError
 from layerstore.contents.manifest import DOCKER_IMAGE, DOCKER_LIST, IMAGES, INDEXES, OCI_IMAGE, OCI_INDEX
-from layerstore_registry import digests
 from layerstore_registry.refusals import Refusal, bad_request
+from layerstore_registry.resources import digests
 
 _SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 

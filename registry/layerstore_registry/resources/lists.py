@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
-from layerstore_registry import pages
+from layerstore_registry.messages import paging
 from layerstore_registry.refusals import not_found
 
 if TYPE_CHECKING:
     from layerstore import LayerService
-    from layerstore_registry.requests import Request
-    from layerstore_registry.revisions import Revisions
+    from layerstore_registry.messages.requests import Request
+    from layerstore_registry.resources.revisions import Revisions
     from layerstore_registry.settings import Settings
 
 
@@ -30,21 +30,21 @@ class Lists:
     def tags(self, request: Request, name: str, reference: str) -> Response:
         """List the tags of a repository, ascending by bytes."""
         del reference
-        count, last = pages.asked(request.args.get("n"), self._settings.page), request.args.get("last", "")
+        count, last = paging.asked(request.args.get("n"), self._settings.page), request.args.get("last", "")
         names = self._revisions.tags(name)
         if not names and not self._revisions.is_repository(name):
             raise not_found("NAME_UNKNOWN", f"no repository {name}")
         later = (tag for tag in names if tag > last and self._revisions.is_tag(name, tag))
-        found, more = pages.page(later, count)
-        headers = pages.next_page(f"/v2/{name}/tags/list", {"n": count, "last": found[-1]}) if more and found else {}
+        found, more = paging.page(later, count)
+        headers = paging.next_page(f"/v2/{name}/tags/list", {"n": count, "last": found[-1]}) if more and found else {}
         return _json({"name": name, "tags": found}, headers)
 
     def repositories(self, request: Request, may_see: Callable[[str], bool]) -> Response:
         """List the repositories that somebody may see."""
-        count, last = pages.asked(request.args.get("n"), self._settings.page), request.args.get("last", "")
+        count, last = paging.asked(request.args.get("n"), self._settings.page), request.args.get("last", "")
         seen = filter(may_see, self._service.repositories(after=last))
-        found, more = pages.page(seen, count)
-        headers = pages.next_page("/v2/_catalog", {"n": count, "last": found[-1]}) if more and found else {}
+        found, more = paging.page(seen, count)
+        headers = paging.next_page("/v2/_catalog", {"n": count, "last": found[-1]}) if more and found else {}
         return _json({"repositories": found}, headers)
 
 

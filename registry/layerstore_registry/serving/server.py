@@ -18,8 +18,8 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.util import parse_address
 
 from layerstore import BackendUnavailableError, LayerService, layout
-from layerstore_registry.accesslog import AccessLog
-from layerstore_registry.worker import Impatience, PatientWorker
+from layerstore_registry.serving.accesslog import AccessLog
+from layerstore_registry.serving.worker import Impatience, PatientWorker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

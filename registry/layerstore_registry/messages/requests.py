@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import werkzeug.wrappers
 
 from layerstore_registry.access.rights import Anybody, Who
+from layerstore_registry.messages.body import Body
 
 if TYPE_CHECKING:
-    from layerstore_registry.blobs import Part
-    from layerstore_registry.body import Body
-    from layerstore_registry.metrics import Metrics
+    from layerstore_registry.messages.metrics import Metrics
+    from layerstore_registry.messages.parts import Part
 
 
 class Request(werkzeug.wrappers.Request):
@@ -26,3 +26,10 @@ class Request(werkzeug.wrappers.Request):
     """What is sent of a layer."""
     metrics: Metrics | None = None
     """Where it is counted."""
+
+    def receive(self) -> Body:
+        """Receive its body. Without a length, and not in chunks, it has no bytes."""
+        length = self.content_length
+        chunked = length is None and bool(self.environ.get("wsgi.input_terminated"))
+        self.body = Body(self.environ["wsgi.input"], None if chunked else length or 0)
+        return self.body

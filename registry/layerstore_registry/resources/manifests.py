@@ -11,18 +11,19 @@ from werkzeug.wrappers import Response
 
 from layerstore import Digest, LayerInvalidDigestError, layout
 from layerstore.contents.manifest import OCI_INDEX
-from layerstore_registry import conditions, digests, documents
-from layerstore_registry.body import Body, TooMuchError
-from layerstore_registry.holding import hold
-from layerstore_registry.pages import next_page
+from layerstore_registry.messages import conditions
+from layerstore_registry.messages.body import TooMuchError
+from layerstore_registry.messages.paging import next_page
 from layerstore_registry.refusals import Refusal, bad_request, not_found
+from layerstore_registry.resources import digests, documents
+from layerstore_registry.resources.holding import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from layerstore import LayerService
-    from layerstore_registry.requests import Request
-    from layerstore_registry.revisions import Revisions
+    from layerstore_registry.messages.requests import Request
+    from layerstore_registry.resources.revisions import Revisions
     from layerstore_registry.settings import Settings
 
 MAX_TAGS: Final = 100
@@ -70,7 +71,7 @@ class Manifests:
         """Store a manifest, and point tags to it."""
         layout.check_name(name)
         digest, tags = _names(request, reference)
-        data = Body.of(request).whole(self._settings.max_manifest)
+        data = request.receive().whole(self._settings.max_manifest)
         if len(data) > self._settings.max_manifest:
             raise TooMuchError(f"a manifest of more than {self._settings.max_manifest} bytes")
         canonical = Digest.of(data)

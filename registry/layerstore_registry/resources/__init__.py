@@ -1,0 +1,1 @@
+"""What the OCI distribution specification serves: blobs, uploads, manifests, tags and lists."""

@@ -1,0 +1,1 @@
+"""Processes, connections and what is told of them: gunicorn carries the application."""
