@@ -88,6 +88,12 @@ def areas(children: Children, name: str | None, missed: Missed) -> Iterator[str]
             pending += [child for child in reversed(below) if not _segment(child).startswith("_")]
 
 
+def stop(prefix: str, error: LayerStoreError) -> None:
+    """Raise what a listing failed with: whoever deletes has to see everything."""
+    del prefix
+    raise error
+
+
 def blob_of(key: str) -> Digest | None:
     """Return the digest of the blob whose key this is, in its place or in the trash; None if it is no blob's key."""
     try:

@@ -152,11 +152,11 @@ def _mark(driver: CheckedDriver, odd: Odd, without: Collection[str] = ()) -> set
     children = walk.telling(driver, odd)
     try:
         walk.look_beside(driver, odd)
-        for area in walk.areas(children, None, _missed):
+        for area in walk.areas(children, None, walk.stop):
             if area.endswith(f"/{walk.UPLOADS}"):
                 used.update(marks.claimed(driver, area, odd))
         # Listed anew: by now a finish may have made its repository's first link.
-        for area in walk.areas(children, None, _missed):
+        for area in walk.areas(children, None, walk.stop):
             if not area.endswith(f"/{walk.UPLOADS}"):
                 used.update(_target(link) for link in marks.links(driver, area, odd) if link.key not in without)
     except DriverError as error:
@@ -170,11 +170,6 @@ def _refuse(foreign: Foreign) -> None:
 
 def _ignore(report: CollectReport, foreign: Foreign) -> None:
     report.ignored[foreign.name] = foreign.what
-
-
-def _missed(prefix: str, error: LayerStoreError) -> None:
-    del prefix
-    raise error
 
 
 def _target(link: marks.Link) -> str:

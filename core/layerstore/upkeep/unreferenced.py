@@ -78,7 +78,7 @@ def drop(driver: CheckedDriver, before: datetime, *, untagged: bool, dry_run: bo
         DriverError: the repositories cannot be listed.
     """
     dropped = Dropped(dry_run)
-    for name in dict.fromkeys(map(walk.repository, list(walk.areas(walk.telling(driver, _pass), None, _missed)))):
+    for name in dict.fromkeys(map(walk.repository, list(walk.areas(walk.telling(driver, _pass), None, walk.stop)))):
         try:
             work = _Dropping(driver, Repository(driver, name), before, untagged, dry_run, dropped)
             while work.round():
@@ -91,11 +91,6 @@ def drop(driver: CheckedDriver, before: datetime, *, untagged: bool, dry_run: bo
 def _pass(foreign: Foreign) -> None:
     """Leave it: it is beside the areas that are looked through, where everything has to be understood."""
     del foreign
-
-
-def _missed(prefix: str, error: LayerStoreError) -> None:
-    del prefix
-    raise error
 
 
 @dataclass(frozen=True, slots=True)
