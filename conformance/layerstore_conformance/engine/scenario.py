@@ -24,7 +24,7 @@ class Scenario:
     """One behaviour that every driver has, or declares."""
 
     id: str
-    """``<module>.<function>``, with dashes. It stays when the scenario's text changes."""
+    """``<module>.<function>``, with dashes. It stays if the text changes; if it moves, by the module's ``IDS``."""
     group: str
     """The table it is reported in: its module's ``GROUP``."""
     title: str
@@ -69,7 +69,7 @@ def scenario(
         title, _, why = inspect.cleandoc(check.__doc__ or "").partition("\n\n")
         module = importlib.import_module(check.__module__)
         made = Scenario(
-            id=f"{check.__module__.rpartition('.')[2]}.{check.__name__}".replace("_", "-"),
+            id=f"{getattr(module, 'IDS', check.__module__.rpartition('.')[2])}.{check.__name__}".replace("_", "-"),
             group=module.GROUP,
             title=" ".join(title.split()),
             why=" ".join(why.split()),

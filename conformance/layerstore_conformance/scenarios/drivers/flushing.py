@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
+IDS = "writing"
 
 LARGE = (9 << 20) + 5
 """Bytes: beyond the 4 and 8 MiB at which SDKs begin to cut objects into parts."""

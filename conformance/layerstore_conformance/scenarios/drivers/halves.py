@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
+IDS = "threads"
 
 
 def _whole(ctx: Context, work: Callable[[], object], allowed: set[bytes]) -> None:

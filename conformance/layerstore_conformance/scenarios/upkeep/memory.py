@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.profile import Profile
 
 GROUP = "leaks"
+IDS = "leaks"
 
 MIB = 1 << 20
 

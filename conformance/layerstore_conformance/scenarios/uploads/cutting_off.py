@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 GROUP = "resume"
+IDS = "resuming"
 
 
 def run_lifecycle(

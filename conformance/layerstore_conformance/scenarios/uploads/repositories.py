@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 GROUP = "upload"
+IDS = "uploading"
 
 
 @scenario("P1", kills=("mount-links-nothing",), rows=(155,))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
 GROUP = "resume"
+IDS = "resuming"
 
 
 @scenario("D1", "P1", kills=("state-is-demanded",), rows=(159,))
