@@ -1,16 +1,27 @@
 """Waivers: what may fail may fail for a while, for a reason, and is never called passed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 
+from layerstore_conformance.verdict import waivers
 from layerstore_conformance.verdict.judging import Evidence, Expected, Judgement, judge
 from layerstore_conformance.verdict.record import Record
 from layerstore_conformance.verdict.waivers import Waiver, WaiverError, check_known, read_waivers
 
-TODAY = datetime.now(UTC).date()
+NOW = datetime(2126, 11, 28, 23, 59, 59, tzinfo=UTC)
+TODAY = NOW.date()
 WAIVER = '[[waiver]]\nid = "a.b"\nreason = "not yet"\nexpires = 2126-12-31\n'
+
+
+class LastSecond(datetime):
+    """A clock that stands still, a second before midnight."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        """Return the same moment each time."""
+        return NOW.astimezone(tz)
 
 
 def record(outcome: str) -> Record:
@@ -41,8 +52,10 @@ def record(outcome: str) -> Record:
 
 def judged(outcome: str, reported: str, *, days: int) -> Judgement:
     """Judge a run of one scenario, waived until so many days from today."""
-    waiver = Waiver("a.b", "not yet", TODAY + timedelta(days))
-    return judge(Expected(("a.b",), waivers={"a.b": waiver}), Evidence("", [(record(outcome), reported)]))
+    expected = Expected(("a.b",), waivers={"a.b": Waiver("a.b", "not yet", TODAY + timedelta(days))})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(waivers, "datetime", LastSecond)
+        return judge(expected, Evidence("", [(record(outcome), reported)]))
 
 
 def test_a_waived_scenario_that_fails_is_waived() -> None:
