@@ -28,7 +28,7 @@ from urllib.request import urlopen
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, generate_blob_sas
 from described import Recorder
 from targets import Group, keep, line
-from work import at_most
+from work import at_most, touch
 
 import layerstore
 from layerstore import LayerService
@@ -129,6 +129,7 @@ def one_round(data: bytes, chance: random.Random) -> dict[str, float]:
     ):
         acts = prepared(server, store, bare, data)
         for name in chance.sample(list(acts), len(acts)):
+            touch(2 * len(data))
             begun = time.perf_counter()
             acts[name]()
             taken[name] = time.perf_counter() - begun

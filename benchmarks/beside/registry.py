@@ -277,8 +277,8 @@ def measured(machine: Machine, given: argparse.Namespace) -> Iterator[Finding]:
             stack.enter_context(layerstore_serve(folder / OURS, given.workers)),
             stack.enter_context(docker_registry(folder / PEER)),
         ]
-        bench = Bench(machine, servers, given.count)
         for name in given.only or [*GROUPS, "memory"]:
+            bench = Bench(machine, servers, given.count)  # with new connections: an idle one is closed after 75 seconds
             yield from memory(bench, given.memory_size * MIB) if name == "memory" else GROUPS[name](bench)
 
 
