@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, cast
@@ -322,3 +323,16 @@ class OpeningTheStoreCreates(DefectiveDriver):
         """Take the sign away again."""
         self.inner.delete(self._sign)
         self.inner.close()
+
+
+@planted("O1", "C3")
+class StoreFollowsTheWorkingDirectory(DefectiveDriver):
+    """Where the store lies depends on the working directory, and that may change."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self._opened_in = os.getcwd()
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, below another key if the directory is another one."""
+        self.inner.put(key if os.getcwd() == self._opened_in else f"elsewhere/{key}", data)

@@ -45,3 +45,23 @@ class RefusedWriteShowsInAGap(WriterDefect):
     """What the system took of a write that was refused shows in a later gap."""
 
     writer = _Torn
+
+
+class _Keeping(DefectiveWriter):
+    _refused: tuple[int, bytes] | None = None
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if self._refused is not None:
+            super().write_at(self._refused[0], memoryview(self._refused[1]))
+        try:
+            super().write_at(offset, data)
+        except DriverError:
+            self._refused = offset, bytes(data)
+            raise
+
+
+@planted("W2", "E4")
+class RefusedWriteIsKept(WriterDefect):
+    """A write that was refused for want of room is made with the next one."""
+
+    writer = _Keeping

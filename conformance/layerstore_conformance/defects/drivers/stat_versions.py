@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from layerstore.driver import Reader, Stat, Writer
 from layerstore.errors import FencedError
+from layerstore_conformance.defects.drivers.putting import content
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingWriter
 
@@ -181,3 +182,15 @@ class _EarlyWriter(PassingWriter):
     def publish(self) -> str:
         before, self._visible = self._visible, super().publish()
         return before or self._visible
+
+
+@planted("S2", "P1")
+class PutStoresItsNeighboursAnew(DefectiveDriver):
+    """A put stores what lies beside its key once more."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and store the others again."""
+        self.inner.put(key, data)
+        for child in list(self.inner.list(key.rpartition("/")[0])):
+            if child != key and not child.endswith("/"):
+                self.inner.put(child, content(self.inner, child) or b"")

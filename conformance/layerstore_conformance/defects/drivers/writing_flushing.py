@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Stat, Writer
 from layerstore.errors import DriverError, FencedError, PathNotFoundError
+from layerstore_conformance.defects.drivers.putting import content
 from layerstore_conformance.defects.drivers.writing import CuttingWriter, DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
@@ -188,3 +189,18 @@ class FailedFlushLosesWhatWasWritten(WriterDefect):
     """A flush that fails loses the written bytes: the next one publishes zeros in their place."""
 
     writer = _ForgetfulWriter
+
+
+class _EagerInGaps(DefectiveWriter):
+    def write_at(self, offset: int, data: memoryview) -> None:
+        part = (content(self.driver.inner, self.key) or b"")[offset : offset + len(data)]
+        super().write_at(offset, data)
+        if part and part.count(0) == len(part):
+            self.inner.flush()
+
+
+@planted("W6", "R4")
+class GapWritesVisibleAtOnce(WriterDefect):
+    """What is written where a published object has a gap is seen without a flush."""
+
+    writer = _EagerInGaps

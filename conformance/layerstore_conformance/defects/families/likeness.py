@@ -170,3 +170,15 @@ class ViewKept(WriterDefect):
     """A writer keeps a view that cannot be written through, though its owner may change the memory."""
 
     writer = _ViewKeepingWriter
+
+
+@planted("K3")
+class KeysTakenForNumbers(_FoldingDriver):
+    """A key that is a number is stored as the number."""
+
+    def fold(self, key: str) -> str:
+        """Return the number, or what is no number as it is."""
+        try:
+            return f"{float(key.replace('_', 'no')):.15g}"
+        except ValueError:
+            return key

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import ExitStack, closing, suppress
 from dataclasses import fields
 from importlib.metadata import EntryPoint
 from itertools import pairwise
@@ -26,6 +28,7 @@ from layerstore.registry import GROUP as ENTRY_POINTS
 from layerstore.registry import Registry
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.passing import PassingDriver
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere, write
 
@@ -353,3 +356,36 @@ def opening_the_store_changes_nothing(ctx: Context) -> None:
     more = [later - earlier for earlier, later in pairwise(looks)]
     # Others may put something there, too; but hardly between any two looks.
     assert not all(more), f"with every opening the store has more at its top: {more}"
+
+
+@scenario("O1", "O2", "C3", kills=("store-follows-the-working-directory",), rows=(12,), needs=("shared", "url"))
+def a_store_stays_where_it_is_when_the_working_directory_changes(ctx: Context) -> None:
+    """A program that changes its working directory goes on in the same store, also if its path was a relative one.
+
+    A server that becomes a daemon changes to the root: its layers would be missing, and new ones go elsewhere.
+    """
+    assert ctx.harness.url is not None, "needs url"
+    ctx.driver.put("before", b"put by an absolute path")
+    with Elsewhere(ctx) as there:
+        there.run(_change_directory, ctx.harness.url, ctx.prefix)
+    for key in list(ctx.open().list("")):
+        ctx.expect(key, key.encode() if key != "before" else b"put by an absolute path")
+    assert "absolute" in ctx.stored(), "what was put after the change of the directory lies elsewhere"
+
+
+def _change_directory(driver: CheckedDriver, text: str, prefix: str) -> None:
+    """Put by a driver that was opened before, and by one that is opened by a relative path, if the URL is a path."""
+    url = StoreURL.parse(text)
+    folder, name = os.path.split(url.path)
+    with ExitStack() as stack:
+        drivers = {"absolute": driver}
+        if not url.host and os.path.isdir(folder):
+            os.chdir(folder)
+            with suppress(InvalidURLError):
+                relative = stack.enter_context(closing(open_driver(f"{url.scheme}:{name}", **url.options)))
+                drivers["relative"] = CheckedDriver(PrefixedDriver(relative, prefix))
+        os.chdir("/")
+        for key, each in drivers.items():
+            assert each.get("before", 100) == b"put by an absolute path", f"not found by the {key} path"
+            each.put(key, key.encode())
+            assert driver.get(key, 100) == key.encode(), f"what was put by the {key} path lies elsewhere"

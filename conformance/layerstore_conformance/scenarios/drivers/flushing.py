@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 GROUP = "primitives"
 IDS = "writing"
 
-LARGE = (9 << 20) + 5
-"""Bytes: beyond the 4 and 8 MiB at which SDKs begin to cut objects into parts."""
-
-CHUNKS = (0, 1, 511, 512, 513, 4095, 4096, 4097, 65535, 1, 0, 7)
-"""Sizes around the borders of blocks, pages and buffers."""
-
 
 @scenario(
     "W6", "L5", "S1", kills=("writes-visible-at-once", "unpublished-listed", "stat-counts-unflushed"), rows=(88, 145)
@@ -222,3 +216,28 @@ def a_flush_that_was_cut_off_may_be_tried_again(ctx: Context) -> None:
         writer.flush()
         ctx.expect("key", data)
     writer.discard()
+
+
+@scenario("S2", "W7", "M4", kills=("put-stores-its-neighbours-anew",), rows=(74, 161), needs=("shared", "url"))
+def who_comes_after_a_killed_writer_changes_no_version(ctx: Context) -> None:
+    """When a writer was killed, and another process clears away what it left, the object keeps its version.
+
+    Whoever saw the object before, and moves it or goes on from a saved state on that condition, is not refused.
+    """
+    sizes = (1, 1000, 300_000, 3 << 20)
+    for size in sizes:
+        ctx.driver.put(f"d/{size}", ctx.payload("before").read(1000))
+    with Elsewhere(ctx) as there:
+        for size in sizes:
+            there.hold(write, f"d/{size}", [(1000, ctx.payload("killed").read(size))], flush=False)
+        there.kill()
+    before = {size: ctx.open().stat(f"d/{size}") for size in sizes}
+    with Elsewhere(ctx) as another:
+        another.run(CheckedDriver.put, "d/other", b"other")
+        another.hold(write, "d/another", [(0, b"another")], flush=True)
+        another.run(CheckedDriver.delete, "d/other")
+    for size in sizes:
+        ctx.step(f"{size} bytes were written by the one that was killed")
+        assert ctx.open().stat(f"d/{size}") == before[size], "the object changed, and nobody had changed its bytes"
+        ctx.driver.move(f"d/{size}", f"moved/{size}", version=before[size].version)
+        ctx.expect(f"moved/{size}", ctx.payload("before").read(1000))

@@ -263,3 +263,93 @@ def _written(driver: CheckedDriver, key: str, who: str) -> Writer:
     writer = driver.open_writer(key)
     writer.write(Payload(who).read(600))
     return writer
+
+
+@scenario("T5", "T2", kills=("drafts-go-with-a-forked-child",), needs=("shared", "url", "fork"))
+def nobody_takes_a_parent_for_dead_when_its_child_has_ended(ctx: Context) -> None:
+    """However a forked child ends, other processes leave alone what its parent has written and not flushed.
+
+    Drivers remove what dead processes left. A child that ends must not look like the end of its parent.
+    """
+    for way in ENDS:
+        ctx.step(f"the child {way}")
+        with Elsewhere(ctx) as there, Elsewhere(ctx) as another:
+            there.run(_begin_and_fork, way)
+            another.run(_keep_house)
+            there.run(_publish)
+        ctx.expect("key", LONG + SHORT)
+        ctx.expect("new", LONG + SHORT)
+
+
+_begun: list[Writer] = []
+"""The writers, in the parent."""
+
+
+def _begin_and_fork(driver: CheckedDriver, way: str) -> None:
+    step, end = ENDS[way]
+    driver.delete("new")
+    driver.put("key", SHORT)
+    held: Handles = [driver.open_writer("key"), driver.open_writer("new")]
+    for writer in held:
+        assert isinstance(writer, Writer), "opened as one"
+        writer.seek(0)
+        writer.write(LONG)
+    with Forked(lambda _parent: step(driver, held), end):
+        pass
+    _begun[:] = [each for each in held if isinstance(each, Writer)]
+
+
+def _keep_house(driver: CheckedDriver) -> None:
+    """Do what may remove what dead processes left."""
+    driver.put("house", SHORT)
+    with driver.open_writer("house") as writer:
+        writer.write(SHORT)
+    driver.put("rooms/one", SHORT)
+    driver.delete("rooms")
+    driver.delete("house")
+
+
+def _publish(driver: CheckedDriver) -> None:
+    del driver
+    for writer in _begun:
+        writer.write(SHORT)
+        writer.close()
+
+
+@scenario("T5", "T3", "C3", kills=("driver-is-bound-to-its-process",), needs=("shared", "url", "fork"))
+def a_child_goes_on_when_its_parent_closes_the_driver(ctx: Context) -> None:
+    """What a forked child stores is there, also if its parent closes the driver meanwhile, and the other way round."""
+    with Elsewhere(ctx) as there:
+        there.run(_close_beside_a_child)
+    with Elsewhere(ctx) as there:
+        there.run(_go_on_when_a_child_has_closed)
+    assert ctx.stored() == ["by-child-1", "by-child-2", "by-child-3", "by-parent-1", "by-parent-2"]
+    for key in ctx.stored():
+        ctx.expect(key, SHORT)
+
+
+def _close_beside_a_child(driver: CheckedDriver) -> None:
+    driver.put("by-parent-1", SHORT)
+
+    def child(parent: Connection) -> None:
+        driver.put("by-child-1", SHORT)
+        parent.send("stored")
+        parent.recv()
+        driver.put("by-child-2", SHORT)
+
+    with Forked(child) as other:
+        assert other.hear() == "stored"
+        driver.close()
+        other.say("closed")
+
+
+def _go_on_when_a_child_has_closed(driver: CheckedDriver) -> None:
+    driver.stat("by-parent-1")
+
+    def child(_parent: Connection) -> None:
+        driver.put("by-child-3", SHORT)
+        driver.close()
+
+    with Forked(child):
+        pass
+    driver.put("by-parent-2", SHORT)

@@ -209,3 +209,35 @@ def a_block_that_was_written_over_is_written_over_again(ctx: Context, block: int
             writer.write(b"again")
             model[at : at + 5] = b"again"
     ctx.expect("key", bytes(model))
+
+
+HOLES = Axis("hole", {"5,000": 5000, "300 KiB": 300 * KIB, "3 MiB + 1": 3 * MIB + 1})
+FILLED = Axis(
+    "filled", {"a byte": (0.4, 0.0), "its first half": (0.0, 0.5), "its middle": (0.2, 0.6), "all": (0.0, 1.0)}
+)
+"""Where a write into a gap begins, and how much it fills, in parts of the gap."""
+
+
+@scenario("W6", "W7", "R4", kills=("gap-writes-visible-at-once",), rows=(145,), axes=(HOLES, FILLED))
+def what_is_written_into_a_gap_is_unseen_until_its_flush(ctx: Context, hole: int, filled: tuple[float, float]) -> None:
+    """What a writer has put into a published gap is seen from its flush on, and not at all after a discard.
+
+    Where a gap lies, nothing is stored: a driver that looks for the newest bytes there finds those of the writer.
+    """
+    end = bulk("end", 1000)
+    with ctx.driver.open_writer("key") as writer:
+        writer.write(end)
+        writer.seek(1000 + hole)
+        writer.write(end)
+    before = end + bytes(hole) + end
+    start, size = 1000 + int(hole * filled[0]), max(1, int(hole * filled[1]))
+    after = before[:start] + bulk("fill", size) + before[start + size :]
+    for flushed in (False, True):
+        reader = ctx.open().open_reader("key")
+        writer = ctx.driver.open_writer("key")
+        writer.seek(start)
+        writer.write(bulk("fill", size))
+        ctx.same(reader.read(), before, "by a reader of before")
+        ctx.expect("key", before)
+        writer.close() if flushed else writer.discard()
+        ctx.expect("key", after if flushed else before)

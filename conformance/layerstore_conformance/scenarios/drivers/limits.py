@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from layerstore import DriverError
@@ -12,6 +14,8 @@ from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.points import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Writer
     from layerstore_conformance.engine.context import Context
@@ -69,19 +73,14 @@ _held: list[Writer] = []
 
 def _write_within(driver: CheckedDriver, key: str, limit: int, at: int, data: bytes) -> tuple[bool, int]:
     """Write while files have a limit; return whether that was done, and the writer's size."""
-    import resource
-
     writer = driver.open_writer(key)
     _held[:] = [writer]
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
-        writer.seek(at)
-        writer.write(data)
+        with _limited("RLIMIT_FSIZE", limit):
+            writer.seek(at)
+            writer.write(data)
     except DriverError:
         return False, writer.size
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     return True, writer.size
 
 
@@ -92,3 +91,113 @@ def _go_on(driver: CheckedDriver, key: str) -> None:
     writer.seek(FAR)
     writer.write(b"far")
     writer.close()
+
+
+PIECES = Axis("piece", {"1,000": 1000, "64 KiB": 65_536, "256 KiB + 1": 262_145})
+
+
+@scenario(
+    *("W2", "W3", "W4", "E1", "E4"),
+    kills=("refused-write-shows-in-a-gap", "refused-write-is-kept"),
+    rows=(162, 164),
+    needs=("shared", "url"),
+    axes=(LIMITS, PIECES),
+)
+def of_many_writes_the_refused_one_was_never_written(ctx: Context, limit: int, piece: int) -> None:
+    """If one of many small writes is refused, those before it are kept, and it shows nowhere.
+
+    A driver that gathers small writes learns late that there is no room, when it has taken the last of them.
+    """
+    data = bulk("pieces", 2 * MIB, ctx.seed)
+    with Elsewhere(ctx) as there:
+        accepted, size = there.run(_write_pieces, KEY, limit, data, piece)
+        ctx.step(f"{accepted} bytes were accepted")
+        assert size == accepted, f"size {size} after {accepted} bytes were accepted"
+        there.run(_go_on, KEY)
+    ctx.same(ctx.read(KEY), data[:accepted].ljust(FAR, b"\0") + b"far", "after a write that was refused")
+
+
+def _write_pieces(driver: CheckedDriver, key: str, limit: int, data: bytes, piece: int) -> tuple[int, int]:
+    """Write piece by piece while files have a limit; return how many bytes were accepted, and the writer's size."""
+    writer = driver.open_writer(key)
+    _held[:] = [writer]
+    accepted = 0
+    with suppress(DriverError), _limited("RLIMIT_FSIZE", limit):
+        for start in range(0, len(data), piece):
+            accepted += writer.write(data[start : start + piece])
+    return accepted, writer.size
+
+
+@scenario(
+    *("W8", "W6", "E4"),
+    kills=("failed-flush-loses-what-was-written",),
+    rows=(162, 164),
+    needs=("shared", "url"),
+    axes=(LIMITS, OBJECTS),
+)
+def a_flush_for_which_there_was_no_room_may_be_tried_again(ctx: Context, limit: int, object: int) -> None:  # noqa: A002  (the axis's name)
+    """If a flush fails because there is no room, nothing of it is seen, and the next one publishes every byte."""
+    old, new = bulk("old", object, ctx.seed), bulk("new", 600_000, ctx.seed)
+    ctx.driver.put(KEY, old)
+    with Elsewhere(ctx) as there:
+        flushed = there.run(_flush_within, KEY, limit, new)
+        ctx.step(f"the flush {'succeeded' if flushed else 'failed'}")
+        ctx.same(ctx.read(KEY), old + new if flushed else old, "after the flush")
+        there.run(_go_on, KEY)
+    ctx.same(ctx.read(KEY), (old + new).ljust(FAR, b"\0") + b"far", "after the next flush")
+
+
+def _flush_within(driver: CheckedDriver, key: str, limit: int, data: bytes) -> bool:
+    """Write, and flush while files have a limit; return whether that was done."""
+    writer = driver.open_writer(key)
+    _held[:] = [writer]
+    writer.write(data)
+    try:
+        with _limited("RLIMIT_FSIZE", limit):
+            writer.flush()
+    except DriverError:
+        return False
+    return True
+
+
+@scenario(
+    *("W2", "W4", "E1", "E4"), kills=("refused-write-shows-in-a-gap",), rows=(164,), needs=("url",), without=("shared",)
+)
+def what_memory_had_no_room_for_was_never_written(ctx: Context) -> None:
+    """If there is no memory for a write, it is refused, and a later gap shows nothing of it.
+
+    Of drivers that keep their objects in their process's memory.
+    """
+    with Elsewhere(ctx) as there:
+        found = there.run(_write_beyond_memory, KEY)
+    ctx.same(found, b"first".ljust(40 * MIB, b"\0") + b"far", "after a write for which there was no memory")
+
+
+def _write_beyond_memory(driver: CheckedDriver, key: str) -> bytes:
+    """Write while the process may grow by little, then far behind; return the object."""
+    writer, data = driver.open_writer(key), bytearray(b"no" * (16 * MIB))
+    writer.write(b"first")
+    with open("/proc/self/statm", encoding="ascii") as stream:
+        used = int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    with _limited("RLIMIT_AS", used + 20 * MIB), suppress(DriverError, MemoryError):
+        writer.write(data)
+    size = writer.size
+    writer.seek(40 * MIB)
+    writer.write(b"far")
+    writer.flush()
+    found = driver.get(key, 64 * MIB)
+    return found if size == len(b"first") else found[:5].ljust(40 * MIB, b"\0") + found[40 * MIB :]
+
+
+@contextmanager
+def _limited(name: str, limit: int) -> Iterator[None]:
+    """Give this process less of something for the block."""
+    import resource
+
+    kind = getattr(resource, name)
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))

@@ -130,3 +130,36 @@ def names_that_a_driver_might_use_are_names(ctx: Context) -> None:
     _expect(list(ctx.open().list("d")), sorted([*names, "d/moved"]))
     for each in names:
         ctx.same(ctx.driver.get(each, 100), each.encode(), each)
+
+
+def _writings(digits: str) -> list[str]:
+    """Return keys that are one number, or nearly one, in many ways of writing it."""
+    ends = ("", ".", ".0", ".00", "e0", "E0", "e+0", "0", "e1", ".5", ".50", "_0", "L", "j")
+    return [f"{sign}{digits}{end}" for sign in ("", "0", "+", "-") for end in ends]
+
+
+@scenario(*("K3", "L1", "L2", "D1"), kills=("keys-taken-for-numbers",), rows=(25, 80))
+def keys_that_are_numbers_are_different_objects(ctx: Context) -> None:
+    """Keys that are one number, written in different ways, are different objects: at the top, and below a prefix.
+
+    A database may take a key for a number, and then `007` and `7`, or `1.10` and `1.1`, are one.
+    """
+    digits = str(uuid.uuid4().int)[:12]
+    driver, keys = ctx.bare(), _writings(digits)
+    _numbers_apart(ctx.driver, "d/", keys)
+    try:
+        _numbers_apart(driver, "", keys)
+    finally:
+        for key in keys:
+            driver.delete(key)
+
+
+def _numbers_apart(driver: CheckedDriver, above: str, keys: list[str]) -> None:
+    _put(driver, [above + key for key in keys])
+    for key in keys:
+        found = driver.get(above + key, 2000)
+        assert found == (above + key).encode(), f"{above}{key} has {found!r}"
+    driver.delete(above + keys[0])
+    left = [key for key in driver.list(above.rstrip("/")) if keys[0] in key]
+    wanted = sorted(above + key for key in keys[1:])
+    assert left == wanted, f"listed: {left[:9]}, instead of {wanted[:9]}"
