@@ -64,6 +64,11 @@ def traceable(tmp_path: Path) -> Harness:
     return Harness(f"local://{tmp_path}/store", traced=partial(partial, InOneFile))
 
 
+def anywhere(tmp_path: Path) -> Harness:
+    """Make a store of the test's own on disk, beside others whose URLs say where they lie."""
+    return Harness(f"local://{tmp_path}/store", traced=lambda directory: f"local://{directory}")
+
+
 class Wire:
     """A connection between a store in memory and its handles: when it is cut, open handles fail once, or for good."""
 
@@ -173,7 +178,7 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
     if "between_requests" in needs:
         return in_two_steps(tmp_path)
     if "traced" in needs:
-        return traceable(tmp_path)
+        return anywhere(tmp_path) if "url" in needs else traceable(tmp_path)
     if "foreign" in needs:
         return littered(tmp_path)
     on_disk_only = {"shared", "durable", "missing", "away"} & needs or "nested_keys" in scenario.without

@@ -336,3 +336,10 @@ class StoreFollowsTheWorkingDirectory(DefectiveDriver):
     def put(self, key: str, data: bytes) -> None:
         """Put, below another key if the directory is another one."""
         self.inner.put(key if os.getcwd() == self._opened_in else f"elsewhere/{key}", data)
+
+
+@planted_in_core("O1")
+def paths_are_not_decoded() -> Iterator[None]:
+    """What is percent-encoded in a URL's path stays so."""
+    with patch.object(url, "_decoded", lambda text: text):
+        yield

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from layerstore.errors import DriverError
+import tempfile
+
+from layerstore.driver import Writer
+from layerstore.errors import BackendUnavailableError, DriverError
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
-from layerstore_conformance.engine.defect import planted
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
 class _Trusting(DefectiveWriter):
@@ -65,3 +68,30 @@ class RefusedWriteIsKept(WriterDefect):
     """A write that was refused for want of room is made with the next one."""
 
     writer = _Keeping
+
+
+class _Staging(DefectiveWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._parts: list[tuple[int, bytes]] = []
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self._parts.append((offset, bytes(data)))
+
+    def publish(self) -> str:
+        parts, self._parts = self._parts, []
+        try:
+            with tempfile.TemporaryFile() as stage:
+                stage.writelines(data for _, data in parts)
+        except OSError as error:
+            raise BackendUnavailableError(self.key, "there is no room to stage it") from error
+        for offset, data in parts:
+            super().write_at(offset, memoryview(data))
+        return super().publish()
+
+
+@planted("W8")
+class FlushForgetsWhatItStages(WriterDefect):
+    """A flush that cannot stage what was written, for want of room, has forgotten it."""
+
+    writer = _Staging

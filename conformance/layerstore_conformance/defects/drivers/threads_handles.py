@@ -225,3 +225,12 @@ class _OpenDescriptor:
 
     def __del__(self) -> None:
         os.close(self._descriptor)
+
+
+@planted("T3", "T4")
+class DriversLeak(DefectiveDriver):
+    """Every driver opens a descriptor that stays open when the driver is closed."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self.memory.setdefault("held", []).append(_OpenDescriptor())

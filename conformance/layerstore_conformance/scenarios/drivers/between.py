@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore import BackendUnavailableError, DriverError, Writer, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.keys import keys_below
 
 if TYPE_CHECKING:
@@ -325,3 +327,30 @@ def a_call_disturbed_between_two_requests_comes_before_or_after(ctx: Context) ->
 def a_call_on_a_large_object_disturbed_between_requests_comes_before_or_after(ctx: Context) -> None:
     """The same holds for objects of several blocks, which take more requests."""
     _disturb_all(ctx, ctx.size(3 << 19) + 7)
+
+
+@scenario("T4", "R1", "S1", kills=("handles-leak",), rows=(163,), needs=("between_requests",))
+def a_look_that_is_disturbed_leaves_nothing_open(ctx: Context) -> None:
+    """If the object changes in the middle of a look at it, before any request, no descriptor stays open."""
+    rival = ctx.open()
+    ctx.driver.put("key", b"first")
+
+    def round_of(moment: int) -> None:
+        passed = itertools.count()
+
+        def act() -> None:
+            if threading.current_thread() is ours and next(passed) == moment:
+                with suppress(DriverError), rival.open_writer("key") as writer:
+                    writer.write(b"more")
+
+        with ctx.between_requests(act), suppress(DriverError):
+            ctx.driver.stat("key")
+            ctx.driver.open_reader("key").close()
+
+    ours = threading.current_thread()
+    round_of(0)
+    before = descriptors()
+    for moment in range(48):
+        round_of(moment % 16)
+    more = descriptors() - before
+    assert more < 4, f"{more} more descriptors are open after 48 looks that were disturbed"

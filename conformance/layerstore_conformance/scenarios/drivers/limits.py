@@ -130,7 +130,7 @@ def _write_pieces(driver: CheckedDriver, key: str, limit: int, data: bytes, piec
 
 @scenario(
     *("W8", "W6", "E4"),
-    kills=("failed-flush-loses-what-was-written",),
+    kills=("flush-forgets-what-it-stages",),
     rows=(162, 164),
     needs=("shared", "url"),
     axes=(LIMITS, OBJECTS),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver, Reader, Writer
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.layers import begin, blob, link, store
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.payloads import digest
@@ -34,14 +34,6 @@ GROUP = "leaks"
 
 MIB = 1 << 20
 ROUNDS = 10
-
-
-def descriptors() -> int:
-    """Return how many descriptors this process has open; 0 if the system does not say."""
-    for directory in ("/proc/self/fd", "/dev/fd"):
-        with suppress(OSError):
-            return len(os.listdir(directory))
-    return 0
 
 
 class LedgerDriver(PassingDriver):
@@ -197,7 +189,6 @@ def descriptors_are_given_back(ctx: Context) -> None:
     def rounds() -> int:
         for index in range(ROUNDS):
             LIVES[index % len(LIVES)](service, data)
-        gc.collect()
         return descriptors()
 
     before = rounds()

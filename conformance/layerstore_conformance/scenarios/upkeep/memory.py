@@ -132,3 +132,15 @@ def a_layer_is_read_back_in_bounded_memory(ctx: Context) -> None:
         upload = ctx.service("reread").resume("a", upload.uuid, offset=size)
         upload.finish(f"sha512:{source.long_hash.hexdigest()}", size).close()
     assert ctx.service().exists("a", f"sha256:{source.hash.hexdigest()}")
+
+
+@scenario(*("C6", "W2"), kills=("holds-what-was-not-flushed",), needs=("durable",), profile="default")
+def one_large_write_is_stored_in_bounded_memory(ctx: Context) -> None:
+    """A write of more bytes than a driver may hold, behind a small one, is stored without a copy of the whole of it."""
+    data = bytearray(larger(ctx, 24 * MIB))
+    with bounded(ctx.capabilities.memory):
+        writer = ctx.driver.open_writer("key")
+        writer.write(b"small")
+        writer.write(data)
+        writer.close()
+    assert ctx.open().stat("key").size == len(data) + 5

@@ -1,0 +1,122 @@
+"""Stores: one in any directory, one after the other, and one that is made anew where another was."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from layerstore_conformance.engine.axes import Axis
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.descriptors import descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from layerstore.driver import Driver
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "primitives"
+
+NAMES = Axis(
+    "name",
+    {
+        each: each
+        for each in (
+            "team#1",
+            "50%",
+            "%41",
+            "a?b=c",
+            "a b",
+            "a+b",
+            "a&b;c",
+            "it's",
+            'a"b',
+            "\u00e4\u6f22",
+            "a\\b",
+            "~",
+            "$HOME",
+        )
+    },
+)
+"""Names of a directory that mean something to somebody on the way."""
+
+STORES = 24
+"""Stores that are opened one after the other."""
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder).resolve()
+
+
+def _store_in(ctx: Context, directory: Path) -> str | Callable[[], Driver]:
+    """Return what opens a store that keeps everything in a new directory."""
+    assert ctx.harness.traced is not None, "needs traced"
+    plain = directory.with_name("plain")
+    opens = ctx.harness.traced(plain)
+    if not isinstance(opens, str):
+        directory.mkdir()
+        return ctx.harness.traced(directory)
+    directory.mkdir()
+    return opens.replace(str(plain), quote(str(directory)))
+
+
+@scenario("O1", "C3", kills=("paths-are-not-decoded",), rows=(12,), needs=("traced", "url"), axes=(NAMES,))
+def a_store_may_lie_in_a_directory_of_any_name(ctx: Context, name: str) -> None:
+    """A store in a directory with an odd name, percent-encoded in the URL, lies in that directory and nowhere else."""
+    with _folder() as folder:
+        opens = _store_in(ctx, folder / name)
+        for data in (b"first", b"second"):
+            with closing(ctx.at(opens)) as driver:
+                driver.put("d/key", data)
+                with closing(ctx.at(opens)) as another:
+                    assert another.get("d/key", 100) == data
+        assert any((folder / name).iterdir()), f"nothing lies in {name!r}"
+        assert [each.name for each in folder.iterdir()] == [name], "something lies beside it"
+
+
+@scenario("T3", "T4", kills=("drivers-leak",), rows=(163,), needs=("traced",))
+def a_driver_that_is_closed_keeps_nothing_open(ctx: Context) -> None:
+    """Stores opened, used and closed one after the other, however many, leave no descriptor open."""
+    with _folder() as folder:
+        _use(ctx, folder / "first")  # what a process opens once stays
+        before = descriptors()
+        for number in range(STORES):
+            _use(ctx, folder / f"store-{number}")
+        more = descriptors() - before
+        assert more < STORES // 2, f"{more} more descriptors are open after {STORES} stores were closed"
+
+
+def _use(ctx: Context, directory: Path) -> None:
+    with closing(ctx.at(_store_in(ctx, directory))) as driver:
+        driver.put("key", b"one")
+        with driver.open_writer("key") as writer:
+            writer.write(b"two")
+        assert driver.get("key", 100) == b"onetwo"
+
+
+@scenario("S2", "X1", "M4", kills=("version-is-a-hash",), rows=(74,), needs=("traced",))
+def a_store_made_anew_has_other_versions(ctx: Context) -> None:
+    """If all of a store is deleted and made anew by the same steps, no object has the version that it had before.
+
+    A hash that was saved, or a move on a condition, is then not taken for one of the new object.
+    """
+    with _folder() as folder:
+        seen: dict[str, str] = {}
+        for _ in range(3):
+            opens = _store_in(ctx, folder / "store")
+            with closing(ctx.at(opens)) as driver:
+                for key in ("one", "two"):
+                    driver.put(key, b"the same")
+                    with driver.open_writer(f"{key}-written") as writer:
+                        writer.write(b"the same, written")
+                for key in driver.list(""):
+                    version = driver.stat(key).version
+                    assert version not in seen, f"{key} has the version that {seen[version]} had, in a store of before"
+                    seen[version] = key
+            shutil.rmtree(folder / "store")
