@@ -48,8 +48,11 @@ class PyFilesystemWriter(Writer):
             self._lost = self._changed = True
             try:
                 _write(file, offset, data)
-            except BaseException:
-                file.truncate(self.size)
+            except BaseException as error:
+                try:
+                    file.truncate(self.size)
+                except ValueError:  # in memory: a buffer that could not grow is gone
+                    raise BackendUnavailableError(self.key, "the draft is lost") from error
                 self._lost = False
                 raise
             self._lost = False

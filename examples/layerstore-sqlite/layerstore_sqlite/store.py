@@ -18,15 +18,18 @@ _BEGIN = """PRAGMA synchronous = EXTRA; PRAGMA fullfsync = ON; PRAGMA secure_del
 # connection is open across a fork. Threads take turns, and a fork waits for its turn.
 _turn = RLock()
 _connections: dict[Path, sqlite3.Connection] = {}
+_files: dict[Path, int] = {}  # the inode that was there when each was last looked for, or 0
 
 
 @contextmanager
 def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
     """Lend a connection: ``ro`` to read, ``rw`` to write all or nothing (E4, C4), ``rwc`` to make a store too (E2)."""
     with _turn:
-        if not path.exists():
-            close(path)  # or we would go on in a file without a name (E2)
-        elif not os.access(path, os.R_OK | os.W_OK):
+        found = path.stat().st_ino if path.exists() else 0
+        within = path in _connections and _connections[path].in_transaction
+        if not within and found != _files.setdefault(path, found):
+            close(path)  # or we would go on in a file without a name, or in another's place (E2, X1)
+        if found and not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(errno.EACCES, str(path))
         try:
             if path not in _connections:
@@ -56,6 +59,8 @@ def close(*paths: Path) -> None:
     with _turn:
         for path in _connections.keys() & paths:
             _connections.pop(path).close()
+        for path in paths:
+            _files.pop(path, None)
 
 
 os.register_at_fork(before=lambda: close(*_connections))  # when it is our turn: the last is called first

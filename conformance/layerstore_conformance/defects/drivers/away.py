@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 if TYPE_CHECKING:
-    from layerstore.driver import Stat
+    from layerstore.driver import Driver, Stat
 
 
 @planted("E2")
@@ -52,3 +52,26 @@ class GoneBackendHasNothingToDelete(DefectiveDriver):
             if not self._tried:
                 self._tried = True
                 raise
+
+
+@planted("E2", "X1")
+class ReplacedStoreIsNotNoticed(DefectiveDriver):
+    """What a driver has put it remembers, and finds whatever became of the store."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self._put: dict[str, Stat] = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and remember."""
+        self.inner.put(key, data)
+        self._put[key] = self.inner.stat(key)
+
+    def stat(self, key: str) -> Stat:
+        """Look, or remember."""
+        try:
+            return self.inner.stat(key)
+        except (PathNotFoundError, BackendUnavailableError):
+            if key in self._put:
+                return self._put[key]
+            raise

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from layerstore import BackendUnavailableError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
@@ -120,3 +121,32 @@ def a_store_made_anew_has_other_versions(ctx: Context) -> None:
                     assert version not in seen, f"{key} has the version that {seen[version]} had, in a store of before"
                     seen[version] = key
             shutil.rmtree(folder / "store")
+
+
+@scenario("E2", "X1", "S3", kills=("replaced-store-is-not-noticed",), rows=(2,), needs=("traced",))
+def a_store_that_another_has_replaced_is_not_used(ctx: Context) -> None:
+    """If a store is renamed, and another one lies in its place, drivers that were open use the other one, or raise.
+
+    A restored backup is put in place like this, and so is a disk that is mounted over a directory.
+    """
+    with _folder() as folder:
+        opens = _store_in(ctx, folder / "store")
+        with closing(ctx.at(opens)) as driver, closing(ctx.at(opens)) as idle:
+            for key in ("d/old", "d/both"):
+                driver.put(key, b"of the old store")
+            assert list(idle.list("d")) == ["d/both", "d/old"]
+            (folder / "store").rename(folder / "aside")
+            opens = _store_in(ctx, folder / "store")
+            with closing(ctx.at(opens)) as other:
+                other.put("d/both", b"of the new store")
+            for each in (driver, idle):
+                with suppress(BackendUnavailableError):
+                    assert each.find("d/old") is None, "an object of the old store is found"
+                with suppress(BackendUnavailableError):
+                    assert each.get("d/both", 100) == b"of the new store", "an object of the old store is read"
+                with suppress(BackendUnavailableError):
+                    assert list(each.list("d")) == ["d/both"], "the old store is listed"
+            with suppress(BackendUnavailableError):
+                driver.put("d/more", b"more")
+                with closing(ctx.at(opens)) as other:
+                    assert other.get("d/more", 100) == b"more", "what was put lies in the old store"
