@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from threading import Lock
 
 from layerstore.driver import Reader, Writer
+from layerstore.errors import BackendUnavailableError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.engine.liveness import stand_still
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
@@ -79,3 +82,20 @@ class _LockingWriter(PassingWriter):
     def release(self) -> None:
         with self._lock:
             super().release()
+
+
+@planted("T6", "M1")
+class MovesWaitForEachOther(DefectiveDriver):
+    """A move takes a lock for its source, and then one for its target; one that comes from there has that already."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, or give up: the scenario need not wait for ever."""
+        locks: dict[str, Lock] = self.memory.setdefault("moving", defaultdict(Lock))
+        with locks[source]:
+            time.sleep(0.001)  # as a lock in a file or at a server takes
+            if not locks[target].acquire(timeout=0.5):
+                raise BackendUnavailableError(target, "somebody else has the lock")
+            try:
+                self.inner.move(source, target, version=version)
+            finally:
+                locks[target].release()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 from layerstore.driver import Driver, Reader, Stat, Writer
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
@@ -222,3 +224,27 @@ class _HoldingWriter(PassingWriter):
     def publish(self) -> str:
         self._held.clear()
         return super().publish()
+
+
+class _Hoarding(DefectiveWriter):
+    _written = b""
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self._written += bytes(data)
+
+    def publish(self) -> str:
+        self._written = b""
+        return super().publish()
+
+    def release(self) -> None:
+        super().release()
+        if self._written:
+            self.driver.inner.put(f"kept-aside/{id(self):x}-{time.monotonic_ns()}", self._written)
+
+
+@planted("T4", "W7")
+class WhatWasDiscardedIsKeptAside(WriterDefect):
+    """What a writer is discarded with is kept, under a key of its own."""
+
+    writer = _Hoarding

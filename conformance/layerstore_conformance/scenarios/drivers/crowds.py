@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from layerstore import PathNotFoundError
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.together import together
 
@@ -46,3 +49,35 @@ def a_hundred_writers_are_open_at_once(ctx: Context) -> None:
             writer.close()
     for number in range(len(writers)):
         ctx.same(ctx.driver.get(f"d/{number:03}", 100), b"first of %d, second of %d, " % (number, number), f"{number}")
+
+
+@scenario(*("T6", "M1", "M3"), kills=("moves-wait-for-each-other",), rows=(48, 126))
+def moves_in_opposite_directions_end(ctx: Context) -> None:
+    """Threads that put and move objects between two keys, half of them the other way, all end.
+
+    If a move locks its source, and then its target, it waits for one that comes from there.
+    """
+    keys = ("here/one", "there/two")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        together(
+            [
+                partial(_move_to_and_fro, ctx.open(), keys[:: 1 if thread % 2 else -1], ctx.size(40))
+                for thread in range(4)
+            ]
+        )
+    finally:
+        sys.setswitchinterval(interval)
+    left = ctx.stored()
+    assert left, "nothing is left of what was moved"
+    for key in left:
+        ctx.expect(key, b"moved to and fro")
+
+
+def _move_to_and_fro(driver: CheckedDriver, keys: tuple[str, ...], times: int) -> None:
+    source, target = keys
+    for _ in range(times):
+        driver.put(source, b"moved to and fro")
+        with suppress(PathNotFoundError):
+            driver.move(source, target)

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,10 +14,12 @@ from layerstore import BackendUnavailableError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.steps.points import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from layerstore.checked import CheckedDriver
     from layerstore.driver import Driver
     from layerstore_conformance.engine.context import Context
 
@@ -150,3 +153,29 @@ def a_store_that_another_has_replaced_is_not_used(ctx: Context) -> None:
                 driver.put("d/more", b"more")
                 with closing(ctx.at(opens)) as other:
                     assert other.get("d/more", 100) == b"more", "what was put lies in the old store"
+
+
+@scenario("T4", "W7", kills=("what-was-discarded-is-kept-aside",), rows=(161, 163), needs=("traced",))
+def what_was_discarded_takes_no_room(ctx: Context) -> None:
+    """Writers that are discarded give back the room that their bytes took, while their process goes on."""
+    with _folder() as folder, closing(ctx.at(_store_in(ctx, folder / "store"))) as driver:
+        driver.put("old", b"old")
+        for _ in range(4):  # room that is kept to be used again
+            _write_and_discard(driver)
+        before = _room(folder)
+        for _ in range(STORES):
+            _write_and_discard(driver)
+        more = (_room(folder) - before) // MIB
+        assert more < STORES // 2, f"{more} MiB more are in use after {2 * STORES} MiB were discarded"
+
+
+def _write_and_discard(driver: CheckedDriver) -> None:
+    for key in ("old", f"new-{token_hex(4)}"):
+        writer = driver.open_writer(key)
+        writer.write(bytes(MIB))
+        writer.discard()
+
+
+def _room(folder: Path) -> int:
+    """Return how many bytes all files have."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
