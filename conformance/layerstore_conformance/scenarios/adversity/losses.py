@@ -12,19 +12,23 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore import LayerService, LayerStoreError
 from layerstore_conformance.engine.defect import planted_now
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.powerloss import trace
 from layerstore_conformance.powerloss.losses import LOSSES, Loss, all_lost, rebuild, some_lost
 from layerstore_conformance.promises import lifecycles, theorem
 from layerstore_conformance.promises.lifecycles import TrackedUpload
+from layerstore_conformance.promises.objects import Objects, State
 from layerstore_conformance.promises.traced import Life
 
 if TYPE_CHECKING:
+    from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.promises.promise import Promise
 
@@ -65,21 +69,27 @@ def _traced(ctx: Context, where: Path, lifecycle: Callable[[TrackedUpload], None
     top.mkdir()
     assert ctx.harness.traced is not None, "needs traced"
     life = Life(ctx.harness.traced(top), lifecycle, NAME, ctx.seed, planted_now(), marks, promises=where / "promises")
-    (where / "life").write_bytes(pickle.dumps(life))
-    words = [sys.executable, "-P", "-m", "layerstore_conformance.promises.traced", str(where / "life")]
-    path = os.pathsep.join(filter(None, sys.path))
-    trace.run(words, where / "calls", env={**os.environ, "PYTHONPATH": path})
-    recording = trace.Trace(top, marks)
-    recording.read(where / "calls")
-    assert recording.time, "no system call changes anything in the directory: the store is elsewhere"
+    recording = _watched(where, "layerstore_conformance.promises.traced", life)
     return recording, pickle.loads(life.promises.read_bytes())  # noqa: S301  (our own)
 
 
-def _trees(ctx: Context, recording: trace.Trace) -> Iterator[Tree]:
+def _watched(where: Path, module: str, life: Life | Objects) -> trace.Trace:
+    """Run a module on a life, and return what the kernel was asked for."""
+    (where / "life").write_bytes(pickle.dumps(life))
+    words = [sys.executable, "-P", "-m", module, str(where / "life")]
+    path = os.pathsep.join(filter(None, sys.path))
+    trace.run(words, where / "calls", env={**os.environ, "PYTHONPATH": path})
+    recording = trace.Trace(where / "store", life.marks)
+    recording.read(where / "calls")
+    assert recording.time, "no system call changes anything in the directory: the store is elsewhere"
+    return recording
+
+
+def _trees(ctx: Context, recording: trace.Trace, samples: int = 1) -> Iterator[Tree]:
     """Yield what is lost when: all that was not synced, once each step has returned, and a sample of everything."""
     yield from (Tree(time, progress, all_lost, "all lost") for time, progress in recording.steps)
     begun, _ = recording.steps[0]
-    for _ in range(ctx.size(SAMPLES[ctx.profile])):
+    for _ in range(ctx.size(samples * SAMPLES[ctx.profile])):
         time = ctx.random.randrange(begun, recording.time + 1)
         what = ctx.random.choice([*LOSSES, "a mixture"])
         loss = LOSSES.get(what) or some_lost(ctx.random.randrange(1 << 32))
@@ -88,16 +98,24 @@ def _trees(ctx: Context, recording: trace.Trace) -> Iterator[Tree]:
 
 def _check(ctx: Context, top: Path, recording: trace.Trace, tree: Tree, promise: Promise) -> None:
     """Make a tree, and check it as a fresh handle finds it; again when the upload has been ended."""
+    with _found(ctx, top, recording, tree) as driver:
+        if driver is not None:
+            theorem.check_cut_off(LayerService(driver), promise, ctx.random.choice(ENDINGS))
+
+
+@contextmanager
+def _found(ctx: Context, top: Path, recording: trace.Trace, tree: Tree) -> Iterator[CheckedDriver | None]:
+    """Make a tree, and open the store that is in it; None if it cannot be made."""
     assert ctx.harness.traced is not None, "needs traced"
     made = rebuild(recording, tree.loss(recording, tree.time), top)
     if made is None:
+        yield None
         return
     if ctx.harness.rebuilt is not None:
         ctx.harness.rebuilt(top, made)
     with ctx.handles():
-        service = LayerService(ctx.at(ctx.harness.traced(top)))
         try:
-            theorem.check_cut_off(service, promise, ctx.random.choice(ENDINGS))
+            yield ctx.at(ctx.harness.traced(top))
         except LayerStoreError as error:
             raise AssertionError(f"after a loss of power: {error}") from error
 
@@ -144,3 +162,40 @@ def power_may_be_lost_at_any_moment_of_any_life(ctx: Context) -> None:
     others = [each for each in lifecycles.LIFECYCLES if each.__name__ not in ("straight", "unflushed", "cancelled")]
     for lifecycle in others if ctx.profile == "full" else ctx.random.sample(others, 2):
         lost_at_moments_of(ctx, lifecycle)
+
+
+@scenario(
+    *("C4", "P2", "M5", "D4", "W6", "W7"),
+    kills=("files-are-not-synced", "directories-are-not-synced"),
+    rows=(169,),
+    needs=("traced", "durable"),
+)
+def power_may_be_lost_between_any_calls(ctx: Context) -> None:
+    """When power is lost after a put, a flush, a move or a delete, it is done; in the middle, it is done or not."""
+    assert ctx.harness.traced is not None, "needs traced"
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder).resolve()
+        (where / "store").mkdir()
+        life = Objects(ctx.harness.traced(where / "store"), planted_now(), where / "marks", where / "states")
+        recording = _watched(where, "layerstore_conformance.promises.objects", life)
+        states: list[State] = pickle.loads(life.states.read_bytes())  # noqa: S301  (our own)
+        for number, tree in enumerate(_trees(ctx, recording, samples=5)):
+            between = (tree.time, tree.progress) not in recording.steps
+            ctx.step(f"{tree.what} after {tree.time} of {recording.time} calls, {tree.progress} of {len(states)} done")
+            ctx.count("losses of power")
+            allowed = states[tree.progress : tree.progress + 1 + between]
+            with _found(ctx, where / str(number), recording, tree) as driver:
+                if driver is not None:
+                    _check_objects(driver, allowed)
+
+
+def _check_objects(driver: CheckedDriver, allowed: list[State]) -> None:
+    """Check that every object is as one of the states has it, and that what is listed is there."""
+    found = {key: driver.get(key, 1 << 20) for key in keys_below(driver, "")}
+    for key in {*found, *(key for state in allowed for key in state)}:
+        data, wanted = found.get(key), [state.get(key) for state in allowed]
+        assert data in wanted, f"{key} has {_size(data)}, instead of {' or '.join(map(_size, wanted))}"
+
+
+def _size(data: bytes | None) -> str:
+    return "nothing" if data is None else f"{len(data)} bytes"

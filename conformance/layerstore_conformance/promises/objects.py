@@ -1,0 +1,105 @@
+"""A life of some objects in a process of its own, which strace watches: ``python -m`` this module, and a request.
+
+After each call of the driver the process writes down, by a system call that the trace has, how many have returned.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.defect import defect_named
+from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.promises.traced import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from layerstore.driver import Driver
+
+State = dict[str, bytes]
+"""The bytes of every object."""
+
+
+class Objects(NamedTuple):
+    """What is to be done: it is pickled."""
+
+    opens: str | Callable[[], Driver]
+    """The URL of the store, or what opens it."""
+    planted: tuple[str, ...]
+    """The planted defects."""
+    marks: Path
+    states: Path
+    """Where to put the states: that before the first call, and that after each."""
+
+
+def calls(driver: CheckedDriver) -> Iterator[State]:
+    """Call the driver, and yield after each call what there must be from now on."""
+    old, new, more = bulk("old", 100_000), bulk("new", 70_000), bulk("more", 300_000)
+    state: State = {}
+    yield state
+    driver.put("d/put", old)
+    yield (state := {**state, "d/put": old})
+    writer = driver.open_writer("d/written")
+    writer.write(new)
+    writer.flush()
+    yield (state := {**state, "d/written": new})
+    writer.write(more)
+    writer.flush()
+    yield (state := {**state, "d/written": new + more})
+    writer.seek(1000)
+    writer.write(old)
+    writer.close()
+    written = new[:1000] + old + (new + more)[101_000:]
+    yield (state := {**state, "d/written": written})
+    writer = driver.open_writer("d/put")
+    writer.write(more)
+    writer.discard()
+    yield state
+    driver.move("d/written", "e/f/moved")
+    yield (state := {"d/put": old, "e/f/moved": written})
+    driver.move("d/put", "e/f/moved", version=driver.stat("d/put").version)
+    yield (state := {"e/f/moved": old})
+    driver.put("e/f/moved", new)
+    yield (state := {"e/f/moved": new})
+    with driver.open_writer("e/f/moved") as appending:
+        appending.write(b"a few bytes")
+    yield (state := {"e/f/moved": new + b"a few bytes"})
+    driver.put("e/beside", old)
+    yield (state := {**state, "e/beside": old})
+    driver.delete("e/f")
+    yield (state := {"e/beside": old})
+    driver.put("e/f/moved", more)
+    yield (state := {**state, "e/f/moved": more})
+    driver.move("e/f/moved", "e/f/renamed")
+    yield (state := {"e/beside": old, "e/f/renamed": more})
+    driver.delete("e")
+    yield {}
+
+
+def live(what: Objects) -> None:
+    """Make a store, do all that, and keep the states."""
+    marks = os.open(what.marks, os.O_WRONLY | os.O_CREAT, 0o600)
+    states: list[State] = []
+    with ExitStack() as stack:
+        driver = opened(what.opens)
+        for name in what.planted:
+            driver = stack.enter_context(defect_named(name).plant())(driver)
+        checked = CheckedDriver(driver)
+        checked.put("begun", b"")
+        checked.delete("begun")
+        for state in calls(checked):
+            states.append(state)
+            os.write(marks, b"%d" % (len(states) - 1))
+        checked.close()
+    what.states.write_bytes(pickle.dumps(states))
+
+
+if __name__ == "__main__":
+    live(pickle.loads(Path(sys.argv[1]).read_bytes()))  # noqa: S301  (of the process that has started this one)
