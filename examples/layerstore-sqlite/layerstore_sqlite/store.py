@@ -18,7 +18,7 @@ _BEGIN = """PRAGMA synchronous = EXTRA; PRAGMA fullfsync = ON; PRAGMA secure_del
 # connection is open across a fork. Threads take turns, and a fork waits for its turn.
 _turn = RLock()
 _connections: dict[Path, sqlite3.Connection] = {}
-_files: dict[Path, int] = {}  # the inode that was there when each was last looked for, or 0
+_files: dict[Path, int] = {}  # the inode of each, when it was last looked for
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
     with _turn:
         found = path.stat().st_ino if path.exists() else 0
         within = path in _connections and _connections[path].in_transaction
-        if not within and found != _files.setdefault(path, found):
+        if not within and (not found or found != _files.setdefault(path, found)):
             close(path)  # or we would go on in a file without a name, or in another's place (E2, X1)
         if found and not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(errno.EACCES, str(path))
@@ -45,6 +45,7 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
                             db.executescript(_SCHEMA)
                         with suppress(sqlite3.OperationalError):  # as another process is about to do
                             db.execute("PRAGMA journal_mode = WAL")
+                        _files[path] = path.stat().st_ino
                     if mode != "ro":
                         db.executescript(_BEGIN)
                     yield db
