@@ -126,7 +126,7 @@ def a_store_made_anew_has_other_versions(ctx: Context) -> None:
             shutil.rmtree(folder / "store")
 
 
-@scenario("E2", "X1", "S3", kills=("replaced-store-is-not-noticed",), rows=(2,), needs=("traced",))
+@scenario("E2", "X1", "S3", kills=("replaced-store-is-not-noticed",), rows=(2,), needs=("traced", "url", "shared"))
 def a_store_that_another_has_replaced_is_not_used(ctx: Context) -> None:
     """If a store is renamed, and another one lies in its place, drivers that were open use the other one, or raise.
 
