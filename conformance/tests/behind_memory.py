@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from layerstore import Driver, Foreign, open_driver
@@ -52,21 +51,6 @@ class Littered(PassingDriver):
                 if f"{below}{child}/" not in listed and child not in told:
                     told.add(child)
                     yield Foreign(below + child, "a directory that holds no object" if slash else what)
-
-
-def renaming(root: Path) -> Callable[[], AbstractContextManager[None]]:
-    """Return what takes a directory away for a block: it has another name meanwhile."""
-
-    @contextmanager
-    def away() -> Iterator[None]:
-        elsewhere = root.rename(root.with_name("away"))
-        try:
-            yield
-        finally:
-            assert not root.exists(), "it was made anew"
-            elsewhere.rename(root)
-
-    return away
 
 
 THINGS = {"a-link": "a symlink", "my repo": "a directory whose name is no key", ".hidden": "a directory"}

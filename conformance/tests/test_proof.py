@@ -19,15 +19,16 @@ from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import Scenario, scenarios
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.kit.requests import Requests
 from layerstore_conformance.powerloss import trace
 
 if TYPE_CHECKING:
-    from tests.behind_memory import Littered, littering, renaming, tampering
+    from tests.behind_memory import Littered, littering, tampering
     from tests.in_one_file import InOneFile
 else:
     sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
-    from behind_memory import Littered, littering, renaming, tampering
+    from behind_memory import Littered, littering, tampering
     from in_one_file import InOneFile
 
 

@@ -12,21 +12,6 @@ from tempfile import mkdtemp
 from layerstore_conformance.harness import How, changed
 
 
-def unmounting(root: Path) -> Callable[[], AbstractContextManager[None]]:
-    """Return what takes the store away for a block, as a disk that is unmounted: it has another name meanwhile."""
-
-    @contextmanager
-    def away() -> Iterator[None]:
-        elsewhere = root.rename(root.with_name("away"))
-        try:
-            yield
-        finally:
-            assert not root.exists(), "the store was made anew"
-            elsewhere.rename(root)
-
-    return away
-
-
 def tampering(root: Path, read: Callable[[str], bytes | None]) -> Callable[[str, How], None]:
     """Return what changes the files of a store; ``read`` tells what of a file is published.
 

@@ -10,16 +10,17 @@ import pytest
 from layerstore import PathNotFoundError, open_driver
 from layerstore.keys import is_key
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 
 if TYPE_CHECKING:
     from tests.local_calls import counted
     from tests.local_rebuilt import rebuilt
-    from tests.other_programs import littering, tampering, unmounting
+    from tests.other_programs import littering, tampering
 else:
     from local_calls import counted
     from local_rebuilt import rebuilt
-    from other_programs import littering, tampering, unmounting
+    from other_programs import littering, tampering
 
 
 class Files:
@@ -64,6 +65,6 @@ def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Har
         traced=lambda directory: f"local://{directory}",
         rebuilt=rebuilt,
         missing=f"local://{root}/not/there",
-        away=unmounting(door.root),
+        away=renaming(door.root),
     )
     assert list(door.keys("")) == []

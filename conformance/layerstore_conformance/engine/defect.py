@@ -6,8 +6,8 @@ import gc
 import inspect
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -167,6 +167,15 @@ def defects() -> dict[str, Defect]:
     """Return every defect, by id."""
     load_all("layerstore_conformance.defects")
     return dict(sorted(_FOUND.items()))
+
+
+@contextmanager
+def planted_before(driver: Driver, chosen: Iterable[Defect]) -> Iterator[Driver]:
+    """Plant defects for the block, and yield the driver with them in front of it, the last one first."""
+    with ExitStack() as stack:
+        for each in chosen:
+            driver = stack.enter_context(each.plant())(driver)
+        yield driver
 
 
 def defect_named(name: str) -> Defect:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.engine.defect import defect_named, planted_now
+from layerstore_conformance.engine.defect import defect_named, planted_before, planted_now
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import sendable
 from layerstore_conformance.processes.child import Child
 
 if TYPE_CHECKING:
-    from layerstore.driver import Driver
     from layerstore_conformance.engine.context import Context
 
 P = ParamSpec("P")
@@ -86,10 +84,7 @@ def _serve(pipe: Connection) -> None:
     """Do the work that comes through a pipe, until it is closed."""
     url, prefix, planted = pipe.recv()
     held = []
-    with ExitStack() as stack:
-        driver: Driver = open_driver(url)
-        for name in planted:
-            driver = stack.enter_context(defect_named(name).plant())(driver)
+    with planted_before(open_driver(url), map(defect_named, planted)) as driver:
         front = CheckedDriver(PrefixedDriver(driver, prefix), "elsewhere")
         while True:
             try:

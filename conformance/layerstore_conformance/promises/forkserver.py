@@ -19,7 +19,7 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -29,7 +29,7 @@ from layerstore import LayerService, LayerStoreError, StoreURL, layout
 from layerstore.checked import CheckedDriver
 from layerstore.registry import Registry, installed_claims
 from layerstore.unwritten import UnwrittenError
-from layerstore_conformance.engine.defect import defect_named, planted_now
+from layerstore_conformance.engine.defect import defect_named, planted_before, planted_now
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import unwritten
 from layerstore_conformance.processes.child import Child
@@ -38,7 +38,6 @@ from layerstore_conformance.promises.lifecycles import CHUNK, Tell, TrackedUploa
 from layerstore_conformance.promises.promise import Promise
 
 if TYPE_CHECKING:
-    from layerstore.driver import Driver
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.observed import Call
 
@@ -210,10 +209,7 @@ class _Server:
 
     def _work(self, plan: Plan, tell: Tell) -> None:
         killer = Killer(tell, plan.cut)
-        with ExitStack() as stack:
-            driver: Driver = self._registry.open(self._url)
-            for defect in self._planted:
-                driver = stack.enter_context(defect.plant())(driver)
+        with planted_before(self._registry.open(self._url), self._planted) as driver:
             below = PrefixedDriver(driver, "/".join(filter(None, (self._prefix, plan.place))))
             service = LayerService(CheckedDriver(mortal(below, killer), self._url.scheme))
             plan.lifecycle(TrackedUpload(service, NAME, seed=plan.seed, chunk=plan.chunk, tell=tell))

@@ -9,12 +9,11 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore.checked import CheckedDriver
-from layerstore_conformance.engine.defect import defect_named
+from layerstore_conformance.engine.defect import defect_named, planted_before
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.promises.traced import opened
 
@@ -87,10 +86,7 @@ def live(what: Objects) -> None:
     """Make a store, do all that, and keep the states."""
     marks = os.open(what.marks, os.O_WRONLY | os.O_CREAT, 0o600)
     states: list[State] = []
-    with ExitStack() as stack:
-        driver = opened(what.opens)
-        for name in what.planted:
-            driver = stack.enter_context(defect_named(name).plant())(driver)
+    with planted_before(opened(what.opens), map(defect_named, what.planted)) as driver:
         checked = CheckedDriver(driver)
         checked.put("begun", b"")
         checked.delete("begun")

@@ -10,12 +10,11 @@ import copy
 import os
 import pickle
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore import LayerService, open_driver
-from layerstore_conformance.engine.defect import defect_named
+from layerstore_conformance.engine.defect import defect_named, planted_before
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.promises.lifecycles import TrackedUpload
 
@@ -87,10 +86,7 @@ class Marks:
 def live(what: Life) -> None:
     """Make a store, live on it, and keep the promises."""
     marks = Marks(what.marks)
-    with ExitStack() as stack:
-        driver = opened(what.opens)
-        for name in what.planted:
-            driver = stack.enter_context(defect_named(name).plant())(driver)
+    with planted_before(opened(what.opens), map(defect_named, what.planted)) as driver:
         service = LayerService(ObservedDriver(driver, marks))
         service.driver.put("begun", b"")
         service.driver.delete("begun")

@@ -26,7 +26,7 @@ from layerstore.errors import (
     UnknownLayerError,
     UnknownUploadError,
 )
-from layerstore_conformance.engine.defect import defect_named
+from layerstore_conformance.engine.defect import defect_named, planted_before
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.storm.dawdling import dawdling
 from layerstore_conformance.storm.journal import Journal
@@ -156,7 +156,5 @@ def _silence(path: Path) -> None:
 
 
 def _open(plan: Plan, name: str, stack: ExitStack) -> Driver:
-    driver: Driver = open_driver(plan.url)
-    for each in plan.plant:
-        driver = stack.enter_context(defect_named(each).plant())(driver)
+    driver = stack.enter_context(planted_before(open_driver(plan.url), map(defect_named, plan.plant)))
     return dawdling(PrefixedDriver(driver, plan.prefix), Random(f"{plan.seed} {name} dawdling"), plan.folder)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, DriverError, FencedError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.points import CLASSES, MIB
 
@@ -324,5 +323,4 @@ def _often(ctx: Context, act: Callable[[CheckedDriver], object], times: int) -> 
 
 
 def _held() -> int:
-    gc.collect()
-    return (len(os.listdir("/dev/fd")) if Path("/dev/fd").is_dir() else 0) + threading.active_count()
+    return descriptors() + threading.active_count()

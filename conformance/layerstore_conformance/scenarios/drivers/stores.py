@@ -59,15 +59,11 @@ def _folder() -> Iterator[Path]:
 
 
 def _store_in(ctx: Context, directory: Path) -> str | Callable[[], Driver]:
-    """Return what opens a store that keeps everything in a new directory."""
+    """Make a directory, of any name, and return what opens a store that keeps everything in it."""
     assert ctx.harness.traced is not None, "needs traced"
-    plain = directory.with_name("plain")
-    opens = ctx.harness.traced(plain)
-    if not isinstance(opens, str):
-        directory.mkdir()
-        return ctx.harness.traced(directory)
     directory.mkdir()
-    return opens.replace(str(plain), quote(str(directory)))
+    opens = ctx.harness.traced(plain := directory.with_name("plain"))
+    return opens.replace(str(plain), quote(str(directory))) if isinstance(opens, str) else ctx.harness.traced(directory)
 
 
 @scenario("O1", "C3", kills=("paths-are-not-decoded",), rows=(12,), needs=("traced", "url"), axes=(NAMES,))

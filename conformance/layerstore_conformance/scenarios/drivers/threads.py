@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from functools import partial
 from itertools import compress
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import FencedError, LayerClosedError
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.together import look_during, together
 
@@ -185,9 +184,7 @@ def _open_and_end(ctx: Context, times: int) -> None:
 
 
 def _held() -> int:
-    gc.collect()
-    descriptors = len(os.listdir("/dev/fd")) if Path("/dev/fd").is_dir() else 0
-    return descriptors + threading.active_count()
+    return descriptors() + threading.active_count()
 
 
 @scenario("T1", "W7", kills=("collected-writers-flush",), rows=(161, 163))
