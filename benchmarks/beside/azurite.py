@@ -28,34 +28,17 @@ from urllib.request import urlopen
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, generate_blob_sas
 from described import Recorder
 from targets import Group, keep, line
-from work import at_most, touch
+from work import MIB, at_most, pieces_in, read_back, touch, upload
 
 import layerstore
 from layerstore import LayerService
-from layerstore.uploads.spool import measure
 from layerstore_benchmarks.document import environment
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
 from layerstore_drivers.azure.emulator import Azurite
 from layerstore_drivers.azure.options import EMULATOR_ACCOUNT
 
-MIB = 1 << 20
 KEY = {"account_name": EMULATOR_ACCOUNT, "account_key": EMULATOR_KEY}
 Act = Callable[[], None]
-
-
-def upload(store: LayerService, data: bytes, wanted: str) -> None:
-    """Upload a layer; that it is there already spares nothing: its bytes are stored, hashed and moved all the same."""
-    with store.upload("bench") as handle, memoryview(data) as view:
-        for start in range(0, len(data), MIB):
-            handle.write(view[start : start + MIB])
-        layer = handle.finish(wanted)
-    layer.close()
-
-
-def read_back(store: LayerService, key: str, wanted: str) -> None:
-    """Read an object by the driver, and hash it."""
-    with store.driver.open_reader(key) as reader:
-        assert str(measure(reader, layerstore.Digest.parse(wanted))) == wanted
 
 
 def sdk_upload(endpoint: str, data: bytes, block: int, at_once: int) -> None:
@@ -92,14 +75,15 @@ def signed(endpoint: str) -> str:
 def contestants(server: Azurite, store: LayerService, bare: LayerService, data: bytes) -> dict[str, Act]:
     """Return what is timed, by name."""
     wanted = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    pieces = pieces_in(data)
     uploads = {
         f"SDK upload {block} MiB x {at_once}": partial(sdk_upload, server.endpoint, data, block, at_once)
         for block, at_once in product((4, 8, 16), (1, 2, 4))
     }
     reads = {f"SDK read 16 MiB x {at_once}": partial(sdk_read, server.endpoint, at_once) for at_once in (1, 2, 4)}
     return {
-        "layerstore upload, MD5": partial(upload, store, data, wanted),
-        "layerstore upload, no checksum": partial(upload, bare, data, wanted),
+        "layerstore upload, MD5": partial(upload, store, pieces, wanted),
+        "layerstore upload, no checksum": partial(upload, bare, pieces, wanted),
         **uploads,
         "layerstore read back": partial(read_back, store, "read-back", wanted),
         **reads,

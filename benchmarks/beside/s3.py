@@ -28,36 +28,19 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from described import Recorder
 from targets import Group, keep, line
-from work import at_most, touch
+from work import MIB, at_most, pieces_in, read_back, touch, upload
 
 import layerstore
 from layerstore import LayerService
-from layerstore.uploads.spool import measure
 from layerstore_benchmarks.document import environment
 from layerstore_drivers.s3.servers import SERVERS, Server
 
-MIB = 1 << 20
 SETTINGS = tuple(product((8, 16), (1, 4, 8)))
 """MiB of a part, and parts at once."""
 
 Act = Callable[[], None]
 Client = Any
 """boto3 makes its classes when they are asked for."""
-
-
-def upload(store: LayerService, data: bytes, wanted: str) -> None:
-    """Upload a layer; that it is there already spares nothing: its bytes are stored, hashed and moved all the same."""
-    with store.upload("bench") as handle, memoryview(data) as view:
-        for start in range(0, len(data), MIB):
-            handle.write(view[start : start + MIB])
-        layer = handle.finish(wanted)
-    layer.close()
-
-
-def read_back(store: LayerService, key: str, wanted: str) -> None:
-    """Read an object by the driver, and hash it."""
-    with store.driver.open_reader(key) as reader:
-        assert str(measure(reader, layerstore.Digest.parse(wanted))) == wanted
 
 
 def managed(part: int, at_once: int) -> TransferConfig:
@@ -88,7 +71,7 @@ def contestants(client: Client, store: LayerService, data: bytes) -> dict[str, A
     """Return what is timed, by name."""
     wanted = f"sha256:{hashlib.sha256(data).hexdigest()}"
     return {
-        "layerstore upload": partial(upload, store, data, wanted),
+        "layerstore upload": partial(upload, store, pieces_in(data), wanted),
         **{f"SDK upload {part} MiB x {many}": partial(sdk_upload, client, data, part, many) for part, many in SETTINGS},
         "layerstore read back": partial(read_back, store, "read-back", wanted),
         **{f"SDK read {part} MiB x {many}": partial(sdk_read, client, part, many) for part, many in SETTINGS},

@@ -18,6 +18,7 @@ from interleaved import Seconds, Way, interleave
 
 import layerstore
 from layerstore import LayerService
+from layerstore.uploads.spool import measure
 from layerstore_conformance.kit.payloads import Payload
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -82,6 +83,12 @@ def pieces_of(size: int, piece: int) -> Pieces:
     return lambda: islice(cycle(made), size // piece)
 
 
+def pieces_in(data: bytes) -> Pieces:
+    """Return the pieces of these bytes, of a MiB each; none is copied or made while they are handed out."""
+    made = [data[start : start + MIB] for start in range(0, len(data), MIB)]
+    return lambda: iter(made)
+
+
 def touch(size: int) -> None:
     """Write so many bytes of memory once, and give it back.
 
@@ -100,6 +107,12 @@ def upload(store: LayerService, pieces: Pieces, wanted: str, name: str = REPOSIT
     for piece in pieces():
         handle.write(piece)
     handle.finish(wanted).close()
+
+
+def read_back(store: LayerService, key: str, wanted: str) -> None:
+    """Read an object by the driver, and hash it."""
+    with store.driver.open_reader(key) as reader:
+        assert str(measure(reader, layerstore.Digest.parse(wanted))) == wanted
 
 
 def begun(store: LayerService, pieces: Pieces) -> layerstore.LayerUpload:
