@@ -17,24 +17,27 @@ _BEGIN = """PRAGMA synchronous = EXTRA; PRAGMA fullfsync = ON; PRAGMA secure_del
 # SQLite keeps its locks by process: a child that inherits a connection believes that it holds its parent's locks. So no
 # connection is open across a fork. Threads take turns, and a fork waits for its turn.
 _turn = RLock()
-_connections: dict[Path, sqlite3.Connection] = {}
-_files: dict[Path, int] = {}  # the inode of each, when it was last looked for
+_connections: dict[Path, "_Connection"] = {}
+
+
+class _Connection(sqlite3.Connection):
+    inode = 0  # of its file
 
 
 @contextmanager
 def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
     """Lend a connection: ``ro`` to read, ``rw`` to write all or nothing (E4, C4), ``rwc`` to make a store too (E2)."""
     with _turn:
-        found = path.stat().st_ino if path.exists() else 0
-        within = path in _connections and _connections[path].in_transaction
-        if not within and (not found or found != _files.setdefault(path, found)):
+        inode = path.stat().st_ino if path.exists() else 0
+        if path in _connections and not _connections[path].in_transaction and _connections[path].inode != inode:
             close(path)  # or we would go on in a file without a name, or in another's place (E2, X1)
-        if found and not os.access(path, os.R_OK | os.W_OK):
+        if inode and not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(errno.EACCES, str(path))
         try:
             if path not in _connections:
                 url = f"{path.as_uri()}?mode={'rwc' if mode == 'rwc' else 'rw'}"
-                _connections[path] = sqlite3.connect(url, uri=True, timeout=30, check_same_thread=False)
+                db = sqlite3.connect(url, uri=True, timeout=30, check_same_thread=False, factory=_Connection)
+                _connections[path], db.inode = db, inode
             db = _connections[path]
             if db.in_transaction:  # one within another is part of it
                 yield db
@@ -45,7 +48,7 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
                             db.executescript(_SCHEMA)
                         with suppress(sqlite3.OperationalError):  # as another process is about to do
                             db.execute("PRAGMA journal_mode = WAL")
-                        _files[path] = path.stat().st_ino
+                        db.inode = path.stat().st_ino
                     if mode != "ro":
                         db.executescript(_BEGIN)
                     yield db
@@ -60,8 +63,6 @@ def close(*paths: Path) -> None:
     with _turn:
         for path in _connections.keys() & paths:
             _connections.pop(path).close()
-        for path in paths:
-            _files.pop(path, None)
 
 
 os.register_at_fork(before=lambda: close(*_connections))  # when it is our turn: the last is called first
