@@ -27,6 +27,7 @@ __all__ = [
     "Foreign",
     "Reader",
     "Scanned",
+    "Settles",
     "SignsURLs",
     "Stat",
     "Unpublished",
