@@ -178,8 +178,8 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
         return over_a_wire(tmp_path)
     if "between_requests" in needs:
         return in_two_steps(tmp_path)
-    if "traced" in needs:
-        return anywhere(tmp_path) if "url" in needs else traceable(tmp_path)
+    if {"traced", "small_disk"} & needs:
+        return anywhere(tmp_path) if {"url", "small_disk"} & needs else traceable(tmp_path)
     if "foreign" in needs:
         return littered(tmp_path)
     on_disk_only = {"shared", "durable", "missing", "away"} & needs or "nested_keys" in scenario.without

@@ -18,6 +18,7 @@ from layerstore_conformance.kit.unwritten import sendable
 from layerstore_conformance.processes.child import Child
 
 if TYPE_CHECKING:
+    from layerstore.driver import Driver
     from layerstore_conformance.engine.context import Context
 
 P = ParamSpec("P")
@@ -36,10 +37,13 @@ class Elsewhere(Child):
             there.kill()
     """
 
-    def __init__(self, ctx: Context) -> None:
-        """Start the process, and open the store there, with the defects that are planted here."""
+    def __init__(self, ctx: Context, opens: str | Callable[[], Driver] | None = None) -> None:
+        """Start the process, and open the store there, with the defects that are planted here.
+
+        ``opens`` opens another store than the scenario's: as :data:`~layerstore_conformance.harness.Traced` says.
+        """
         super().__init__("-m", __name__)
-        self._pipe.send((ctx.harness.url, ctx.prefix, planted_now()))
+        self._pipe.send((opens or ctx.harness.url, ctx.prefix, planted_now()))
 
     def run(self, work: Callable[Concatenate[CheckedDriver, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do something there, and return its result; an error there is raised here.
@@ -82,9 +86,10 @@ def write(driver: CheckedDriver, key: str, parts: Sequence[tuple[int, bytes]], *
 
 def _serve(pipe: Connection) -> None:
     """Do the work that comes through a pipe, until it is closed."""
-    url, prefix, planted = pipe.recv()
+    opens, prefix, planted = pipe.recv()
     held = []
-    with planted_before(open_driver(url), map(defect_named, planted)) as driver:
+    opened = open_driver(opens) if isinstance(opens, str) else opens()
+    with planted_before(opened, map(defect_named, planted)) as driver:
         front = CheckedDriver(PrefixedDriver(driver, prefix), "elsewhere")
         while True:
             try:

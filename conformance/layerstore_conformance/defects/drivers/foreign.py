@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -10,8 +11,28 @@ from layerstore.checked import CheckedDriver
 from layerstore.contents.survey import Finding
 from layerstore.driver import Foreign, Scanned, Unpublished
 from layerstore.errors import AccessDeniedError
+from layerstore.keys import is_harmless
 from layerstore.upkeep import collect, purge, scrub
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+
+
+@planted_in_core("D5")
+def harmless_files_deleted() -> Iterator[None]:
+    """A directory with nothing but harmless files in it counts as empty, and is removed with them."""
+    rmdir = os.rmdir
+
+    def clear_and_remove(name: str, *, dir_fd: int | None = None) -> None:
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=dir_fd)
+        try:
+            names = os.listdir(directory)
+            for each in names if all(map(is_harmless, names)) else ():
+                os.unlink(each, dir_fd=directory)
+        finally:
+            os.close(directory)
+        rmdir(name, dir_fd=dir_fd)
+
+    with patch.object(os, "rmdir", clear_and_remove):
+        yield
 
 
 @planted("L6")

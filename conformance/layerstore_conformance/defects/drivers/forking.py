@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -167,6 +168,23 @@ class DriverIsBoundToItsProcess(DefectiveDriver):
         if os.getpid() != self._process:
             raise BackendUnavailableError(key, "opened in another process")
         self.inner.put(key, data)
+
+
+@planted("T5")
+class AForkedChildKeepsItsTurn(DefectiveDriver):
+    """Threads take turns, and in a forked child the thread that forked never gives its turn back."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self._process = os.getpid()
+        self._turn = threading.RLock()
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put when it is this thread's turn."""
+        with self._turn:
+            self.inner.put(key, data)
+            if os.getpid() != self._process:
+                self._turn.acquire()
 
 
 @planted("T5", "F1", "F3")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 
 from layerstore.driver import Writer
-from layerstore.errors import BackendUnavailableError, DriverError
+from layerstore.errors import BackendUnavailableError, DriverError, NoSpaceError
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
@@ -68,6 +69,43 @@ class RefusedWriteIsKept(WriterDefect):
     """A write that was refused for want of room is made with the next one."""
 
     writer = _Keeping
+
+
+@planted("E1")
+class FullIsUnavailable(DefectiveDriver):
+    """A backend without room is taken for one that cannot be reached."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, or say that the backend is not there."""
+        try:
+            self.inner.put(key, data)
+        except NoSpaceError as error:
+            raise BackendUnavailableError(key, "it did not take the object") from error
+
+
+@planted("E1", "E4", "P1")
+class PutWithoutRoomIsDone(DefectiveDriver):
+    """A put for which there is no room returns, and has deleted what was there."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, or clear up."""
+        try:
+            self.inner.put(key, data)
+        except NoSpaceError:
+            self.inner.delete(key)
+
+
+class _Taking(DefectiveWriter):
+    def write_at(self, offset: int, data: memoryview) -> None:
+        with suppress(NoSpaceError):
+            super().write_at(offset, data)
+
+
+@planted("W2", "E1")
+class WriteWithoutRoomIsTaken(WriterDefect):
+    """A write for which there is no room returns."""
+
+    writer = _Taking
 
 
 class _Staging(DefectiveWriter):

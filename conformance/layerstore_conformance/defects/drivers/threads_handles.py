@@ -234,3 +234,15 @@ class DriversLeak(DefectiveDriver):
     def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
         super().__init__(inner, memory)
         self.memory.setdefault("held", []).append(_OpenDescriptor())
+
+
+@planted("T4", "T1")
+class DescriptorForEachThread(DefectiveDriver):
+    """Each thread that uses a driver opens a descriptor, which stays open when the thread ends."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put by the thread's descriptor."""
+        held = self.memory.setdefault("held", {})
+        if threading.get_native_id() not in held:
+            held[threading.get_native_id()] = _OpenDescriptor()
+        self.inner.put(key, data)

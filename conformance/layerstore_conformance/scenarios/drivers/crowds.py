@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from layerstore import PathNotFoundError
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.together import together
 
 if TYPE_CHECKING:
@@ -35,6 +36,24 @@ def dozens_of_threads_use_one_driver(ctx: Context) -> None:
 def _put_and_look(driver: CheckedDriver, number: int) -> None:
     driver.put(f"d/{number}", b"thread")
     assert driver.stat(f"d/{number}").size == len(b"thread"), f"thread {number} does not find what it has put"
+
+
+@scenario(*("T1", "T4"), kills=("descriptor-for-each-thread",), rows=(127, 163))
+def threads_that_ended_leave_nothing_open(ctx: Context) -> None:
+    """Dozens of threads, one after the other, use a driver and end, and no descriptor stays open for them.
+
+    A server may start a thread for each request, and a process has room for a thousand descriptors.
+    """
+    _in_a_thread(ctx.driver, 0)
+    before, count = descriptors(), ctx.size(THREADS)
+    for number in range(1, count + 1):
+        _in_a_thread(ctx.driver, number)
+    more = descriptors() - before
+    assert more <= count // 2, f"{more} more descriptors are open after {count} threads ended"
+
+
+def _in_a_thread(driver: CheckedDriver, number: int) -> None:
+    together([partial(_put_and_look, driver, number)])
 
 
 @scenario(*("T2", "W6"), kills=("writers-limited", "handles-limited"), rows=(117, 127), profile="default")

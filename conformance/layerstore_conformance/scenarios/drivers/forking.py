@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
 from layerstore import FencedError, LayerClosedError, LayerService
@@ -15,7 +16,7 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.payloads import Payload, digest, expect_same
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere
-from layerstore_conformance.processes.forking import Forked, exit_as_a_program, exit_at_once
+from layerstore_conformance.processes.forking import LONGEST, Forked, exit_as_a_program, exit_at_once
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -221,6 +222,32 @@ def _work(driver: CheckedDriver, who: str, count: int) -> None:
         found = list(driver.list(who))
         expected = [f"{who}/{each:02}" for each in range(number + 1)]
         assert found == expected, f"the {who} lists {found} instead of {expected}"
+
+
+@scenario("T5", "T6", kills=("a-forked-child-keeps-its-turn",), needs=("shared", "url", "fork"))
+def a_childs_threads_use_the_driver(ctx: Context) -> None:
+    """In a forked child every thread can use the driver, and not only the one that forked.
+
+    A worker that a server forks starts threads of its own.
+    """
+    with Elsewhere(ctx) as there:
+        there.run(_use_in_a_childs_thread)
+    assert ctx.stored() == ["by-child", "by-parent", "by-thread"]
+
+
+def _use_in_a_childs_thread(driver: CheckedDriver) -> None:
+    driver.put("by-parent", SHORT)
+
+    def child(_parent: Connection) -> None:
+        driver.put("by-child", SHORT)
+        thread = Thread(target=driver.put, args=("by-thread", SHORT), daemon=True)
+        thread.start()
+        thread.join(LONGEST / 4)
+        assert not thread.is_alive(), f"a thread of the child waits for more than {LONGEST // 4} s"
+
+    with Forked(child):
+        pass
+    driver.put("by-parent", SHORT)
 
 
 @scenario(

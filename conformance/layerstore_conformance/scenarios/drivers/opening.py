@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import ExitStack, closing, suppress
 from importlib.metadata import EntryPoint
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from layerstore import (
     CONTRACT_VERSION,
     Driver,
+    DriverError,
     InvalidURLError,
     StoreURL,
     UnknownOptionError,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 GROUP = "primitives"
 
 IDS = "declarations"
+
+HOST = "host.invalid"
+"""A host that there is nowhere."""
 
 
 class ListeningDriver(PassingDriver):
@@ -127,6 +132,22 @@ def a_url_that_means_nothing_is_refused(ctx: Context) -> None:
     for rest in ("#fragment", f"{between}=1", f"{between}a=%zz", f"{between}a=%00"):
         with refused(InvalidURLError):
             open_driver(f"{ctx.harness.url}{rest}").close()
+
+
+@scenario("O1", "O2", kills=("hosts-ignored",), rows=(12,), needs=("shared", "url"))
+def a_host_is_no_ornament(ctx: Context) -> None:
+    """If a store's URL has no host, the same URL with a host is refused, or names another store.
+
+    ``scheme://store/path`` and ``scheme:///store/path`` differ by one slash.
+    """
+    assert ctx.harness.url is not None, "needs url"
+    if StoreURL.parse(ctx.harness.url).host:
+        return  # with another host it is another server, and there may be none
+    ctx.driver.put("key", b"here")
+    with suppress(InvalidURLError, DriverError):
+        with closing(ctx.at(re.sub(r"^([^:]*):/*", rf"\1://{HOST}/", ctx.harness.url))) as other:
+            found = other.find(f"{ctx.prefix}/key")
+        assert found is None, f"with the host {HOST} the URL names the same store"
 
 
 @scenario("O2", "W1", kills=("opening-the-store-changes-it", "opening-the-store-creates"), rows=(1, 8))

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from layerstore import BackendUnavailableError
+from layerstore import BackendUnavailableError, DriverError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.steps.points import MIB
+from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from layerstore.checked import CheckedDriver
-    from layerstore.driver import Driver
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -52,25 +49,11 @@ STORES = 24
 """Stores that are opened one after the other."""
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder).resolve()
-
-
-def _store_in(ctx: Context, directory: Path) -> str | Callable[[], Driver]:
-    """Make a directory, of any name, and return what opens a store that keeps everything in it."""
-    assert ctx.harness.traced is not None, "needs traced"
-    directory.mkdir()
-    opens = ctx.harness.traced(plain := directory.with_name("plain"))
-    return opens.replace(str(plain), quote(str(directory))) if isinstance(opens, str) else ctx.harness.traced(directory)
-
-
 @scenario("O1", "C3", kills=("paths-are-not-decoded",), rows=(12,), needs=("traced", "url"), axes=(NAMES,))
 def a_store_may_lie_in_a_directory_of_any_name(ctx: Context, name: str) -> None:
     """A store in a directory with an odd name, percent-encoded in the URL, lies in that directory and nowhere else."""
-    with _folder() as folder:
-        opens = _store_in(ctx, folder / name)
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / name)
         for data in (b"first", b"second"):
             with closing(ctx.at(opens)) as driver:
                 driver.put("d/key", data)
@@ -83,7 +66,7 @@ def a_store_may_lie_in_a_directory_of_any_name(ctx: Context, name: str) -> None:
 @scenario("T3", "T4", kills=("drivers-leak",), rows=(163,), needs=("traced",))
 def a_driver_that_is_closed_keeps_nothing_open(ctx: Context) -> None:
     """Stores opened, used and closed one after the other, however many, leave no descriptor open."""
-    with _folder() as folder:
+    with a_folder() as folder:
         _use(ctx, folder / "first")  # what a process opens once stays
         before = descriptors()
         for number in range(STORES):
@@ -93,7 +76,7 @@ def a_driver_that_is_closed_keeps_nothing_open(ctx: Context) -> None:
 
 
 def _use(ctx: Context, directory: Path) -> None:
-    with closing(ctx.at(_store_in(ctx, directory))) as driver:
+    with closing(ctx.at(store_in(ctx, directory))) as driver:
         driver.put("key", b"one")
         with driver.open_writer("key") as writer:
             writer.write(b"two")
@@ -106,10 +89,10 @@ def a_store_made_anew_has_other_versions(ctx: Context) -> None:
 
     A hash that was saved, or a move on a condition, is then not taken for one of the new object.
     """
-    with _folder() as folder:
+    with a_folder() as folder:
         seen: dict[str, str] = {}
         for _ in range(3):
-            opens = _store_in(ctx, folder / "store")
+            opens = store_in(ctx, folder / "store")
             with closing(ctx.at(opens)) as driver:
                 for key in ("one", "two"):
                     driver.put(key, b"the same")
@@ -128,14 +111,14 @@ def a_store_that_another_has_replaced_is_not_used(ctx: Context) -> None:
 
     A restored backup is put in place like this, and so is a disk that is mounted over a directory.
     """
-    with _folder() as folder:
-        opens = _store_in(ctx, folder / "store")
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
         with closing(ctx.at(opens)) as driver, closing(ctx.at(opens)) as idle:
             for key in ("d/old", "d/both"):
                 driver.put(key, b"of the old store")
             assert list(idle.list("d")) == ["d/both", "d/old"]
             (folder / "store").rename(folder / "aside")
-            opens = _store_in(ctx, folder / "store")
+            opens = store_in(ctx, folder / "store")
             with closing(ctx.at(opens)) as other:
                 other.put("d/both", b"of the new store")
             for each in (driver, idle):
@@ -154,7 +137,7 @@ def a_store_that_another_has_replaced_is_not_used(ctx: Context) -> None:
 @scenario("T4", "W7", kills=("what-was-discarded-is-kept-aside",), rows=(161, 163), needs=("traced",))
 def what_was_discarded_takes_no_room(ctx: Context) -> None:
     """Writers that are discarded give back the room that their bytes took, while their process goes on."""
-    with _folder() as folder, closing(ctx.at(_store_in(ctx, folder / "store"))) as driver:
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
         driver.put("old", b"old")
         for _ in range(4):  # room that is kept to be used again
             _write_and_discard(driver)
@@ -163,6 +146,56 @@ def what_was_discarded_takes_no_room(ctx: Context) -> None:
             _write_and_discard(driver)
         more = (_room(folder) - before) // MIB
         assert more < STORES // 2, f"{more} MiB more are in use after {2 * STORES} MiB were discarded"
+
+
+def _nothing_but_looks(driver: CheckedDriver) -> None:
+    """Call all that must not make a store."""
+    for look in (
+        lambda: driver.find("d/key"),
+        lambda: driver.get("d/key", 10),
+        lambda: list(driver.list("")),
+        lambda: list(driver.scan("d")),
+        lambda: driver.move("d/key", "d/other"),
+        lambda: driver.delete("d"),
+    ):
+        with suppress(DriverError):
+            look()
+
+
+@scenario("O2", "E2", kills=("opening-makes-a-directory",), rows=(2,), needs=("traced", "url"))
+def opening_and_looking_make_nothing_on_disk(ctx: Context) -> None:
+    """To open a store where there is none, and to look for things in it, makes no file and no directory.
+
+    A misspelt path, or a disk that is not mounted, would become an empty store, and its layers would be missing.
+    """
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
+        (folder / "store").rmdir()
+        for _ in range(2):
+            with suppress(BackendUnavailableError), closing(ctx.at(opens)) as driver:
+                _nothing_but_looks(driver)
+            assert not list(folder.iterdir()), f"made by looks: {[each.name for each in folder.iterdir()]}"
+
+
+HARMLESS = (".DS_Store", "._key", ".nfs000000000001", "._other")
+"""Names of files that other programs leave in directories, and that a scan passes over (L6.7)."""
+
+
+@scenario("D5", "D1", kills=("harmless-files-deleted",), needs=("traced", "url"))
+def a_delete_leaves_harmless_files(ctx: Context) -> None:
+    """What a file manager or a file server leaves beside objects stays, also if all objects beside it are deleted."""
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        for key in ("up/dir/key", "up/dir/deeper/key", "up/key"):
+            driver.put(key, b"object")
+        beside = [path for path in folder.rglob("*") if path.is_dir() and path.name in {"up", "dir", "deeper"}]
+        left = [path / name for path in beside for name in HARMLESS]
+        for path in left:
+            path.write_bytes(b"harmless")
+        for key in ("up/dir/key", "up/dir", "up"):
+            driver.delete(key)
+            gone = [os.fspath(path.relative_to(folder)) for path in left if not path.exists()]
+            assert not gone, f"a delete of {key} took {gone}"
+        assert list(driver.list("up")) == []
 
 
 def _write_and_discard(driver: CheckedDriver) -> None:
