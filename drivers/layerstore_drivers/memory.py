@@ -64,7 +64,8 @@ class _Store:
     def __init__(self) -> None:
         self.lock = Lock()
         self.objects: dict[str, _Version] = {}
-        self.keys: list[str] = []  # in order: a listing jumps from child to child
+        # Those of all objects, in order: a listing jumps from child to child. Others are of an interrupted thread.
+        self.keys: list[str] = []
         # The one writer of each key that is not fenced. Weak, so that a writer let go of leaves nothing behind.
         self.owners: WeakValueDictionary[str, Writer] = WeakValueDictionary()
 
@@ -82,12 +83,14 @@ class _Store:
 
     def remove(self, first: int, last: int) -> None:
         for key in self.keys[first:last]:
-            self.objects.pop(key, None)  # interrupted here once, it may be repeated
+            self.objects.pop(key, None)
         del self.keys[first:last]
 
     def child(self, below: str, start: str) -> str | None:
         """Return the first child of ``below``, which is empty or ends with a slash, that is not before ``start``."""
         at = bisect_left(self.keys, start)
+        while at < len(self.keys) and self.keys[at] not in self.objects:
+            at += 1
         if at == len(self.keys) or not self.keys[at].startswith(below):
             return None
         key = self.keys[at]

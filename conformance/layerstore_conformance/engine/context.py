@@ -70,13 +70,17 @@ class Context:
         """A handle on the store; other handles by :meth:`open`."""
         self.capabilities = self.driver.capabilities
 
-    def open(self) -> CheckedDriver:
-        """Open a fresh handle on the scenario's store: a change is checked through another handle than its own."""
+    def open(self, *, observed: bool = True) -> CheckedDriver:
+        """Open a fresh handle on the scenario's store: a change is checked through another handle than its own.
+
+        Readers and writers of one that is not observed are the driver's own, and collected by themselves.
+        """
         driver: Driver = self._new()
         scheme = driver.scheme if isinstance(driver, CheckedDriver) else type(driver).__name__
         if self._wrap is not None:
             driver = self._wrap(driver)
-        front = CheckedDriver(PrefixedDriver(ObservedDriver(driver, self), self.prefix), scheme)
+        seen = ObservedDriver(driver, self) if observed else driver
+        front = CheckedDriver(PrefixedDriver(seen, self.prefix), scheme)
         self._opened.append(front)
         return front
 

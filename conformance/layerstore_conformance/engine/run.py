@@ -65,7 +65,7 @@ def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
         if name == "holes" and name not in declared:
             return "the driver is charged for holes: it would have to store GiB of zeros"
         if name == "small_disk" and name not in declared:
-            return "the harness has no traced, or a process cannot have a disk of its own here"
+            return "the harness has no traced" if "traced" not in declared else "no process may mount a disk here"
         if name == "traced" and name not in declared and not trace.works():
             return "there is no strace, or it may not trace"
         if name not in declared:

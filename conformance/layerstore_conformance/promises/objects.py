@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from layerstore.driver import Driver
 
-State = dict[str, bytes]
-"""The bytes of every object."""
+State = Mapping[str, bytes | None]
+"""The bytes of every object; None of one that may be anything."""
 
 
 class Objects(NamedTuple):
@@ -36,6 +36,8 @@ class Objects(NamedTuple):
     marks: Path
     states: Path
     """Where to put the states: that before the first call, and that after each."""
+    beside: Path | None = None
+    """The directory of the store, if another program changes files there meanwhile."""
 
 
 def calls(driver: CheckedDriver) -> Iterator[State]:
@@ -82,6 +84,41 @@ def calls(driver: CheckedDriver) -> Iterator[State]:
     yield {}
 
 
+def calls_beside(driver: CheckedDriver, top: Path) -> Iterator[State]:
+    """Call the driver after another program, which syncs nothing, has made directories and changed files below ``top``.
+
+    What a call of the driver has promised includes what lies there by then. A driver whose files are others' in name
+    only is not touched by this.
+    """
+    old, new, more = bulk("old", 100_000), bulk("new", 70_000), bulk("more", 30_000)
+    state: State = {}
+    yield state
+    (top / "p" / "q").mkdir(parents=True)
+    driver.put("p/q/put", old)
+    yield (state := {"p/q/put": old})
+    (top / "r").mkdir()
+    with driver.open_writer("r/written") as writer:
+        writer.write(new)
+    yield (state := {**state, "r/written": new})
+    (top / "s" / "t").mkdir(parents=True)
+    for key, target in (("r/written", "s/t/moved"), ("s/t/moved", "s/again"), ("p/q/put", "p/flushed")):
+        yield (state := {**state, key: None})
+        data = more if _rewritten(top / key, more) else driver.get(key, 1 << 20)
+        if key.startswith("p"):
+            driver.open_writer(key).close()
+            yield (state := {**state, key: data})
+        driver.move(key, target)
+        yield (state := {**{other: state[other] for other in state if other != key}, target: data})
+
+
+def _rewritten(path: Path, data: bytes) -> bool:
+    """Have another program write over a file, if there is one."""
+    if path.is_file():
+        path.write_bytes(data)
+        return True
+    return False
+
+
 def live(what: Objects) -> None:
     """Make a store, do all that, and keep the states."""
     marks = os.open(what.marks, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -90,7 +127,7 @@ def live(what: Objects) -> None:
         checked = CheckedDriver(driver)
         checked.put("begun", b"")
         checked.delete("begun")
-        for state in calls(checked):
+        for state in calls_beside(checked, what.beside) if what.beside else calls(checked):
             states.append(state)
             os.write(marks, b"%d" % (len(states) - 1))
         checked.close()

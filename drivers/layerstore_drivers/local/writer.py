@@ -76,6 +76,7 @@ class LocalWriter(Writer):
             self._base = self._publish_tail(self._tail, self._base)
             self._area.note_synced(self.key, self._base.found)
         else:
+            self._settle_bytes(self._base)
             self._settle()
             with self._area.lock(self.key) as lock, lock.held():
                 self._check_fence()
@@ -180,6 +181,12 @@ class LocalWriter(Writer):
             with self._publishing():
                 found = self._record.tell_grown()
         return Published(base.fd, found, Seen(found.size, found.mtime_ns, found))
+
+    def _settle_bytes(self, base: Published) -> None:
+        """Make the bytes durable, once: whoever published them may have died before that, or be another program."""
+        if not self._settled and not self._area.is_synced(self.key, base.found):
+            self._lasting(lambda: os.fsync(base.fd))
+        self._area.note_synced(self.key, base.found)
 
     def _settle(self) -> None:
         """Make the object's name durable, once: the process that made it may have died before it was durable."""

@@ -108,6 +108,22 @@ class WriteWithoutRoomIsTaken(WriterDefect):
     writer = _Taking
 
 
+class _Littering(DefectiveWriter):
+    def write_at(self, offset: int, data: memoryview) -> None:
+        try:
+            super().write_at(offset, data)
+        except NoSpaceError:
+            self.driver.memory.setdefault("drafts", []).append(tempfile.TemporaryFile())  # noqa: SIM115  (that is the defect)
+            raise
+
+
+@planted("T4", "E1")
+class DraftsOfRefusedWritesStay(WriterDefect):
+    """A write for which there is no room leaves its draft open."""
+
+    writer = _Littering
+
+
 class _Staging(DefectiveWriter):
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
         super().__init__(driver, inner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from heapq import merge
 from itertools import dropwhile, islice
@@ -240,3 +241,21 @@ class ListingCached(DefectiveDriver):
         if prefix not in cached:
             cached[prefix] = tuple(self.inner.list(prefix))
         return iter(cached[prefix])
+
+
+@planted("L4", "L2")
+class ListingGoesOnAtAnIndex(DefectiveDriver):
+    """A listing goes on at the next index, if there are as many keys as at the last step."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Look at the index, or after the last child."""
+        index, count, last = 0, -1, ""
+        while True:
+            children = sorted(self.inner.list(prefix))
+            if len(children) != count:
+                index, count = bisect_right(children, last), len(children)
+            if index >= len(children):
+                return
+            last = children[index]
+            yield last
+            index += 1

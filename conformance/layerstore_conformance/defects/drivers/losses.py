@@ -1,10 +1,15 @@
-"""Defects that show when power is lost: syncs that are forgotten, planted in what the trace says was synced."""
+"""Defects that show when power is lost, planted in what the trace says was synced; and of age."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.defect import planted_in_core
 from layerstore_conformance.powerloss.trace import UNSYNCED
 
@@ -30,3 +35,24 @@ def _unsynced(kind: str) -> Iterator[None]:
         yield
     finally:
         UNSYNCED.discard(kind)
+
+
+@planted_in_core("T2", "W6")
+def old_drafts_are_swept() -> Iterator[None]:
+    """Whatever of the driver's own looks old is taken for a dead writer's, and removed by the next put."""
+    utime, put = os.utime, CheckedDriver.put
+    old: list[Path] = []
+
+    def noticed(path: Path, **times: Any) -> None:  # noqa: ANN401  (as there)
+        utime(path, **times)
+        old.append(path)
+
+    def swept(self: CheckedDriver, key: str, data: bytes) -> None:
+        put(self, key, data)
+        while old:
+            path = old.pop()
+            if path.is_file() and any(part.startswith(".") for part in path.parts):
+                path.unlink()
+
+    with patch.object(os, "utime", noticed), patch.object(CheckedDriver, "put", swept):
+        yield

@@ -243,3 +243,13 @@ def writer_begins_at_the_start() -> Iterator[None]:
 
     with patch.object(Writer, "__init__", begin):
         yield
+
+
+@planted("M1")
+class AMoveOntoTheSameDoesNothing(DefectiveDriver):
+    """A move onto what is the same as its source does nothing, and the source stays."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move what is another one."""
+        if content(self.inner, source) is None or content(self.inner, source) != content(self.inner, target):
+            self.inner.move(source, target, version=version)

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from layerstore import registry, url
+from layerstore.checked import CheckedDriver
 from layerstore.driver import Driver
 from layerstore.errors import PathNotFoundError, UnknownOptionError
 from layerstore.url import StoreURL
@@ -151,4 +152,18 @@ class StoreFollowsTheWorkingDirectory(DefectiveDriver):
 def paths_are_not_decoded() -> Iterator[None]:
     """What is percent-encoded in a URL's path stays so."""
     with patch.object(url, "_decoded", lambda text: text):
+        yield
+
+
+@planted_in_core("C5", "O2")
+def paths_name_no_store() -> Iterator[None]:
+    """A relative path in a URL is ignored."""
+    real = registry.Registry.open
+
+    def opened(self: registry.Registry, text: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as there)
+        parsed = StoreURL.parse(text) if isinstance(text, str) else text
+        ignored = parsed.host is None and not parsed.path.startswith("/")
+        return real(self, replace(parsed, path="") if ignored else parsed, **options)
+
+    with patch.object(registry.Registry, "open", opened):
         yield

@@ -246,3 +246,39 @@ class DescriptorForEachThread(DefectiveDriver):
         if threading.get_native_id() not in held:
             held[threading.get_native_id()] = _OpenDescriptor()
         self.inner.put(key, data)
+
+
+@planted("T4", "W7")
+class WritersAreHeld(DefectiveDriver):
+    """The last writer of each key is held, with what it has gathered, until another one is opened."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that gathers, and hold it."""
+        writer = _GatheringWriter(self.inner.open_writer(key))
+        self.memory.setdefault("writers", {})[key] = writer
+        return writer
+
+
+class _GatheringWriter(PassingWriter):
+    def __init__(self, inner: Writer) -> None:
+        super().__init__(inner)
+        self._gathered: list[bytes] = []
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self._gathered.append(bytes(data))
+        super().write_at(offset, data)
+
+
+@planted("C6")
+class ReadersKnowEveryBlock(DefectiveDriver):
+    """A reader knows the place of every 16 KiB of its object."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open, and look up all."""
+        reader = _KnowingReader(self.inner.open_reader(key, offset))
+        reader.places = {number: (number, reader.version) for number in range(reader.size >> 14)}
+        return reader
+
+
+class _KnowingReader(PassingReader):
+    places: dict[int, tuple[int, str]]

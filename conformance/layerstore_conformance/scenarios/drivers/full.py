@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from layerstore import NoSpaceError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.small_disk import mount_small_disk
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.points import MIB
@@ -129,3 +130,58 @@ def _flushed(writer: Writer) -> bool:
         writer.flush()
         return True
     return False
+
+
+@scenario(
+    *("T4", "E1", "W7"),
+    kills=("drafts-of-refused-writes-stay",),
+    rows=(160, 163),
+    needs=("small_disk",),
+    profile="default",
+)
+def what_a_full_disk_refused_takes_no_room(ctx: Context) -> None:
+    """Writes, flushes and puts that found no room, again and again, leave no file, no bytes and no descriptor.
+
+    Otherwise each retry makes a full disk fuller.
+    """
+    with a_folder() as folder, Elsewhere(ctx, store_in(ctx, folder / "store")) as there:
+        there.run(_mount, folder)
+        before, after = there.run(_refused_again_and_again, folder, bulk("full", 2 * DISK, ctx.seed))
+        assert after[0] >= before[0] - MIB // 4, f"{before[0] - after[0]} bytes less are free after refusals"
+        assert after[1] <= before[1] + REFUSALS // 2, f"{after[1] - before[1]} more descriptors are open after refusals"
+
+
+REFUSALS = 12
+"""Refusals of each kind, some before what is compared."""
+
+
+def _refused_again_and_again(
+    driver: CheckedDriver, directory: Path, data: bytes
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the free bytes and the open descriptors before and after."""
+    driver.put("d/old", data[: 3 * MIB // 2])
+    _ballast(directory, DISK - 5 * MIB // 2)
+    _refused(driver, data)
+    before = _free(directory), descriptors()
+    for _ in range(REFUSALS):
+        _refused(driver, data)
+    assert driver.get("d/old", DISK) == data[: 3 * MIB // 2]
+    return before, (_free(directory), descriptors())
+
+
+def _refused(driver: CheckedDriver, data: bytes) -> None:
+    with suppress(NoSpaceError):
+        driver.put("d/new", data)
+    for key, offset in (("d/old", 0), ("d/old", 3 * MIB // 2), ("d/new", 0)):
+        with suppress(NoSpaceError), ExitStack() as end:
+            writer = driver.open_writer(key)
+            end.callback(writer.discard)
+            writer.seek(offset)
+            writer.write(data[:DISK])
+            writer.flush()
+            raise AssertionError(f"{DISK} bytes were written to a full disk")
+
+
+def _free(directory: Path) -> int:
+    found = os.statvfs(directory)
+    return found.f_bfree * found.f_frsize

@@ -190,3 +190,23 @@ def a_walk_finds_every_key(ctx: Context) -> None:
     _put(ctx, keys)
     assert sorted(ctx.stored()) == sorted(keys)
     assert sorted(ctx.stored("a")) == sorted(key for key in keys if key.startswith("a/"))
+
+
+@scenario("L4", "L2", kills=("listing-goes-on-at-an-index",), rows=(82,))
+def a_listing_while_as_many_come_as_go_yields_what_stays(ctx: Context) -> None:
+    """While one key comes for each that goes, on either side of where a listing is, it yields what stays, once.
+
+    ``gc`` and ``purge`` list while others upload and finish; the number of keys says nothing of which they are.
+    """
+    stay = [f"d/{letter}{number}-stays" for letter in "bcdef" for number in range(4)]
+    for come, go in (("a", "z"), ("z", "a")):
+        _put(ctx, (*stay, *(f"d/{go}{number:02}" for number in range(len(stay)))))
+        found = []
+        for number, key in enumerate(ctx.driver.list("d")):
+            found.append(key)
+            if number < len(stay):
+                ctx.driver.delete(f"d/{go}{number:02}")
+                ctx.driver.put(f"d/{come}{number:02}", b"new")
+        assert [key for key in found if key.endswith("stays")] == stay, f"while {come} came and {go} went: {found}"
+        assert found == sorted(set(found)), f"out of order, or twice: {found}"
+        ctx.driver.delete("d")

@@ -28,6 +28,7 @@ from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.steps.stores import a_folder
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -198,3 +199,24 @@ def _change_directory(driver: CheckedDriver, text: str, prefix: str) -> None:
             assert each.get("before", 100) == b"put by an absolute path", f"not found by the {key} path"
             each.put(key, key.encode())
             assert driver.get(key, 100) == key.encode(), f"what was put by the {key} path lies elsewhere"
+
+
+@scenario("C5", "O2", kills=("paths-name-no-store",), rows=(5, 12), needs=("url",))
+def a_url_opened_twice_is_one_store(ctx: Context) -> None:
+    """A URL with a path, relative or absolute, is refused, or whoever opens it in this process sees the same store.
+
+    Otherwise two parts of a program that name one store never see each other's layers.
+    """
+    assert ctx.harness.url is not None, "needs url"
+    with a_folder() as folder, Elsewhere(ctx) as there:
+        there.run(_open_twice, StoreURL.parse(ctx.harness.url).scheme, str(folder))
+
+
+def _open_twice(driver: CheckedDriver, scheme: str, folder: str) -> None:
+    del driver
+    os.chdir(folder)
+    for text in (f"{scheme}:one", f"{scheme}:two/three", f"{scheme}:{folder}/four", f"{scheme}://{folder}/five"):
+        with suppress(InvalidURLError, DriverError), closing(open_driver(text)) as first:
+            first.put("key", b"by the first")
+            with closing(open_driver(text)) as second:
+                assert second.find("key") is not None, f"opened twice, {text} is two stores"

@@ -13,6 +13,7 @@ from layerstore import BackendUnavailableError, DriverError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.points import MIB
 from layerstore_conformance.steps.stores import a_folder, store_in
 
@@ -117,10 +118,11 @@ def a_store_that_another_has_replaced_is_not_used(ctx: Context) -> None:
             for key in ("d/old", "d/both"):
                 driver.put(key, b"of the old store")
             assert list(idle.list("d")) == ["d/both", "d/old"]
-            (folder / "store").rename(folder / "aside")
-            opens = store_in(ctx, folder / "store")
-            with closing(ctx.at(opens)) as other:
+            opens_other = store_in(ctx, folder / "other")
+            with closing(ctx.at(opens_other)) as other:
                 other.put("d/both", b"of the new store")
+            (folder / "store").rename(folder / "aside")
+            (folder / "other").rename(folder / "store")
             for each in (driver, idle):
                 with suppress(BackendUnavailableError):
                     assert each.find("d/old") is None, "an object of the old store is found"
@@ -132,6 +134,62 @@ def a_store_that_another_has_replaced_is_not_used(ctx: Context) -> None:
                 driver.put("d/more", b"more")
                 with closing(ctx.at(opens)) as other:
                     assert other.get("d/more", 100) == b"more", "what was put lies in the old store"
+
+
+@scenario("T2", "W6", kills=("old-drafts-are-swept",), rows=(161,), needs=("traced", "url"))
+def what_a_slow_writer_has_written_outlives_others(ctx: Context) -> None:
+    """What a writer has not flushed is not removed by others, also if its files look days old.
+
+    A client may be slow, and a clock may be set forward. Drivers that remove what dead writers left must not go by age.
+    """
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
+        with closing(ctx.at(opens)) as driver:
+            driver.put("begun", b"")
+            writers = [driver.open_writer(key) for key in ("d/one", "d/two")]
+            for writer in writers:
+                writer.write(bytes(MIB) + b"written")
+            for path in folder.rglob("*"):
+                os.utime(path, ns=(LONG_AGO, LONG_AGO), follow_symlinks=False)
+            with Elsewhere(ctx, opens) as there:
+                there.run(_keep_house)
+            with closing(ctx.at(opens)) as another:
+                _keep_house(another)
+            for writer in writers:
+                writer.close()
+        with closing(ctx.at(opens)) as driver:
+            for key in ("d/one", "d/two"):
+                ctx.same(driver.get(key, 2 * MIB), bytes(MIB) + b"written", key)
+
+
+LONG_AGO = 10**18
+"""Nanoseconds since 1970: the year 2001."""
+
+
+def _keep_house(driver: CheckedDriver) -> None:
+    """Do what may remove what dead processes left."""
+    driver.put("house/one", b"one")
+    with driver.open_writer("house/one") as writer:
+        writer.write(b"more")
+    list(driver.scan(""))
+    driver.delete("house")
+
+
+@scenario("M1", "M3", kills=("a-move-onto-the-same-does-nothing",), rows=(94,), needs=("traced", "url"))
+def a_move_of_a_file_with_two_names_leaves_one(ctx: Context) -> None:
+    """If another program has linked an object's file to the target, a move there removes the source all the same.
+
+    ``rename`` does nothing if both names are of one file.
+    """
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        driver.put("d/source", b"of two names")
+        for path in list(folder.rglob("d/source")):
+            if path.is_file():
+                os.link(path, path.with_name("target"))
+        driver.move("d/source", "d/target")
+        assert driver.get("d/target", 100) == b"of two names"
+        assert driver.find("d/source") is None, "the source is still there"
+        assert list(driver.list("d")) == ["d/target"]
 
 
 @scenario("T4", "W7", kills=("what-was-discarded-is-kept-aside",), rows=(161, 163), needs=("traced",))

@@ -7,13 +7,15 @@ import hashlib
 import io
 import shutil
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from layerstore import Unpublished
 from layerstore_conformance.engine.scenario import scenario
 
 if TYPE_CHECKING:
+    from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.engine.profile import Profile
 
@@ -144,3 +146,83 @@ def one_large_write_is_stored_in_bounded_memory(ctx: Context) -> None:
         writer.write(data)
         writer.close()
     assert ctx.open().stat("key").size == len(data) + 5
+
+
+WRITERS = 24
+"""Writers that are let go of, each of a MiB."""
+
+
+@scenario("T4", "W7", kills=("writers-are-held",), rows=(163,))
+def writers_that_are_let_go_give_their_memory_back(ctx: Context) -> None:
+    """Writers that are dropped, discarded or fenced before they have published keep no memory.
+
+    An upload whose client has gone away is dropped, and a server may drop thousands.
+    """
+    data, driver = ctx.payload("let go").read(MIB), ctx.open(observed=False)
+    for end in ("dropped", "discarded", "fenced"):
+        _begin_and_end(driver, data, f"first-{end}", end)  # what is kept to be used again is kept once
+        with _counted() as beyond:
+            for number in range(count := ctx.size(WRITERS)):
+                _begin_and_end(driver, data, f"d/{end}-{number}", end)
+            for left in list(ctx.driver.scan("d")):  # what lies in the store may lie in memory
+                if isinstance(left, Unpublished):
+                    ctx.driver.delete(left.name)
+            gc.collect()
+            kept = beyond()
+        assert kept < max(8, count // 2) * MIB, f"{kept >> 20} MiB are kept of {count} writers that were {end}"
+
+
+def _begin_and_end(driver: CheckedDriver, data: bytes, key: str, end: str) -> None:
+    writer = driver.open_writer(key)
+    writer.write(bytearray(data))  # of bytes a driver may keep a reference
+    if end == "discarded":
+        writer.discard()
+    elif end == "fenced":
+        driver.open_writer(key).discard()
+
+
+@contextmanager
+def _counted() -> Iterator[Callable[[], int]]:
+    """Count the bytes that Python has allocated in the block, beyond those of before."""
+    tracing = tracemalloc.is_tracing()
+    if not tracing:
+        tracemalloc.start()
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[0] - before
+    finally:
+        if not tracing:
+            tracemalloc.stop()
+
+
+LARGEST = 64 << 10
+"""MiB of the largest object for which the bound of memory must hold (C6.2)."""
+
+BUFFERS = 5 * MIB
+"""Bytes of the bound that layerstore needs for its own buffers (C6.3)."""
+
+
+@scenario("C6", kills=("readers-know-every-block",), rows=(42,), needs=("durable",), profile="default")
+def what_a_handle_holds_does_not_grow_with_its_object(ctx: Context) -> None:
+    """What an open reader or writer holds of a large object is such that one of 64 GiB keeps to the bound of memory."""
+    sizes = [1, max(2, ctx.size(100))]
+    for size in sizes:
+        with ctx.driver.open_writer(f"d/{size}") as writer:
+            for _ in range(size):
+                writer.write(bytes(MIB))
+    for what, opens in (("reader", ctx.driver.open_reader), ("writer", ctx.driver.open_writer)):
+        opens(f"d/{sizes[1]}").release()  # what is kept once, for all handles, is there
+        held = [_held_by(opens, f"d/{size}") for size in sizes]
+        growth = max(0, held[1] - held[0]) * LARGEST // (sizes[1] - sizes[0])
+        told = f"a {what} holds {held} bytes of objects of {sizes} MiB: {growth >> 20} MiB of 64 GiB"
+        assert growth <= ctx.capabilities.memory - BUFFERS, told
+
+
+def _held_by(opens: Callable[[str], Any], key: str) -> int:
+    with _counted() as beyond:
+        handle = opens(key)
+        gc.collect()
+        held = beyond()
+        handle.release()
+    return held

@@ -1,0 +1,81 @@
+"""Defects that show when an exception comes between two steps, as Ctrl-C does."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from layerstore.errors import BackendUnavailableError
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
+
+if TYPE_CHECKING:
+    from layerstore.driver import Driver, Writer
+
+
+@planted("M2")
+class AMoveRemovesFirst(DefectiveDriver):
+    """A move removes the source, and then puts the target."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move in two steps."""
+        with self.inner.open_reader(source) as reader:
+            data = reader.readall()
+        self.inner.move(source, f"{source}.moved", version=version)
+        self.inner.delete(f"{source}.moved")
+        self.inner.put(target, data)
+
+
+@planted("T6", "E4")
+class ALockIsKeptByAnException(DefectiveDriver):
+    """A lock is given back at the end of a call, but not when an exception ends the call."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self._lock = memory.setdefault("lock", threading.Lock())
+
+    def _take(self, key: str) -> None:
+        if not self._lock.acquire(timeout=2):
+            raise BackendUnavailableError(key, "the lock is taken")
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put under the lock."""
+        self._take(key)
+        self.inner.put(key, data)
+        self._lock.release()
+
+    def open_writer(self, key: str) -> Writer:
+        """Open one that publishes under the lock."""
+        return _LockedWriter(self, self.inner.open_writer(key))
+
+
+class _LockedWriter(DefectiveWriter):
+    def publish(self) -> str:
+        lock: threading.Lock = self.driver.memory["lock"]
+        if not lock.acquire(timeout=2):
+            raise BackendUnavailableError(self.key, "the lock is taken")
+        version = super().publish()
+        lock.release()
+        return version
+
+
+class _Forgetting(DefectiveWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._parts: list[tuple[int, bytes]] = []
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self._parts.append((offset, bytes(data)))
+
+    def publish(self) -> str:
+        parts, self._parts = self._parts, []
+        for offset, data in parts:
+            super().write_at(offset, memoryview(data))
+        return super().publish()
+
+
+@planted("W8", "W6")
+class AnInterruptedFlushForgets(WriterDefect):
+    """A flush forgets what it is about to store before it stores it."""
+
+    writer = _Forgetting

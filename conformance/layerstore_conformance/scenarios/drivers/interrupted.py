@@ -1,0 +1,174 @@
+"""Interrupted calls: an exception anywhere in the driver, as Ctrl-C raises one, leaves nothing half done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from layerstore import DriverError, PathNotFoundError
+from layerstore_conformance.engine.axes import Axis
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.interruption import Interruption
+from layerstore_conformance.kit.payloads import Payload
+
+if TYPE_CHECKING:
+    from layerstore.checked import CheckedDriver
+    from layerstore.driver import Writer
+    from layerstore_conformance.engine.context import Context
+    from layerstore_conformance.engine.profile import Profile
+
+GROUP = "faults"
+
+OLD, NEW, MORE = (Payload(label).read(3000) for label in ("old", "new", "more"))
+
+PLACES: dict[Profile, int] = {"quick": 4, "default": 24, "full": 1000}
+"""Places in each call at which it is interrupted."""
+
+Stored = Mapping[str, bytes]
+
+
+class Call(NamedTuple):
+    """A call, what is there before it, and what may be there after it was interrupted."""
+
+    act: Callable[[CheckedDriver], object]
+    before: Stored
+    may_be: Callable[[Stored], bool]
+    done: Stored
+    """What is there when it has been done, or done again."""
+
+
+def _is_one_of(*trees: Stored) -> Callable[[Stored], bool]:
+    return lambda found: any(found == tree for tree in trees)
+
+
+def _is_deleted_in_part(found: Stored) -> bool:
+    return found.items() <= TREE.items() and "d/beside" in found
+
+
+def _is_moved_or_not(found: Stored) -> bool:
+    moved = found.get("d/source") == NEW or found.get("d/target") == NEW
+    return moved and found.items() <= {"d/source": NEW, "d/target": NEW}.items()
+
+
+def _is_moved_over_or_not(found: Stored) -> bool:
+    moved = found.get("d/source", NEW) == NEW and found.get("d/target") == NEW
+    return moved or found == {"d/source": NEW, "d/target": OLD}
+
+
+TREE = {"d/beside": OLD, "d/tree/one": OLD, "d/tree/two/deep": NEW}
+
+CALLS = Axis(
+    "call",
+    {
+        "put": Call(lambda driver: driver.put("d/key", NEW), {}, _is_one_of({}, {"d/key": NEW}), {"d/key": NEW}),
+        "put over": Call(
+            lambda driver: driver.put("d/key", NEW),
+            {"d/key": OLD},
+            _is_one_of({"d/key": OLD}, {"d/key": NEW}),
+            {"d/key": NEW},
+        ),
+        "move": Call(
+            lambda driver: driver.move("d/source", "d/target"), {"d/source": NEW}, _is_moved_or_not, {"d/target": NEW}
+        ),
+        "move over": Call(
+            lambda driver: driver.move("d/source", "d/target"),
+            {"d/source": NEW, "d/target": OLD},
+            _is_moved_over_or_not,
+            {"d/target": NEW},
+        ),
+        "move at a version": Call(
+            lambda driver: driver.move("d/source", "d/target", version=driver.stat("d/source").version),
+            {"d/source": NEW},
+            _is_moved_or_not,
+            {"d/target": NEW},
+        ),
+        "delete": Call(
+            lambda driver: driver.delete("d/key"),
+            {"d/key": OLD, "d/key2": NEW},
+            _is_one_of({"d/key": OLD, "d/key2": NEW}, {"d/key2": NEW}),
+            {"d/key2": NEW},
+        ),
+        "delete of a prefix": Call(
+            lambda driver: driver.delete("d/tree"), TREE, _is_deleted_in_part, {"d/beside": OLD}
+        ),
+    },
+)
+
+
+@scenario(
+    *("E4", "P1", "M2", "D4", "T6"),
+    kills=("a-move-removes-first", "a-lock-is-kept-by-an-exception"),
+    axes=(CALLS,),
+)
+def a_call_interrupted_anywhere_is_done_or_not(ctx: Context, call: Call) -> None:
+    """Interrupted anywhere in the driver, a put, move or delete is done or not, and can be done again.
+
+    Ctrl-C, an alarm or a worker that is told to stop raises an exception wherever the program is.
+    """
+    for key, data in call.before.items():
+        ctx.driver.put(key, data)
+    for place in _places(ctx, lambda: call.act(ctx.driver)):
+        ctx.driver.delete("d")
+        for key, data in call.before.items():
+            ctx.driver.put(key, data)
+        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+            call.act(ctx.driver)
+        found = {key: ctx.read(key) for key in ctx.stored()}
+        assert call.may_be(found), f"interrupted at place {place}, it left {_told(found)}"
+        with suppress(PathNotFoundError):  # it was done, of a move
+            call.act(ctx.driver)
+        found = {key: ctx.read(key) for key in ctx.stored()}
+        assert found == call.done, f"interrupted at place {place} and repeated, it left {_told(found)}"
+        ctx.driver.put("d/after", b"after")
+        ctx.expect("d/after", b"after")
+
+
+@scenario(
+    *("E4", "W6", "W7", "W8", "T6"),
+    kills=("an-interrupted-flush-forgets", "a-lock-is-kept-by-an-exception"),
+)
+def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context) -> None:
+    """Interrupted anywhere in the driver, a flush shows the old or the new bytes; repeated, it publishes all.
+
+    A server that is told to stop in the middle of a flush closes its uploads before it ends.
+    """
+    for place in _places(ctx, _open_and_write(ctx.driver).flush):
+        for key, old in (("d/key", OLD), ("d/new", b"")):
+            writer = _open_and_write(ctx.driver, key, old)
+            with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+                writer.flush()
+            found = {each: ctx.read(each) for each in ctx.stored()}.get(key, b"")
+            assert found in {old, old + NEW + MORE}, f"interrupted at place {place}, a flush shows {len(found)} bytes"
+            with suppress(DriverError):
+                writer.flush()
+                ctx.expect(key, old + NEW + MORE)
+            writer.discard()
+            with ctx.driver.open_writer(key) as writer:
+                writer.write(b"after")
+            assert ctx.read(key) in {old + b"after", old + NEW + MORE + b"after"}, "unpublished bytes came back"
+
+
+def _open_and_write(driver: CheckedDriver, key: str = "d/key", old: bytes = OLD) -> Writer:
+    driver.delete(key)
+    if old:
+        driver.put(key, old)
+    writer = driver.open_writer(key)
+    writer.write(NEW)
+    writer.write(MORE)
+    return writer
+
+
+def _places(ctx: Context, act: Callable[[], object]) -> list[int]:
+    """Count the places in a call at which it may be interrupted, and return some of their numbers."""
+    counting = Interruption(ctx.driver)
+    with counting.lurking():
+        act()
+    wanted = min(counting.places, ctx.size(PLACES[ctx.profile]))
+    ctx.count("interrupted calls", wanted)
+    return sorted(ctx.random.sample(range(1, counting.places + 1), wanted))
+
+
+def _told(found: Stored) -> str:
+    names = {OLD: "old", NEW: "new"}
+    return ", ".join(f"{key}: {names.get(data, f'{len(data)} bytes')}" for key, data in found.items()) or "nothing"
