@@ -31,6 +31,9 @@ NOT_RUN = {
 }
 """Pages whose commands are for a machine or a store that is not here."""
 
+SUITES = {"ci.md"}
+"""Pages that run the whole suite: they take long, and say the same on every Python."""
+
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the tests run without their repository")
 
 
@@ -81,10 +84,11 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     return BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
 
 
-def runnable() -> list[str]:
+def runnable() -> list[Any]:
     """Return the pages that have something to run."""
     pages = {each.name for each in DOCS.glob("*.md")} - ELSEWHERE.keys() - NOT_RUN.keys()
-    return sorted(page for page in pages if {"python", "sh"} & {kind for kind, _, _ in blocks(page)})
+    found = sorted(page for page in pages if {"python", "sh"} & {kind for kind, _, _ in blocks(page)})
+    return [pytest.param(page, marks=pytest.mark.once) if page in SUITES else page for page in found]
 
 
 @pytest.mark.parametrize("page", runnable())

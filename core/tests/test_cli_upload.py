@@ -17,7 +17,7 @@ import layerstore
 from layerstore import LayerService
 from layerstore.cli.invocation import Invocation
 from layerstore.cli.program import program
-from layerstore.cli.size import size
+from layerstore.cli.size import Size, size
 from layerstore_conformance.kit.observed import Call, Counts, ObservedDriver
 
 BODY = random.Random(20).randbytes(300_000)
@@ -276,6 +276,7 @@ SIZES = {"1": 1, "64k": 65_536, "64KiB": 65_536, "32M": 33_554_432, "1GB": 1 << 
 def test_sizes_as_people_write_them(text: str, expected: int) -> None:
     """K, M, G and T are powers of 1024, with or without B or iB."""
     assert size(text) == expected
+    assert Size()(text) == Size()(expected) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0", "0K", "-1", "1.5M", "M", "1P", "1 M", "\u0661"])

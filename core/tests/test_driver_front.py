@@ -25,6 +25,7 @@ from layerstore.driver import (
     SignsURLs,
     Stat,
     Writer,
+    moment,
 )
 from layerstore.errors import (
     AccessDeniedError,
@@ -812,3 +813,10 @@ def test_the_front_asks_a_driver_that_settles_by_itself(toy: Toy) -> None:
         CheckedDriver(Settling(toy), "toy").settle("absent")
     toy.put("a", b"")
     assert CheckedDriver(Settling(toy)).settle("a") is True
+
+
+def test_a_time_out_of_range_is_the_nearest_in_it() -> None:
+    """A file's time may be of any year; a ``datetime`` may not."""
+    assert moment(1_500_000_000) == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
+    assert moment(10**30) == datetime.max.replace(tzinfo=UTC)
+    assert moment(-(10**30)) == datetime.min.replace(tzinfo=UTC)
