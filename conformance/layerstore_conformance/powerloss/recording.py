@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+BLOCK = 4096
+"""Bytes that the system loses, or keeps, as a whole when a sync fails."""
+
 
 class Data(NamedTuple):
     """The state of a regular file at one moment."""
@@ -30,6 +33,28 @@ class Node:
         self.is_directory = isinstance(value, dict)
         self.versions = [(time, value)]
         self.syncs = [time]
+        self.lost: dict[int, bytes] = {}
+        """What the disk has of blocks, by their numbers, that a failed sync has lost: no later sync stores them."""
+
+    def fail(self, time: int) -> None:
+        """Note a sync of a file that failed: the system takes what it could not store for stored."""
+        old, new = self.may_be(time)[0][1].content, self.now.content
+        for at in range(0, len(new), BLOCK):
+            if new[at : at + BLOCK] != old[at : at + BLOCK]:
+                self.lost.setdefault(at // BLOCK, old[at : at + BLOCK])
+
+    def write_again(self, at: int, size: int) -> None:
+        """Note a write: the next sync stores whole blocks."""
+        for number in range(at // BLOCK, (at + size - 1) // BLOCK + 1) if size else ():
+            self.lost.pop(number, None)
+
+    def on_disk(self, content: bytes) -> bytes:
+        """Return what the disk has after a sync of this content."""
+        parts = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
+        for number, old in self.lost.items():
+            if number < len(parts):
+                parts[number] = old[: len(parts[number])].ljust(len(parts[number]), b"\0")
+        return b"".join(parts)
 
     @property
     def now(self) -> Any:  # noqa: ANN401  (Data or a dictionary)

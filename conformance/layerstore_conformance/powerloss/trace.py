@@ -30,6 +30,8 @@ _CALLS: Final = (
     *("fallocate", "utimensat", "fsync", "fdatasync", "sync", "syncfs", "fstat", "newfstatat"),
     *("chdir", "fchdir"),
 )
+FAILING: Final = 7
+_SYNCS: Final = ("fsync", "fdatasync")
 _LONGEST: Final = 1 << 28
 """Bytes of an argument that are written down."""
 
@@ -59,24 +61,27 @@ def works() -> bool:
     return tried.returncode == 0
 
 
-def run(words: list[str], notes: Path, **more: Any) -> None:  # noqa: ANN401  (of subprocess.run)
+def run(words: list[str], notes: Path, *, failing_sync: int = 0, **more: Any) -> None:  # noqa: ANN401  (of subprocess.run)
     """Run a command, and write down its system calls.
 
+    If ``failing_sync`` is not 0, that sync of each process, counted from 1, and each :data:`FAILING`-th after it fail.
+
     Raises:
-        AssertionError: it failed.
+        AssertionError: the command failed.
     """
-    ended = subprocess.run([*_words(notes), *words], capture_output=True, text=True, check=False, **more)
+    fail = ["-e", f"inject={','.join(_SYNCS)}:error=EIO:when={failing_sync}+{FAILING}"] if failing_sync else []
+    ended = subprocess.run([*_words(notes, *fail), *words], capture_output=True, text=True, check=False, **more)
     assert ended.returncode == 0, f"the traced process failed: {ended.stderr[-2000:]}"
 
 
-def _words(notes: Path) -> list[str]:
+def _words(notes: Path, *more: str) -> list[str]:
     """Return the strace command: threads and children, paths of descriptors, times, and whole arguments, in hex."""
-    how = ["-f", "-y", "-v", "-xx", "-ttt", "-s", str(_LONGEST), "-e", "signal=none", "-e", "quiet=all"]
+    how = [*more, "-f", "-y", "-v", "-xx", "-ttt", "-s", str(_LONGEST), "-e", "signal=none", "-e", "quiet=all"]
     return ["strace", *how, "--seccomp-bpf", "-e", f"trace={','.join(_CALLS)}", "-o", str(notes), "--"]
 
 
 class Call(NamedTuple):
-    """A system call that succeeded."""
+    """A system call that succeeded, or a sync that failed."""
 
     name: str
     args: str
@@ -111,7 +116,7 @@ class Call(NamedTuple):
 
 
 def calls(lines: Iterable[str]) -> Iterator[Call]:
-    """Yield the calls that succeeded, in the order of their ends."""
+    """Yield the calls that succeeded, and the syncs that failed, in the order of their ends."""
     begun: dict[str, str] = {}
     for line in lines:
         process, seconds, micros, text = _matched(line)
@@ -119,7 +124,7 @@ def calls(lines: Iterable[str]) -> Iterator[Call]:
             begun[process] = text.removesuffix(_BEGUN)
             continue
         match = _CALL.match(begun.pop(process, "") + text)
-        if match and int(match[3]) >= 0:
+        if match and (int(match[3]) >= 0 or match[1] in _SYNCS):
             ns = int(seconds) * 10**9 + int(micros) * 1000
             yield Call(match[1], match[2], int(match[3]), _plain(match[4] or ""), ns)
 
@@ -368,7 +373,10 @@ class Trace(Recording):
     def _on_fsync(self, call: Call) -> None:
         if found := self._file(call):
             self._begin()
-            self._sync(found.node)
+            if call.result < 0 and not found.node.is_directory:
+                found.node.fail(self.time)
+            else:  # of a directory some libraries, such as SQLite, do not ask whether it was synced
+                self._sync(found.node)
 
     _on_fdatasync = _on_fsync
 
@@ -381,8 +389,14 @@ class Trace(Recording):
     _on_syncfs = _on_sync
 
     def _sync(self, node: Node) -> None:
-        if ("directory" if node.is_directory else "file") not in UNSYNCED:
-            node.syncs.append(self.time)
+        if ("directory" if node.is_directory else "file") in UNSYNCED:
+            return
+        node.syncs.append(self.time)
+        if node.lost:  # the process goes on to see what the disk does not have
+            seen = node.now
+            node.versions.append((self.time, seen._replace(content=node.on_disk(seen.content))))
+            self._begin()
+            node.versions.append((self.time, seen))
 
     # what the process has seen
 
@@ -434,6 +448,7 @@ class Trace(Recording):
         return node
 
     def _written(self, node: Node, at: int, data: bytes) -> None:
+        node.write_again(at, len(data))
         old: bytes = node.now.content
         self._change(node, old[:at].ljust(at, b"\0") + data + old[at + len(data) :])
 

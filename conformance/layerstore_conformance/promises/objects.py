@@ -9,9 +9,12 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from layerstore import DriverError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.defect import defect_named, planted_before
 from layerstore_conformance.kit.bulk import bulk
@@ -36,11 +39,13 @@ class Objects(NamedTuple):
     marks: Path
     states: Path
     """Where to put the states: that before the first call, and that after each."""
-    beside: Path | None = None
-    """The directory of the store, if another program changes files there meanwhile."""
+    top: Path
+    """The directory of the store."""
+    amid: Literal["nothing", "other programs", "failures"] = "nothing"
+    """What happens meanwhile."""
 
 
-def calls(driver: CheckedDriver) -> Iterator[State]:
+def calls(driver: CheckedDriver, _top: Path) -> Iterator[State]:
     """Call the driver, and yield after each call what there must be from now on."""
     old, new, more = bulk("old", 100_000), bulk("new", 70_000), bulk("more", 300_000)
     state: State = {}
@@ -111,6 +116,50 @@ def calls_beside(driver: CheckedDriver, top: Path) -> Iterator[State]:
         yield (state := {**{other: state[other] for other in state if other != key}, target: data})
 
 
+def calls_amid_failures(driver: CheckedDriver, _top: Path) -> Iterator[State]:
+    """Call the driver, and again if that fails. What has returned is promised; what has not may be anything."""
+    state: State = {}
+    yield state
+    old, new = bulk("old", 10_000), bulk("new", 7000)
+    for number in range(2):
+        key, target = f"d/{number}", f"e/{number}/moved"
+        yield (state := {**state, key: None})
+        if not _in_the_end(partial(driver.put, key, old)):
+            continue
+        yield (state := {**state, key: old})
+        whole = old
+        for data in (new, old, new):
+            yield (state := {**state, key: None})
+            if not _written(driver, key, data):
+                break
+            whole += data
+            yield (state := {**state, key: whole})
+        else:
+            yield (state := {**state, key: None, target: None})
+            if _in_the_end(partial(driver.move, key, target)):
+                yield (state := {**{other: state[other] for other in state if other != key}, target: whole})
+
+
+def _written(driver: CheckedDriver, key: str, data: bytes) -> bool:
+    """Append to an object, and flush one writer until that returns; return whether it did."""
+    for _ in range(3):
+        with suppress(DriverError), ExitStack() as end:
+            writer = driver.open_writer(key)
+            end.callback(writer.discard)
+            writer.write(data)
+            return _in_the_end(writer.flush)
+    return False
+
+
+def _in_the_end(act: Callable[[], object]) -> bool:
+    """Call something until it returns, three times at most; return whether it did."""
+    for _ in range(3):
+        with suppress(DriverError):
+            act()
+            return True
+    return False
+
+
 def _rewritten(path: Path, data: bytes) -> bool:
     """Have another program write over a file, if there is one."""
     if path.is_file():
@@ -119,15 +168,19 @@ def _rewritten(path: Path, data: bytes) -> bool:
     return False
 
 
+LIVES = {"nothing": calls, "other programs": calls_beside, "failures": calls_amid_failures}
+"""What is done amid which."""
+
+
 def live(what: Objects) -> None:
     """Make a store, do all that, and keep the states."""
     marks = os.open(what.marks, os.O_WRONLY | os.O_CREAT, 0o600)
     states: list[State] = []
     with planted_before(opened(what.opens), map(defect_named, what.planted)) as driver:
         checked = CheckedDriver(driver)
-        checked.put("begun", b"")
-        checked.delete("begun")
-        for state in calls_beside(checked, what.beside) if what.beside else calls(checked):
+        _in_the_end(partial(checked.put, "begun", b""))
+        _in_the_end(partial(checked.delete, "begun"))
+        for state in LIVES[what.amid](checked, what.top):
             states.append(state)
             os.write(marks, b"%d" % (len(states) - 1))
         checked.close()

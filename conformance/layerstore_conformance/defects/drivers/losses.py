@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,6 +35,22 @@ def _unsynced(kind: str) -> Iterator[None]:
         yield
     finally:
         UNSYNCED.discard(kind)
+
+
+@planted_in_core("W8", "C4")
+def failed_syncs_are_repeated() -> Iterator[None]:
+    """A sync that fails is tried again at once, and then succeeds."""
+
+    def insisting(sync: Callable[[int], None]) -> Callable[[int], None]:
+        def twice(fd: int) -> None:
+            with suppress(OSError):
+                return sync(fd)
+            return sync(fd)
+
+        return twice
+
+    with patch.object(os, "fsync", insisting(os.fsync)), patch.object(os, "fdatasync", insisting(os.fdatasync)):
+        yield
 
 
 @planted_in_core("T2", "W6")
