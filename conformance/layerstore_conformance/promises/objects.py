@@ -92,8 +92,8 @@ def calls(driver: CheckedDriver, _top: Path) -> Iterator[State]:
 def calls_beside(driver: CheckedDriver, top: Path) -> Iterator[State]:
     """Call the driver after another program, which syncs nothing, has made directories and changed files below ``top``.
 
-    What a call of the driver has promised includes what lies there by then. A driver whose files are others' in name
-    only is not touched by this.
+    What a call of the driver has promised includes what lies there by then. A driver that keeps objects in files of
+    other names, or all in one, is not touched by this.
     """
     old, new, more = bulk("old", 100_000), bulk("new", 70_000), bulk("more", 30_000)
     state: State = {}
