@@ -358,11 +358,16 @@ def test_what_is_in_the_way_of_all_is_told_of_once(walked: LayerService, strewn:
     assert [each.key for each in walked.scrub() if each.harmful] == ["docker"]
 
 
-def test_a_thing_in_the_place_of_a_blob_is_told_of_once(walked: LayerService, strewn: Strewn) -> None:
+def test_a_thing_in_the_place_of_a_blob_is_told_of_once(
+    walked: LayerService, raw: CheckedDriver, strewn: Strewn
+) -> None:
     """The blob is linked, and is not reported as missing, too."""
-    above, _, name = blob(DATA[0]).rpartition("/")
-    strewn.leave(above, name)
-    assert [each.key for each in walked.scrub() if each.harmful] == [blob(DATA[0])]
+    for data in DATA:
+        raw.delete(blob(data))
+    strewn.things.append((f"{layout.BLOBS}/sha256", Foreign(blob(DATA[0]), "a symlink")))
+    harm = [each.key for each in walked.scrub() if each.harmful]
+    assert harm.count(blob(DATA[0])) == 1
+    assert link("a", digest(DATA[0])) not in harm
 
 
 def test_a_directory_in_the_place_of_a_link_is_harm(store: LayerService, raw: CheckedDriver) -> None:

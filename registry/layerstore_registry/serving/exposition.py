@@ -11,10 +11,14 @@ import shutil
 import socket
 import tempfile
 import threading
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from layerstore_registry.messages.metrics import Metrics
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -48,7 +52,7 @@ class Exposition:
         )
 
         metrics = Metrics()
-        threading.Thread(target=_Server(self._socket).serve_forever, name="metrics", daemon=True).start()
+        threading.Thread(target=_Server(self._socket, self._folder).serve_forever, name="metrics", daemon=True).start()
         return metrics
 
     def forget(self, process: int) -> None:
@@ -67,9 +71,16 @@ class Exposition:
 class _Server(WSGIServer):
     """Answers one connection after the other on a socket that others have, too."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, folder: str) -> None:
         from prometheus_client import CollectorRegistry, make_wsgi_app
         from prometheus_client.multiprocess import MultiProcessCollector
+
+        class Collector(MultiProcessCollector):
+            """Passes over a file that a worker is just making: it is empty for a moment, and cannot be read."""
+
+            def collect(self) -> Iterable[Metric]:
+                files = [each.path for each in os.scandir(folder) if each.name.endswith(".db") and _has_begun(each)]
+                return cast("Iterable[Metric]", self.merge(files, accumulate=True))  # type: ignore[no-untyped-call]
 
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
@@ -77,8 +88,14 @@ class _Server(WSGIServer):
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
+        Collector(registry)  # type: ignore[no-untyped-call]  # the library's
         self.set_app(make_wsgi_app(registry))
+
+
+def _has_begun(file: os.DirEntry[str]) -> bool:
+    with suppress(FileNotFoundError):
+        return file.stat().st_size > 0
+    return False
 
 
 class _Handler(WSGIRequestHandler):

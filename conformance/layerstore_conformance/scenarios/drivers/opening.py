@@ -209,14 +209,15 @@ def a_url_opened_twice_is_one_store(ctx: Context) -> None:
     """
     assert ctx.harness.url is not None, "needs url"
     with a_folder() as folder, Elsewhere(ctx) as there:
-        there.run(_open_twice, StoreURL.parse(ctx.harness.url).scheme, str(folder))
+        url = StoreURL.parse(ctx.harness.url)
+        there.run(_open_twice, url.scheme, dict(url.options), str(folder))
 
 
-def _open_twice(driver: CheckedDriver, scheme: str, folder: str) -> None:
+def _open_twice(driver: CheckedDriver, scheme: str, options: dict[str, str], folder: str) -> None:
     del driver
     os.chdir(folder)
     for text in (f"{scheme}:one", f"{scheme}:two/three", f"{scheme}:{folder}/four", f"{scheme}://{folder}/five"):
-        with suppress(InvalidURLError, DriverError), closing(open_driver(text)) as first:
+        with suppress(InvalidURLError, DriverError), closing(open_driver(text, **options)) as first:
             first.put("key", b"by the first")
-            with closing(open_driver(text)) as second:
+            with closing(open_driver(text, **options)) as second:
                 assert second.find("key") is not None, f"opened twice, {text} is two stores"
