@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import BackendUnavailableError
-from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, ForgetfulWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 if TYPE_CHECKING:
@@ -59,23 +59,8 @@ class _LockedWriter(DefectiveWriter):
         return version
 
 
-class _Forgetting(DefectiveWriter):
-    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
-        super().__init__(driver, inner)
-        self._parts: list[tuple[int, bytes]] = []
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        self._parts.append((offset, bytes(data)))
-
-    def publish(self) -> str:
-        parts, self._parts = self._parts, []
-        for offset, data in parts:
-            super().write_at(offset, memoryview(data))
-        return super().publish()
-
-
 @planted("W8", "W6")
 class AnInterruptedFlushForgets(WriterDefect):
     """A flush forgets what it is about to store before it stores it."""
 
-    writer = _Forgetting
+    writer = ForgetfulWriter

@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from contextlib import suppress
 
-from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError, DriverError, NoSpaceError
-from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, ForgetfulWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
@@ -124,24 +123,13 @@ class DraftsOfRefusedWritesStay(WriterDefect):
     writer = _Littering
 
 
-class _Staging(DefectiveWriter):
-    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
-        super().__init__(driver, inner)
-        self._parts: list[tuple[int, bytes]] = []
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        self._parts.append((offset, bytes(data)))
-
-    def publish(self) -> str:
-        parts, self._parts = self._parts, []
+class _Staging(ForgetfulWriter):
+    def stage(self, parts: list[tuple[int, bytes]]) -> None:
         try:
             with tempfile.TemporaryFile() as stage:
                 stage.writelines(data for _, data in parts)
         except OSError as error:
             raise BackendUnavailableError(self.key, "there is no room to stage it") from error
-        for offset, data in parts:
-            super().write_at(offset, memoryview(data))
-        return super().publish()
 
 
 @planted("W8")

@@ -209,19 +209,23 @@ class HoldsWhatWasNotFlushed(DefectiveDriver):
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that holds."""
-        return _HoldingWriter(self.inner.open_writer(key))
+        return HoldingWriter(self.inner.open_writer(key))
 
 
-class _HoldingWriter(PassingWriter):
+class HoldingWriter(PassingWriter):
+    """Keeps what was not flushed in memory."""
+
     def __init__(self, inner: Writer) -> None:
         super().__init__(inner)
         self._held: list[bytes] = []
 
     def write_at(self, offset: int, data: memoryview) -> None:
+        """Keep, and write."""
         self._held.append(bytes(data))
         super().write_at(offset, data)
 
     def publish(self) -> str:
+        """Let go, and publish."""
         self._held.clear()
         return super().publish()
 

@@ -13,6 +13,7 @@ from weakref import WeakSet
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, DriverError, LayerClosedError
+from layerstore_conformance.defects.drivers.spooling import HoldingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
@@ -250,23 +251,13 @@ class DescriptorForEachThread(DefectiveDriver):
 
 @planted("T4", "W7")
 class WritersAreHeld(DefectiveDriver):
-    """The last writer of each key is held, with what it has gathered, until another one is opened."""
+    """The last writer of each key is held, with what it has not flushed, until another one is opened."""
 
     def open_writer(self, key: str) -> Writer:
-        """Open a writer that gathers, and hold it."""
-        writer = _GatheringWriter(self.inner.open_writer(key))
+        """Open one, and hold it."""
+        writer = HoldingWriter(self.inner.open_writer(key))
         self.memory.setdefault("writers", {})[key] = writer
         return writer
-
-
-class _GatheringWriter(PassingWriter):
-    def __init__(self, inner: Writer) -> None:
-        super().__init__(inner)
-        self._gathered: list[bytes] = []
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        self._gathered.append(bytes(data))
-        super().write_at(offset, data)
 
 
 @planted("C6")

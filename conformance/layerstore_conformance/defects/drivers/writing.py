@@ -25,6 +25,29 @@ class DefectiveWriter(PassingWriter):
         self.driver = driver
 
 
+class ForgetfulWriter(DefectiveWriter):
+    """Gathers what it is given, and has forgotten it before the flush stores it."""
+
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._parts: list[tuple[int, bytes]] = []
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Gather."""
+        self._parts.append((offset, bytes(data)))
+
+    def publish(self) -> str:
+        """Forget, stage and store."""
+        parts, self._parts = self._parts, []
+        self.stage(parts)
+        for offset, data in parts:
+            super().write_at(offset, memoryview(data))
+        return super().publish()
+
+    def stage(self, parts: list[tuple[int, bytes]]) -> None:
+        """Do something with the parts before they are stored."""
+
+
 class RepeatingWriter(DefectiveWriter):
     """Can write all that it was given once more, over whatever there is by then."""
 

@@ -10,7 +10,6 @@ import copy
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from layerstore_conformance.promises import lifecycles, theorem
 from layerstore_conformance.promises.lifecycles import TrackedUpload
 from layerstore_conformance.promises.objects import Objects, State
 from layerstore_conformance.promises.traced import Life
+from layerstore_conformance.steps.stores import a_folder
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -53,8 +53,7 @@ class Tree(NamedTuple):
 
 def lost_at_moments_of(ctx: Context, lifecycle: Callable[[TrackedUpload], None]) -> None:
     """Trace a life, and lose the power at moments of it."""
-    with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder).resolve()
+    with a_folder() as where:
         recording, promises = _traced(ctx, where, lifecycle)
         for number, tree in enumerate(_trees(ctx, recording)):
             promise = copy.copy(promises[tree.progress])
@@ -207,10 +206,9 @@ def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
 
 def _lost_between(ctx: Context, amid: Literal["nothing", "other programs", "failures"], failing_sync: int = 0) -> None:
     assert ctx.harness.traced is not None, "needs traced"
-    with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder).resolve()
-        (where / "store").mkdir()
+    with a_folder() as where:
         top = where / "store"
+        top.mkdir()
         life = Objects(ctx.harness.traced(top), planted_now(), where / "marks", where / "states", top, amid)
         recording = _watched(where, "layerstore_conformance.promises.objects", life, failing_sync)
         states: list[State] = pickle.loads(life.states.read_bytes())  # noqa: S301  (our own)
