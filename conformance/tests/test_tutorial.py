@@ -35,8 +35,9 @@ class Reader:
         lent = sysconfig.get_path("purelib")
         (site / "lent.pth").write_text(f"import site; site.addsitedir({lent!r})\n")
         self.path.mkdir()
-        (self.path / "layerstore").write_text('#!/bin/sh\nexec python -m layerstore "$@"\n')
-        (self.path / "layerstore").chmod(0o755)
+        for command in ("layerstore", "pip"):  # venv makes no pip where one is lent, and the lender's would install there
+            (self.path / command).write_text(f'#!/bin/sh\nexec python -m {command} "$@"\n')
+            (self.path / command).chmod(0o755)
 
     def sh(self, block: str) -> None:
         """Type some commands, and stay in the directory that they end in."""
@@ -121,3 +122,4 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
         getattr(reader, kind)(block)
         assert reader.status in (0, 1, 7), reader.said
         assert "Traceback" not in reader.said
+    assert not list(Path(sysconfig.get_path("purelib")).glob("layerstore_shelf*")), "installed outside its virtualenv"
