@@ -35,7 +35,7 @@ class Reader:
         lent = sysconfig.get_path("purelib")
         (site / "lent.pth").write_text(f"import site; site.addsitedir({lent!r})\n")
         self.path.mkdir()
-        for command in ("layerstore", "pip"):  # venv makes no pip where one is lent, and the lender's would install there
+        for command in ("layerstore", "pip"):  # venv makes no pip where one is lent: the lender's would install there
             (self.path / command).write_text(f'#!/bin/sh\nexec python -m {command} "$@"\n')
             (self.path / command).chmod(0o755)
 
