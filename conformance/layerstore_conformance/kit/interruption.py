@@ -6,24 +6,18 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import CO_GENERATOR
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from layerstore.driver import Driver
+from layerstore_conformance.kit.places import Places
 
 if TYPE_CHECKING:
-    from layerstore.checked import CheckedDriver
+    from types import FrameType
 
-_PLANTED = "layerstore_conformance.defects"
+    from layerstore.checked import CheckedDriver
 
 
 class Interruption:
     """Raises ``KeyboardInterrupt`` at a place in a driver's own code, in this thread. The places are counted from 1.
-
-    A place is where Python may run a signal's handler: the beginning of a function, and the return of a built-in one.
-    The return of ``acquire`` is none: nothing but a ``with`` statement could keep such a lock from staying locked. Nor
-    is a generator, which may be ending, where nobody would be told of an exception.
 
     ::
 
@@ -35,8 +29,7 @@ class Interruption:
         """Interrupt ``driver`` at its ``place``-th place; 0 only counts."""
         self.places = 0
         self._place = place
-        self._rooms = _rooms(driver)
-        self._ours: dict[str, bool] = {}
+        self._in_driver = Places(driver)
 
     @contextmanager
     def lurking(self) -> Iterator[None]:
@@ -51,23 +44,7 @@ class Interruption:
                 sys.setprofile(before)
 
     def _ran(self, frame: FrameType, event: str, called: object) -> None:
-        if event not in {"call", "c_return"} or getattr(called, "__name__", "") == "acquire":
-            return
-        if frame.f_code.co_flags & CO_GENERATOR:
-            return
-        name = frame.f_globals.get("__name__", "")
-        if name not in self._ours:
-            self._ours[name] = any(name == room or name.startswith(f"{room}.") for room in self._rooms)
-        if self._ours[name]:
+        if self._in_driver.have(frame, event, called):
             self.places += 1
             if self.places == self._place:
                 raise KeyboardInterrupt(f"in line {frame.f_lineno} of {frame.f_code.co_filename}")
-
-
-def _rooms(driver: CheckedDriver) -> set[str]:
-    """Return the packages, or modules, that a driver's classes are in; and that of the planted defects."""
-    inner: object = driver
-    while isinstance(getattr(inner, "inner", None), Driver):
-        inner = getattr(inner, "inner")  # noqa: B009  (it is untyped)
-    names = [each.__module__ for each in type(inner).__mro__ if issubclass(each, Driver) and each is not Driver]
-    return {_PLANTED, *(name.rpartition(".")[0] or name for name in names)}

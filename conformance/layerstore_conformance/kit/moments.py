@@ -82,15 +82,31 @@ def looked_at(work: Callable[[], object], look: Callable[[], object]) -> int:
     return looker.looks
 
 
+IsMoment = Callable[["FrameType", str, object], bool]
+"""Tells which events of a profile function are moments."""
+
+
+def call_or_return(frame: FrameType, event: str, arg: object) -> bool:
+    """Return whether the event is a call of a Python function, or its return."""
+    del frame, arg
+    return event in ("call", "return")
+
+
 class Meeting:
     """Has another thread do something at one moment of the work of this thread: at a call or return, by its number."""
 
-    def __init__(self, other: Callable[[], object], moment: int) -> None:
+    def __init__(
+        self,
+        other: Callable[[], object],
+        moment: int,
+        is_moment: IsMoment = call_or_return,
+    ) -> None:
         """Let ``moment`` events pass."""
         self._other = other
         self._moment = moment
+        self._is_moment = is_moment
         self.events = 0
-        """Calls and returns within the work."""
+        """Moments of the work so far."""
         self._failure: BaseException | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._act, daemon=True)
@@ -110,8 +126,7 @@ class Meeting:
             raise self._failure
 
     def _event(self, frame: FrameType, event: str, arg: object) -> None:
-        del frame, arg
-        if event not in ("call", "return"):
+        if not self._is_moment(frame, event, arg):
             return
         self.events += 1
         if self.events > self._moment and not self._thread.ident:

@@ -1,0 +1,49 @@
+"""The places in a driver's own code at which something else may come between: a signal's handler, another process."""
+
+from __future__ import annotations
+
+from inspect import CO_GENERATOR
+from typing import TYPE_CHECKING
+
+from layerstore.driver import Driver
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from layerstore.checked import CheckedDriver
+
+_PLANTED = "layerstore_conformance.defects"
+
+
+class Places:
+    """Tells for an event of ``sys.setprofile`` whether it is a place.
+
+    A place is where Python may run a signal's handler: the beginning of a function, and the return of a built-in one.
+    The return of ``acquire`` is none: nothing but a ``with`` statement could keep such a lock from staying locked. Nor
+    is a generator, which may be ending, where nobody would be told of an exception.
+    """
+
+    def __init__(self, driver: CheckedDriver) -> None:
+        """Look at the package of a driver's classes, and at the planted defects."""
+        self._rooms = _rooms(driver)
+        self._ours: dict[str, bool] = {}
+
+    def have(self, frame: FrameType, event: str, called: object) -> bool:
+        """Return whether the event is a place in the driver's code."""
+        if event not in {"call", "c_return"} or getattr(called, "__name__", "") == "acquire":
+            return False
+        if frame.f_code.co_flags & CO_GENERATOR:
+            return False
+        name = frame.f_globals.get("__name__", "")
+        if name not in self._ours:
+            self._ours[name] = any(name == room or name.startswith(f"{room}.") for room in self._rooms)
+        return self._ours[name]
+
+
+def _rooms(driver: CheckedDriver) -> set[str]:
+    """Return the packages, or modules, that a driver's classes are in; and that of the planted defects."""
+    inner: object = driver
+    while isinstance(getattr(inner, "inner", None), Driver):
+        inner = getattr(inner, "inner")  # noqa: B009  (it is untyped)
+    names = [each.__module__ for each in type(inner).__mro__ if issubclass(each, Driver) and each is not Driver]
+    return {_PLANTED, *(name.rpartition(".")[0] or name for name in names)}
