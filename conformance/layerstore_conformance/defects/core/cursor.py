@@ -12,7 +12,7 @@ from layerstore.errors import DriverError, LayerStoreError
 from layerstore.hashing import uploadstate
 from layerstore.hashing.cursor import BLOCK, HashCursor
 from layerstore.hashing.sha256 import Hasher
-from layerstore.uploads import front
+from layerstore.uploads import front, upload
 from layerstore.uploads.front import Front
 from layerstore.uploads.spool import Spool
 from layerstore.uploads.upload import LayerUpload
@@ -255,4 +255,17 @@ def dropped_upload_is_flushed() -> Iterator[None]:
         self._release()
 
     with patch.object(LayerUpload, "__del__", collect):
+        yield
+
+
+@planted_in_core("W9", "W3")
+def the_callers_buffer_is_hashed_late() -> Iterator[None]:
+    """The bytes of a large write are hashed in another thread after the write has returned, in the caller's buffer."""
+
+    def blocks(data: Any) -> Iterator[memoryview]:  # noqa: ANN401  (any buffer)
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), BLOCK):
+            yield view[start : start + BLOCK]
+
+    with patch.object(upload, "blocks", blocks):
         yield

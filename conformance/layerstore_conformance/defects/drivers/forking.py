@@ -7,6 +7,7 @@ import random
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
+
+LARGE = 4 << 20
+"""Bytes that threads share."""
 
 
 @planted_in_core("T5")
@@ -207,3 +211,28 @@ class _TokenWriter(ReplayingWriter):
         if self._owner.read_text() != self._token:
             raise error
         return self.take_over()
+
+
+@planted("T5", "T6")
+class ThreadsStayBehindAtAFork(DefectiveDriver):
+    """Large reads are shared by threads that are kept, and a forked child waits for those of its parent."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that has help."""
+        if "pool" not in self.memory:
+            self.memory["pool"] = ThreadPoolExecutor(2)
+        return _HelpedReader(self.inner.open_reader(key, offset), self.memory["pool"])
+
+
+class _HelpedReader(PassingReader):
+    def __init__(self, inner: Reader, pool: ThreadPoolExecutor) -> None:
+        super().__init__(inner)
+        self._pool = pool
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        if len(buffer) < LARGE:
+            return super().read_at(offset, buffer)
+        try:
+            return self._pool.submit(super().read_at, offset, buffer).result(timeout=2)
+        except TimeoutError:
+            raise BackendUnavailableError(self.key, "no thread has come to help") from None

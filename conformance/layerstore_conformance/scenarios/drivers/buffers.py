@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.steps.points import HANDED, MIB, OWNERS
 
 if TYPE_CHECKING:
@@ -62,12 +63,25 @@ def _upload(ctx: Context, buffer: Buffer) -> Callable[[], None]:
     return end
 
 
-TAKES = {"put": _put, "write": _write, "overwrite": _overwrite, "flush": _flush, "upload": _upload}
+def _layer(ctx: Context, buffer: Buffer) -> Callable[[], None]:
+    """Write an upload, and finish it: the digest must be of what is stored."""
+    wanted, upload = digest(bytes(buffer)), ctx.service().upload("a")
+    upload.write(buffer)
+
+    def end() -> None:
+        upload.finish(wanted).close()
+        (data,) = (key for key in ctx.stored() if key.endswith("/data"))
+        ctx.driver.move(data, "key")
+
+    return end
+
+
+TAKES = {"put": _put, "write": _write, "overwrite": _overwrite, "flush": _flush, "upload": _upload, "layer": _layer}
 
 
 @scenario(
     *("W9", "W2", "P1"),
-    kills=("view-kept", "buffer-kept", "put-keeps-the-buffer"),
+    kills=("view-kept", "buffer-kept", "put-keeps-the-buffer", "the-callers-buffer-is-hashed-late"),
     rows=(59, 67),
     axes=(Axis("taken", TAKES), OWNERS, HANDED),
 )

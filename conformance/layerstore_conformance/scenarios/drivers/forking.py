@@ -13,6 +13,7 @@ from layerstore import FencedError, LayerClosedError, LayerService
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.payloads import Payload, digest, expect_same
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere
@@ -27,6 +28,12 @@ GROUP = "concurrency"
 
 LARGE = 1 << 20
 """Bytes of an object, enough that a reader has only begun to read them, and a connection to transfer them."""
+
+HUGE = 9 << 20
+"""Bytes of an object, enough for several threads to share the work."""
+
+MANY = 30
+"""Objects, enough for several threads to share the work."""
 
 LONG = Payload("forked").read(LARGE)
 SHORT = Payload("short").read(3000)
@@ -184,6 +191,47 @@ def _go_on_beside_a_child(driver: CheckedDriver) -> None:
         driver.delete("d")
         assert list(driver.list("")) == [], "deleted, and still there"
         child.say("end")
+
+
+@scenario("T5", "T6", kills=("threads-stay-behind-at-a-fork",), needs=("url", "fork"))
+def a_child_does_what_its_parent_has_done(ctx: Context) -> None:
+    """What a parent has done, with large and with many objects, its forked child can do, and then the parent again.
+
+    A pool of threads, or a connection, that a call has made in the parent is of no use in the child.
+    """
+    with Elsewhere(ctx) as there:
+        there.run(_do_in_turns)
+
+
+def _do_in_turns(driver: CheckedDriver) -> None:
+    _do_everything(driver, "before")
+    with Forked(lambda _parent: _do_everything(driver, "child")):
+        pass
+    _do_everything(driver, "after")
+
+
+def _do_everything(driver: CheckedDriver, who: str) -> None:
+    """Put, write, read, move, list, scan and delete, and store a layer; more than a backend takes at once."""
+    data = bulk(who, HUGE, 1)
+    driver.put(f"{who}/put", data)
+    with driver.open_writer(f"{who}/written") as writer:
+        writer.write(data)
+        writer.flush()
+        writer.seek(HUGE // 2)
+        writer.write(SHORT)
+    driver.move(f"{who}/put", f"{who}/moved")
+    with driver.open_reader(f"{who}/moved") as reader:
+        expect_same(reader.read(HUGE), data, f"by the {who} at once")
+    for number in range(MANY):
+        driver.put(f"{who}/many/{number:02}", b"small")
+    assert len(list(driver.list(f"{who}/many"))) == len(list(driver.scan(f"{who}/many"))) == MANY
+    assert driver.stat(f"{who}/written").size == HUGE
+    upload = LayerService(driver).upload(who)
+    upload.write(data)
+    with upload.finish(digest(data)) as layer:
+        expect_same(layer.read(), data, f"as a layer of the {who}")
+    driver.delete(who)
+    assert list(driver.list(who)) == []
 
 
 @scenario("T5", "C3", kills=("driver-is-bound-to-its-process",), needs=("shared", "url", "fork"))
