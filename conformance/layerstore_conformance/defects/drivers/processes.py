@@ -1,0 +1,71 @@
+"""Defects that show when another process acts between two requests of a call."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from layerstore.errors import BackendUnavailableError, FencedError, InvalidOffsetError, PathNotFoundError
+from layerstore_conformance.defects.drivers.writing import RepeatingWriter, WriterDefect
+from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingReader
+
+if TYPE_CHECKING:
+    from layerstore.driver import Driver, Reader, Stat
+
+
+@planted("R4", "C3")
+class VersionAndBytesByTwoLooks(DefectiveDriver):
+    """A reader looks whether its version is still there, and then reads what is there."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that looks first."""
+        return _LooksFirst(self.inner, self.inner.open_reader(key, offset))
+
+
+class _LooksFirst(PassingReader):
+    def __init__(self, driver: Driver, inner: Reader) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        try:
+            if self._driver.stat(self.key).version == self.version:
+                with self._driver.open_reader(self.key, offset) as reader:
+                    return reader.readinto(buffer)
+        except (PathNotFoundError, InvalidOffsetError):
+            pass
+        raise BackendUnavailableError(self.key, f"version {self.version} is gone")
+
+
+@planted("S1", "C3")
+class PropertiesByTwoLooks(DefectiveDriver):
+    """The size is found by one request, and the version by the next."""
+
+    def stat(self, key: str) -> Stat:
+        """Look twice."""
+        return replace(self.inner.stat(key), version=self.inner.stat(key).version)
+
+
+class _PuttingWriter(RepeatingWriter):
+    def publish(self) -> str:
+        """Look, read, and put."""
+        driver, whole = self.driver.inner, bytearray()
+        with suppress(PathNotFoundError), driver.open_reader(self.key) as reader:
+            if reader.version != self.version:
+                raise FencedError(self.key)
+            whole += reader.readall()
+        for offset, data in self._parts:
+            whole[offset : offset + len(data)] = data
+        self.inner.discard()
+        driver.put(self.key, bytes(whole))
+        self.inner = driver.open_writer(self.key)
+        return str(self.inner.version)
+
+
+@planted("F3", "F4", "C3")
+class AppendsByReadingAndPutting(WriterDefect):
+    """A flush reads the object, if it is still that of its writer, and puts it with what was written."""
+
+    writer = _PuttingWriter

@@ -1,0 +1,147 @@
+"""Processes: another one calls at each moment of a call. Threads of one process may wait for each other instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from layerstore import BackendUnavailableError, PathNotFoundError
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.moments import Meeting
+from layerstore_conformance.kit.places import Places
+from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.processes.remote import RemoteDriver
+from layerstore_conformance.steps.pairs import PAIRS, met
+
+if TYPE_CHECKING:
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "concurrency"
+
+MOMENTS: Final = {"quick": 3, "default": 10, "full": 200}
+"""Moments of each call that are tried."""
+
+LOOKED: Final = {"quick": 10, "default": 50, "full": 500}
+"""Moments of each look that are tried."""
+
+LEAST: Final = 600_000
+"""Bytes of an object that is read: more than a backend keeps in one row, or a client fetches at once."""
+
+PART: Final = 200_000
+"""Bytes that are read at once."""
+
+
+@scenario(
+    *("F4", "F2", "F3", "M3", "M4", "C3", "D3"),
+    kills=("fencing-checked-too-early", "version-compared-too-early", "flush-overtakes-a-change"),
+    needs=("shared", "url"),
+)
+def two_processes_that_meet_at_any_moment_are_one_after_the_other(ctx: Context) -> None:
+    """At whatever moment of a call another process makes one, on the same key, one has come before the other.
+
+    A lock that only threads know, or a check that is made before the lock is taken, does for one process.
+    """
+    is_moment = Places(ctx.driver).have
+    with Elsewhere(ctx) as there:
+        other = CheckedDriver(RemoteDriver(ctx.open(), there), "there")
+        for name, pair in PAIRS.items():
+            ctx.step(name)
+            events = met(ctx, pair, other, b"", 1 << 60, is_moment)
+            for moment in _some(ctx, events, MOMENTS[ctx.profile]):
+                met(ctx, pair, other, b"", moment, is_moment)
+
+
+def _some(ctx: Context, events: int, count: int) -> list[int]:
+    """Draw some moments of so many."""
+    return sorted(ctx.random.sample(range(events), min(events, ctx.size(count))))
+
+
+Seen = tuple[str, int, bytes]
+"""Version, size and bytes, as a look has found them."""
+
+Look = Callable[[CheckedDriver], Seen]
+Replace = Callable[[CheckedDriver, int], None]
+
+
+def _content(number: int) -> bytes:
+    """Return what a number stands for: its size and each of its bytes tell it."""
+    return bytes([number]) * (LEAST + number)
+
+
+def _put(driver: CheckedDriver, number: int) -> None:
+    driver.put("d/key", _content(number))
+
+
+def _move(driver: CheckedDriver, number: int) -> None:
+    driver.put("new", _content(number))
+    driver.move("new", "d/key")
+
+
+def _delete_and_put(driver: CheckedDriver, number: int) -> None:
+    driver.delete("d")
+    driver.put("d/key", _content(number))
+
+
+def _read(driver: CheckedDriver) -> Seen:
+    with driver.open_reader("d/key") as reader:
+        data = b"".join(iter(lambda: reader.read(PART), b""))
+        return reader.version, reader.size, data
+
+
+def _look(driver: CheckedDriver) -> Seen:
+    found = driver.stat("d/key")
+    return found.version, found.size, _content(found.size - LEAST)
+
+
+def _open_writer(driver: CheckedDriver) -> Seen:
+    writer = driver.open_writer("d/key")
+    writer.discard()
+    return writer.version or "", writer.size, _content(writer.size - LEAST)
+
+
+LOOKS: Final[dict[str, Look]] = {"read": _read, "stat": _look, "open a writer": _open_writer}
+REPLACED: Final[dict[str, Replace]] = {"put": _put, "move": _move, "delete and put": _delete_and_put}
+
+
+@scenario(
+    *("R4", "S1", "C3", "P1", "M2", "W1"),
+    kills=("version-and-bytes-by-two-looks", "properties-by-two-looks"),
+    needs=("shared", "url"),
+)
+def what_another_process_replaces_is_seen_of_one_version(ctx: Context) -> None:
+    """At whatever moment of a look another process replaces the object, version, size and bytes are of one of them.
+
+    If one request finds the version and the next one the bytes, the other process comes between them.
+    """
+    with Elsewhere(ctx) as there:
+        for name, look in LOOKS.items():
+            events = _looked(ctx, there, look, _put, 1 << 60)
+            for moment in _some(ctx, events, LOOKED[ctx.profile]):
+                way = ctx.random.choice(list(REPLACED))
+                ctx.step(f"{name}, and {way} at moment {moment} of {events}")
+                _looked(ctx, there, look, REPLACED[way], moment)
+
+
+def _looked(ctx: Context, there: Elsewhere, look: Look, replaced: Replace, moment: int) -> int:
+    """Look while another process replaces the object; check what was seen, and return how many moments a look has."""
+    _put(ctx.driver, 0)
+    before = ctx.driver.stat("d/key").version
+    found: list[Seen] = []
+
+    def work() -> None:
+        with suppress(PathNotFoundError, BackendUnavailableError):
+            found.append(look(ctx.driver))
+
+    meeting = Meeting(partial(there.run, replaced, 1), moment, Places(ctx.driver).have)
+    meeting.of(work)
+    known = {before: _content(0), ctx.driver.stat("d/key").version: _content(1)}
+    for version, size, data in found:  # one that is going may have a version that nobody else has seen
+        wanted = known.get(version, _content(max(0, size - LEAST)))
+        assert (size, wanted) in [(len(each), each) for each in known.values()], (
+            f"version {version} has {len(wanted)} bytes, and not {size}"
+        )
+        ctx.same(data, wanted, f"what was read of version {version}")
+    return meeting.events
