@@ -71,6 +71,11 @@ def _content(number: int) -> bytes:
     return bytes([number]) * (LEAST + number)
 
 
+def _content_of(size: int) -> bytes:
+    """Return what has this size; something else if nothing has."""
+    return _content(1 if size == LEAST + 1 else 0)
+
+
 def _put(driver: CheckedDriver, number: int) -> None:
     driver.put("d/key", _content(number))
 
@@ -93,13 +98,15 @@ def _read(driver: CheckedDriver) -> Seen:
 
 def _look(driver: CheckedDriver) -> Seen:
     found = driver.stat("d/key")
-    return found.version, found.size, _content(found.size - LEAST)
+    return found.version, found.size, _content_of(found.size)
 
 
 def _open_writer(driver: CheckedDriver) -> Seen:
     writer = driver.open_writer("d/key")
     writer.discard()
-    return writer.version or "", writer.size, _content(writer.size - LEAST)
+    if writer.version is None:  # between a delete and a put
+        raise PathNotFoundError("d/key")
+    return writer.version, writer.size, _content_of(writer.size)
 
 
 LOOKS: Final[dict[str, Look]] = {"read": _read, "stat": _look, "open a writer": _open_writer}
@@ -139,7 +146,7 @@ def _looked(ctx: Context, there: Elsewhere, look: Look, replaced: Replace, momen
     meeting.of(work)
     known = {before: _content(0), ctx.driver.stat("d/key").version: _content(1)}
     for version, size, data in found:  # one that is going may have a version that nobody else has seen
-        wanted = known.get(version, _content(max(0, size - LEAST)))
+        wanted = known.get(version, _content_of(size))
         assert (size, wanted) in [(len(each), each) for each in known.values()], (
             f"version {version} has {len(wanted)} bytes, and not {size}"
         )
