@@ -42,13 +42,18 @@ class Forked:
             found = child.hear()
     """
 
-    def __init__(self, work: Callable[[Connection], object], end: Callable[[], NoReturn] = exit_at_once) -> None:
-        """Fork; the child does ``work``, which takes a pipe to the parent, and then ends itself by ``end``."""
+    def __init__(
+        self, work: Callable[[Connection], object], end: Callable[[], NoReturn] = exit_at_once, longest: int = LONGEST
+    ) -> None:
+        """Fork; the child does ``work``, which takes a pipe to the parent, and then ends itself by ``end``.
+
+        After ``longest`` seconds an alarm kills it.
+        """
         self._pipe, theirs = Pipe()
         self._pid = os.fork()
         if not self._pid:
             self._pipe.close()
-            _live(work, theirs, end)
+            _live(work, theirs, end, longest)
         theirs.close()
 
     def hear(self) -> object:
@@ -88,8 +93,10 @@ class Forked:
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
-def _live(work: Callable[[Connection], object], parent: Connection, end: Callable[[], NoReturn]) -> NoReturn:
-    signal.alarm(LONGEST)
+def _live(
+    work: Callable[[Connection], object], parent: Connection, end: Callable[[], NoReturn], longest: int
+) -> NoReturn:
+    signal.alarm(longest)
     try:
         try:
             work(parent)

@@ -232,7 +232,4 @@ class _HelpedReader(PassingReader):
     def read_at(self, offset: int, buffer: memoryview) -> int:
         if len(buffer) < LARGE:
             return super().read_at(offset, buffer)
-        try:
-            return self._pool.submit(super().read_at, offset, buffer).result(timeout=2)
-        except TimeoutError:
-            raise BackendUnavailableError(self.key, "no thread has come to help") from None
+        return self._pool.submit(super().read_at, offset, buffer).result()
