@@ -25,7 +25,7 @@ driver.put("before", b"")
 (reader, writer), fork = os.pipe(), ctypes.PyDLL(None).fork  # as a server in C forks: without Python's hooks
 if not fork():
     draft = Draft(driver._area)
-    draft.span.write(0, memoryview(b"half of another"))
+    draft.span.write(0, memoryview(b"half of another"), 0)
     os.write(writer, b"x")
     os._exit(0)
 os.read(reader, 1)

@@ -10,9 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from layerstore.errors import DriverError
 from layerstore.threads.pool import Pool
+
+if TYPE_CHECKING:
+    from layerstore_drivers.azure.found import Found, Listed
 
 MAX_BLOCKS = 50_000
 """Blocks that a committed blob may have (Put Block List, Microsoft's documentation)."""
@@ -174,3 +178,24 @@ class Stager:
         block.staged = True
         if not block.keep:
             block.data = None
+
+
+def committed(listed: Listed, found: Found, first: int) -> list[Block]:
+    """Return the blocks of the object; bytes that were stored without blocks are cut into some without a name."""
+    blocks: list[Block] = []
+    size = found.size or 0
+    if sum(length for _, length in listed) == found.blob_size:
+        for name, length in listed:
+            if _end(blocks) < size and length:
+                blocks.append(Block(length, name, at=_end(blocks), staged=True))
+    if _end(blocks) == size:
+        return blocks
+    blocks = []
+    while (start := _end(blocks)) < size:
+        blocks.append(Block(min(block_size(start, first), size - start), at=start))
+    return blocks
+
+
+def _end(blocks: list[Block]) -> int:
+    last = blocks[-1] if blocks else None
+    return (last.at or 0) + last.size if last else 0

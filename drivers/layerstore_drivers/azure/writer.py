@@ -11,19 +11,17 @@ block is committed unseen first (``fence.Hold.keep_unseen``): behind the publish
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from layerstore.driver import Writer
-from layerstore.errors import NoSpaceError, UnsupportedOperationError
+from layerstore.errors import BackendUnavailableError, DriverError, NoSpaceError, UnsupportedOperationError
 from layerstore.threads.pool import Pool
-from layerstore_drivers.azure.blocks import MAX_BLOCKS, Block, BlockIDs, Stager, Tail, block_size
+from layerstore_drivers.azure.blocks import MAX_BLOCKS, Block, BlockIDs, Stager, Tail, block_size, committed
 
 if TYPE_CHECKING:
-    from layerstore_drivers.azure.blocks import Stager
     from layerstore_drivers.azure.fence import Hold
-    from layerstore_drivers.azure.found import Found, Listed
-
 
 T = TypeVar("T")
 
@@ -116,7 +114,8 @@ class Draft:
         self._open: _Open | None = None
         self._zeros: dict[int, Block] = {}
         self._kept: list[Block] = []
-        for block in _committed(listed, hold.found, first) if hold.found else ():
+        self._unsure = False  # while it changes, and after a change that was interrupted
+        for block in committed(listed, hold.found, first) if hold.found else ():
             self._append(block)
         hold.published = list(self._blocks)
 
@@ -128,27 +127,47 @@ class Draft:
     def write(self, offset: int, data: memoryview) -> None:
         """Take the bytes; beyond the end, after zeros."""
         self._stager.admit()
-        if offset > self.size:
-            self._extend(offset - self.size)
-        done = 0
-        while done < len(data):
-            at = offset + done
-            write = self._write_block if at < self._tail_start else self._write_tail
-            done += write(at, data[done:])
+        with self._changing():
+            if offset > self.size:
+                self._extend(offset - self.size)
+            done = 0
+            while done < len(data):
+                at = offset + done
+                write = self._write_block if at < self._tail_start else self._write_tail
+                done += write(at, data[done:])
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change the draft in several steps. If another exception than the contract's comes in between, it is lost.
+
+        Raises:
+            BackendUnavailableError: it is lost.
+        """
+        if self._unsure:
+            detail = "an earlier write or flush was interrupted, and what it did is unknown"
+            raise BackendUnavailableError(self._hold.key, detail)
+        self._unsure = True
+        try:
+            yield
+        except DriverError:
+            self._unsure = False
+            raise
+        self._unsure = False
 
     def cut(self, size: int) -> None:
         """Drop the bytes beyond ``size``: a failed write may have left them."""
         if size >= self.size:
             return
-        self._seal()
-        if size < self._tail_start:
-            number = bisect_right(self._starts, size) - 1
-            kept = self._bytes_of(self._blocks[number])[: size - self._starts[number]]
-            self._tail_start = self._starts[number]
-            del self._blocks[number:], self._starts[number:]
-            self._tail = Tail()
-            self._tail.write(0, kept)
-        self._tail.cut(size - self._tail_start)
+        with self._changing():
+            self._seal()
+            if size < self._tail_start:
+                number = bisect_right(self._starts, size) - 1
+                kept = self._bytes_of(self._blocks[number])[: size - self._starts[number]]
+                self._tail_start = self._starts[number]
+                del self._blocks[number:], self._starts[number:]
+                self._tail = Tail()
+                self._tail.write(0, kept)
+            self._tail.cut(size - self._tail_start)
 
     def publish(self) -> str:
         """Send everything to the service, make it the object, and return its version.
@@ -157,10 +176,11 @@ class Draft:
             NoSpaceError: more blocks than a blob may have.
             FencedError: the key is no longer held.
         """
-        self._seal()
-        last = self._finish_tail()
-        self._name(self._blocks)
-        self._check_count(self._blocks)
+        with self._changing():
+            self._seal()
+            last = self._finish_tail()
+            self._name(self._blocks)
+            self._check_count(self._blocks)
         self._stager.settle(last)
         self._zeros = {block.size: block for block in self._blocks if block.zeros}  # a commit drops all others
         version = self._hold.publish(self._blocks)
@@ -321,24 +341,3 @@ class Draft:
             if block not in kept:
                 block.data = None
         self._kept = [block for block in kept if block.data is not None]
-
-
-def _committed(listed: Listed, found: Found, first: int) -> list[Block]:
-    """Return the blocks of the object; bytes that were stored without blocks are cut into some without a name."""
-    blocks: list[Block] = []
-    size = found.size or 0
-    if sum(length for _, length in listed) == found.blob_size:
-        for name, length in listed:
-            if _end(blocks) < size and length:
-                blocks.append(Block(length, name, at=_end(blocks), staged=True))
-    if _end(blocks) == size:
-        return blocks
-    blocks = []
-    while (start := _end(blocks)) < size:
-        blocks.append(Block(min(block_size(start, first), size - start), at=start))
-    return blocks
-
-
-def _end(blocks: list[Block]) -> int:
-    last = blocks[-1] if blocks else None
-    return (last.at or 0) + last.size if last else 0

@@ -38,9 +38,9 @@ class Span:
         """Change the file. A subclass overrides this if others use the file too."""
         return act()
 
-    def write(self, offset: int, data: memoryview) -> None:
-        """Write all of ``data``; if that fails, ``size`` stays (clauses W2 to W5)."""
-        self.mend()
+    def write(self, offset: int, data: memoryview, accepted: int) -> None:
+        """Write all of ``data`` behind, or over, the ``accepted`` bytes; if that fails, ``size`` stays (W2 to W5)."""
+        self.mend(accepted)
         self._torn = True
         done = 0
         while done < len(data):
@@ -56,11 +56,11 @@ class Span:
             first = stop
         self._run = (first, stop)
 
-    def mend(self) -> None:
-        """Cut off the bytes that a failed write left beyond the end, so that a later gap reads as zeros."""
-        if self._torn:
-            self.change(partial(os.ftruncate, self.fd, self.size))
-            self._torn = False
+    def mend(self, accepted: int) -> None:
+        """Cut off what a failed or interrupted write left beyond the accepted bytes: a later gap reads as zeros."""
+        if self._torn or self.size > accepted:
+            self.change(partial(os.ftruncate, self.fd, accepted))
+            self.size, self._torn = accepted, False
 
     def stamp(self, mtime_ns: int) -> None:
         """Set the file's modification time, in nanoseconds."""

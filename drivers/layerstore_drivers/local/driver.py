@@ -74,7 +74,7 @@ class LocalDriver(Driver):
         area = self._writable()
         draft = Draft(area)
         try:
-            draft.span.write(0, memoryview(data))
+            draft.span.write(0, memoryview(data), 0)
             draft.span.stamp(time.time_ns())
             os.fsync(draft.span.fd)
             in_place(self._tree, key, lambda place: self._put(area, draft, place, key))

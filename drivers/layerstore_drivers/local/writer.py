@@ -54,12 +54,12 @@ class LocalWriter(Writer):
         """Write in place beyond the published bytes, or otherwise in a draft, which begins as a copy of the file."""
         self._refuse_after_failure()  # the failed flush may be visible by now
         if self._draft:
-            self._draft.span.write(offset, data)
+            self._draft.span.write(offset, data, self.size)
         elif self._tail and self._grows_in_place(self._tail, offset):
             self._arm()
-            self._tail.write(offset, data)
+            self._tail.write(offset, data, self.size)
         else:
-            self._begin_draft().span.write(offset, data)
+            self._begin_draft().span.write(offset, data, self.size)
 
     def publish(self) -> str:
         """Make the bytes durable, and then visible.
@@ -72,7 +72,7 @@ class LocalWriter(Writer):
         if self._draft or not self._base:
             self._base = self._publish_draft(self._draft or self._begin_draft())
             self._area.note_synced(self.key, self._base.found)
-        elif self._tail and self._tail.size > self._base.size:
+        elif self._tail and self.size > self._base.size:
             self._base = self._publish_tail(self._tail, self._base)
             self._area.note_synced(self.key, self._base.found)
         else:
@@ -197,7 +197,7 @@ class LocalWriter(Writer):
     def _seal(self, span: Span) -> None:
         """Make the bytes durable with a new modification time."""
         self._check_owned()  # checked again under the lock; here, to change and sync nothing in vain
-        span.mend()
+        span.mend(self.size)
         span.stamp(max(time.time_ns(), self._base.seen.mtime_ns + 1 if self._base else 0))
         self._lasting(lambda: os.fsync(span.fd))
 

@@ -118,30 +118,45 @@ class SqliteWriter(Writer):
     def __init__(self, path: Path, key: str, object_id: int, name: str, edition: int, size: int, version: str) -> None:
         super().__init__(key, size, version)
         self._path, self._id, self._name, self._edition = path, object_id, name, edition
-        self._run, self._end, self._changed = bytearray(), size, not version
+        self._start, self._run, self._changed = size, bytearray(), not version
+        self._reach = size  # of all writes, also of those that were interrupted
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Gather up to a MiB of writes that follow each other; save any other write as a whole (W2, W4, W5, W9)."""
-        if offset == self._end and len(self._run) + len(data) <= 4 * CHUNK:
+        self._cut()
+        self._changed, self._reach = True, max(self._reach, offset + len(data))
+        if offset == self._start + len(self._run) and len(self._run) + len(data) <= 4 * CHUNK:
             self._run += data
         else:
             with transaction(self._path, "rw"):
-                self._save(self._end - len(self._run), memoryview(bytes(self._run)))
+                self._save(self._start, memoryview(bytes(self._run)))
                 self._save(offset, data)
-            self._run = bytearray()
-        self._end, self._changed = offset + len(data), True
+            self._run, self._start = bytearray(), offset + len(data)
 
     def publish(self) -> str:
         """Save the rest of the draft and make it the next edition, in one transaction (W6, W8, F3, F4)."""
         sql = """UPDATE objects SET edition = edition + 1, size = ?, modified = ?, version = hex(randomblob(16))
                  WHERE id = ? RETURNING version"""
         with transaction(self._path, "rw") as db:
-            self._save(self._end - len(self._run), memoryview(bytes(self._run)))
+            self._cut()
+            self._save(self._start, memoryview(bytes(self._run)))
             if not self._changed:
                 return str(self.version)
             [(version,)] = db.execute(sql, (self.size, time.time(), self._id))
-        self._run, self._edition, self._changed = bytearray(), self._edition + 1, False
+        self._run, self._start, self._edition, self._changed = bytearray(), self.size, self._edition + 1, False
         return str(version)
+
+    def _cut(self) -> None:
+        """Cut off what an interrupted write has left beyond the end: a later gap reads as zeros (W2, W4)."""
+        if self._reach > self.size:
+            last = (self.size - 1) // CHUNK
+            draft = (self._id, self._edition + 1, last)
+            with transaction(self._path, "rw") as db:
+                db.execute("DELETE FROM chunks WHERE object = ? AND edition = ? AND number > ?", draft)
+                sql = "UPDATE chunks SET data = substr(data, 1, ?) WHERE object = ? AND edition = ? AND number = ?"
+                db.execute(sql, (self.size - last * CHUNK, *draft))
+            self._run = self._run[: max(0, self.size - self._start)]
+            self._reach = self.size
 
     def release(self) -> None:
         """Forget. The draft is deleted when the key is next opened, moved or deleted, as after a kill (W7, T4)."""

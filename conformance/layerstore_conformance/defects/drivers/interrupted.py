@@ -64,3 +64,43 @@ class AnInterruptedFlushForgets(WriterDefect):
     """A flush forgets what it is about to store before it stores it."""
 
     writer = ForgetfulWriter
+
+
+class _StagingWriter(DefectiveWriter):
+    """Gathers, and gives a full buffer away before it stores it."""
+
+    _start, _gathered = 0, b""
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if offset == self._start + len(self._gathered):
+            self._gathered += bytes(data)
+        else:
+            start, gathered, self._start, self._gathered = self._start, self._gathered, offset, bytes(data)
+            super().write_at(start, memoryview(gathered))
+
+    def publish(self) -> str:
+        super().write_at(self._start, memoryview(self._gathered))
+        self._gathered = b""
+        return super().publish()
+
+
+@planted("W2", "W6")
+class AnInterruptedWriteForgets(WriterDefect):
+    """A write gives away what was gathered before it has stored it."""
+
+    writer = _StagingWriter
+
+
+class _CountingWriter(DefectiveWriter):
+    _written = 0
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self._written += len(data)
+
+
+@planted("W4", "W2")
+class AnInterruptedWriteShowsInAGap(WriterDefect):
+    """A write that is interrupted after it has stored its bytes leaves them where a later gap begins."""
+
+    writer = _CountingWriter

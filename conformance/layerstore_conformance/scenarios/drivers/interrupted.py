@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore import DriverError, PathNotFoundError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 GROUP = "faults"
 
 OLD, NEW, MORE = (Payload(label).read(3000) for label in ("old", "new", "more"))
+
+MIB = 1 << 20
 
 PLACES: dict[Profile, int] = {"quick": 4, "default": 24, "full": 1000}
 """Places in each call at which it is interrupted."""
@@ -147,6 +151,72 @@ def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context) -> None:
             with ctx.driver.open_writer(key) as writer:
                 writer.write(b"after")
             assert ctx.read(key) in {old + b"after", old + NEW + MORE + b"after"}, "unpublished bytes came back"
+
+
+WRITES = Axis(
+    "write",
+    {
+        "at the end": (0, 3000),
+        "before the end": (-2000, 700),
+        "over the end": (-1000, 3000),
+        "behind a gap": (5000, 3000),
+        "large": (0, 5 * MIB // 2),
+        "large over the end": (-1000, 5 * MIB // 2),
+    },
+)
+"""Where a write begins, as seen from the end, and how many bytes it has."""
+
+
+@scenario(
+    *("W2", "W4", "W6", "E4", "T6"),
+    kills=("an-interrupted-write-forgets", "an-interrupted-write-shows-in-a-gap"),
+    axes=(WRITES,),
+)
+def a_write_interrupted_anywhere_is_done_or_refused(ctx: Context, write: tuple[int, int]) -> None:
+    """Interrupted anywhere in the driver, a write takes nothing along that was accepted, and shows in no gap.
+
+    A server that is told to stop in the middle of a write closes its uploads, so that they can be resumed.
+    """
+    offset, length = write
+    for place in _places(ctx, partial(_write_on, _open_and_write(ctx.driver), offset, length)):
+        writer = _open_and_write(ctx.driver)
+        accepted = OLD + NEW + MORE
+        start, done = writer.size + offset, False
+        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+            _write_on(writer, offset, length)
+            done = True
+        whole = _with(accepted, start, b"n" * length)
+        size = len(whole) if done else len(accepted)
+        assert writer.size == size, f"interrupted at place {place}, a write left a size of {writer.size}, not {size}"
+        far = max(len(whole), len(accepted)) + 1000
+        try:
+            writer.seek(far)
+            writer.write(b"far")
+            writer.close()
+        except DriverError:
+            continue
+        found = ctx.read("d/key")
+        allowed = [whole] if done else [accepted, whole[: len(accepted)]]
+        expected = [_with(each, far, b"far") for each in allowed]
+        assert found in expected or _is_partly(found, *expected), (
+            f"interrupted at place {place}, a write {'done' if done else 'refused'} left {len(found)} bytes"
+        )
+
+
+def _write_on(writer: Writer, offset: int, length: int) -> None:
+    writer.seek(offset, os.SEEK_END)
+    writer.write(b"n" * length)
+
+
+def _with(data: bytes, start: int, part: bytes) -> bytes:
+    """Return the bytes with a part of them written over, behind zeros if it begins beyond their end."""
+    return data[:start].ljust(start, b"\0") + part + data[start + len(part) :]
+
+
+def _is_partly(found: bytes, *wanted: bytes) -> bool:
+    """Return whether each byte is that of one or the other."""
+    lengths = {len(found), *map(len, wanted)}
+    return len(lengths) == 1 and all(byte in others for byte, *others in zip(found, *wanted, strict=True))
 
 
 def _open_and_write(driver: CheckedDriver, key: str = "d/key", old: bytes = OLD) -> Writer:
