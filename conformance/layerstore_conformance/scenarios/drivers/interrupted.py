@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from layerstore import DriverError, PathNotFoundError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.interruption import Interruption
 from layerstore_conformance.kit.payloads import Payload
 
@@ -153,18 +154,26 @@ def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context) -> None:
             assert ctx.read(key) in {old + b"after", old + NEW + MORE + b"after"}, "unpublished bytes came back"
 
 
+class Wrote(NamedTuple):
+    """A write: where it begins, as seen from the end, its length, and the size of the object before, all in bytes."""
+
+    offset: int
+    length: int
+    size: int = 9000
+
+
 WRITES = Axis(
     "write",
     {
-        "at the end": (0, 3000),
-        "before the end": (-2000, 700),
-        "over the end": (-1000, 3000),
-        "behind a gap": (5000, 3000),
-        "large": (0, 5 * MIB // 2),
-        "large over the end": (-1000, 5 * MIB // 2),
+        "at the end": Wrote(0, 3000),
+        "before the end": Wrote(-2000, 700),
+        "over the end": Wrote(-1000, 3000),
+        "behind a gap": Wrote(5000, 3000),
+        "large": Wrote(0, 5 * MIB // 2),
+        "large, from a whole MiB on": Wrote(0, 5 * MIB // 2, MIB),
+        "large over the end": Wrote(-1000, 5 * MIB // 2),
     },
 )
-"""Where a write begins, as seen from the end, and how many bytes it has."""
 
 
 @scenario(
@@ -172,16 +181,17 @@ WRITES = Axis(
     kills=("an-interrupted-write-forgets", "an-interrupted-write-shows-in-a-gap"),
     axes=(WRITES,),
 )
-def a_write_interrupted_anywhere_is_done_or_refused(ctx: Context, write: tuple[int, int]) -> None:
+def a_write_interrupted_anywhere_is_done_or_refused(ctx: Context, write: Wrote) -> None:
     """Interrupted anywhere in the driver, a write takes nothing along that was accepted, and shows in no gap.
 
     A server that is told to stop in the middle of a write closes its uploads, so that they can be resumed.
     """
-    offset, length = write
-    for place in _places(ctx, partial(_write_on, _open_and_write(ctx.driver), offset, length)):
-        writer = _open_and_write(ctx.driver)
-        accepted = OLD + NEW + MORE
-        start, done = writer.size + offset, False
+    offset, length, before = write
+    old = bulk("old", before - len(NEW + MORE), ctx.seed)
+    accepted = old + NEW + MORE
+    for place in _places(ctx, partial(_write_on, _open_and_write(ctx.driver, old=old), offset, length)):
+        writer = _open_and_write(ctx.driver, old=old)
+        start, done = before + offset, False
         with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
             _write_on(writer, offset, length)
             done = True
