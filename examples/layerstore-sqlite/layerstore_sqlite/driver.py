@@ -1,7 +1,9 @@
 """The driver and its two handles: each method is one transaction."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -151,7 +153,7 @@ class SqliteWriter(Writer):
         if self._reach > self.size:
             last = (self.size - 1) // CHUNK
             draft = (self._id, self._edition + 1, last)
-            with transaction(self._path, "rw") as db:
+            with self._owning() as db:
                 db.execute("DELETE FROM chunks WHERE object = ? AND edition = ? AND number > ?", draft)
                 sql = "UPDATE chunks SET data = substr(data, 1, ?) WHERE object = ? AND edition = ? AND number = ?"
                 db.execute(sql, (self.size - last * CHUNK, *draft))
@@ -162,12 +164,18 @@ class SqliteWriter(Writer):
         """Forget. The draft is deleted when the key is next opened, moved or deleted, as after a kill (W7, T4)."""
         self._run = bytearray()
 
-    def _save(self, offset: int, data: memoryview) -> None:
-        """Write into the draft, unless it was fenced; the rest of a chunk stays as it was (F3)."""
-        sql = "SELECT data FROM chunks WHERE object = ? AND number = ? ORDER BY edition DESC LIMIT 1"
+    @contextmanager
+    def _owning(self) -> Iterator[sqlite3.Connection]:
+        """Begin a transaction, unless the writer was fenced: the draft is then another's (F3)."""
         with transaction(self._path, "rw") as db:
             if not db.execute("SELECT 1 FROM objects WHERE id = ? AND writer = ?", (self._id, self._name)).fetchone():
                 raise FencedError(self.key)
+            yield db
+
+    def _save(self, offset: int, data: memoryview) -> None:
+        """Write into the draft; the rest of a chunk stays as it was."""
+        sql = "SELECT data FROM chunks WHERE object = ? AND number = ? ORDER BY edition DESC LIMIT 1"
+        with self._owning() as db:
             while data:
                 number, start = divmod(offset, CHUNK)
                 part = data[: CHUNK - start]
