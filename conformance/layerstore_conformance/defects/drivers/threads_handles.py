@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
-from layerstore.errors import BackendUnavailableError, DriverError, LayerClosedError
+from layerstore.errors import BackendUnavailableError, DriverError, LayerClosedError, PathNotFoundError
 from layerstore_conformance.defects.drivers.spooling import HoldingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
@@ -258,6 +258,27 @@ class WritersAreHeld(DefectiveDriver):
         writer = HoldingWriter(self.inner.open_writer(key))
         self.memory.setdefault("writers", {})[key] = writer
         return writer
+
+
+@planted("C6")
+class AnOverwriteReadsTheWholeObject(DefectiveDriver):
+    """To write before the end of an object, a writer reads the whole of it."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open one that reads."""
+        return _ReadingWriter(self.inner, self.inner.open_writer(key))
+
+
+class _ReadingWriter(PassingWriter):
+    def __init__(self, driver: Driver, inner: Writer) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if offset < self.size and self.version:
+            with suppress(PathNotFoundError), self._driver.open_reader(self.key) as reader:
+                reader.readall()
+        super().write_at(offset, data)
 
 
 @planted("C6")

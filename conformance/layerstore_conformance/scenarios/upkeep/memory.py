@@ -148,6 +148,41 @@ def one_large_write_is_stored_in_bounded_memory(ctx: Context) -> None:
     assert ctx.open().stat("key").size == len(data) + 5
 
 
+@scenario(
+    *("C6", "W5", "M1", "W6"), kills=("an-overwrite-reads-the-whole-object",), needs=("durable",), profile="default"
+)
+def what_is_done_to_a_large_object_takes_bounded_memory(ctx: Context) -> None:
+    """An object larger than the bound is appended to, overwritten at its beginning, and moved, all within the bound.
+
+    Where a backend cannot change an object in place, it is copied: piece by piece.
+    """
+    size = larger(ctx, 24 * MIB)
+    with ctx.driver.open_writer("key") as writer:
+        for _ in range(0, size, MIB):
+            writer.write(bytes(MIB))
+    for what, act in (("append", _append_a_byte), ("overwrite", _overwrite_a_byte), ("move", _move_away)):
+        ctx.step(what)
+        with bounded(ctx.capabilities.memory):
+            act(ctx.driver)
+    with ctx.open().open_reader("moved") as reader:
+        assert (reader.size, reader.read(2)) == (-(-size // MIB) * MIB + 1, b"b\0")
+
+
+def _append_a_byte(driver: CheckedDriver) -> None:
+    with driver.open_writer("key") as writer:
+        writer.write(b"a")
+
+
+def _overwrite_a_byte(driver: CheckedDriver) -> None:
+    with driver.open_writer("key") as writer:
+        writer.seek(0)
+        writer.write(b"b")
+
+
+def _move_away(driver: CheckedDriver) -> None:
+    driver.move("key", "moved")
+
+
 WRITERS = 24
 """Writers that are let go of, each of a MiB."""
 
