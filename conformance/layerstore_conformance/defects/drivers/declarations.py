@@ -84,6 +84,17 @@ class NestedKeysDeclaredInVain(DefectiveDriver):
             raise UnsupportedOperationError(key, "another key is in the way")
 
 
+@planted("C2", "E4")
+class AMoveFencesBeforeItIsRefused(DefectiveDriver):
+    """A move to a place where no key can be has fenced the source's writer when it is refused."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Fence in vain, and be refused."""
+        if _object_above(self.inner, target) or next(self.inner.list(target), None):
+            self.inner.open_writer(source).discard()
+        self.inner.move(source, target, version=version)
+
+
 def _object_above(driver: Driver, key: str) -> str:
     """Return the longest key of an object that this key lies below; empty if there is none."""
     while key := key.rpartition("/")[0]:

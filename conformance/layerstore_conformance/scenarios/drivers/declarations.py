@@ -157,24 +157,32 @@ ATTEMPTS: dict[str, Callable[[CheckedDriver, str], None]] = {
 @scenario(
     "C2",
     "E4",
-    kills=("nested-keys-denied-in-vain", "failed-move-loses-its-source", "failed-put-leaves-a-trace"),
+    kills=(
+        *("nested-keys-denied-in-vain", "failed-move-loses-its-source", "failed-put-leaves-a-trace"),
+        "a-move-fences-before-it-is-refused",
+    ),
     rows=(63, 97, 99),
     without=("nested_keys",),
 )
 def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
-    """A driver without ``nested_keys`` refuses a key below or above another one, and changes nothing."""
+    """A driver without ``nested_keys`` refuses a key below or above another one, changes nothing, and fences nobody."""
     data = ctx.payload("stays").read(700)
     keys = ["a/b", "source", "x/y/z"]
+    writers = []
     for key in keys:
         ctx.driver.put(key, data)
+        writers.append(ctx.open().open_writer(key))
     for name, attempt in ATTEMPTS.items():
         for key in ("a", "a/b/c", "a/b/c/d", "x"):
             ctx.step(f"{name} {key}")
             with refused(UnsupportedOperationError):
                 attempt(ctx.driver, key)
             assert ctx.stored() == keys, f"{name} of {key} left {ctx.stored()}"
-    for key in keys:
+    for key, writer in zip(keys, writers, strict=True):
         ctx.expect(key, data)
+        writer.write(b"goes on")
+        writer.close()
+        ctx.expect(key, data + b"goes on")
 
 
 @scenario("C2", "W6", "E4", kills=("nested-keys-denied-in-vain",), rows=(63,), without=("nested_keys",))
