@@ -82,6 +82,10 @@ class Recording:
         self.renames: list[tuple[int, Node, Node]] = []
         """When, and from which directory to which."""
 
+    def synced_at(self) -> list[int]:
+        """Return after which numbers of calls something had just been synced."""
+        return sorted({sync for node in self.nodes for sync in node.syncs})
+
     def name(self, parent: Node, name: str, node: Node) -> None:
         """Note that a directory has a name now, perhaps instead of another file of that name."""
         parent.versions.append((self.time, {**parent.now, name: node}))

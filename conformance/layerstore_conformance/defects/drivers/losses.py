@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 from unittest.mock import patch
 
@@ -50,6 +51,33 @@ def failed_syncs_are_repeated() -> Iterator[None]:
         return twice
 
     with patch.object(os, "fsync", insisting(os.fsync)), patch.object(os, "fdatasync", insisting(os.fdatasync)):
+        yield
+
+
+@planted_in_core("P1", "C4")
+def a_put_syncs_its_bytes_last() -> Iterator[None]:
+    """A put syncs the new name, and then the bytes that it names."""
+    fsync, put = os.fsync, CheckedDriver.put
+    postponed: list[int] | None = None
+
+    def synced(fd: int) -> None:
+        if postponed is not None and S_ISREG(os.fstat(fd).st_mode):
+            postponed.append(os.dup(fd))
+        else:
+            fsync(fd)
+
+    def put_first(self: CheckedDriver, key: str, data: bytes) -> None:
+        nonlocal postponed
+        postponed = []
+        try:
+            put(self, key, data)
+        finally:
+            for fd in postponed:
+                fsync(fd)
+                os.close(fd)
+            postponed = None
+
+    with patch.object(os, "fsync", synced), patch.object(CheckedDriver, "put", put_first):
         yield
 
 
