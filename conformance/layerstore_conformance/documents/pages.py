@@ -63,10 +63,13 @@ HELD_OUT = (
     f"| the same list | the SQLite example and the local driver | {told(16, 30)} |",
     f"| another one, of the same day | the local driver | {told(5, 10)} |",
     f"| a fourth, of the same day | memory, the SQLite example, local | {told(29, 42)} |",
+    f"| four authors more, of the same day | memory, and core on it | {told(20, 22)} |",
+    f"| the same authors | the SQLite example | {told(20, 21)} |",
+    f"| the same authors | the local driver | {told(17, 21)} |",
     "",
     "After each list scenarios were written for the kinds that lived: each figure is that of the suite before these.",
-    "Of those of 29 November that lived, all are found now but one of the fourth list: a read that takes the version",
-    "in one statement and the bytes in the next, between two processes.",
+    "Of those of 29 November that lived, all are found now but one: the first flush of an object replaces one that",
+    "another program has made under the key since the writer was opened.",
 )
 
 

@@ -156,6 +156,23 @@ def system_errors_without_key() -> Iterator[None]:
         yield
 
 
+@planted("E1")
+class DamageIsToldByTheLibrary(DefectiveDriver):
+    """An object that is shorter than it was stored raises the error of whatever decodes it."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and note the size."""
+        self.inner.put(key, data)
+        self.memory[f"size of {key}"] = len(data)
+
+    def stat(self, key: str) -> Stat:
+        """Look, and decode."""
+        found = self.inner.stat(key)
+        if found.size < self.memory.get(f"size of {key}", 0):
+            raise ValueError("buffer size must be a multiple of element size")
+        return found
+
+
 @planted("E2")
 class MissingBackendIsAMissingKey(DefectiveDriver):
     """If the whole backend is missing, the error says that the key is."""
