@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from layerstore.errors import BackendUnavailableError, FencedError, InvalidOffsetError, PathNotFoundError
-from layerstore_conformance.defects.drivers.writing import RepeatingWriter, WriterDefect
+from layerstore.errors import BackendUnavailableError, InvalidOffsetError, PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingReader
 
@@ -46,26 +44,3 @@ class PropertiesByTwoLooks(DefectiveDriver):
     def stat(self, key: str) -> Stat:
         """Look twice."""
         return replace(self.inner.stat(key), version=self.inner.stat(key).version)
-
-
-class _PuttingWriter(RepeatingWriter):
-    def publish(self) -> str:
-        """Look, read, and put."""
-        driver, whole = self.driver.inner, bytearray()
-        with suppress(PathNotFoundError), driver.open_reader(self.key) as reader:
-            if reader.version != self.version:
-                raise FencedError(self.key)
-            whole += reader.readall()
-        for offset, data in self._parts:
-            whole[offset : offset + len(data)] = data
-        self.inner.discard()
-        driver.put(self.key, bytes(whole))
-        self.inner = driver.open_writer(self.key)
-        return str(self.inner.version)
-
-
-@planted("F3", "F4", "C3")
-class AppendsByReadingAndPutting(WriterDefect):
-    """A flush reads the object, if it is still that of its writer, and puts it with what was written."""
-
-    writer = _PuttingWriter
