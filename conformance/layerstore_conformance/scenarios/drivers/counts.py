@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 GROUP = "primitives"
 
-MOST: Final = 5003
-"""Entries: more than five of the largest pages."""
+MOST: Final = 5303
+"""Entries: more than five of the largest pages, also when one in twenty was deleted."""
 
 COUNTS: Final = Axis("count", {"1": 1, "2": 2, "100": 100, "101": 101, "257": 257})
 """Entries, of listings that are repeated and changed meanwhile."""
