@@ -186,6 +186,9 @@ def _move_away(driver: CheckedDriver) -> None:
 WRITERS = 24
 """Writers that are let go of, each of a MiB."""
 
+LOOKS = 50
+"""Looks for what they have left: what was under way to the store when a writer was let go of may arrive late."""
+
 
 @scenario("T4", "W7", kills=("writers-are-held",), rows=(163,))
 def writers_that_are_let_go_give_their_memory_back(ctx: Context) -> None:
@@ -199,12 +202,20 @@ def writers_that_are_let_go_give_their_memory_back(ctx: Context) -> None:
         with _counted() as beyond:
             for number in range(count := ctx.size(WRITERS)):
                 _begin_and_end(driver, data, f"d/{end}-{number}", end)
-            for left in list(ctx.driver.scan("d")):  # what lies in the store may lie in memory
-                if isinstance(left, Unpublished):
-                    ctx.driver.delete(left.name)
-            gc.collect()
-            kept = beyond()
-        assert kept < max(8, count // 2) * MIB, f"{kept >> 20} MiB are kept of {count} writers that were {end}"
+            kept = bound = max(8, count // 2) * MIB
+            for _ in range(LOOKS):
+                _delete_unpublished(ctx.driver)
+                gc.collect()
+                if (kept := beyond()) < bound:
+                    break
+        assert kept < bound, f"{kept >> 20} MiB are kept of {count} writers that were {end}"
+
+
+def _delete_unpublished(driver: CheckedDriver) -> None:
+    """Delete what writers have left in the store, which may lie in memory."""
+    for left in list(driver.scan("d")):
+        if isinstance(left, Unpublished):
+            driver.delete(left.name)
 
 
 def _begin_and_end(driver: CheckedDriver, data: bytes, key: str, end: str) -> None:
