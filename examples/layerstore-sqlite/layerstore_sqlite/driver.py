@@ -139,8 +139,8 @@ class SqliteWriter(Writer):
         """Save the rest of the draft and make it the next edition, in one transaction (W6, W8, F3, F4)."""
         sql = """UPDATE objects SET edition = edition + 1, size = ?, modified = ?, version = hex(randomblob(16))
                  WHERE id = ? RETURNING version"""
+        self._cut()  # in a transaction of its own: it stays done if the next one fails
         with transaction(self._path, "rw") as db:
-            self._cut()
             self._save(self._start, memoryview(bytes(self._run)))
             if not self._changed:
                 return str(self.version)
