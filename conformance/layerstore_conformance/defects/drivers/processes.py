@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from layerstore.errors import BackendUnavailableError, InvalidOffsetError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore_conformance.defects.drivers.reading import ForgetfulReader
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
-from layerstore_conformance.kit.passing import PassingReader
 
 if TYPE_CHECKING:
-    from layerstore.driver import Driver, Reader, Stat
+    from layerstore.driver import Reader, Stat
 
 
 @planted("R4", "C3")
@@ -22,18 +23,11 @@ class VersionAndBytesByTwoLooks(DefectiveDriver):
         return _LooksFirst(self.inner, self.inner.open_reader(key, offset))
 
 
-class _LooksFirst(PassingReader):
-    def __init__(self, driver: Driver, inner: Reader) -> None:
-        super().__init__(inner)
-        self._driver = driver
-
+class _LooksFirst(ForgetfulReader):
     def read_at(self, offset: int, buffer: memoryview) -> int:
-        try:
+        with suppress(PathNotFoundError):
             if self._driver.stat(self.key).version == self.version:
-                with self._driver.open_reader(self.key, offset) as reader:
-                    return reader.readinto(buffer)
-        except (PathNotFoundError, InvalidOffsetError):
-            pass
+                return super().read_at(offset, buffer)
         raise BackendUnavailableError(self.key, f"version {self.version} is gone")
 
 

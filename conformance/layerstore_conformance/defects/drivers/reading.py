@@ -161,15 +161,18 @@ class ReaderMixesVersions(DefectiveDriver):
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open a reader that keeps nothing but the key."""
-        return _ForgetfulReader(self.inner, self.inner.open_reader(key, offset))
+        return ForgetfulReader(self.inner, self.inner.open_reader(key, offset))
 
 
-class _ForgetfulReader(PassingReader):
+class ForgetfulReader(PassingReader):
+    """Keeps nothing but the key."""
+
     def __init__(self, driver: Driver, inner: Reader) -> None:
         super().__init__(inner)
         self._driver = driver
 
     def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Read what is there now."""
         try:
             reader = self._driver.open_reader(self.key, offset)
         except (InvalidOffsetError, PathNotFoundError):

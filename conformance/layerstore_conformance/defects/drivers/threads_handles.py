@@ -14,6 +14,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, DriverError, LayerClosedError, PathNotFoundError
 from layerstore_conformance.defects.drivers.spooling import HoldingWriter
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
@@ -260,25 +261,19 @@ class WritersAreHeld(DefectiveDriver):
         return writer
 
 
-@planted("C6")
-class AnOverwriteReadsTheWholeObject(DefectiveDriver):
-    """To write before the end of an object, a writer reads the whole of it."""
-
-    def open_writer(self, key: str) -> Writer:
-        """Open one that reads."""
-        return _ReadingWriter(self.inner, self.inner.open_writer(key))
-
-
-class _ReadingWriter(PassingWriter):
-    def __init__(self, driver: Driver, inner: Writer) -> None:
-        super().__init__(inner)
-        self._driver = driver
-
+class _ReadingWriter(DefectiveWriter):
     def write_at(self, offset: int, data: memoryview) -> None:
         if offset < self.size and self.version:
-            with suppress(PathNotFoundError), self._driver.open_reader(self.key) as reader:
+            with suppress(PathNotFoundError), self.driver.inner.open_reader(self.key) as reader:
                 reader.readall()
         super().write_at(offset, data)
+
+
+@planted("C6")
+class AnOverwriteReadsTheWholeObject(WriterDefect):
+    """To write before the end of an object, a writer reads the whole of it."""
+
+    writer = _ReadingWriter
 
 
 @planted("C6")

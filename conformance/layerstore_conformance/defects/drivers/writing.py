@@ -25,8 +25,8 @@ class DefectiveWriter(PassingWriter):
         self.driver = driver
 
 
-class ForgetfulWriter(DefectiveWriter):
-    """Gathers what it is given, and has forgotten it before the flush stores it."""
+class GatheringWriter(DefectiveWriter):
+    """Keeps what it is given, for a flush to store."""
 
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
         super().__init__(driver, inner)
@@ -36,12 +36,20 @@ class ForgetfulWriter(DefectiveWriter):
         """Gather."""
         self._parts.append((offset, bytes(data)))
 
+    def store(self, offset: int, data: bytes) -> None:
+        """Write something that was gathered."""
+        super().write_at(offset, memoryview(data))
+
+
+class ForgetfulWriter(GatheringWriter):
+    """Has forgotten what it was given before the flush stores it."""
+
     def publish(self) -> str:
         """Forget, stage and store."""
         parts, self._parts = self._parts, []
         self.stage(parts)
         for offset, data in parts:
-            super().write_at(offset, memoryview(data))
+            self.store(offset, data)
         return super().publish()
 
     def stage(self, parts: list[tuple[int, bytes]]) -> None:

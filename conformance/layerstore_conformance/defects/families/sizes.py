@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.defects.drivers.putting import content
-from layerstore_conformance.defects.drivers.writing import CuttingWriter, DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import CuttingWriter, DefectiveWriter, GatheringWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingReader
 from layerstore_conformance.steps.points import MIB
@@ -273,21 +273,14 @@ class TornPutAbove(DefectiveDriver):
         self.inner.put(key, data)
 
 
-class _TearingWriter(DefectiveWriter):
-    """Keeps what is written, and publishes all but the last part of it first."""
-
-    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
-        super().__init__(driver, inner)
-        self._kept: list[tuple[int, bytes]] = []
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        self._kept.append((offset, bytes(data)))
+class _TearingWriter(GatheringWriter):
+    """Publishes all but the last part of what was written first."""
 
     def publish(self) -> str:
-        while self._kept:
-            offset, data = self._kept.pop(0)
-            super().write_at(offset, memoryview(data))
-            if len(self._kept) == 1 and self.size > self.driver.at["above"]:
+        while self._parts:
+            offset, data = self._parts.pop(0)
+            self.store(offset, data)
+            if len(self._parts) == 1 and self.size > self.driver.at["above"]:
                 super().publish()
         return super().publish()
 
