@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -193,6 +193,10 @@ class Context:
     def size(self, size: int) -> int:
         """Return a size in bytes, or a number of repetitions, scaled as the harness asks for; at least 1."""
         return max(1, int(size * self.harness.scale))
+
+    def sample(self, numbers: Sequence[int], count: int) -> list[int]:
+        """Draw so many of some numbers, as the harness scales it, or all if there are fewer; return them in order."""
+        return sorted(self.random.sample(numbers, min(len(numbers), self.size(count))))
 
     def step(self, note: str) -> None:
         """Note a step; the report of a failure has it."""

@@ -91,17 +91,14 @@ def _trees(ctx: Context, recording: trace.Trace, samples: int = 1) -> Iterator[T
     """
     yield from (Tree(time, progress, all_lost, "all lost") for time, progress in recording.steps)
     begun, _ = recording.steps[0]
-    for time in _some(ctx, [sync for sync in recording.synced_at() if sync > begun], samples):
+    syncs = [sync for sync in recording.synced_at() if sync > begun] if samples else []
+    for time in ctx.sample(syncs, samples * SAMPLES[ctx.profile]):
         yield Tree(time, max(recording.moments[time], 0), all_lost, "all lost but what was just synced")
     for _ in range(ctx.size(samples * SAMPLES[ctx.profile])):
         time = ctx.random.randrange(begun, recording.time + 1)
         what = ctx.random.choice([*LOSSES, "a mixture"])
         loss = LOSSES.get(what) or some_lost(ctx.random.randrange(1 << 32))
         yield Tree(time, max(recording.moments[time], 0), loss, what)
-
-
-def _some(ctx: Context, times: list[int], samples: int) -> list[int]:
-    return sorted(ctx.random.sample(times, min(len(times), ctx.size(samples * SAMPLES[ctx.profile]) if samples else 0)))
 
 
 def _check(ctx: Context, top: Path, recording: trace.Trace, tree: Tree, promise: Promise) -> None:

@@ -244,9 +244,9 @@ def _places(ctx: Context, act: Callable[[], object]) -> list[int]:
     counting = Interruption(ctx.driver)
     with counting.lurking():
         act()
-    wanted = min(counting.places, ctx.size(PLACES[ctx.profile]))
-    ctx.count("interrupted calls", wanted)
-    return sorted(ctx.random.sample(range(1, counting.places + 1), wanted))
+    drawn = ctx.sample(range(1, counting.places + 1), PLACES[ctx.profile])
+    ctx.count("interrupted calls", len(drawn))
+    return drawn
 
 
 def _told(found: Stored) -> str:

@@ -50,13 +50,8 @@ def two_processes_that_meet_at_any_moment_are_one_after_the_other(ctx: Context) 
         for name, pair in PAIRS.items():
             ctx.step(name)
             events = met(ctx, pair, other, b"", 1 << 60, is_moment)
-            for moment in _some(ctx, events, MOMENTS[ctx.profile]):
+            for moment in ctx.sample(range(events), MOMENTS[ctx.profile]):
                 met(ctx, pair, other, b"", moment, is_moment)
-
-
-def _some(ctx: Context, events: int, count: int) -> list[int]:
-    """Draw some moments of so many."""
-    return sorted(ctx.random.sample(range(events), min(events, ctx.size(count))))
 
 
 Seen = tuple[str, int, bytes]
@@ -126,7 +121,7 @@ def what_another_process_replaces_is_seen_of_one_version(ctx: Context) -> None:
     with Elsewhere(ctx) as there:
         for name, look in LOOKS.items():
             events = _looked(ctx, there, look, _put, 1 << 60)
-            for moment in _some(ctx, events, LOOKED[ctx.profile]):
+            for moment in ctx.sample(range(events), LOOKED[ctx.profile]):
                 way = ctx.random.choice(list(REPLACED))
                 ctx.step(f"{name}, and {way} at moment {moment} of {events}")
                 _looked(ctx, there, look, REPLACED[way], moment)
