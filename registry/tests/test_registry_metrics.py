@@ -175,4 +175,4 @@ def test_a_file_that_is_just_made_is_passed_over(tmp_path: Path) -> None:
         assert node.request("GET", "/v2/").status == 200
         (folder,) = (tmp_path / "tmp").glob("layerstore-metrics-*")
         (folder / "counter_1.db").touch()
-        assert counts.of("requests_total", endpoint="base") == 1
+        eventually(lambda: counts.of("requests_total", endpoint="base") == 1)
