@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from layerstore_conformance.powerloss.losses import Rebuilt as Remade
 
 
-How = Literal["append", "truncate", "replace", "replace-quietly", "remake", "remake-otherwise", "delete"]
+How = Literal["make", "append", "truncate", "replace", "replace-quietly", "remake", "remake-otherwise", "delete"]
 """A change by another program, behind the driver's back.
 
+``make`` stores an object under a key that has none; all others change one that is there.
 ``append`` and ``truncate`` change its length in place. ``replace`` stores other bytes of the same size;
 ``replace-quietly`` does so and keeps, or sets back, as much as the backend allows: times, metadata, content type, the
 file itself. ``remake`` deletes the object and makes it again with the same bytes,
 ``remake-otherwise`` with other bytes. ``delete`` leaves none."""
 
-HOWS: tuple[How, ...] = get_args(How)
+HOWS: tuple[How, ...] = tuple(how for how in get_args(How) if how != "make")
+"""The changes of what is there."""
 
 Tamper = Callable[[str, How], None]
 """Takes a whole key and a change, and makes it; :func:`changed` returns the bytes that must be there afterwards."""
@@ -48,7 +50,12 @@ _OTHERWISE = bytes(each ^ 0xFF for each in range(256))
 
 
 def changed(data: bytes, how: How) -> bytes | None:
-    """Return the bytes of an object after another program's change; None if it is gone."""
+    """Return the bytes of an object after another program's change; None if it is gone.
+
+    What is made has the same bytes whatever ``data`` says.
+    """
+    if how == "make":
+        return b"made by another program"
     if how == "delete":
         return None
     if how == "append":

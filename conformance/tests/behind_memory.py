@@ -17,6 +17,9 @@ def tampering(url: str) -> Callable[[str, How], None]:
 
     def tamper(key: str, how: How) -> None:
         with closing(open_driver(url)) as driver:
+            if how == "make":
+                driver.put(key, changed(b"", how) or b"")
+                return
             store: Any = driver.inner._store  # type: ignore[attr-defined]  # the driver in memory has one
             before = store.objects[key]
             data = changed(driver.get(key, before.size), how)

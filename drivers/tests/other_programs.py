@@ -19,7 +19,12 @@ def tampering(root: Path, read: Callable[[str], bytes | None]) -> Callable[[str,
     """
 
     def tamper(key: str, how: How) -> None:
-        path, before = root / key, read(key)
+        path = root / key
+        if how == "make":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _rename_over(path, changed(b"", how) or b"")
+            return
+        before = read(key)
         assert before is not None, f"there is no {key}"
         stat, data = path.stat(), changed(before, how)
         if how == "replace":
@@ -68,9 +73,9 @@ def by_the_second(tamper: Callable[[str, How], None], root: Path) -> Callable[[s
 
     def later(key: str, how: How) -> None:
         path = root / key
-        before = path.stat().st_mtime
+        before = path.stat().st_mtime if path.exists() else None
         tamper(key, how)
-        if path.exists():
+        if path.exists() and before is not None:
             os.utime(path, (before + 1, before + 1))
 
     return later

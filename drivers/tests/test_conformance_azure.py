@@ -49,6 +49,9 @@ class Bucket:
     def tamper(self, key: str, how: How) -> None:
         """Change a blob. What an append blob is made of is another registry's: it is made so, and appended to."""
         blob, before = self.container.get_blob_client(PREFIX + key), self.read(key)
+        if how == "make":
+            blob.upload_blob(changed(b"", how) or b"", overwrite=True)  # of what a writer has not published
+            return
         assert before is not None, f"there is no {key}"
         data, found = changed(before, how), blob.get_blob_properties()
         found.content_settings.content_md5 = None  # of the bytes that were there

@@ -23,7 +23,9 @@ def memory() -> Any:  # noqa: ANN401  (fs has no types)
 
 def tamper(key: str, how: How) -> None:
     """Change a file by what PyFilesystem2 has for that; it cannot set back when a file was changed."""
-    before: bytes = memory().readbytes(key)
+    if how == "make":
+        memory().makedirs(key.rpartition("/")[0], recreate=True)
+    before: bytes = b"" if how == "make" else memory().readbytes(key)
     data = changed(before, how)
     if data is None or how.startswith("remake"):
         memory().remove(key)

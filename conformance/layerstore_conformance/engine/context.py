@@ -167,8 +167,10 @@ class Context:
         """Have another program change an object, for scenarios that need ``tamper``; return its bytes afterwards."""
         assert self.harness.tamper is not None, "needs tamper"
         whole = f"{self.prefix}/{key}"
-        with closing(self.harness.open()) as driver:
-            before = driver.get(whole, 1 << 40)
+        before = b""
+        if how != "make":
+            with closing(self.harness.open()) as driver:
+                before = driver.get(whole, 1 << 40)
         self.step(f"another program does to {key}, of {len(before)} bytes: {how}")
         self.harness.tamper(whole, how)
         return changed(before, how)

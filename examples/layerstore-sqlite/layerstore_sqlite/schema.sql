@@ -21,7 +21,7 @@ CREATE TRIGGER IF NOT EXISTS settled AFTER UPDATE ON objects BEGIN
 END;
 
 -- If another program changes a published object, it gets another version, and its writer is fenced (X1 and X2).
-CREATE TRIGGER IF NOT EXISTS altered AFTER UPDATE OF edition, size ON objects WHEN new.version = old.version BEGIN
+CREATE TRIGGER IF NOT EXISTS altered AFTER UPDATE OF edition, size ON objects WHEN new.version IS old.version BEGIN
     UPDATE objects SET version = hex(randomblob(16)), writer = NULL WHERE id = new.id; END;
 CREATE TRIGGER IF NOT EXISTS made AFTER INSERT ON objects WHEN new.version NOTNULL BEGIN
     UPDATE objects SET size = size WHERE id = new.id; END;

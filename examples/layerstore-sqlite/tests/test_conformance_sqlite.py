@@ -19,9 +19,13 @@ def tampering(path: Path) -> Callable[[str, How], None]:
 
     def tamper(key: str, how: How) -> None:
         with closing(open_driver(f"sqlite://{path}")) as driver:
-            data = changed(driver.get(key, 1 << 40), how)
+            data = changed(b"" if how == "make" else driver.get(key, 1 << 40), how)
         with closing(sqlite3.connect(path)) as db, db:
             db.execute("PRAGMA foreign_keys = ON")
+            if how == "make":  # out of what a writer has begun, if there is something
+                sql = "INSERT INTO objects (key, edition) VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET edition = 1"
+                db.execute(f"{sql}, modified = 0", (key,))
+                db.execute("UPDATE objects SET modified = unixepoch() WHERE key = ?", (key,))
             [row] = db.execute("SELECT * FROM objects WHERE key = ?", (key,))
             if data is None or how.startswith("remake"):
                 db.execute("DELETE FROM objects WHERE key = ?", (key,))

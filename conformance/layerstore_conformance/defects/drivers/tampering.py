@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from layerstore.driver import Reader, Stat, Writer
-from layerstore.errors import FencedError
+from layerstore.errors import FencedError, PathNotFoundError
 from layerstore_conformance.defects.drivers.fencing import ReplayingWriter
 from layerstore_conformance.defects.drivers.stat_versions import VersionedDriver
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
@@ -166,6 +169,68 @@ class _OvertakingWriter(ReplayingWriter):
         if self._turns[self.key] != self._turn:
             raise error
         return self.take_over()
+
+
+@planted("F4")
+class NewObjectReplacesAnotherPrograms(AnotherProgramsChangeIsPublishedOver):
+    """The first flush of a new object replaces what another program has made under its key meanwhile."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Fence the earlier ones; a writer of what is there already is none of ours."""
+        writer = super().open_writer(key)
+        assert isinstance(writer, _OvertakingWriter)
+        return writer if writer.version is None else writer.inner
+
+
+class _KnowingWriter(DefectiveWriter):
+    driver: MissingIsRemembered
+
+    def publish(self) -> str:
+        version = super().publish()
+        self.driver.missing().discard(self.key)
+        return version
+
+
+@planted("S3")
+class MissingIsRemembered(WriterDefect):
+    """A key at which nothing was found is taken for missing until this driver stores something there."""
+
+    writer = _KnowingWriter
+
+    def stat(self, key: str) -> Stat:
+        """Look only for what was not missing."""
+        with self._remembering(key):
+            return self.inner.stat(key)
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open only what was not missing."""
+        with self._remembering(key):
+            return self.inner.open_reader(key, offset)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and know it."""
+        self.inner.put(key, data)
+        self.missing().discard(key)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, and know it."""
+        super().move(source, target, version=version)
+        self.missing().discard(target)
+
+    def missing(self) -> set[str]:
+        """Return the keys at which nothing was found."""
+        found: set[str] = self.memory.setdefault("missing", set())
+        return found
+
+    @contextmanager
+    def _remembering(self, key: str) -> Iterator[None]:
+        if key in self.missing():
+            raise PathNotFoundError(key)
+        try:
+            yield
+        except PathNotFoundError:
+            self.missing().add(key)
+            raise
 
 
 @planted("X3")

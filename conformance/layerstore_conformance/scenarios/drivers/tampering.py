@@ -186,6 +186,90 @@ def a_fenced_writer_is_fenced_for_good(ctx: Context) -> None:
         expect_left(ctx, how, without_the_append(ctx, how, left), set())
 
 
+def of_nothing(ctx: Context, key: str) -> Writer:
+    """Open a new object."""
+    return ctx.driver.open_writer(key)
+
+
+def of_some_bytes(ctx: Context, key: str) -> Writer:
+    """Write to a new object."""
+    writer = of_nothing(ctx, key)
+    writer.write(ctx.payload("new").read(5000))
+    return writer
+
+
+def of_many_bytes(ctx: Context, key: str) -> Writer:
+    """Write more to a new object than any driver gathers."""
+    writer = of_nothing(ctx, key)
+    writer.write(ctx.payload("new").read(ctx.size(LARGE)))
+    return writer
+
+
+def taken_over(ctx: Context, key: str) -> Writer:
+    """Take a new object over from a writer that had written more."""
+    of_some_bytes(ctx, key)
+    return ctx.open().open_writer(key)
+
+
+def after_a_deletion(ctx: Context, key: str) -> Writer:
+    """Write to an object that was deleted."""
+    after_a_put(ctx, key).discard()
+    ctx.open().delete(key)
+    return of_some_bytes(ctx, key)
+
+
+def after_a_move(ctx: Context, key: str) -> Writer:
+    """Write to an object that was moved away."""
+    after_a_put(ctx, key).discard()
+    ctx.open().move(key, f"{key}-moved")
+    return of_some_bytes(ctx, key)
+
+
+NEW = (of_nothing, of_some_bytes, of_many_bytes, taken_over, after_a_deletion, after_a_move)
+"""Works that leave a writer of a new object, with nothing published."""
+
+
+@scenario("F4", "X2", kills=("new-object-replaces-another-programs",), needs=("tamper",))
+def a_new_object_replaces_nothing_that_another_program_has_made(ctx: Context) -> None:
+    """If another program makes an object under the key of a writer's new one, the writer is fenced, for good.
+
+    The program's bytes stay, and a new writer goes on from them.
+    """
+    for moment in NEW:
+        key = f"new/{moment.__name__}"
+        writer = moment(ctx, key)
+        ctx.step(moment.__name__.replace("_", " "))
+        left = ctx.tamper(key, "make") or b""
+        for _ in range(2):
+            with refused(FencedError):
+                writer.flush()
+        writer.discard()
+        after = ctx.open().open_writer(key)
+        assert after.size == len(left), f"{key}: {after.size} bytes instead of {len(left)}"
+        after.discard()
+        expect_left(ctx, key, left, set())
+
+
+@scenario("R3", "S3", "L1", "D1", kills=("missing-is-remembered",), needs=("tamper",))
+def what_another_program_makes_is_there(ctx: Context) -> None:
+    """An object of another program is found, listed and deleted, though the same handle has looked for it before."""
+    for deleted in ("made/below/a-key", "made"):
+        key = "made/below/a-key"
+        for driver in (ctx.driver, ctx.open()):
+            with refused(PathNotFoundError):
+                driver.stat(key)
+            with refused(PathNotFoundError):
+                driver.open_reader(key)
+            assert list(driver.list("made/below")) == list(driver.list("made")) == [], "nothing is there yet"
+        left = ctx.tamper(key, "make") or b""
+        ctx.expect(key, left)
+        with ctx.driver.open_reader(key) as reader:
+            assert reader.size == ctx.driver.stat(key).size == len(left), "found with another size"
+        assert [*ctx.driver.list("made"), *ctx.driver.list("made/below")] == ["made/below/", key], "not listed"
+        ctx.driver.delete(deleted)
+        expect_left(ctx, key, None, set())
+
+
 @scenario("X1", "X2", kills=("version-is-noted", "version-is-size-and-time"), needs=("tamper",))
 def a_new_writer_goes_on_behind_another_programs_change(ctx: Context) -> None:
     """A writer opened after another program's change begins with that program's bytes, and publishes after them.
