@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 class Stager:
     """One writer's pieces. Those that fail keep their bytes, and are sent again before more are accepted."""
 
-    def __init__(self, pool: Pool, store: Callable[[str, bytes], None]) -> None:
-        """Store by ``store``, which takes a piece's id and its bytes."""
+    def __init__(
+        self, pool: Pool, store: Callable[[str, bytes], None], drop: Callable[[str], None] = lambda piece: None
+    ) -> None:
+        """Store by ``store``, which takes a piece's id and its bytes.
+
+        ``drop`` takes the id of a piece that was stored when its writer was gone: nobody else will ever delete it.
+        """
         self._pool = pool
         self._store = store
+        self._drop = drop
+        self._forgotten = False
         self._under_way: dict[Future[None], str] = {}
         self._bytes: dict[str, bytes] = {}
         """Of the pieces that are not stored."""
@@ -35,7 +42,12 @@ class Stager:
             else:
                 self.admit()
         self._bytes[piece] = data
-        self._under_way[self._pool.submit(lambda: self._store(piece, data))] = piece
+        self._under_way[self._pool.submit(lambda: self._send(piece, data))] = piece
+
+    def _send(self, piece: str, data: bytes) -> None:
+        self._store(piece, data)
+        if self._forgotten:
+            self._drop(piece)
 
     def bytes_of(self, piece: str) -> bytes | None:
         """Return the bytes of a piece, unless it is stored."""
@@ -63,7 +75,8 @@ class Stager:
         self.admit()
 
     def forget(self) -> None:
-        """Drop the pieces that have not begun."""
+        """Drop the pieces that have not begun now, and those that are under way when they are stored."""
+        self._forgotten = True
         for future in self._under_way:
             future.cancel()
         self._under_way.clear()

@@ -28,7 +28,7 @@ class ObjectWriter(Writer):
         head = hold.head
         super().__init__(hold.key, head.size or 0, None if head.size is None else head.version)
         self.hold = hold
-        self._stager = Stager(pool, partial(_store, hold))
+        self._stager = Stager(pool, partial(_store, hold), partial(_unstore, hold))
         self._piece = head.piece
         self._pieces = list(head.pieces)
         self._stored = {place(piece)[0] for piece in head.pieces}
@@ -95,7 +95,7 @@ class ObjectWriter(Writer):
         self._drop(self._stored - {place(piece)[0] for piece in self._pieces})
 
     def release(self) -> None:
-        """Forget unpublished bytes. Pieces that were stored of them stay until the key is deleted."""
+        """Forget unpublished bytes. Pieces that are stored of them stay until the key is deleted."""
         if hasattr(self, "_stager"):
             self._stager.forget()
         self._data = bytearray()
@@ -191,3 +191,8 @@ def _store(hold: Hold, piece: str, data: bytes) -> None:
     """Store a piece. No method of the writer's, which would then be freed only by a search for cycles."""
     store = hold.store
     store.call(hold.key, store.service.put, store.piece(hold.key, piece), data, {})
+
+
+def _unstore(hold: Hold, piece: str) -> None:
+    with suppress(DriverError):
+        hold.store.delete_names(hold.key, [hold.store.piece(hold.key, piece)])

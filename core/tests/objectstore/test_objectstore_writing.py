@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore.errors import (
-    BackendUnavailableError,
-    DriverError,
-    FencedError,
-    NoSpaceError,
-)
+from layerstore.driver import Unpublished
+from layerstore.errors import BackendUnavailableError, DriverError, FencedError, NoSpaceError
 from layerstore.objectstore import Limits
+from layerstore.objectstore.store import PRIVATE
 from layerstore.threads.pool import Pool
 
 if TYPE_CHECKING:
@@ -45,6 +43,34 @@ def test_a_write_is_refused_while_a_piece_cannot_be_stored(service: Asked, drive
     service.before = lambda call, name: None
     writer.flush()
     assert read(driver, "a") == bytes(range(LEAST + 1))
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_piece_that_is_stored_when_its_writer_is_gone_is_deleted(
+    service: Asked, driver: Objects, *, refused: bool
+) -> None:
+    """Nobody else knows of it, because its key was deleted before. If that is refused, only a scan tells it."""
+    asked, deleted = Event(), Event()
+
+    def hold_up(call: str, name: str) -> None:
+        if call == "put" and PRIVATE in name:
+            asked.set()
+            assert deleted.wait(60)
+
+    writer = driver.open_writer("a")
+    service.before = hold_up
+    writer.write(bytes(LEAST + 1))
+    assert asked.wait(60)
+    writer.discard()
+    service.before = lambda call, name: None
+    driver.delete("a")
+    service.before = lambda call, name: lose(call, name) if refused and call == "delete" else None
+    pool = driver._pool._pool
+    assert pool is not None
+    deleted.set()
+    pool.shutdown()
+    assert [each.name for each in driver.scan("") if isinstance(each, Unpublished)] == ["a"] * refused
+    assert len(service.objects) == refused
 
 
 def test_a_failed_write_leaves_nothing_beyond_the_end(service: Asked, driver: Objects) -> None:
