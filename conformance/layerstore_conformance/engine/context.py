@@ -31,6 +31,7 @@ TRACE = 40
 """Driver calls kept for the report of a failure."""
 
 T = TypeVar("T")
+Drawn = TypeVar("Drawn", int, str)
 
 
 class Context:
@@ -196,9 +197,9 @@ class Context:
         """Return a size in bytes, or a number of repetitions, scaled as the harness asks for; at least 1."""
         return max(1, int(size * self.harness.scale))
 
-    def sample(self, numbers: Sequence[int], count: int) -> list[int]:
-        """Draw so many of some numbers, as the harness scales it, or all if there are fewer; return them in order."""
-        return sorted(self.random.sample(numbers, min(len(numbers), self.size(count))))
+    def sample(self, those: Sequence[Drawn], count: int) -> list[Drawn]:
+        """Draw so many of those, as the harness scales it, or all if there are fewer; return them in order."""
+        return sorted(self.random.sample(those, min(len(those), self.size(count))))
 
     def step(self, note: str) -> None:
         """Note a step; the report of a failure has it."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from unittest.mock import patch
 
 from layerstore.checked import CheckedDriver
 from layerstore.contents import links
-from layerstore.contents.repository import Found, Sight, Unlinked
+from layerstore.contents.manifest import NotUnderstoodError, References
+from layerstore.contents.repository import Found, Repository, Sight, Unlinked
 from layerstore.digest import Digest
 from layerstore.upkeep.unreferenced import _Dropping as Dropping
 from layerstore_conformance.engine.defect import planted_in_core
@@ -29,6 +31,20 @@ def gc_unreferenced_drops_all() -> Iterator[None]:
 def gc_unreferenced_drops_nothing() -> Iterator[None]:
     """A collection of what nothing refers to leaves it where it is."""
     with patch.object(Sight, "idle", lambda self, *, untagged: []):
+        yield
+
+
+@planted_in_core("M4")
+def gc_unreferenced_guesses() -> Iterator[None]:
+    """A manifest that cannot be understood is taken for one that refers to nothing."""
+    real = Repository._references
+
+    def references(self: Repository, found: Found) -> dict[Digest, References]:
+        with suppress(NotUnderstoodError):
+            return real(self, found)
+        return {}
+
+    with patch.object(Repository, "_references", references):
         yield
 
 
