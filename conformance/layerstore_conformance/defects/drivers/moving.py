@@ -253,3 +253,43 @@ class AMoveOntoTheSameDoesNothing(DefectiveDriver):
         """Move what is another one."""
         if content(self.inner, source) is None or content(self.inner, source) != content(self.inner, target):
             self.inner.move(source, target, version=version)
+
+
+@planted("M4")
+class AnEmptyVersionIsNone(DefectiveDriver):
+    """A move at an empty version takes any version."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, as if no version was given if it is empty."""
+        self.inner.move(source, target, version=version or None)
+
+
+class AlikeDriver(DefectiveDriver):
+    """A driver that takes some other texts for the source's version."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move at the right version, if what was given is like it."""
+        found = self.inner.stat(source).version
+        self.inner.move(source, target, version=found if version and self.alike(version, found) else version)
+
+    def alike(self, version: str, found: str) -> bool:
+        """Return whether a version counts as the one that was found."""
+        raise NotImplementedError
+
+
+@planted("M4")
+class VersionsComparedByTheirBeginning(AlikeDriver):
+    """A move is done at a text that the source's version begins with, or that begins with it."""
+
+    def alike(self, version: str, found: str) -> bool:
+        """Compare as much as both have."""
+        return version.startswith(found) or found.startswith(version)
+
+
+@planted("M4")
+class VersionsComparedLoosely(AlikeDriver):
+    """A move is done at a version with blanks, zeros or quotes around it, or with letters of the other case."""
+
+    def alike(self, version: str, found: str) -> bool:
+        """Compare without them."""
+        return version.strip(' "0').lower() == found.strip(' "0').lower()

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from layerstore import DriverError, FencedError, InvalidPathError, PathNotFoundError
 from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -145,6 +148,53 @@ def a_move_at_a_version_takes_no_other(ctx: Context) -> None:
     assert ctx.stored() == ["source", "target"]
     ctx.expect("source", ctx.payload("changed").read(700))
     ctx.expect("target", ctx.payload("target").read(700))
+
+
+ODD: dict[str, Callable[[str], str]] = {
+    "none": lambda _: "",
+    "zero": lambda _: "0",
+    "None": lambda _: "None",
+    "any": lambda _: "*",
+    "beginning": lambda right: right[:-1],
+    "end": lambda right: right[1:],
+    "blank before": lambda right: f" {right}",
+    "blank behind": lambda right: f"{right} ",
+    "zero before": lambda right: f"0{right}",
+    "quoted": lambda right: f'"{right}"',
+    "other case": str.swapcase,
+    "one of two": lambda right: f"{right}, {right}",
+    "longer": lambda right: f"{right}0",
+    "very long": lambda right: right * 5000,
+}
+"""Texts that are not the right version, made of it; some would be it, if a backend took them as it takes its own."""
+
+
+@scenario(
+    *("M4", "E4"),
+    kills=("an-empty-version-is-none", "versions-compared-by-their-beginning", "versions-compared-loosely"),
+    rows=(48, 62),
+    axes=(Axis("odd", ODD),),
+)
+def a_move_at_an_odd_version_is_refused(ctx: Context, odd: Callable[[str], str]) -> None:
+    """A move at an empty version, at a part of the right one, or at one spelled otherwise, is refused.
+
+    A caller whose version was lost on its way, and is empty, has verified nothing.
+    """
+    for key in ("source", "target"):
+        ctx.driver.put(key, ctx.payload(key).read(700))
+    before = [ctx.open().stat(key) for key in ("source", "target")]
+    version = odd(before[0].version)
+    if version == before[0].version:
+        return  # it has no letters
+    for target in ("target", "new/target"):
+        with refused(FencedError):
+            ctx.driver.move("source", target, version=version)
+    assert ctx.stored() == ["source", "target"]
+    for key, found in zip(("source", "target"), before, strict=True):
+        assert ctx.open().stat(key) == found, f"the {key} changed"
+        ctx.expect(key, ctx.payload(key).read(700))
+    ctx.driver.move("source", "target", version=before[0].version)
+    assert ctx.stored() == ["target"]
 
 
 @scenario("M4", kills=("every-version-refused", "move-keeps-the-source"), rows=(62, 94))
