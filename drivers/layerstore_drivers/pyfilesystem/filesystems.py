@@ -120,6 +120,10 @@ class Filesystem:
         """Rename a file in one step, also over another file."""
         self._fs.move(source, target, overwrite=True)
 
+    def date(self, path: str) -> None:
+        """Give a file the present time; one that was sent just now has it."""
+        self._fs.settimes(path)
+
     def make_directory(self, path: str) -> None:
         """Make a directory in an existing one. It may be there already."""
         self._fs.makedir(path, recreate=True)
@@ -167,6 +171,10 @@ class Directory(Filesystem):
         """Rename. If the system refused, ``FS.move`` would copy over the target, byte by byte."""
         os.replace(self._fs.getsyspath(source), self._fs.getsyspath(target))
 
+    def date(self, path: str) -> None:
+        """Give a file the present time, by the clock that dates what is written."""
+        os.utime(self._fs.getsyspath(path))
+
     def _open(self) -> FS:
         return OSFS(self.address.root, expand_vars=False)
 
@@ -210,6 +218,9 @@ class Server(Filesystem):
     def rename(self, source: str, target: str) -> None:
         """Let the server rename."""
         self._fs.rename(source, target)
+
+    def date(self, path: str) -> None:
+        """Do nothing: it was sent just now."""
 
     def remove(self, path: str) -> None:
         """Let the server remove a file."""

@@ -119,6 +119,7 @@ class PyFilesystemWriter(Writer):
 
     def _install(self, replaced: Entry | None, missing: list[str]) -> None:
         try:
+            self._store.files.date(self._draft)  # it may have been written long ago
             self._store.install(self._draft, self.key, replaced, missing)
         except (ResourceNotFound, FileNotFoundError):  # another process took over, and the draft away
             self._lost = False

@@ -8,6 +8,7 @@ from typing import Any
 
 from layerstore.driver import Driver, Stat, Writer
 from layerstore.errors import PathNotFoundError
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 EAST = timezone(timedelta(hours=2))
@@ -133,3 +134,51 @@ class OpeningMakesAVersion(DefectiveDriver):
             return self.inner.open_writer(key)
         self.inner.put(key, data)
         return self.inner.open_writer(key)
+
+
+class _DatingWriter(DefectiveWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self.since: datetime | None = None
+
+    def publish(self) -> str:
+        version = super().publish()
+        if self.since is not None:
+            self.driver.memory[f"time of {version}"] = self.since
+        self.since = None
+        return version
+
+
+class _FirstWriteWriter(_DatingWriter):
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self.since = self.since or datetime.now(UTC)
+        super().write_at(offset, data)
+
+
+class DatingDriver(WriterDefect):
+    """A driver that keeps another time of what its writers published."""
+
+    def stat(self, key: str) -> Stat:
+        """Tell that time."""
+        found = self.inner.stat(key)
+        return replace(found, modified=self.memory.get(f"time of {found.version}", found.modified))
+
+
+@planted("S1")
+class ModifiedIsOfTheFirstWrite(DatingDriver):
+    """``modified`` is the time of the first write since the last flush."""
+
+    writer = _FirstWriteWriter
+
+
+class _OpenedWriter(_DatingWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self.since = datetime.now(UTC)
+
+
+@planted("S1")
+class ModifiedIsOfTheOpening(DatingDriver):
+    """``modified`` of a writer's first flush is the time at which the writer was opened."""
+
+    writer = _OpenedWriter

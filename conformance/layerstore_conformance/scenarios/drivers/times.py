@@ -96,6 +96,40 @@ def modified_never_goes_back(ctx: Context) -> None:
     assert unseen < before, f"{unseen.isoformat()} was stored {TURN} seconds before {before.isoformat()}"
 
 
+def _clock_goes_on(ctx: Context) -> datetime:
+    """Put objects until the backend's clock has gone on since the first of them; return its time then."""
+    ctx.driver.put("clock", b"0")
+    first, began = ctx.driver.stat("clock").modified, time.monotonic()
+    now = first
+    while now <= first:
+        assert time.monotonic() - began < COARSE, f"put for {COARSE} seconds, and modified is {now.isoformat()} still"
+        ctx.driver.put("clock", b"1")
+        now = ctx.driver.stat("clock").modified
+    return now
+
+
+@scenario("S1", "W6", kills=("modified-is-of-the-first-write", "modified-is-of-the-opening"), rows=(73,))
+def modified_is_when_it_was_published(ctx: Context) -> None:
+    """After a flush ``modified`` is the flush's time, however long ago the writer was opened, and wrote.
+
+    An upload whose flush looks older than it is would be purged as abandoned.
+    """
+    ctx.driver.put("old", ctx.payload("old").read(700))
+    writers = {key: ctx.open().open_writer(key) for key in ("old", "new", "empty")}
+    opened = _clock_goes_on(ctx)
+    for turn in range(2):
+        for key in ("old", "new"):
+            writers[key].write(ctx.payload(key).read(700))
+        now = _clock_goes_on(ctx)
+        for key, writer in writers.items():
+            writer.flush()
+            since = opened if key == "empty" else now
+            found = ctx.open().stat(key).modified
+            assert found >= since, f"{key}: publication {turn + 1} was after {since}, and modified is {found}"
+    for writer in writers.values():
+        writer.close()
+
+
 @contextmanager
 def _zone(name: str) -> Iterator[None]:
     """Be in a time zone."""
