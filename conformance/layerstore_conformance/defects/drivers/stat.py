@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -75,6 +77,17 @@ class ModifiedIsNow(DefectiveDriver):
     def stat(self, key: str) -> Stat:
         """Tell the time of day."""
         return replace(self.inner.stat(key), modified=datetime.now(UTC))
+
+
+@planted("S1", "E1")
+class TimesAreShort(DefectiveDriver):
+    """``stat`` fails for a time before 1970, or one from 2106 on."""
+
+    def stat(self, key: str) -> Stat:
+        """Keep the time in four bytes."""
+        found = self.inner.stat(key)
+        (kept,) = struct.unpack("<I", struct.pack("<I", math.floor(found.modified.timestamp())))
+        return replace(found, modified=datetime.fromtimestamp(kept, UTC))
 
 
 @planted("S1", "S2")

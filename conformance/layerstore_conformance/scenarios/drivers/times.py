@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.steps.points import ZONES
+from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,49 @@ def modified_is_when_it_was_published(ctx: Context) -> None:
             assert found >= since, f"{key}: publication {turn + 1} was after {since}, and modified is {found}"
     for writer in writers.values():
         writer.close()
+
+
+DATES = Axis(
+    "seconds",
+    {
+        "before year 1": -(10**11),
+        "1653": -(10**10),
+        "1969": -1,
+        "1970": 0,
+        "2038": 2**31,
+        "2106": 2**32 + 1,
+        "2286": 10**10,
+        "after year 9999": 253_402_300_800,
+    },
+)
+"""Seconds since 1970 that a file may bear, where the file system has them; else it is the nearest that it has."""
+
+
+@scenario("S1", "E1", kills=("times-are-short",), rows=(73,), needs=("traced", "url"), axes=(DATES,))
+def objects_of_any_time_can_be_used(ctx: Context, seconds: int) -> None:
+    """If the store's files bear a time that few calendars have, objects are told of, read, written and moved as ever.
+
+    A copy of a disk, or a clock that stood still, leaves such times, and a store that cannot tell them is lost.
+    """
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
+        with closing(ctx.at(opens)) as driver:
+            for key in ("d/one", "d/two"):
+                driver.put(key, b"old")
+        for path in folder.rglob("*"):
+            if path.is_file():
+                os.utime(path, (seconds, seconds))
+        with closing(ctx.at(opens)) as driver:
+            assert list(driver.list("d")) == ["d/one", "d/two"]
+            found = driver.stat("d/one")
+            assert found.size == 3, f"size {found.size} instead of 3"
+            assert found.modified.utcoffset() == timedelta(0), f"{found.modified} is not in UTC"
+            with driver.open_writer("d/one") as writer:
+                assert writer.version == found.version, "the writer has another version"
+                writer.write(b", and new")
+            assert driver.get("d/one", 100) == b"old, and new"
+            driver.move("d/two", "d/moved", version=driver.stat("d/two").version)
+            assert driver.get("d/moved", 100) == b"old"
 
 
 @contextmanager
