@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import islice
 from threading import RLock
 
 from layerstore.errors import FencedError, PathNotFoundError, UnsupportedOperationError
@@ -61,9 +63,7 @@ class MemoryService:
     def list(self, prefix: str, after: str, most: int, *, deep: bool) -> Page:
         """See :meth:`Service.list`."""
         with self._lock:
-            names = sorted(name for name in self.objects if name.startswith(prefix))
-            entries = [name if deep else name[: name.find("/", len(prefix)) + 1] or name for name in names]
-            entries = [entry for entry in dict.fromkeys(entries) if entry > after]
+            entries = list(islice(_entries(sorted(self.objects), prefix, after, deep=deep), most + 1))
             page = entries[:most]
             found = [Listed(name, len(each.data), each.modified) for name in page if (each := self.objects.get(name))]
         prefixes = [entry for entry in page if entry not in {each.name for each in found}]
@@ -100,3 +100,15 @@ class MemoryService:
         found = self.objects.get(name)
         if etag is not None and etag != (found.etag if found else ABSENT):
             raise FencedError(name)
+
+
+def _entries(names: list[str], prefix: str, after: str, *, deep: bool) -> Iterator[str]:
+    """Yield the names and, unless ``deep``, in place of those that lie deeper their prefixes; each once, in order."""
+    at, last = bisect_left(names, max(prefix, after)), after
+    while at < len(names) and names[at].startswith(prefix):
+        name = names[at]
+        entry = name if deep else name[: name.find("/", len(prefix)) + 1] or name
+        if entry > last:
+            yield entry
+            last = entry
+        at = at + 1 if entry == name else bisect_left(names, f"{entry[:-1]}0", at)  # 0 follows the slash

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import FencedError
-from layerstore.handles import LARGEST
 from layerstore_conformance.defects.drivers.stat_versions import VersionedDriver
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
@@ -89,58 +88,6 @@ class ReopenedSizeTruncated(WriterDefect):
     """The size of a writer of an object has only so many bits, and it begins there."""
 
     writer = _ReopenedWriter
-
-
-CHUNKS = (1 << 16, 1 << 18, 1 << 20, 1 << 22)
-"""Bytes of what an object is kept in."""
-
-
-def _by_float(number: int, chunk: int) -> int:
-    """Return a number by that of its chunk, which is found as a floating-point number is divided."""
-    return int(number / chunk) * chunk + number % chunk
-
-
-class _FloatingReader(PassingReader):
-    def __init__(self, inner: Reader, chunk: int) -> None:
-        super().__init__(inner)
-        self._chunk = chunk
-
-    def read_at(self, offset: int, buffer: memoryview) -> int:
-        return super().read_at(min(_by_float(offset, self._chunk), self.size - 1), buffer)
-
-
-@planted("R5", chunk=CHUNKS)
-class ReadOffsetByFloat(DefectiveDriver):
-    """The chunk that a read begins in is found by a division of floating-point numbers."""
-
-    def open_reader(self, key: str, offset: int = 0) -> Reader:
-        """Round the offsets."""
-        return _FloatingReader(self.inner.open_reader(key, offset), self.at["chunk"])
-
-
-class _FloatingWriter(DefectiveWriter):
-    def write_at(self, offset: int, data: memoryview) -> None:
-        place = min(_by_float(offset, self.driver.at["chunk"]), LARGEST - len(data))
-        if place != offset:
-            super().write_at(offset + len(data) - 1, memoryview(b"\0"))
-        super().write_at(place, data)
-
-
-@planted("W5", "W4", chunk=CHUNKS)
-class WriteOffsetByFloat(WriterDefect):
-    """The chunk that a write begins in is found by a division of floating-point numbers; the size is right."""
-
-    writer = _FloatingWriter
-
-
-@planted("S1")
-class StatSizeByFloat(DefectiveDriver):
-    """The size of ``stat`` is kept as a floating-point number."""
-
-    def stat(self, key: str) -> Stat:
-        """Round the size."""
-        found = self.inner.stat(key)
-        return replace(found, size=int(float(found.size)))
 
 
 @planted("L4", nth=range(2, 5000))
