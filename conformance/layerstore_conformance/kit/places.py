@@ -32,8 +32,10 @@ class Places:
         """Return whether the event is a place in the driver's code."""
         if event not in {"call", "c_return"} or getattr(called, "__name__", "") == "acquire":
             return False
-        if frame.f_code.co_flags & CO_GENERATOR:
-            return False
+        return not frame.f_code.co_flags & CO_GENERATOR and self.own(frame)
+
+    def own(self, frame: FrameType) -> bool:
+        """Return whether a frame is in the driver's code."""
         name = frame.f_globals.get("__name__", "")
         if name not in self._ours:
             self._ours[name] = any(name == room or name.startswith(f"{room}.") for room in self._rooms)

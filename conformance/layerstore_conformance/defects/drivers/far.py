@@ -101,3 +101,25 @@ class APageOfOnePrefixEndsTheListing(DefectiveDriver):
             yield from children
             if len(children) < MANY:
                 return
+
+
+@planted("L4")
+class ListingsGatherKeysFirst(DefectiveDriver):
+    """A listing gathers all keys below its prefix, at any depth, before it yields the first child."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Gather, and yield."""
+        below = len(prefix) + 1 if prefix else 0
+        keys = set(keys_below(self.inner, prefix))
+        return iter(sorted({key[: key.find("/", below) + 1] or key for key in keys}))
+
+
+@planted("L4", "T4")
+class ListingsAreHeld(DefectiveDriver):
+    """What a listing has found is held for as long as the driver is open."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Find, and hold."""
+        found = dict.fromkeys(self.inner.list(prefix))
+        self.memory.setdefault("found", []).append(found)
+        return iter(found)

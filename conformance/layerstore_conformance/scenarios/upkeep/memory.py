@@ -8,11 +8,13 @@ import io
 import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from layerstore import Unpublished
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.descriptors import descriptors
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -272,3 +274,57 @@ def _held_by(opens: Callable[[str], Any], key: str) -> int:
         held = beyond()
         handle.release()
     return held
+
+
+LISTED = (200, 2000)
+"""Keys below the one child that a listing has, ten at most in each directory: one directory may be read at a time."""
+
+BESIDE = 500
+"""Keys beside each other."""
+
+A_KEY = 16
+"""Bytes that a listing may take for each further key: for its text alone it would take more."""
+
+LISTINGS = 3
+"""Of which the one that took the least counts: something else may take memory meanwhile."""
+
+
+@scenario("L4", "T4", kills=("listings-gather-keys-first", "listings-are-held"), rows=(85, 163), profile="default")
+def a_listing_takes_no_more_memory_for_what_lies_deeper(ctx: Context) -> None:
+    """What a listing takes until its first child is no more if ten times as many keys lie below that.
+
+    A listing that is dropped after its first child gives everything back.
+    """
+    driver = ctx.open(observed=False)
+    taken, sizes = list[int](), [ctx.size(count) for count in LISTED]
+    for known, count in zip([0, *sizes], sizes, strict=False):
+        _put_each(ctx, ["d/deep/" + "/".join(f"{number:04}") for number in range(known, count)])
+        _first_of(driver, "d")  # what is kept once, for all listings, is there
+        taken.append(min(_first_of(driver, "d")[0] for _ in range(LISTINGS)))
+    told = f"with {sizes} keys below its first child, a listing took {taken} bytes until that"
+    assert taken[1] - taken[0] <= A_KEY * max(sizes[1] - sizes[0], 1000), told
+    _put_each(ctx, [f"d/flat/{number:04}" for number in range(BESIDE)])
+    _first_of(driver, "d/flat")
+    opened = descriptors()
+    for prefix in ("d", "d/flat"):
+        kept = min(_first_of(driver, prefix)[1] for _ in range(LISTINGS))
+        assert kept <= A_KEY * BESIDE, f"{kept} bytes are kept of a listing of {prefix} that was dropped"
+    assert descriptors() <= opened, f"{descriptors() - opened} descriptors are kept of listings that were dropped"
+
+
+def _put_each(ctx: Context, keys: list[str]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: ctx.driver.put(key, b""), keys))
+
+
+def _first_of(driver: CheckedDriver, prefix: str) -> tuple[int, int]:
+    """Begin a listing, and drop it; return the bytes that it took until its first child, and that are kept of it."""
+    with _counted() as beyond:
+        tracemalloc.reset_peak()
+        begun = tracemalloc.get_traced_memory()[0]
+        listing = driver.list(prefix)
+        assert next(listing, None) is not None, f"nothing is listed below {prefix}"
+        taken = tracemalloc.get_traced_memory()[1] - begun
+        del listing
+        gc.collect()
+        return taken, beyond()
