@@ -120,6 +120,6 @@ class ListingsAreHeld(DefectiveDriver):
 
     def list(self, prefix: str) -> Iterator[str]:
         """Find, and hold."""
-        found = dict.fromkeys(self.inner.list(prefix))
+        found = {child: (prefix, child) for child in self.inner.list(prefix)}
         self.memory.setdefault("found", []).append(found)
         return iter(found)

@@ -36,7 +36,7 @@ LINES: Final = 50
 REQUESTS: Final = 2
 """Requests that a call may take more, beside a quarter of them all."""
 
-PIECES: Final = 60
+PIECES: Final = 100
 """Lines that a call may take for each MiB, if it works on the pieces of an object, or on a copy of it."""
 
 FLUSHES: Final = 300
