@@ -270,3 +270,58 @@ class MoveDoesNotFenceTheTarget(_KnowsOwners):
         self.fence(source)
         self.spare(target)
         self.inner.move(source, target, version=version)
+
+
+class _Seat:
+    """What a driver keeps of an object's writers: how many there were."""
+
+    taken = 0
+
+
+class _NumberedWriter(ReplayingWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer, seat: _Seat) -> None:
+        super().__init__(driver, inner)
+        seat.taken += 1
+        self._seat, self._number = seat, seat.taken
+
+    def fenced(self, error: FencedError) -> str:
+        if self._seat.taken != self._number:
+            raise error
+        return self.take_over()
+
+
+@planted("F2", "F3")
+class WritersCountedAnewAfterAMove(DefectiveDriver):
+    """A writer is told by its number among the writers of an object, and a move counts from the beginning."""
+
+    @property
+    def seats(self) -> dict[str, _Seat]:
+        """The seats of the objects that are there."""
+        found: dict[str, _Seat] = self.memory.setdefault("seats", {})
+        return found
+
+    def open_writer(self, key: str) -> Writer:
+        """Open the next writer of the object."""
+        return _NumberedWriter(self, self.inner.open_writer(key), self.seats.setdefault(key, _Seat()))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put another object."""
+        self.inner.put(key, data)
+        self.fence(key)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, and count anew."""
+        self.inner.move(source, target, version=version)
+        self.fence(target)
+        self.seats[target] = self.seats.pop(source, _Seat())
+        self.seats[target].taken = 0
+
+    def delete(self, key: str) -> None:
+        """Delete."""
+        self.inner.delete(key)
+        for each in [each for each in self.seats if f"{each}/".startswith(f"{key}/")]:
+            self.fence(each)
+
+    def fence(self, key: str) -> None:
+        """Have none of the numbers given so far be the last one."""
+        self.seats.pop(key, _Seat()).taken = -1

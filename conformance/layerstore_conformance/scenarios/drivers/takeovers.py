@@ -17,7 +17,7 @@ from layerstore_conformance.steps.points import CLASSES, MIB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from layerstore.driver import Stat
+    from layerstore.driver import Stat, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
@@ -86,6 +86,96 @@ def a_writer_in_any_state_is_fenced_by_whatever_takes_its_key(
     assert after == before, f"a fenced writer made {after} of {before}"
     ctx.expect("beside", b"beside")
     del held
+
+
+AWAY = "d/away"
+
+
+def _move_over(driver: CheckedDriver, at: str) -> str:
+    driver.put("source", b"moved over")
+    driver.move("source", at)
+    return at
+
+
+def _move_away(driver: CheckedDriver, at: str) -> str:
+    to = KEY if at == AWAY else AWAY
+    driver.move(at, to)
+    return to
+
+
+def _put(driver: CheckedDriver, at: str) -> str:
+    driver.put(at, b"put")
+    return at
+
+
+def _delete(driver: CheckedDriver, at: str) -> str:
+    driver.delete(at)
+    return at
+
+
+def _write_and_move_over(driver: CheckedDriver, at: str) -> str:
+    """Move over it an object that had a writer, too."""
+    driver.open_writer("source").close()
+    driver.move("source", at)
+    return at
+
+
+TAKEOVERS: dict[str, tuple[Callable[[CheckedDriver, str], str], ...]] = {
+    "a move away": (_move_away,),
+    "a move away and back": (_move_away, _move_away),
+    "a move over": (_move_over,),
+    "a move over of what was written": (_write_and_move_over,),
+    "a delete": (_delete,),
+    "a delete and a put": (_delete, _put),
+    "a put": (_put,),
+    "a put and a move away": (_put, _move_away),
+    "a move away and a put over": (_move_away, _put),
+    "a move over and a move away": (_move_over, _move_away),
+}
+"""Takes the place of an object, and returns its place afterwards; one after the other."""
+
+OPENED = range(1, 4)
+"""Writers that are opened of an object, one after the other."""
+
+
+@scenario(
+    *("F1", "F2", "F3"),
+    kills=("writers-counted-anew-after-a-move", "fencing-absent"),
+    rows=(120, 123),
+    axes=(Axis("takeovers", TAKEOVERS),),
+)
+def a_writer_stays_fenced_however_many_are_opened_where_its_object_is(
+    ctx: Context, takeovers: tuple[Callable[[CheckedDriver, str], str], ...]
+) -> None:
+    """However many writers come before a takeover, and however many after it, the writer from before is fenced.
+
+    Where writers are told apart by a number that begins anew, one that is opened later has the number of an earlier one.
+    """
+    for before in OPENED:
+        for after in OPENED:
+            ctx.step(f"{before} opened before, {after} after")
+            ctx.driver.delete("d")
+            ctx.driver.put(KEY, b"old")
+            at, fenced = KEY, [ctx.driver.open_writer(KEY) for _ in range(before)]
+            fenced[-1].write(b"mine")
+            for takeover in takeovers:
+                at = takeover(ctx.driver, at)
+            fenced += [ctx.driver.open_writer(at) for _ in range(after)]
+            _expect_that_the_last_one_owns(ctx, fenced.pop(), fenced)
+
+
+def _expect_that_the_last_one_owns(ctx: Context, owner: Writer, fenced: list[Writer]) -> None:
+    """Check that all others are fenced, and that what is there is what the last one makes of it."""
+    there = {key: ctx.open().get(key, 100) for key in ctx.stored("d")}
+    for writer in fenced:
+        with refused(FencedError):
+            writer.flush()
+        writer.discard()
+    owner.write(b"the last one's")
+    owner.close()
+    key = owner.key.removeprefix(f"{ctx.prefix}/")
+    there[key] = there.get(key, b"") + b"the last one's"
+    assert (found := {key: ctx.open().get(key, 100) for key in ctx.stored("d")}) == there, f"{found}, not {there}"
 
 
 LATE = Axis("late", {"discarded": "discard", "closed": "close"})
