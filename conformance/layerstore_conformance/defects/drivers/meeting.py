@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from layerstore.driver import Writer
+from layerstore.errors import BackendUnavailableError
 from layerstore_conformance.defects.drivers.threads import MOMENT
 from layerstore_conformance.defects.drivers.writing import RepeatingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
@@ -78,3 +79,20 @@ class _AskingWriter(RepeatingWriter):
         if threading.active_count() > 1:
             self.driver.crossing.asked()
         return self.publish_over()
+
+
+@planted("T1", "T2")
+class ACloseWaitsForNoCall(DefectiveDriver):
+    """Drivers share a connection, and one that is closed closes it, also in the middle of a call of another."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, over one connection."""
+        connection = self.memory.setdefault("closed", 0)
+        self.inner.put(key, data)
+        if self.memory["closed"] != connection:
+            raise BackendUnavailableError(key, "the connection was closed")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.memory["closed"] = self.memory.get("closed", 0) + 1
+        self.inner.close()

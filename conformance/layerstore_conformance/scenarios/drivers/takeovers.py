@@ -149,7 +149,7 @@ def a_writer_stays_fenced_however_many_are_opened_where_its_object_is(
 ) -> None:
     """However many writers come before a takeover, and however many after it, the writer from before is fenced.
 
-    Where writers are told apart by a number that begins anew, one that is opened later has the number of an earlier one.
+    Where writers are told apart by a number that begins anew, a later one has the number of an earlier one.
     """
     for before in OPENED:
         for after in OPENED:
