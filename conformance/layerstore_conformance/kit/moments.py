@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, TracebackType
 
 PATIENCE: Final = 0.01
 """Seconds for one look; one that waits for a lock of the work is not waited for any longer."""
@@ -18,6 +18,10 @@ CLOSE: Final = 80
 
 FAR: Final = 800
 """Events after which there is a look at every 128th: a client of a remote service makes thousands of calls."""
+
+
+HELD: Final = 60
+"""Seconds for which a thread is held at most: the one that is waited for must not keep its locks for ever."""
 
 
 class _Looker:
@@ -140,3 +144,56 @@ class Meeting:
             self._failure = error
         finally:
             self._done.set()
+
+
+class Held:
+    """A thread's work, held at one moment of it, by its number, for as long as the block lasts.
+
+    ::
+
+        with Held(work, 7, Places(driver).have) as held:
+            ...  # the work is in the middle, or has ended if it has no such moment
+    """
+
+    def __init__(self, work: Callable[[], object], moment: int, is_moment: IsMoment = call_or_return) -> None:
+        """Let ``moment`` events pass."""
+        self._work = work
+        self._moment = moment
+        self._is_moment = is_moment
+        self.events = 0
+        """Moments of the work so far."""
+        self._failure: BaseException | None = None
+        self._there = threading.Event()
+        self._go_on = threading.Event()
+        self._thread = threading.Thread(target=self._act, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._there.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._go_on.set()
+        self._thread.join()
+        if self._failure is not None and error is None:
+            raise self._failure
+
+    def _act(self) -> None:
+        sys.setprofile(self._event)
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001  (raised in the thread of the block)
+            self._failure = error
+        finally:
+            sys.setprofile(None)
+            self._there.set()
+
+    def _event(self, frame: FrameType, event: str, arg: object) -> None:
+        if not self._is_moment(frame, event, arg):
+            return
+        self.events += 1
+        if self.events == self._moment + 1:
+            self._there.set()
+            assert self._go_on.wait(HELD), f"held for {HELD} s: somebody waits for what this thread does"

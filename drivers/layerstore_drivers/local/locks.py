@@ -20,10 +20,11 @@ import threading
 import time
 import uuid
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from layerstore.errors import BackendUnavailableError
+from layerstore.errors import BackendUnavailableError, DriverError
 from layerstore_drivers.local.system import closing_fd, holder_of, is_locked, refuse_coarse_times, try_lock, unlock
 
 DEADLINE = 60.0
@@ -39,6 +40,7 @@ class _Held(threading.local):
     def __init__(self) -> None:
         self.files: list[LockFile] = []
         self.deferred: list[Callable[[], None]] = []
+        self.postponing = False
 
     @property
     def any(self) -> bool:
@@ -48,6 +50,12 @@ class _Held(threading.local):
 
 _held = _Held()
 _open: weakref.WeakSet[LockFile] = weakref.WeakSet()
+_postponed: deque[Callable[[], None]] = deque()
+"""Work on keys that others have locked: whoever gives up a lock in this process tries again."""
+
+
+class LockedError(BackendUnavailableError):
+    """Somebody has not given up a lock in time."""
 
 
 def _close_copies() -> None:
@@ -72,7 +80,7 @@ class LockFile(io.FileIO):
         """Return the section in which this thread alone holds the file's lock.
 
         Raises:
-            BackendUnavailableError: on entering, if another process or thread has not given it up for so many seconds.
+            LockedError: on entering, if another process or thread has not given it up for so many seconds.
         """
         return _Section(self, DEADLINE if patience is None else patience)
 
@@ -97,6 +105,8 @@ class _Section:
         unlock(self._file)
         _held.files = [file for file in _held.files if file is not self._file and not file.closed]
         _run_deferred()
+        if _postponed:
+            _run_postponed()
 
 
 def _wait_for(file: LockFile, patience: float) -> None:
@@ -106,7 +116,7 @@ def _wait_for(file: LockFile, patience: float) -> None:
     while not try_lock(file):
         if time.monotonic() >= until:
             detail = f"{file.path} has been locked for {patience:g} s by {holder_of(file.fileno())}"
-            raise BackendUnavailableError("", f"{detail}; let that go on, or end it")
+            raise LockedError("", f"{detail}; let that go on, or end it")
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST)
 
@@ -129,6 +139,35 @@ def _run_deferred() -> None:
         except BaseException:
             _held.deferred.insert(0, action)
             raise
+
+
+def without_waiting(action: Callable[[], None]) -> None:
+    """Run an action that takes a lock: now or, if it raises :exc:`LockedError`, when this process gives up a lock.
+
+    Other errors are suppressed, and if the process ends first, it is never run: a sweep must make up for it.
+    """
+    _postponed.append(action)
+    _run_postponed()
+    _run_postponed()  # its lock may have been given up before it was postponed
+
+
+def _run_postponed() -> None:
+    if _held.postponing or _held.any:
+        return
+    _held.postponing = True
+    try:
+        for _ in range(len(_postponed)):
+            with suppress(IndexError, OSError, DriverError):  # another thread may have been faster
+                _try_again(_postponed.popleft())
+    finally:
+        _held.postponing = False
+
+
+def _try_again(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except LockedError:
+        _postponed.append(action)
 
 
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -11,10 +11,11 @@ from typing import TypeVar
 from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError
 from layerstore.threads.process import this_process
+from layerstore_drivers.local import record
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.draft import Draft, Span, in_place
 from layerstore_drivers.local.fencing import fence
-from layerstore_drivers.local.locks import when_free
+from layerstore_drivers.local.locks import when_free, without_waiting
 from layerstore_drivers.local.reader import Published, current_version
 from layerstore_drivers.local.record import Identity, OwnRecord, Seen
 from layerstore_drivers.local.system import sync_directory
@@ -225,17 +226,24 @@ class LocalWriter(Writer):
 
 
 def _give_back(tree: Tree, area: Area, own: OwnRecord, pid: int) -> None:
-    """Close a writer's record, and fence the key once more if the writer still owned it."""
+    """Close a writer's record, and cut off what it has not flushed: later, if somebody has locked the key (T6)."""
     # A forked child has only a copy: the writer belongs to its parent.
     if pid == os.getpid() and not own.closed:
         with suppress(OSError, DriverError):
             if own.owned:
-                _fence_own(tree, area, own)
+                own.let_go()
+                record.disown(own.fd)
+                without_waiting(lambda: _cut_off(tree, area, own.key))
     own.close()
 
 
-def _fence_own(tree: Tree, area: Area, own: OwnRecord) -> None:
-    with area.lock(own.key) as lock, lock.held():
-        if own.owned:
-            own.let_go()
-            fence(tree, area, own.key, noting=True)
+def _cut_off(tree: Tree, area: Area, key: str) -> None:
+    """Cut off what a writer has left, unless the key has another one by now."""
+    with area.lock(key) as lock, lock.held(patience=0):
+        file = area.open_record(key)
+        if file is None:
+            return
+        with file:
+            found = record.read(file.fileno())
+        if found is None or not found.owned:
+            fence(tree, area, key, noting=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from layerstore.driver import Reader, Writer
+from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.moments import Held
 from layerstore_conformance.kit.observed import ObservedDriver
+from layerstore_conformance.kit.places import Places
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from layerstore.checked import CheckedDriver
-    from layerstore.driver import Reader, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
@@ -101,3 +104,66 @@ def a_collection_in_the_middle_of_a_call_waits_for_nothing(ctx: Context) -> None
             del handles
             call()
     ctx.expect("put", data)
+
+
+CALLS: Final = Axis(
+    "call", {name: at for at, name in enumerate(("put", "stat", "get", "write", "list", "scan", "move", "delete"))}
+)
+"""The numbers of :func:`_calls`."""
+
+MOMENTS: Final = {"quick": 4, "default": 12, "full": 1000}
+"""Moments of each call at which it is held."""
+
+
+@scenario("T6", "T1", "T4", kills=("release-takes-the-lock",), axes=(CALLS,))
+def handles_end_while_a_call_of_another_thread_stands_still(ctx: Context, call: int) -> None:
+    """While another thread is in the middle of a call, readers and writers that were used are closed and collected.
+
+    A call may take minutes, of a slow disk or server: who only drops a handle must not be held up by it.
+    """
+    data = ctx.payload("held").read(70_000)
+    _end_during(ctx, call, data, 1 << 60)
+    events = _end_during(ctx, call, data, 1 << 60)
+    for moment in ctx.sample(range(events), MOMENTS[ctx.profile]):
+        _end_during(ctx, call, data, moment)
+    ctx.expect("put", data)
+
+
+def _end_during(ctx: Context, call: int, data: bytes, moment: int) -> int:
+    """End handles while a call is held at a moment of it; return how many moments it has."""
+    ctx.count("moments")
+    ctx.driver.delete("dropped")
+    ctx.driver.put("there", data)
+    handles = [*_used(ctx.driver, data), *_used(ctx.driver, data), *_used(ctx.driver, data)]
+    calls = list(_calls(ctx.driver, data))
+    for each in calls[:call]:
+        each()
+    with Held(calls[call], moment, Places(ctx.driver).have) as held:
+        for handle in handles[:5]:
+            handle.discard() if isinstance(handle, Writer) else handle.close()
+        del handle, handles[5:10]
+        ring: list[object] = handles[10:]
+        ring.append(ring)
+        del handles[:], ring
+        gc.collect()
+    for each in calls[call + 1 :]:
+        each()
+    return held.events
+
+
+def _used(driver: CheckedDriver, data: bytes) -> list[Reader | Writer]:
+    """Return five handles: readers that have read something or all, and writers with bytes that are not flushed."""
+    number = len(list(driver.list("dropped")))
+    keys = [f"dropped/{number}{letter}" for letter in "abc"]
+    driver.put(keys[0], data)
+    reader, other, *writers = driver.open_reader("there"), driver.open_reader("there"), *map(driver.open_writer, keys)
+    reader.read(100)
+    other.readall()
+    for writer in writers:
+        writer.write(data)
+    writers[1].flush()
+    writers[1].seek(100)
+    writers[1].write(data)
+    writers[2].seek(2 << 20)
+    writers[2].write(data)
+    return [reader, other, *writers]
