@@ -47,8 +47,12 @@ class _NamedResource:
 
     def check(self, key: str) -> None:
         """Refuse to work without it."""
-        if not os.path.exists(self._path):
+        if not self.is_there():
             raise BackendUnavailableError(key, "what was held is gone")
+
+    def is_there(self) -> bool:
+        """Return whether nobody has released it."""
+        return os.path.exists(self._path)
 
 
 def _remove(path: str) -> None:
@@ -233,3 +237,33 @@ class _HelpedReader(PassingReader):
         if len(buffer) < LARGE:
             return super().read_at(offset, buffer)
         return self._pool.submit(super().read_at, offset, buffer).result()
+
+
+@planted("T5", "C3")
+class AForkedChildStoresWhereNobodyLooks(DefectiveDriver):
+    """A child notes its moves in a log that it shares with its parent, whose readers take the log along."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self.process = os.getpid()
+        self.log = _NamedResource()
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that ends the log."""
+        return _LoggedReader(self, self.inner.open_reader(key, offset))
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, unless that is noted in a log that is gone."""
+        if os.getpid() == self.process or self.log.is_there():
+            self.inner.move(source, target, version=version)
+
+
+class _LoggedReader(PassingReader):
+    def __init__(self, driver: AForkedChildStoresWhereNobodyLooks, inner: Reader) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def release(self) -> None:
+        if os.getpid() == self._driver.process:
+            self._driver.log.give_back()
+        super().release()

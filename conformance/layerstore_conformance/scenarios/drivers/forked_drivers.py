@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from layerstore import FencedError, LayerService, LayerStoreError
 from layerstore.checked import CheckedDriver
@@ -35,6 +36,13 @@ MANY = 30
 """Objects, enough for several threads to share the work."""
 
 SHORT = Payload("short").read(3000)
+
+
+class Closes(Protocol):
+    """What is open at a fork."""
+
+    def close(self) -> object:
+        """Close it."""
 
 
 @scenario("T5", "T6", kills=("threads-stay-behind-at-a-fork",), needs=("url", "fork"))
@@ -227,3 +235,92 @@ def _go_on_when_a_child_has_closed(driver: CheckedDriver) -> None:
     with Forked(child):
         pass
     driver.put("by-parent-2", SHORT)
+
+
+@scenario(
+    *("T5", "C3", "C4"),
+    kills=("a-forked-child-stores-where-nobody-looks",),
+    needs=("shared", "url", "fork"),
+)
+def what_a_child_stores_is_there_whatever_its_parent_had_open(ctx: Context) -> None:
+    """What a forked child stores is there, when its parent had handles open at the fork and then closes them.
+
+    A file that is open in both processes, or a lock that goes with one of them, may take along what the child does.
+    """
+    names = ("first", "second", "third")
+    for below, held in (("d/reader", _a_reader), ("d/all", _a_reader_a_writer_and_a_listing)):
+        ctx.step(f"open at the fork: {held.__name__.strip('_').replace('_', ' ')}")
+        with Elsewhere(ctx) as there:
+            there.run(_fork_with_handles, held, below)
+        stored = [key.removeprefix(f"{below}/") for key in ctx.stored(below)]
+        assert stored == list(names), f"of what a child has stored there is {stored}"
+        for name in names:
+            ctx.expect(f"{below}/{name}", Payload(name).read(70_000))
+
+
+class _Listing:
+    """A listing that has begun; to close it is to read it to its end."""
+
+    def __init__(self, names: Iterator[object]) -> None:
+        self._names = names
+
+    def close(self) -> None:
+        list(self._names)
+
+
+def _a_reader(driver: CheckedDriver) -> list[Closes]:
+    reader = driver.open_reader("there/3")
+    reader.read(100)
+    return [reader]
+
+
+def _a_writer(driver: CheckedDriver) -> list[Closes]:
+    old, new = driver.open_writer("there/4"), driver.open_writer("new")
+    for writer in (old, new):
+        writer.write(SHORT)
+    new.flush()
+    new.write(SHORT)
+    return [old, new]
+
+
+def _a_listing(driver: CheckedDriver) -> list[Closes]:
+    listings = [driver.list("there"), driver.scan("there")]
+    for each in listings:
+        next(each)
+    return [_Listing(each) for each in listings]
+
+
+def _a_reader_a_writer_and_a_listing(driver: CheckedDriver) -> list[Closes]:
+    return [*_a_reader(driver), *_a_writer(driver), *_a_listing(driver)]
+
+
+def _fork_with_handles(driver: CheckedDriver, opened: Callable[[CheckedDriver], list[Closes]], below: str) -> None:
+    for number in range(9):
+        driver.put(f"there/{number}", SHORT)
+    handles = opened(driver)
+
+    def child(parent: Connection) -> None:
+        _store_in_child(driver, below, "first")
+        parent.send("stored")
+        parent.recv()
+        _store_in_child(driver, below, "second")
+        parent.send("stored")
+        parent.recv()
+        _store_in_child(driver, below, "third")
+
+    with Forked(child) as other:
+        assert other.hear() == "stored"
+        for each in handles:
+            each.close()
+        other.say("closed the handles")
+        assert other.hear() == "stored"
+        driver.close()
+        other.say("closed the driver")
+
+
+def _store_in_child(driver: CheckedDriver, below: str, name: str) -> None:
+    data = Payload(name).read(70_000)
+    driver.put(f"{below}/put", data[:1000])
+    with driver.open_writer(f"{below}/put") as writer:
+        writer.write(data[1000:])
+    driver.move(f"{below}/put", f"{below}/{name}")
