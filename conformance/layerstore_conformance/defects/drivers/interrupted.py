@@ -6,8 +6,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import BackendUnavailableError
-from layerstore_conformance.defects.drivers.writing import DefectiveWriter, ForgetfulWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import (
+    DefectiveWriter,
+    ForgetfulWriter,
+    GatheringWriter,
+    WriterDefect,
+)
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingWriter
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver, Writer
@@ -104,3 +110,44 @@ class AnInterruptedWriteShowsInAGap(WriterDefect):
     """A write that is interrupted after it has stored its bytes leaves them where a later gap begins."""
 
     writer = _CountingWriter
+
+
+class _CuttingLateWriter(GatheringWriter):
+    """Keeps a draft; what an interrupted write has left in it is cut off by the next call."""
+
+    _reach = 0
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self._cut()
+        self._reach = max(self._reach, offset + len(data))
+        super().write_at(offset, data)
+        _told()
+
+    def publish(self) -> str:
+        draft = list(self._parts)
+        try:
+            self._cut()
+            for offset, data in self._parts:
+                self.store(offset, data)
+        except BaseException:
+            self._parts = draft  # and what was cut off is there again, though nobody will cut it off
+            raise
+        self._parts = []
+        return PassingWriter.publish(self)
+
+    def _cut(self) -> None:
+        if self._reach > self.size:
+            self._parts = [(offset, data[: max(0, self.size - offset)]) for offset, data in self._parts]
+            self._reach = self.size
+            _told()
+
+
+def _told() -> None:
+    """Tell somebody: a place at which an exception may come."""
+
+
+@planted("W4", "W8")
+class ACutIsRolledBackAndNotRepeated(WriterDefect):
+    """A flush cuts off what an interrupted write has left, and not once more if that is rolled back with the flush."""
+
+    writer = _CuttingLateWriter

@@ -213,6 +213,75 @@ def a_write_interrupted_anywhere_is_done_or_refused(ctx: Context, write: Wrote) 
         )
 
 
+SECOND: dict[Profile, int] = {"quick": 6, "default": 12, "full": 1000}
+"""Places in the second of two calls at which it is interrupted."""
+
+
+def _flush(writer: Writer) -> None:
+    writer.flush()
+
+
+def _write_beyond(writer: Writer) -> None:
+    _write_on(writer, 100, 400)
+
+
+TWICE = Axis("first", {name: WRITES.points[name] for name in ("at the end", "over the end", "behind a gap", "large")})
+THEN = Axis("then", {"a flush": _flush, "a write": _write_beyond})
+
+
+@scenario(
+    *("W2", "W4", "W8", "E4"),
+    kills=("a-cut-is-rolled-back-and-not-repeated", "an-interrupted-write-shows-in-a-gap"),
+    axes=(TWICE, THEN),
+)
+def a_call_interrupted_after_a_write_was_leaves_zeros_in_a_gap(
+    ctx: Context, first: Wrote, then: Callable[[Writer], object]
+) -> None:
+    """After an interrupted write and an interrupted flush or write, a gap is zeros, and what was accepted is whole.
+
+    What takes an interrupted write back may itself be interrupted, and must then be done once more.
+    """
+    last = _last_place(ctx, _open_and_write(ctx.driver), partial(_write_on, offset=first.offset, length=first.length))
+    writer = _after_a_write(ctx, first, last)
+    for place in ctx.sample(range(1, 1 + _last_place(ctx, writer, then)), SECOND[ctx.profile]):
+        ctx.count("interrupted calls")
+        writer = _after_a_write(ctx, first, last)
+        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+            then(writer)
+        accepted = writer.size
+        far = accepted + 5000
+        try:
+            writer.seek(far)
+            writer.write(b"far")
+            writer.close()
+        except DriverError:
+            writer.discard()
+            continue
+        found = ctx.read("d/key")
+        assert len(found) == far + 3, f"interrupted at place {place}, {len(found)} bytes instead of {far + 3}"
+        gap = found[accepted:far].strip(b"\0")
+        assert not gap, f"interrupted at place {place}, a gap holds {gap[:20]!r}"
+        whole = (OLD + NEW + MORE)[: min(0, first.offset) or None]
+        ctx.same(found[: len(whole)], whole, f"what was accepted, interrupted at place {place}")
+
+
+def _after_a_write(ctx: Context, wrote: Wrote, place: int) -> Writer:
+    """Return a writer whose last write was interrupted at a place."""
+    writer = _open_and_write(ctx.driver)
+    with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+        _write_on(writer, wrote.offset, wrote.length)
+    return writer
+
+
+def _last_place(ctx: Context, writer: Writer, act: Callable[[Writer], object]) -> int:
+    """Return the number of the last place in a call."""
+    counting = Interruption(ctx.driver)
+    with counting.lurking():
+        act(writer)
+    writer.discard()
+    return counting.places
+
+
 def _write_on(writer: Writer, offset: int, length: int) -> None:
     writer.seek(offset, os.SEEK_END)
     writer.write(b"n" * length)
