@@ -1,16 +1,27 @@
 """The driver and its two handles: each method is one transaction."""
 
-import sqlite3
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from layerstore import BackendUnavailableError, Capabilities, Driver, Reader, Stat, StoreURL, Writer, hookimpl
+from layerstore import (
+    BackendUnavailableError,
+    Capabilities,
+    Driver,
+    Reader,
+    Stat,
+    StoreURL,
+    Unpublished,
+    Writer,
+    hookimpl,
+)
+from layerstore.driver import Scanned
 from layerstore.errors import FencedError, InvalidOffsetError, InvalidURLError, PathNotFoundError
-from layerstore_sqlite.store import close, transaction
+from layerstore_sqlite.store import Connection, close, transaction
 
 CHUNK = 256 << 10
 """Bytes in a row: to change one byte, a whole row is copied."""
@@ -24,6 +35,7 @@ class SqliteDriver(Driver):
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
+        self._unused: deque[tuple[int, str]] = deque()  # ids and names of writers that were discarded
 
     @classmethod
     def open(cls, url: StoreURL, **_options: Any) -> Self:  # noqa: ANN401  (as Driver.open; there are none)
@@ -41,11 +53,20 @@ class SqliteDriver(Driver):
 
     def open_writer(self, key: str) -> Writer:
         """Take the key over from its writer; the published object stays as it is (W1, F1)."""
-        sql = """INSERT INTO objects (key) VALUES (?) ON CONFLICT (key) DO UPDATE SET writer = excluded.writer
+        sql = """INSERT INTO objects (key, modified) VALUES (?, ?) ON CONFLICT (key) DO UPDATE
+                 SET writer = excluded.writer, modified = iif(edition, modified, excluded.modified)
                  RETURNING id, writer, edition, size, version"""
         with transaction(self._path, "rwc") as db:
-            [row] = db.execute(sql, (key,))
-        return SqliteWriter(self._path, key, *row)
+            self._forget(db)
+            [row] = db.execute(sql, (key, time.time()))
+            return SqliteWriter(self._unused, db, key, row)
+
+    def _forget(self, db: Connection) -> None:
+        """Delete what writers of this driver were discarded with, unless others have taken it over (T4)."""
+        for _ in range(len(self._unused)):
+            unused = self._unused.popleft()
+            db.execute("DELETE FROM objects WHERE id = ? AND writer = ? AND edition = 0", unused)
+            db.execute("UPDATE objects SET writer = NULL WHERE id = ? AND writer = ?", unused)
 
     def put(self, key: str, data: bytes) -> None:
         """Put a new object in place of the one that was there (P1 to P3, F2)."""
@@ -59,22 +80,30 @@ class SqliteDriver(Driver):
         sql = "SELECT size, modified, version FROM objects WHERE key = ? AND edition > 0"
         with transaction(self._path) as db:
             for size, modified, version in db.execute(sql, (key,)):
-                return Stat(size, datetime.fromtimestamp(modified, UTC), version)
+                return Stat(size, _time(key, modified), version)
         raise PathNotFoundError(key)
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Find one child after the other, by one query each, and skip the keys below it (L1 to L5)."""
+        """Yield what is published (L1 to L5)."""
+        return (child for child in self.scan(prefix) if isinstance(child, str))
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Find one child after the other, and skip the keys below it; tell of keys taken, but not published (L6.5)."""
         start = below = f"{prefix}/" if prefix else ""
         end = f"{prefix}0" if prefix else "~"  # 0 follows the slash
-        sql = "SELECT min(key) FROM objects WHERE key >= ? AND key < ? AND edition > 0"
+        first = "SELECT key, edition, modified FROM objects WHERE key >= ? AND key < ? ORDER BY key LIMIT 1"
+        all_of_it = "SELECT max(edition), max(modified) FROM objects WHERE key >= ? AND key < ?"
         while True:
             with transaction(self._path) as db:
-                [(key,)] = db.execute(sql, (start, end))
-            if key is None:
-                return
-            child = key[: key.find("/", len(below)) + 1] or key
-            yield child
-            start = f"{child[:-1]}0" if child.endswith("/") else f"{child}\0"
+                row = db.execute(first, (start, end)).fetchone()
+                if row is None:
+                    return
+                key, edition, modified = row
+                child = key[: key.find("/", len(below)) + 1] or key
+                start = f"{child[:-1]}0" if child.endswith("/") else f"{child}\0"
+                if not edition:
+                    [(edition, modified)] = db.execute(all_of_it, (child, start))
+            yield child if edition else Unpublished(child, _time(child, modified))
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Give the object another key, and fence the writers of both (M1 to M5, F2)."""
@@ -92,6 +121,14 @@ class SqliteDriver(Driver):
     def close(self) -> None:
         """Give back the connection (T3, T4)."""
         close(self._path)
+
+
+def _time(key: str, modified: float) -> datetime:
+    """Read a time; another program may have stored anything else (E1)."""
+    try:
+        return datetime.fromtimestamp(modified, UTC)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BackendUnavailableError(key, f"modified at {modified!r}, which is no time") from error
 
 
 class SqliteReader(Reader):
@@ -117,11 +154,14 @@ class SqliteReader(Reader):
 class SqliteWriter(Writer):
     """Owns its object as long as the object's row has its name."""
 
-    def __init__(self, path: Path, key: str, object_id: int, name: str, edition: int, size: int, version: str) -> None:
-        super().__init__(key, size, version)
-        self._path, self._id, self._name, self._edition = path, object_id, name, edition
+    def __init__(
+        self, unused: deque[tuple[int, str]], db: Connection, key: str, row: tuple[int, str, int, int, str]
+    ) -> None:
+        self._unused, self._path, self._file = unused, db.path, db.file
+        self._id, self._name, self._edition, size, version = row
         self._start, self._run, self._changed = size, bytearray(), not version
         self._reach = size  # of all writes, also of those that were interrupted
+        super().__init__(key, size, version)
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Gather up to a MiB of writes that follow each other; save any other write as a whole (W2, W4, W5, W9)."""
@@ -161,14 +201,18 @@ class SqliteWriter(Writer):
             self._reach = self.size
 
     def release(self) -> None:
-        """Forget. The draft is deleted when the key is next opened, moved or deleted, as after a kill (W7, T4)."""
+        """Leave the draft to the next writer: a transaction would have to wait for its turn (W7, T1, T4)."""
         self._run = bytearray()
+        if self._changed:
+            self._unused.append((self._id, self._name))
 
     @contextmanager
-    def _owning(self) -> Iterator[sqlite3.Connection]:
-        """Begin a transaction, unless the writer was fenced: the draft is then another's (F3)."""
+    def _owning(self) -> Iterator[Connection]:
+        """Begin a transaction, unless the writer was fenced (F3), its row renamed, or an older copy put back (X2)."""
+        sql = "SELECT 1 FROM objects WHERE id = ? AND key = ? AND writer = ? AND edition >= ?"
         with transaction(self._path, "rw") as db:
-            if not db.execute("SELECT 1 FROM objects WHERE id = ? AND writer = ?", (self._id, self._name)).fetchone():
+            row = db.execute(sql, (self._id, self.key, self._name, self._edition)).fetchone()
+            if not row or db.file != self._file:
                 raise FencedError(self.key)
             yield db
 

@@ -17,27 +17,46 @@ _BEGIN = """PRAGMA synchronous = EXTRA; PRAGMA fullfsync = ON; PRAGMA secure_del
 # SQLite keeps its locks by process: a child that inherits a connection believes that it holds its parent's locks. So no
 # connection is open across a fork. Threads take turns, and a fork waits for its turn.
 _turn = RLock()
-_connections: dict[Path, "_Connection"] = {}
+_connections: dict[Path, "Connection"] = {}
 
 
-class _Connection(sqlite3.Connection):
-    inode = 0  # of its file
+class Connection(sqlite3.Connection):
+    """The connection to a file."""
+
+    path: Path
+    file: tuple[int, int] | None  # its device and inode; None before it is made
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _number(error: sqlite3.Error, path: Path, mode: str) -> int:
+    """Return the system's number for what SQLite says (E1): it must make files beside its file, too."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and (path.exists() or mode == "rwc"):
+        return 0 if os.access(path.parent, os.W_OK | os.X_OK) or not path.parent.exists() else errno.EACCES
+    return errno.ENOSPC if code == sqlite3.SQLITE_FULL else 0
 
 
 @contextmanager
-def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
+def transaction(path: Path, mode: str = "ro") -> Iterator[Connection]:
     """Lend a connection: ``ro`` to read, ``rw`` to write all or nothing (E4, C4), ``rwc`` to make a store too (E2)."""
     with _turn:
-        inode = path.stat().st_ino if path.exists() else 0
-        if path in _connections and not _connections[path].in_transaction and _connections[path].inode != inode:
+        file = _file(path)
+        if path in _connections and not _connections[path].in_transaction and _connections[path].file != file:
             close(path)  # or we would go on in a file without a name, or in another's place (E2, X1)
-        if inode and not os.access(path, os.R_OK | os.W_OK):
+        if file and not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(errno.EACCES, str(path))
         try:
             if path not in _connections:
                 url = f"{path.as_uri()}?mode={'rwc' if mode == 'rwc' else 'rw'}"
-                db = sqlite3.connect(url, uri=True, timeout=30, check_same_thread=False, factory=_Connection)
-                _connections[path], db.inode = db, inode
+                db = sqlite3.connect(url, uri=True, timeout=30, check_same_thread=False, factory=Connection)
+                _connections[path], db.path, db.file = db, path, file
             db = _connections[path]
             if db.in_transaction:  # one within another is part of it
                 yield db
@@ -48,14 +67,13 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
                             db.executescript(_SCHEMA)
                         with suppress(sqlite3.OperationalError):  # as another process is about to do
                             db.execute("PRAGMA journal_mode = WAL")
-                        db.inode = path.stat().st_ino
+                        db.file = db.file or _file(path)
                     if mode != "ro":
                         db.executescript(_BEGIN)
                     yield db
         except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
             said = _UNMADE if str(error).startswith("no such table") else f"SQLite says: {error}"
-            raise OSError(errno.ENOSPC if full else 0, said) from error  # the front names it (E1)
+            raise OSError(_number(error, path, mode), said) from error  # the front names it (E1)
 
 
 def close(*paths: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import layerstore_sqlite.store
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
-from layerstore.errors import AccessDeniedError, BackendUnavailableError, InvalidURLError, NoSpaceError
+from layerstore.errors import AccessDeniedError, BackendUnavailableError, FencedError, InvalidURLError, NoSpaceError
 from layerstore_sqlite.driver import CHUNK, SqliteDriver
 
 
@@ -97,6 +97,61 @@ def test_a_file_that_may_not_be_opened_is_refused(store: CheckedDriver, monkeypa
     monkeypatch.setattr(os, "access", lambda *_: False)  # no chmod would keep root out
     with pytest.raises(AccessDeniedError, match="Permission denied"):
         store.stat("a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_directory_that_may_not_be_written_is_refused(store: CheckedDriver, path: Path) -> None:
+    """SQLite keeps a log beside the file: who may write to the file only is told that this is refused (E1)."""
+    store.put("a", b"bytes")
+    store.inner.close()
+    path.chmod(0o666)
+    for each in path.parents:
+        each.chmod(each.stat().st_mode | 0o555)
+    os.setresuid(65534, 65534, 0)
+    try:
+        with pytest.raises(AccessDeniedError):
+            store.stat("a")
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize("modified", ["NULL", "'yesterday'", "1e300"])
+def test_what_is_no_time_is_told(store: CheckedDriver, ask: Callable[[str], list[Any]], modified: str) -> None:
+    """Another program may have stored anything as the time of a change (E1)."""
+    store.put("a", b"bytes")
+    ask(f"UPDATE objects SET modified = {modified}")
+    with pytest.raises(BackendUnavailableError, match="which is no time"):
+        store.stat("a")
+
+
+def test_a_writer_is_fenced_if_its_object_is_renamed(store: CheckedDriver, ask: Callable[[str], list[Any]]) -> None:
+    """What another program has renamed is not its writer's any more (X2)."""
+    store.put("a", b"bytes")
+    writer = store.open_writer("a")
+    writer.write(b"more")
+    ask("UPDATE objects SET key = 'b'")
+    with pytest.raises(FencedError):
+        writer.flush()
+    assert store.open_reader("b").read() == b"bytes"
+
+
+@pytest.mark.parametrize("how", ["the same file", "another file"])
+def test_a_writer_is_fenced_if_an_older_copy_is_put_back(store: CheckedDriver, path: Path, how: str) -> None:
+    """What a writer has saved since a copy was made is not in it: nothing of that is published (X2)."""
+    writer = store.open_writer("a")
+    writer.write(bytes(8 * CHUNK))
+    with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(path.with_name("copy"))) as copy:
+        db.backup(copy)
+        writer.flush()
+        writer.write(b"more" * 2 * CHUNK)
+        if how == "the same file":
+            copy.backup(db)
+    if how == "another file":
+        path.with_name(f"{path.name}-wal").unlink()
+        path.with_name(f"{path.name}-shm").unlink()
+        path.with_name("copy").replace(path)
+    with pytest.raises(FencedError):
+        writer.flush()
 
 
 def test_a_file_that_is_no_store_is_left_alone(store: CheckedDriver, path: Path) -> None:
@@ -193,6 +248,20 @@ def test_what_a_killed_writer_saved_goes_with_the_next(store: CheckedDriver, ask
         assert ask("SELECT count(*) FROM chunks") == [(8,)]
         take_over("a")
         assert ask("SELECT count(*) FROM chunks") == [(0,)]
+
+
+def test_what_a_discarded_writer_saved_goes_with_the_next_writer(
+    store: CheckedDriver, ask: Callable[[str], list[Any]]
+) -> None:
+    """Rows of writers that were discarded are deleted when their driver next opens one, under whatever key (T4)."""
+    store.put("old", b"bytes")
+    for key in ("old", "new"):
+        writer = store.open_writer(key)
+        writer.write(bytes(8 * CHUNK))
+        writer.discard()
+    store.open_writer("another")
+    assert ask("SELECT key FROM objects ORDER BY id") == [("old",), ("another",)]
+    assert ask("SELECT count(*) FROM chunks") == [(1,)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="asks Linux how much was read")
