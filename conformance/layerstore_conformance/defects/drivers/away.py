@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import BackendUnavailableError, PathNotFoundError
@@ -75,3 +76,47 @@ class ReplacedStoreIsNotNoticed(DefectiveDriver):
             if key in self._put:
                 return self._put[key]
             raise
+
+
+@planted("X1", "E2", "D1")
+class DeletesByRememberedVersion(DefectiveDriver):
+    """A driver deletes what it has put at the version that this had then, and nothing else that has its key by now."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self._put: dict[str, str] = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and remember the version."""
+        self.inner.put(key, data)
+        self._put[key] = self.inner.stat(key).version
+
+    def delete(self, key: str) -> None:
+        """Delete, or take something else for deleted."""
+        if key in self._put:
+            with suppress(PathNotFoundError):
+                if self.inner.stat(key).version != self._put.pop(key):
+                    return
+        self.inner.delete(key)
+
+
+@planted("E2", "C3")
+class MissingStoreIsRemembered(DefectiveDriver):
+    """A driver that has found no store asks no more whether there is one, until it makes one itself."""
+
+    _missing: BackendUnavailableError | None = None
+
+    def stat(self, key: str) -> Stat:
+        """Look, or remember."""
+        if self._missing is not None:
+            raise self._missing
+        try:
+            return self.inner.stat(key)
+        except BackendUnavailableError as error:
+            self._missing = error
+            raise
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, and there is one."""
+        self.inner.put(key, data)
+        self._missing = None

@@ -252,3 +252,28 @@ class WhatWasDiscardedIsKeptAside(WriterDefect):
     """What a writer is discarded with is kept, under a key of its own."""
 
     writer = _Hoarding
+
+
+class _SpoolingBeside(DefectiveWriter):
+    _spooled = 0
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self.driver.inner.put(f"spooled/{os.getpid()}-{id(self):x}/{self._spooled}", bytes(data))
+        self._spooled += 1
+
+    def release(self) -> None:
+        super().release()
+        if self._spooled:
+            self.driver.inner.delete(f"spooled/{os.getpid()}-{id(self):x}")
+
+
+@planted("W7", "L6", "L5")
+class DraftsLieUnderOtherKeys(WriterDefect):
+    """What a writer has not flushed lies under keys that nobody knows, and stays there if its process is killed."""
+
+    writer = _SpoolingBeside
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List all but that."""
+        return (child for child in self.inner.list(prefix) if not child.startswith("spooled/"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from layerstore import BackendUnavailableError, DriverError
+from layerstore import BackendUnavailableError, DriverError, Unpublished
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
@@ -18,7 +18,10 @@ from layerstore_conformance.steps.points import MIB
 from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from layerstore.checked import CheckedDriver
+    from layerstore.driver import Driver, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -192,18 +195,87 @@ def a_move_of_a_file_with_two_names_leaves_one(ctx: Context) -> None:
         assert list(driver.list("d")) == ["d/target"]
 
 
-@scenario("T4", "W7", kills=("what-was-discarded-is-kept-aside",), rows=(161, 163), needs=("traced",))
-def what_was_discarded_takes_no_room(ctx: Context) -> None:
+DISCARDED = Axis("discarded", {"1 MiB": (MIB, 24), "5 MiB": (5 * MIB, 12), "17 MiB": (17 * MIB + 3, 6)})
+"""Bytes that a writer is discarded with, and how often: a driver may gather them, or store them as they come."""
+
+
+@scenario(
+    *("T4", "W7"),
+    kills=("what-was-discarded-is-kept-aside",),
+    rows=(161, 163),
+    needs=("traced",),
+    axes=(DISCARDED,),
+)
+def what_was_discarded_takes_no_room(ctx: Context, discarded: tuple[int, int]) -> None:
     """Writers that are discarded give back the room that their bytes took, while their process goes on."""
+    size, times = discarded
     with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
         driver.put("old", b"old")
-        for _ in range(4):  # room that is kept to be used again
-            _write_and_discard(driver)
+        for _ in range(3):  # room that is kept to be used again
+            _write_and_discard(driver, size)
         before = _room(folder)
-        for _ in range(STORES):
-            _write_and_discard(driver)
-        more = (_room(folder) - before) // MIB
-        assert more < STORES // 2, f"{more} MiB more are in use after {2 * STORES} MiB were discarded"
+        for _ in range(times):
+            _write_and_discard(driver, size)
+        more = _room(folder) - before
+        assert more < times * size // 2, (
+            f"{more} bytes more are in use after {2 * times} writers of {size} were discarded"
+        )
+
+
+KILLED = Axis("size", {"300 KB": 300_000, "17 MiB": 17 * MIB + 3})
+"""Bytes that a writer has not flushed when it is killed."""
+
+
+@scenario(
+    *("L6", "T4", "W7"),
+    kills=("drafts-lie-under-other-keys",),
+    rows=(161, 163),
+    needs=("traced", "url", "shared"),
+    axes=(KILLED,),
+)
+def what_killed_writers_took_is_told_and_can_be_deleted(ctx: Context, size: int) -> None:
+    """What killed writers have left takes no room after a while, or a scan tells the keys, and a delete removes it.
+
+    A store that keeps the bytes of every client that died, and tells nobody, fills up.
+    """
+    with a_folder() as folder:
+        opens, rooms = store_in(ctx, folder / "store"), []
+        for number in range(2):
+            _write_and_be_killed(ctx, opens, f"up/{number}/data", size)
+            with closing(ctx.at(opens)) as driver:
+                assert list(driver.list("")) == [], "what was never published is listed"
+                _keep_house(driver)
+                for left in _told_unpublished(driver, ""):
+                    driver.delete(left)
+                again = _told_unpublished(driver, "")
+                assert not again, f"what was deleted is told of: {again}"
+            rooms.append(_room(folder))
+        more = rooms[1] - rooms[0]
+        assert more < size // 2, f"{more} bytes more are in use after one more writer of {size} was killed"
+
+
+def _write_and_be_killed(ctx: Context, opens: str | Callable[[], Driver], key: str, size: int) -> None:
+    with Elsewhere(ctx, opens) as there:
+        there.hold(_begin, key, size)
+        there.kill()
+
+
+def _begin(driver: CheckedDriver, key: str, size: int) -> Writer:
+    writer = driver.open_writer(key)
+    writer.write(bytes(size))
+    return writer
+
+
+def _told_unpublished(driver: CheckedDriver, prefix: str) -> list[str]:
+    """Return the keys that were taken and never published: whatever lies below a prefix shows in a scan of it."""
+    found = [each for each in driver.scan(prefix) if isinstance(each, Unpublished)]
+    assert all(each.modified.tzinfo for each in found), f"the times are not aware: {found}"
+    keys = [each.name for each in found if not each.name.endswith("/")]
+    for below in [each.name.rstrip("/") for each in found if each.name.endswith("/")]:
+        deeper = _told_unpublished(driver, below)
+        assert deeper, f"a scan tells of {below}/, and of nothing below it"
+        keys += deeper
+    return keys
 
 
 def _nothing_but_looks(driver: CheckedDriver) -> None:
@@ -256,10 +328,10 @@ def a_delete_leaves_harmless_files(ctx: Context) -> None:
         assert list(driver.list("up")) == []
 
 
-def _write_and_discard(driver: CheckedDriver) -> None:
+def _write_and_discard(driver: CheckedDriver, size: int) -> None:
     for key in ("old", f"new-{token_hex(4)}"):
         writer = driver.open_writer(key)
-        writer.write(bytes(MIB))
+        writer.write(bytes(size))
         writer.discard()
 
 
