@@ -15,7 +15,7 @@ from layerstore.checked import CheckedDriver
 from layerstore.handles import call_driver
 from layerstore.hashing import sha256
 from layerstore.registry import Registry
-from layerstore_conformance.kit import small_disk
+from layerstore_conformance.kit import another_user, small_disk
 from layerstore_conformance.kit.holes import free_of_charge
 from layerstore_conformance.powerloss import trace
 
@@ -179,6 +179,7 @@ class Harness:
         names |= {"hypothesis"} if find_spec("hypothesis") else set()
         names |= {"holes"} if self._has_free_holes else set()
         names |= {"small_disk"} if self.traced is not None and small_disk.works() else set()
+        names |= {"another_user"} if self.traced is not None and another_user.works() else set()
         return frozenset(names | ({"hash_state"} if sha256.exportable() else set()))
 
     @cached_property

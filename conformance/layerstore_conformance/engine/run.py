@@ -66,6 +66,8 @@ def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
             return "the driver is charged for holes: it would have to store GiB of zeros"
         if name == "small_disk" and name not in declared:
             return "the harness has no traced" if "traced" not in declared else "no process may mount a disk here"
+        if name == "another_user" and name not in declared:
+            return "the harness has no traced" if "traced" not in declared else "only root can become another user"
         if name == "traced" and name not in declared and not trace.works():
             return "there is no strace, or it may not trace"
         if name not in declared:

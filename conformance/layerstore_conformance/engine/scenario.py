@@ -39,7 +39,7 @@ class Scenario:
     """The rows that it covers in docs/coverage.md, the table of behaviours that other suites check."""
     needs: tuple[str, ...]
     """Capabilities that must be declared: of the driver (``shared``), or of the harness (``url``, ``cut``); or found
-    out (``holes``, ``small_disk``)."""
+    out (``holes``, ``small_disk``, ``another_user``)."""
     without: tuple[str, ...]
     """Capabilities that must be declared missing."""
     profile: Profile

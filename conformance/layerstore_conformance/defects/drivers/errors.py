@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from layerstore import checked, errors, handles, registry, url
 from layerstore.errors import (
+    AccessDeniedError,
     BackendUnavailableError,
     DriverError,
     FencedError,
@@ -79,6 +80,19 @@ class ErrorDoesNotPickle(_Retelling):
 class _NoSuchKeyError(PathNotFoundError):
     def __init__(self, answer: Mapping[str, str]) -> None:
         super().__init__(answer["Key"], answer["Code"])
+
+
+@planted("E1")
+class RefusalIsToldAsAnOutage(_Retelling):
+    """What the system refuses is told as an unreachable backend."""
+
+    @contextmanager
+    def retold(self) -> Iterator[None]:
+        """Say that nothing could be reached."""
+        try:
+            yield
+        except AccessDeniedError as error:
+            raise BackendUnavailableError(error.key, error.detail) from error
 
 
 @planted("E1", "F3", "M4")
