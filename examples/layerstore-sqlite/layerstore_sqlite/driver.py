@@ -40,7 +40,7 @@ class SqliteDriver(Driver):
     @classmethod
     def open(cls, url: StoreURL, **_options: Any) -> Self:  # noqa: ANN401  (as Driver.open; there are none)
         """Read ``sqlite:///absolute/path.db`` or ``sqlite:relative.db``; touch nothing (O1, O2)."""
-        if url.host or not url.path or url.path.endswith("/"):
+        if url.host or not url.path or url.path.endswith(("/", "/.", "/..")):
             raise InvalidURLError(str(url), "expected sqlite:///absolute/path.db or sqlite:relative.db")
         return cls(Path(url.path))
 

@@ -45,7 +45,9 @@ def connection(path: Path) -> sqlite3.Connection:
     return layerstore_sqlite.store._connections[path]
 
 
-@pytest.mark.parametrize("url", ["sqlite:", "sqlite:///", "sqlite:folder/", "sqlite://host/store.db"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:", "sqlite:///", "sqlite:folder/", "sqlite:folder/..", "sqlite://host/store.db"]
+)
 def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     """A store is one file on this machine (O2)."""
     with pytest.raises(InvalidURLError, match=r"expected sqlite:///absolute/path.db or sqlite:relative.db"):

@@ -135,6 +135,19 @@ def hosts_ignored() -> Iterator[None]:
         yield
 
 
+@planted_in_core("O2")
+def a_slash_leads_inside() -> Iterator[None]:
+    """A URL that ends in a slash or a dot names another store than the same URL without, in a directory in it."""
+    real = url._split
+
+    def split(text: str) -> tuple[str, str | None, str, dict[str, str]]:
+        scheme, host, path, options = real(text)
+        return scheme, host, f"{path}/default" if path.endswith(("/", "/.")) else path, options
+
+    with patch.object(url, "_split", split):
+        yield
+
+
 @planted("O1", "C3")
 class StoreFollowsTheWorkingDirectory(DefectiveDriver):
     """Where the store lies depends on the working directory, and that may change."""

@@ -23,12 +23,13 @@ from layerstore import (
 from layerstore.checked import CheckedDriver
 from layerstore.registry import GROUP as ENTRY_POINTS
 from layerstore.registry import Registry
+from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere
-from layerstore_conformance.steps.stores import a_folder
+from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -199,6 +200,54 @@ def _change_directory(driver: CheckedDriver, text: str, prefix: str) -> None:
             assert each.get("before", 100) == b"put by an absolute path", f"not found by the {key} path"
             each.put(key, key.encode())
             assert driver.get(key, 100) == key.encode(), f"what was put by the {key} path lies elsewhere"
+
+
+MORE = Axis("more", {"a slash": "/", "two slashes": "//", "a dot": "/."})
+"""What people and programs leave at the end of a path."""
+
+
+def _longer(text: str, more: str) -> str:
+    """Return a URL with more at the end of its path."""
+    path, mark, query = text.partition("?")
+    return f"{path}{more}{mark}{query}"
+
+
+@scenario("O2", "C3", kills=("a-slash-leads-inside",), rows=(12,), needs=("shared", "url"), axes=(MORE,))
+def a_url_with_more_at_its_end_is_refused_or_the_same_store(ctx: Context, more: str) -> None:
+    """A store's URL with slashes or a dot at the end of its path is refused, or names the very same store.
+
+    Otherwise what one program puts the other never finds, although both show the same URL but for a slash.
+    """
+    assert ctx.harness.url is not None, "needs url"
+    ctx.driver.put("key", b"here")
+    with suppress(InvalidURLError), closing(ctx.at(_longer(ctx.harness.url, more))) as other:
+        assert other.get(f"{ctx.prefix}/key", 100) == b"here"
+
+
+@scenario("O2", "E2", kills=("a-slash-leads-inside",), rows=(12,), needs=("traced", "url"), axes=(MORE,))
+def a_url_with_more_at_its_end_makes_nothing_elsewhere(ctx: Context, more: str) -> None:
+    """Who puts by a URL with slashes or a dot at its end is refused, or puts into the store that it names without.
+
+    The directory in which the store lies, and the one above, are refused as well, or there can be a store in them.
+    """
+    with a_folder() as folder:
+        (folder / "top").mkdir()
+        opens = store_in(ctx, folder / "top" / "store")
+        assert isinstance(opens, str), "needs url"
+        _put_into(ctx, _longer(opens, more), opens)
+        made = sorted(str(each.relative_to(folder)) for each in (*folder.iterdir(), *(folder / "top").iterdir()))
+        assert made == ["top", "top/store"], f"there are {made}"
+        top = opens[: opens.index("/top/") + len("/top")]
+        for text in (_longer(top, more), _longer(opens, "/..")):
+            _put_into(ctx, text, text)
+
+
+def _put_into(ctx: Context, text: str, same: str) -> None:
+    """Put by a URL, unless it is refused; find that by another, which names the same store."""
+    with suppress(InvalidURLError), closing(ctx.at(text)) as driver:
+        driver.put("key", b"put")
+        with closing(ctx.at(same)) as another:
+            assert another.get("key", 100) == b"put"
 
 
 @scenario("C5", "O2", kills=("paths-name-no-store",), rows=(5, 12), needs=("url",))
