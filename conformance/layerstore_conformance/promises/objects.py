@@ -9,12 +9,12 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from layerstore import DriverError
+from layerstore import AccessDeniedError, DriverError, NoSpaceError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.defect import defect_named, planted_before
 from layerstore_conformance.kit.bulk import bulk
@@ -143,7 +143,7 @@ def calls_amid_failures(driver: CheckedDriver, _top: Path) -> Iterator[State]:
 def _written(driver: CheckedDriver, key: str, data: bytes) -> bool:
     """Append to an object, and flush one writer until that returns; return whether it did."""
     for _ in range(3):
-        with suppress(DriverError), ExitStack() as end:
+        with _suppressed(), ExitStack() as end:
             writer = driver.open_writer(key)
             end.callback(writer.discard)
             writer.write(data)
@@ -154,10 +154,25 @@ def _written(driver: CheckedDriver, key: str, data: bytes) -> bool:
 def _in_the_end(act: Callable[[], object]) -> bool:
     """Call something until it returns, three times at most; return whether it did."""
     for _ in range(3):
-        with suppress(DriverError):
+        with _suppressed():
             act()
             return True
     return False
+
+
+@contextmanager
+def _suppressed() -> Iterator[None]:
+    """Suppress the errors that a failing disk may cause.
+
+    Raises:
+        AssertionError: another cause was told, that the disk is full, say (E1).
+    """
+    try:
+        yield
+    except (NoSpaceError, AccessDeniedError) as error:
+        raise AssertionError(f"a sync failed by an error of the disk, and this was told: {error!r}") from error
+    except DriverError:
+        pass
 
 
 def _rewritten(path: Path, data: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -159,6 +160,13 @@ def _call_untranslated(scheme: str, key: str, method: Callable[P, R], *args: P.a
 def system_errors_of_one_kind() -> Iterator[None]:
     """A full disk and a denied access are raised as an unreachable backend."""
     with patch.object(errors, "_BY_ERRNO", {}):
+        yield
+
+
+@planted_in_core("E1")
+def errors_of_the_disk_are_taken_for_a_full_one() -> Iterator[None]:
+    """An error of input or output is raised as a full disk."""
+    with patch.dict(errors._BY_ERRNO, {errno.EIO: errors.NoSpaceError}):
         yield
 
 
