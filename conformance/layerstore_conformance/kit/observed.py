@@ -108,6 +108,9 @@ class _ObservedWriter(PassingWriter):
     def publish(self) -> str:
         return self._driver.watch(Call("publish", self.key), super().publish)
 
+    def publish_last(self) -> None:
+        self._driver.watch(Call("publish", self.key), self.inner.end)
+
 
 @dataclass
 class Counts:

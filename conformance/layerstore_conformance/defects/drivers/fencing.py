@@ -110,6 +110,30 @@ class FencedOnlyWithNewData(WriterDefect):
     writer = _ComplacentWriter
 
 
+class _EndingLightlyWriter(DefectiveWriter):
+    _changed = False
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self._changed = True
+
+    def publish(self) -> str:
+        version = super().publish()
+        self._changed = False
+        return version
+
+    def publish_last(self) -> None:
+        if self._changed or self.version is None:
+            self.publish()
+
+
+@planted("F3")
+class EndOfNothingChecksNoFence(WriterDefect):
+    """The end of a writer that has nothing to publish does nothing, whoever has taken its key."""
+
+    writer = _EndingLightlyWriter
+
+
 class _VengefulWriter(DefectiveWriter):
     def publish(self) -> str:
         try:

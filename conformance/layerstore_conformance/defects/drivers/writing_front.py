@@ -93,6 +93,22 @@ def closing_a_writer_discards() -> Iterator[None]:
         yield
 
 
+@planted_in_core("W6", "T3")
+def end_publishes_nothing() -> Iterator[None]:
+    """The end of a writer forgets the bytes that were not flushed."""
+    real = Writer.end
+
+    def end(self: Writer) -> None:
+        if self.version is None:
+            real(self)
+        else:
+            self._check_open()
+            self.discard()
+
+    with patch.object(Writer, "end", end):
+        yield
+
+
 @planted_in_core("W7", "T4")
 def dropped_writer_publishes() -> Iterator[None]:
     """A writer that is garbage-collected is flushed first, as files are."""

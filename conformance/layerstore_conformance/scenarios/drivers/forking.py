@@ -58,6 +58,7 @@ def _refuse_a_child(driver: CheckedDriver) -> None:
             partial(writer.write, b"by the child"),
             writer.flush,
             writer.close,
+            writer.end,
             partial(upload.write, b"by the child"),
             partial(upload.finish, digest(SHORT)),
         ):

@@ -144,6 +144,12 @@ def _fence(writer: Writer, ctx: Context) -> None:
     writer.discard()
 
 
+def _fence_and_end(writer: Writer, ctx: Context) -> None:
+    ctx.open().open_writer(KEY).discard()
+    with refused(FencedError):
+        writer.end()
+
+
 def _err(writer: Writer, ctx: Context) -> None:
     del ctx
     with refused(LookupError), writer:
@@ -165,6 +171,7 @@ ENDS: dict[str, Callable[[Writer, Context], None]] = {
     "discarded": _discard,
     "discarded twice": _twice,
     "fenced": _fence,
+    "fenced at its end": _fence_and_end,
     "error in a block": _err,
     "let go of": _let_go,
 }
@@ -271,6 +278,9 @@ ACTS: dict[str, Callable[[CheckedDriver], object]] = {
     "a rewrite discarded": lambda driver: _written(driver, 0).discard(),
     "a rewrite let go of": lambda driver: _written(driver, 0),
     "a rewrite closed": lambda driver: _written(driver, 0).close(),
+    "a rewrite ended": lambda driver: _written(driver, 0).end(),
+    "an append ended": lambda driver: _written(driver, 5).end(),
+    "a writer that was fenced, ended": lambda driver: _two_writers(driver).end(),
     "a rewrite that was fenced": _fence_a_rewrite,
     "an append discarded": lambda driver: _written(driver, 5).discard(),
     "an append closed": lambda driver: _written(driver, 5).close(),

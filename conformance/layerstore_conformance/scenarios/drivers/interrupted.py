@@ -154,6 +154,26 @@ def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context) -> None:
             assert ctx.read(key) in {old + b"after", old + NEW + MORE + b"after"}, "unpublished bytes came back"
 
 
+@scenario(
+    *("E4", "W6", "W7", "T6"),
+    kills=("a-lock-is-kept-by-an-exception",),
+)
+def an_end_interrupted_anywhere_shows_all_or_nothing(ctx: Context) -> None:
+    """Interrupted anywhere in the driver, a writer's end shows the old or the new bytes, and holds up nobody."""
+    for place in _places(ctx, _open_and_write(ctx.driver).end):
+        for key, old in (("d/key", OLD), ("d/new", b"")):
+            writer = _open_and_write(ctx.driver, key, old)
+            with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+                writer.end()
+            assert writer.closed, f"interrupted at place {place}, an end left its writer open"
+            found = {each: ctx.read(each) for each in ctx.stored()}.get(key, b"")
+            assert found in {old, old + NEW + MORE}, f"interrupted at place {place}, an end shows {len(found)} bytes"
+            with ctx.driver.open_writer(key) as writer:
+                assert writer.size == len(found), f"the next writer begins with {writer.size} bytes of {len(found)}"
+                writer.write(b"after")
+            ctx.expect(key, found + b"after")
+
+
 class Wrote(NamedTuple):
     """A write: where it begins, as seen from the end, its length, and the size of the object before, all in bytes."""
 

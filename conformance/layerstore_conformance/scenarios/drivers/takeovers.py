@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from layerstore import FencedError
+from layerstore import FencedError, LayerClosedError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
@@ -178,7 +178,61 @@ def _expect_that_the_last_one_owns(ctx: Context, owner: Writer, fenced: list[Wri
     assert (found := {key: ctx.open().get(key, 100) for key in ctx.stored("d")}) == there, f"{found}, not {there}"
 
 
-LATE = Axis("late", {"discarded": "discard", "closed": "close"})
+@scenario(
+    *("F3", "F2", "E4"),
+    kills=("end-of-nothing-checks-no-fence", "fencing-absent"),
+    rows=(120, 123),
+    axes=(Axis("taken", TAKEN.points),),
+)
+def a_writer_that_ends_is_fenced_as_by_its_flush(ctx: Context, taken: Callable[[CheckedDriver], object]) -> None:
+    """``end`` of a fenced writer raises FencedError and changes nothing, with bytes to publish and without any.
+
+    Links are written by ``end``: one that seemed to be there, and was not, would be a layer that nobody finds.
+    """
+    for object_, state in ((None, ""), (None, "w"), (None, "wf"), (700, ""), (700, "w"), (700, "wfw")):
+        ctx.driver.delete("d")
+        ctx.driver.put(KEY, bulk("old", object_)) if object_ is not None else None
+        writer = ctx.driver.open_writer(KEY)
+        for step in state:
+            writer.write(b"mine") if step == "w" else writer.flush()
+        held = taken(ctx.open())
+        before = {key: ctx.open().stat(key) for key in ctx.stored()}
+        with refused(FencedError):
+            writer.end()
+        assert writer.closed, "a writer that was fenced is still open after its end"
+        after = {key: ctx.open().stat(key) for key in ctx.stored()}
+        assert after == before, f"a fenced writer's end, after {state!r}, made {after} of {before}"
+        del held
+
+
+@scenario(*("W6", "W3", "T3"), kills=("end-publishes-nothing", "closed-handles-work"), rows=(57, 105))
+def a_writer_that_ends_has_published_all(ctx: Context) -> None:
+    """``end`` publishes all that was written, creates an object of no bytes, and closes; the next writer goes on."""
+    data = bulk("ends", 5000, ctx.seed)
+    for key, state in (("d/none", ""), ("d/flushed", "wf"), ("d/written", "w"), ("d/both", "wfw"), ("d/over", "wfo")):
+        writer, model = ctx.driver.open_writer(key), bytearray()
+        for step in state:
+            writer.seek(100) if step == "o" else None
+            start = writer.tell()
+            part = b"" if step == "f" else data[len(model) : len(model) + 1000]
+            writer.flush() if step == "f" else writer.write(part)
+            model[start : start + len(part)] = part
+        writer.end()
+        assert writer.closed, "still open after its end"
+        ctx.expect(key, bytes(model))
+        before = ctx.open().stat(key)
+        for closed in (writer.close, writer.discard):
+            closed()
+        with refused(LayerClosedError):
+            writer.end()
+        assert ctx.open().stat(key) == before, "closed once more after its end, a writer changed its object"
+        with ctx.open().open_writer(key) as following:
+            assert (following.size, following.version) == (len(model), before.version), "the next writer begins wrong"
+            following.write(b"more")
+        ctx.expect(key, bytes(model) + b"more")
+
+
+LATE = Axis("late", {"discarded": "discard", "closed": "close", "ended": "end"})
 
 
 @scenario(
@@ -201,9 +255,9 @@ def a_fenced_writer_that_ends_leaves_the_later_ones_bytes(
     with ctx.open().open_writer(KEY) as later:
         for start in range(0, size, MIB):
             later.write(new[start : start + MIB])
-        if late == "close":
+        if late != "discard":
             with refused(FencedError):
-                fenced.close()
+                fenced.close() if late == "close" else fenced.end()
         fenced.discard()
     ctx.expect(KEY, old + new)
 

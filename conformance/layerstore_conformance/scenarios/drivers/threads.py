@@ -142,8 +142,10 @@ def a_closed_handle_refuses(ctx: Context) -> None:
         lambda: writer.seek(0),
         writer.tell,
         writer.flush,
+        writer.end,
         lambda: discarded.write(b"late"),
         discarded.flush,
+        discarded.end,
     ):
         with refused(LayerClosedError):
             ask()
