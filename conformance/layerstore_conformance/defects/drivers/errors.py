@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from unittest.mock import patch
 
 from layerstore import checked, errors, handles, registry, url
+from layerstore.checked import CheckedDriver
 from layerstore.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -167,6 +168,36 @@ def system_errors_of_one_kind() -> Iterator[None]:
 def errors_of_the_disk_are_taken_for_a_full_one() -> Iterator[None]:
     """An error of input or output is raised as a full disk."""
     with patch.dict(errors._BY_ERRNO, {errno.EIO: errors.NoSpaceError}):
+        yield
+
+
+@planted_in_core("E1")
+def eperm_is_unavailable() -> Iterator[None]:
+    """What is not permitted is raised as an unreachable backend."""
+    kinds = {number: kind for number, kind in errors._BY_ERRNO.items() if number != errno.EPERM}
+    with patch.object(errors, "_BY_ERRNO", kinds):
+        yield
+
+
+@planted_in_core("E1")
+def delete_is_not_translated() -> Iterator[None]:
+    """A delete raises an error of the operating system as it is."""
+    with patch.object(CheckedDriver, "delete", lambda self, key: self.inner.delete(key)):
+        yield
+
+
+@planted_in_core("E1")
+def end_is_not_translated() -> Iterator[None]:
+    """The end of a writer raises an error of the operating system as it is."""
+
+    def end(self: Writer) -> None:
+        self._check_open()
+        try:
+            self.publish_last()
+        finally:
+            self.discard()
+
+    with patch.object(handles.Writer, "end", end):
         yield
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import pickle
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import (
@@ -20,13 +23,11 @@ from layerstore import (
 )
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.kit.failing import FailingDriver, FailingHalfWay, FailingHandles, FailingReleases
 from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from layerstore.driver import Driver, Reader, Stat, Writer
+    from layerstore.driver import Reader, Stat, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -95,94 +96,112 @@ def _travelled(error: Exception) -> object:
         raise AssertionError(f"{type(error).__name__} does not pickle: {failure}") from failure
 
 
-class _Failing(PassingDriver):
-    """Fails as the operating system does, and so do its readers and writers."""
-
-    def __init__(self, inner: Driver, number: int) -> None:
-        super().__init__(inner)
-        self._error = OSError(number, "made to fail by the scenario")
-
-    def put(self, key: str, data: bytes) -> None:
-        """Fail."""
-        raise self._error
-
-    def list(self, prefix: str) -> Iterator[str]:
-        """Fail, half way."""
-        yield f"{prefix}/first"
-        raise self._error
-
-    def open_reader(self, key: str, offset: int = 0) -> Reader:
-        """Open a reader that fails."""
-        return _FailingReader(self.inner.open_reader(key, offset), self._error)
-
-    def open_writer(self, key: str) -> Writer:
-        """Open a writer that fails."""
-        return _FailingWriter(self.inner.open_writer(key), self._error)
-
-
-class _FailingReader(PassingReader):
-    def __init__(self, inner: Reader, error: OSError) -> None:
-        super().__init__(inner)
-        self._error = error
-
-    def read_at(self, offset: int, buffer: memoryview) -> int:
-        raise self._error
-
-
-class _FailingWriter(PassingWriter):
-    def __init__(self, inner: Writer, error: OSError) -> None:
-        super().__init__(inner)
-        self._error = error
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        raise self._error
-
-    def publish(self) -> str:
-        raise self._error
-
-
 KINDS = {
     errno.ENOSPC: NoSpaceError,
     errno.EDQUOT: NoSpaceError,
+    errno.EFBIG: NoSpaceError,
     errno.EACCES: AccessDeniedError,
+    errno.EPERM: AccessDeniedError,
     errno.EROFS: AccessDeniedError,
     errno.EIO: BackendUnavailableError,
     errno.ECONNRESET: BackendUnavailableError,
+    errno.ETIMEDOUT: BackendUnavailableError,
     errno.ENOENT: BackendUnavailableError,
+    errno.ENOTDIR: BackendUnavailableError,
+    errno.EISDIR: BackendUnavailableError,
+    errno.EEXIST: BackendUnavailableError,
+    errno.EMFILE: BackendUnavailableError,
+    errno.ESTALE: BackendUnavailableError,
+    errno.EINVAL: BackendUnavailableError,
 }
+
+CALLS: dict[str, Callable[[CheckedDriver], object]] = {
+    "stat": lambda driver: driver.stat("d/key"),
+    "find": lambda driver: driver.find("d/key"),
+    "get": lambda driver: driver.get("d/key", 1),
+    "open_reader": lambda driver: driver.open_reader("d/key", 1),
+    "open_writer": lambda driver: driver.open_writer("d/key"),
+    "put": lambda driver: driver.put("d/key", b""),
+    "list": lambda driver: list(driver.list("d/key")),
+    "scan": lambda driver: list(driver.scan("d/key")),
+    "move": lambda driver: driver.move("d/key", "target"),
+    "move at a version": lambda driver: driver.move("d/key", "target", version="1"),
+    "delete": lambda driver: driver.delete("d/key"),
+    "settle": lambda driver: driver.settle("d/key"),
+    "drop_cache": lambda driver: driver.drop_cache("d/key"),
+    "redirect_url": lambda driver: driver.redirect_url("d/key", timedelta(seconds=1)),
+    "close": lambda driver: driver.close(),
+}
+"""Every method of a driver, the optional ones too, of one key."""
 
 
 @scenario(
-    "E1", kills=("system-errors-pass", "system-errors-of-one-kind", "system-errors-without-key"), rows=(2, 168, 181)
+    "E1",
+    kills=(
+        *("system-errors-pass", "system-errors-of-one-kind", "system-errors-without-key"),
+        *("delete-is-not-translated", "eperm-is-unavailable"),
+    ),
+    rows=(2, 168, 181),
 )
 def an_error_of_the_system_is_told_by_its_kind(ctx: Context) -> None:
-    """A full disk, a denied access and an unreachable backend raise three different errors, even during a listing."""
+    """In every method, a full disk, a denied access and an unreachable backend raise three different errors.
+
+    So they do in the middle of a listing. Who asked is told what to do: make room, ask for a right, or wait.
+    """
     for number, kind in KINDS.items():
-        driver = CheckedDriver(_Failing(ctx.driver, number), "failing")
-        with refused(DriverError) as refusal:
-            driver.put("key", b"")
-        _check_translated(refusal.error, number, kind, "key")
-        with refused(DriverError) as listing:
-            list(driver.list("dir"))
-        _check_translated(listing.error, number, kind, "dir")
+        for name, call in CALLS.items():
+            ctx.step(f"{name}, {errno.errorcode[number]}")
+            with refused(DriverError) as refusal:
+                call(CheckedDriver(FailingDriver(ctx.driver, number), "failing"))
+            _check_translated(refusal.error, number, kind, "" if name == "close" else "d/key")
+        for name in ("list", "scan"):
+            with refused(DriverError) as listing:
+                CALLS[name](CheckedDriver(FailingHalfWay(ctx.driver, number), "failing"))
+            _check_translated(listing.error, number, kind, "d/key")
 
 
-@scenario("E1", kills=("system-errors-pass", "system-errors-pass-handles"), rows=(2, 168, 181))
+READS: dict[str, Callable[[Reader], object]] = {
+    "read": lambda reader: reader.read(1),
+    "read to the end": lambda reader: reader.read(),
+    "readall": lambda reader: reader.readall(),
+    "readinto": lambda reader: reader.readinto(bytearray(10)),
+    "close": lambda reader: reader.close(),
+}
+ENDS: dict[str, Callable[[Writer], object]] = {
+    "write": lambda writer: writer.write(b"+"),
+    "flush": lambda writer: writer.flush(),
+    "close": lambda writer: writer.close(),
+    "end": lambda writer: writer.end(),
+}
+
+
+@scenario("E1", kills=("system-errors-pass", "system-errors-pass-handles", "end-is-not-translated"), rows=(2, 168, 181))
 def an_error_of_the_system_is_told_by_its_handle(ctx: Context) -> None:
-    """Readers and writers raise the same three errors for a full disk, a denied access and an unreachable backend."""
+    """In every method, readers and writers raise the same three errors for a full disk, a denied access and so on."""
     ctx.driver.put("key", ctx.payload("handle").read(600))
     for number, kind in KINDS.items():
-        driver = CheckedDriver(_Failing(ctx.driver, number), "failing")
-        with driver.open_reader("key") as reader, refused(DriverError) as read:
-            reader.read(1)
+        driver = CheckedDriver(FailingHandles(ctx.driver, number), "failing")
+        reader = driver.open_reader("key")
+        for name, read in READS.items():
+            _fails(ctx, number, kind, partial(read, reader), name)
         writer = driver.open_writer("key")
-        with refused(DriverError) as write:
-            writer.write(b"+")
-        with refused(DriverError) as flush:
-            writer.flush()
-        writer.discard()
-        for refusal in (read, write, flush):
-            _check_translated(refusal.error, number, kind, "key")
+        for name, end in ENDS.items():
+            writer = driver.open_writer("key") if writer.closed else writer
+            _fails(ctx, number, kind, partial(end, writer), name)
+        assert writer.closed, "a writer whose end failed is still open"
+        last = CheckedDriver(FailingReleases(ctx.driver, number), "failing").open_writer("key")
+        _fails(ctx, number, kind, last.discard, "discard")
+        assert last.closed, "a writer whose discard failed is still open"
+        for closed in (reader.close, writer.close, last.close, last.discard):
+            closed()
+    ctx.expect("key", ctx.payload("handle").read(600))
+
+
+def _fails(ctx: Context, number: int, kind: type[DriverError], act: Callable[[], object], name: str) -> None:
+    ctx.step(f"{name}, {errno.errorcode[number]}")
+    with refused(DriverError) as refusal:
+        act()
+    _check_translated(refusal.error, number, kind, "key")
 
 
 def _check_translated(error: DriverError, number: int, kind: type[DriverError], key: str) -> None:
