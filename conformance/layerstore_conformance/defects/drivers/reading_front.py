@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader
-from layerstore.errors import InvalidOffsetError
+from layerstore.errors import BackendUnavailableError, InvalidOffsetError
 from layerstore.handles import call_driver
 from layerstore_conformance.engine.defect import planted_in_core
 
@@ -114,4 +114,22 @@ def seek_before_the_start_clamped() -> Iterator[None]:
             return real(self, 0)
 
     with patch.object(Reader, "seek", seek):
+        yield
+
+
+@planted_in_core("R5", "R6")
+def failed_read_moves_the_position() -> Iterator[None]:
+    """A read that fails after some of its bytes goes on behind them when it is tried again."""
+
+    def fill(self: Reader, view: memoryview) -> int:
+        done = 0
+        while done < len(view):
+            count = call_driver(self.scheme, self.key, self.read_at, self._position, view[done:])
+            if count <= 0:
+                raise BackendUnavailableError(self.key, "no more bytes", self.scheme)
+            done += count
+            self._position += count
+        return done
+
+    with patch.object(Reader, "_fill", fill):
         yield

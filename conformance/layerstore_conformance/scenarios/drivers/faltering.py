@@ -1,0 +1,118 @@
+"""Faltering: a read that fails half way moves nothing, and a small object is read whole though it is replaced."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from layerstore import BackendUnavailableError, DriverError
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.axes import Axis
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader
+from layerstore_conformance.kit.payloads import Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from layerstore.driver import Driver, Reader
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "primitives"
+IDS = "reading"
+
+SIZE = 5000
+"""Bytes of the object."""
+
+DRIP = 700
+"""Bytes that the connection gives at a time."""
+
+DATA = Payload("faltering").read(SIZE)
+
+
+class _Faltering(PassingDriver):
+    """A driver whose connection gives few bytes at a time, and fails once, at the read of a number, from 1."""
+
+    def __init__(self, inner: Driver, number: int, failure: Callable[[], int]) -> None:
+        super().__init__(inner)
+        self.left = number
+        self.failure = failure
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        return _FalteringReader(self, self.inner.open_reader(key, offset))
+
+
+class _FalteringReader(PassingReader):
+    def __init__(self, driver: _Faltering, inner: Reader) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        self._driver.left -= 1
+        if not self._driver.left:
+            buffer[:DRIP] = bytes(len(buffer[:DRIP]))  # what is in the buffer of a read that failed is nobody's
+            return self._driver.failure()
+        return super().read_at(offset, buffer[:DRIP])
+
+
+def _raise(error: BaseException) -> Any:  # noqa: ANN401  (it never returns)
+    raise error
+
+
+FAILURES = Axis(
+    "failure",
+    {
+        "of the system": lambda: _raise(OSError(errno.EIO, "made to fail by the scenario")),
+        "of the driver": lambda: _raise(BackendUnavailableError("key", "made to fail by the scenario")),
+        "no bytes": lambda: 0,
+        "Ctrl-C": lambda: _raise(KeyboardInterrupt("made by the scenario")),
+    },
+)
+
+
+def _readinto(reader: Reader, size: int) -> bytes:
+    buffer = bytearray(size)
+    return bytes(buffer[: reader.readinto(buffer)])
+
+
+READS = Axis(
+    "read",
+    {
+        "read": lambda reader: reader.read(),
+        "read of a size": lambda reader: reader.read(SIZE + 1),
+        "readall": lambda reader: reader.readall(),
+        "readinto": lambda reader: _readinto(reader, SIZE + 1),
+        "in pieces": lambda reader: reader.read(2000),
+    },
+)
+
+
+@scenario("R5", "R6", kills=("failed-read-moves-the-position",), rows=(50, 170), axes=(FAILURES, READS))
+def a_read_that_failed_has_moved_nothing(
+    ctx: Context, failure: Callable[[], int], read: Callable[[Reader], bytes]
+) -> None:
+    """A read that fails after some of its bytes leaves the position, and the same read, tried again, returns them all.
+
+    Whoever retries would otherwise get the object with a piece missing, and no error.
+    """
+    ctx.driver.put("key", DATA)
+    for start in (0, 900):
+        for number in range(1, 2 + (SIZE - start - 1) // DRIP):
+            driver = CheckedDriver(_Faltering(ctx.driver, number, failure), "faltering")
+            with driver.open_reader("key", start) as reader:
+                found = _with_one_retry(reader, read)
+            ctx.same(found, DATA[start:], f"from byte {start}, when read {number} had failed")
+
+
+def _with_one_retry(reader: Reader, read: Callable[[Reader], bytes]) -> bytes:
+    """Read all, and try once more what failed."""
+    found, at = b"", reader.tell()
+    for _ in range(SIZE):
+        assert reader.tell() == at, f"at byte {reader.tell()} instead of {at}"
+        with suppress(DriverError, KeyboardInterrupt):
+            part = read(reader)
+            found, at = found + part, at + len(part)
+            if not part:
+                break
+    return found
