@@ -134,3 +134,20 @@ def error_in_a_block_publishes() -> Iterator[None]:
 
     with patch.object(Writer, "__exit__", leave):
         yield
+
+
+@planted_in_core("W7")
+def ctrl_c_in_a_with_block_publishes() -> Iterator[None]:
+    """A ``with`` block that ends in no error, but in Ctrl-C or an exit, flushes its writer."""
+
+    def leave(
+        self: Writer, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del kind, trace
+        if isinstance(error, Exception):
+            self.discard()
+        else:
+            self.close()
+
+    with patch.object(Writer, "__exit__", leave):
+        yield

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
-from layerstore import UnsupportedOperationError
+from layerstore import DriverError, FencedError, LayerClosedError, UnsupportedOperationError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import done, refused
 from layerstore_conformance.processes.elsewhere import Elsewhere, write
 
 if TYPE_CHECKING:
+    from layerstore.driver import Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -140,15 +142,41 @@ def a_writer_let_go_of_publishes_nothing(ctx: Context) -> None:
         assert ctx.open().open_writer(key).size == 3000, "the next writer begins with dropped bytes"
 
 
-@scenario("W7", kills=("error-in-a-block-publishes",), rows=(161, 162))
+RAISED: tuple[type[BaseException], ...] = (
+    *(LookupError, OSError, DriverError, FencedError, LayerClosedError, AssertionError, MemoryError, StopIteration),
+    *(CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit),
+)
+"""What a ``with`` block may end in: errors, and what ends a program, a task or a generator."""
+
+
+@scenario("W7", kills=("error-in-a-block-publishes", "ctrl-c-in-a-with-block-publishes"), rows=(161, 162))
 def an_error_in_a_with_block_discards(ctx: Context) -> None:
-    """A ``with`` block that ends in an error publishes nothing that was written in it."""
+    """A ``with`` block that ends in an exception of any class publishes nothing that was written in it.
+
+    Ctrl-C in the middle of a layer would otherwise make half of it visible.
+    """
     data = ctx.payload("flushed").read(3000)
     ctx.driver.put("key", data)
-    with refused(LookupError), ctx.driver.open_writer("key") as writer:
-        writer.write(ctx.payload("half").read(2000))
-        raise LookupError("the caller's own")
+    before = ctx.open().stat("key")
+    for kind in RAISED:
+        for key in ("key", "new"):
+            ctx.step(f"{kind.__name__}, with a writer of {key}")
+            caught = _raised_in_a_block(ctx.driver.open_writer(key), kind("the caller's own"))
+            assert caught, "it was not passed on"
+        assert ctx.open().stat("key") == before, f"{before} became {ctx.open().stat('key')}"
+        assert ctx.stored() == ["key"], "a new object was made"
     ctx.expect("key", data)
+
+
+def _raised_in_a_block(writer: Writer, raised: BaseException) -> bool:
+    """Write and raise in a block, and return whether that very exception came out of it."""
+    try:
+        with writer:
+            writer.write(b"half of what was to be written")
+            raise raised
+    except BaseException as caught:  # noqa: BLE001  (it is the scenario's own)
+        assert writer.closed, "the writer is still open"
+        return caught is raised
 
 
 @scenario("W7", "C3", kills=("writes-visible-at-once",), rows=(161,), needs=("shared", "url"))
