@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import uuid
 from collections import Counter, deque
@@ -84,6 +85,19 @@ class Context:
         front = CheckedDriver(PrefixedDriver(seen, self.prefix), scheme)
         self._opened.append(front)
         return front
+
+    def reopen(self) -> None:
+        """Close every driver of the scenario, let go of it, and open the store again: meanwhile nobody has it open."""
+        while self._opened:
+            self._opened.pop().close()
+        del self.driver
+        gc.collect()
+        self.driver = self.open()
+
+    def lent(self) -> CheckedDriver:
+        """Open a fresh handle that the context does not hold: it is collected when the scenario lets go of it."""
+        self.open(observed=False)
+        return self._opened.pop()
 
     @contextmanager
     def handles(self) -> Iterator[None]:

@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakSet, ref
 
 from layerstore import registry, url
 from layerstore.checked import CheckedDriver
-from layerstore.driver import Driver
-from layerstore.errors import PathNotFoundError, UnknownOptionError
+from layerstore.driver import Driver, Writer
+from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnknownOptionError
 from layerstore.url import StoreURL
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 
@@ -180,3 +182,42 @@ def paths_name_no_store() -> Iterator[None]:
 
     with patch.object(registry.Registry, "open", opened):
         yield
+
+
+class _BoundWriter(DefectiveWriter):
+    """Works by its driver, which it does not hold."""
+
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        del self.driver
+        self._bound_to = ref(driver)
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if self._bound_to() is None:
+            raise BackendUnavailableError(self.key, "its connection was closed")
+        super().write_at(offset, data)
+
+
+@planted("T2", "T4")
+class HandlesEndWithTheirDriver(WriterDefect):
+    """A driver that is collected closes the connection that its writers use."""
+
+    writer = _BoundWriter
+
+
+@planted("C5", "O1")
+class NamedStoreDiesWithItsLastDriver(DefectiveDriver):
+    """What is stored is forgotten when the last driver of a process is collected."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        """Begin anew, if there is no other driver."""
+        super().__init__(inner, memory)
+        drivers: WeakSet[Driver] = memory.setdefault("drivers", WeakSet())
+        for key in () if drivers else memory.pop("stored", ()):
+            inner.delete(key)
+        drivers.add(self)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, for as long as there are drivers."""
+        self.memory.setdefault("stored", set()).add(key)
+        self.inner.put(key, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from contextlib import ExitStack, closing, suppress
@@ -167,6 +168,60 @@ def opening_the_store_changes_nothing(ctx: Context) -> None:
     more = [later - earlier for earlier, later in pairwise(looks)]
     # Others may put something there, too; but hardly between any two looks.
     assert not all(more), f"with every opening the store has more at its top: {more}"
+
+
+@scenario("O1", "O2", "C5", "S2", kills=("named-store-dies-with-its-last-driver",), rows=(1, 8), needs=("url",))
+def what_was_stored_outlives_every_driver_of_a_process(ctx: Context) -> None:
+    """A store whose last driver was closed and let go of is as it was when the process opens its URL again.
+
+    A server that opens the store for each request would otherwise lose its layers between two of them.
+    """
+    data = ctx.payload("stays").read(3000)
+    ctx.driver.put("d/put", data[:700])
+    with ctx.driver.open_writer("d/written") as writer:
+        writer.write(data)
+    given_up = ctx.driver.open_writer("d/given-up")
+    given_up.write(data)
+    given_up.discard()
+    del writer, given_up
+    before = {key: ctx.driver.stat(key) for key in ctx.stored()}
+    assert list(before) == ["d/put", "d/written"]
+    for number in range(3):
+        ctx.reopen()
+        assert {key: ctx.driver.stat(key) for key in ctx.stored()} == before, f"changed when it was opened {number + 1}"
+        ctx.expect("d/put", data[:700])
+        ctx.expect("d/written", data)
+    with ctx.driver.open_writer("d/written") as writer:
+        assert (writer.size, writer.version) == (3000, before["d/written"].version), "a writer does not go on"
+    ctx.driver.move("d/put", "moved", version=before["d/put"].version)
+    assert ctx.stored() == ["d/written", "moved"]
+
+
+@scenario("T2", "T4", "R4", "W6", kills=("handles-end-with-their-driver",), rows=(9,))
+def a_handle_outlives_the_driver_that_opened_it(ctx: Context) -> None:
+    """A reader and a writer go on when nobody holds their driver any more, and it is collected.
+
+    A function that opens a store and returns a handle does not keep the driver.
+    """
+    data = ctx.payload("kept").read(300_000)
+    for key in ("key", "read"):
+        ctx.driver.put(key, data)
+    driver = ctx.lent()
+    reader, writer, new = driver.open_reader("read"), driver.open_writer("key"), driver.open_writer("d/new")
+    ctx.same(reader.read(1000), data[:1000], "while the driver was held")
+    writer.write(data[:500])
+    del driver
+    gc.collect()
+    ctx.same(reader.readall(), data[1000:], "after the driver was let go of")
+    reader.close()
+    writer.write(data[500:700])
+    writer.flush()
+    ctx.expect("key", data + data[:700])
+    writer.write(data[700:800])
+    writer.close()
+    new.close()
+    ctx.expect("key", data + data[:800])
+    ctx.expect("d/new", b"")
 
 
 @scenario("O1", "O2", "C3", kills=("store-follows-the-working-directory",), rows=(12,), needs=("shared", "url"))
