@@ -13,6 +13,7 @@ from layerstore.errors import (
     InvalidOffsetError,
     InvalidPathError,
     PathNotFoundError,
+    UnsupportedOperationError,
 )
 from layerstore.handles import call_driver
 from layerstore.keys import check_key, check_prefix, is_harmless, is_key
@@ -154,7 +155,12 @@ class CheckedDriver(Driver):
         inner = self.inner
         if isinstance(inner, Settles):
             return call_driver(self.scheme, key, inner.settle, key)
-        writer = self.open_writer(key)
+        try:
+            writer = self.open_writer(key)
+        except UnsupportedOperationError:
+            if self.find(key) is None:  # a prefix, say, where no object can be (C2)
+                return False
+            raise
         try:
             if writer.version is None:
                 return False

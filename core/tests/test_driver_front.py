@@ -38,6 +38,7 @@ from layerstore.errors import (
     LayerStoreError,
     NoSpaceError,
     PathNotFoundError,
+    UnsupportedOperationError,
 )
 from layerstore.handles import call_driver
 from layerstore.keys import check_key, check_prefix
@@ -805,6 +806,23 @@ def test_a_driver_that_settles_nothing_by_itself_flushes_a_writer(toy: Toy) -> N
     assert (front.settle("a"), front.stat("a").version, front.find("absent")) == (True, before, None)
     with pytest.raises(InvalidPathError):
         front.settle("../a")
+
+
+class Unwritable(PassingDriver):
+    """A driver that opens no writer, as one without ``nested_keys`` does for a prefix."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Refuse."""
+        raise UnsupportedOperationError(key, "other keys are below it")
+
+
+def test_where_no_writer_can_be_opened_nothing_is_settled_unless_an_object_is_there(toy: Toy) -> None:
+    """A prefix is no object, and settled as a missing key is; an object that cannot be settled is told."""
+    front = CheckedDriver(Unwritable(toy))
+    assert front.settle("prefix") is False
+    toy.put("a", b"data")
+    with pytest.raises(UnsupportedOperationError):
+        front.settle("a")
 
 
 def test_the_front_asks_a_driver_that_settles_by_itself(toy: Toy) -> None:
