@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import string
 import uuid
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import Foreign, InvalidPathError, Unpublished
+from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.failing import FailingDriver
 from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:
-    from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -114,7 +119,7 @@ def a_key_may_have_hundreds_of_segments(ctx: Context) -> None:
 
     Some backends count segments, not bytes.
     """
-    deep = "/".join(["s"] * 190)  # below the scenario's own prefix
+    deep = "/".join(["s"] * (200 - len(ctx.prefix.split("/"))))
     ctx.driver.put(deep, ctx.payload("deep").read(900))
     ctx.expect(deep, ctx.payload("deep").read(900))
     assert list(ctx.open().list(deep[:-2])) == [deep]
@@ -154,6 +159,103 @@ def _refused_changes(driver: CheckedDriver, no_key: str) -> None:
         driver.move(no_key, "a")
     with refused(InvalidPathError):
         driver.delete(no_key)
+
+
+METHODS: dict[str, Callable[[CheckedDriver, str], object]] = {
+    "stat": lambda driver, text: driver.stat(text),
+    "find": lambda driver, text: driver.find(text),
+    "get": lambda driver, text: driver.get(text, 1),
+    "open_reader": lambda driver, text: driver.open_reader(text),
+    "open_reader at an offset": lambda driver, text: driver.open_reader(text, 1),
+    "open_writer": lambda driver, text: driver.open_writer(text),
+    "put": lambda driver, text: driver.put(text, b""),
+    "move": lambda driver, text: driver.move(text, "target"),
+    "move at a version": lambda driver, text: driver.move(text, "target", version="1"),
+    "move to": lambda driver, text: driver.move("source", text),
+    "move onto itself": lambda driver, text: driver.move(text, text),
+    "delete": lambda driver, text: driver.delete(text),
+    "settle": lambda driver, text: driver.settle(text),
+    "drop_cache": lambda driver, text: driver.drop_cache(text),
+    "redirect_url": lambda driver, text: driver.redirect_url(text, timedelta(seconds=1)),
+}
+"""Every method that takes a key."""
+
+PREFIXED: dict[str, Callable[[CheckedDriver, str], object]] = {
+    "list": lambda driver, text: driver.list(text),
+    "scan": lambda driver, text: driver.scan(text),
+}
+"""Every method that takes a prefix, which may be empty."""
+
+
+def _refused_by_all(ctx: Context, texts: Iterable[str]) -> None:
+    """Check that every method refuses what is no key, at the call, and does not ask the driver: it would fail."""
+    driver = CheckedDriver(FailingDriver(ctx.driver, errno.EIO), "failing")
+    for text in texts:
+        for name, method in {**METHODS, **(PREFIXED if text else {})}.items():
+            ctx.step(f"{name} of {text[:80]!a}, of {len(text)} characters")
+            with refused(InvalidPathError) as refusal:
+                method(driver, text)
+            assert refusal.error.driver == "failing", f"{refusal.error!r} does not say which driver"
+
+
+@scenario("K1", "K2", kills=("scan-prefix-unchecked", "move-target-unchecked"), rows=(20, 22, 25, 29, 177, 178))
+def every_method_refuses_what_is_no_key(ctx: Context) -> None:
+    """Every method of a driver, the optional ones too, refuses a text that is no key before the driver is asked."""
+    _refused_by_all(ctx, (*NO_KEYS, *DOTTED, "../../etc/passwd", "k/" * 500 + "k", "a/" * 200 + "a"))
+
+
+ALLOWED = f"{string.ascii_letters}{string.digits}._+-"
+"""The characters of a segment."""
+
+OUTSIDE = [each for each in map(chr, range(128)) if each not in ALLOWED and each != "/"]
+"""Every other one of ASCII; what is between two slashes may be empty nowhere."""
+
+BEYOND = (
+    *("\u0663", "\uff13", "\u0969", "\u00b2", "\u2167", "\u212a", "\u017f", "\u0131", "\u00df", "\uff21", "\u0410"),
+    *("\u0301", "\u200b", "\ufeff", "\u00a0", "\u0085", "\u2028", "\uff0f", "\u2024", "\u2215", "\udcff", "\U0001f600"),
+)
+"""Some beyond ASCII: digits and letters of other scripts, some of which become ASCII in lower or upper case or are
+taken for digits, accents, spaces, ends of lines, dots and slashes, a byte that is no text, and one of two units."""
+
+
+@scenario("K1", kills=("comma-is-a-key", "letters-of-any-script", "newline-at-the-end-accepted"), rows=(19, 20, 23))
+def no_other_character_is_in_a_key(ctx: Context) -> None:
+    """Every other character of ASCII, and of any script, is refused wherever it is in a key; the allowed ones are not.
+
+    Two keys that some backend takes for one would be one layer under two names.
+    """
+    assert len(OUTSIDE) == 128 - len(ALLOWED) - 1
+    for each in (*OUTSIDE, *BEYOND):
+        texts = (each, f"{each}ab", f"a{each}b", f"ab{each}", f"d/{each}", f"{each}/d", f"d/{each}a/d", f"d/a{each}/d")
+        _refused_by_all(ctx, texts)
+    keys = [ALLOWED, *(f"{each}{each}" for each in "_+-aZ09"), *(f"a{each}" for each in "._+-")]
+    for key in keys:
+        ctx.driver.put(f"d/{key}", key.encode())
+    for key in keys:
+        ctx.expect(f"d/{key}", key.encode())
+
+
+def _of_length(size: int, segment: int) -> str:
+    """Return a key of so many bytes, with segments of at most so many."""
+    whole, rest = divmod(size, segment + 1)
+    if not rest:  # it would end in a slash
+        return f"{_of_length(size - 2, segment)}/k"
+    return "/".join(["k" * segment] * whole + ["k" * rest])
+
+
+@scenario(
+    "K1",
+    kills=("segments-uncounted", "keys-of-any-length", "segments-of-any-length", "last-segment-refused"),
+    rows=(27, 28, 101),
+)
+def each_limit_of_a_key_holds_by_itself(ctx: Context) -> None:
+    """One byte or one segment too many is refused by every method, though no other limit is met; and none too few."""
+    driver = ctx.bare()
+    within = [_of_length(1000, 255), _of_length(1000, 249), "/".join("k" * 200), "k" * 255, f"a/{'k' * 255}/b"]
+    for key in within:
+        assert driver.find(key) is None, f"{key[:80]!r} is there"
+    _refused_by_all(ctx, [_of_length(1001, 255), _of_length(1001, 249), _of_length(1001, 100), "/".join("k" * 201)])
+    _refused_by_all(ctx, [f"{'kkk/' * 200}k", "k" * 256, f"a/{'k' * 256}/b", f"{'k' * 256}/b", f"a/{'k' * 256}"])
 
 
 @scenario("K1", "K2", kills=("grammar-unchecked", "dotted-names-accepted"), rows=(25, 176, 179))
