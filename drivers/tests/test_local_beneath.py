@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layerstore.checked import CheckedDriver
-from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore_drivers.local import LocalDriver, system, tree
 from layerstore_drivers.local.system import DIRECTORY, open_beneath
 from layerstore_drivers.local.tree import REMEMBERED, Remembered, Tree
@@ -164,6 +164,43 @@ def test_a_root_that_was_replaced_is_found(tmp_path: Path, replace: Callable[[Pa
     assert driver.get("a/c", 99) == b"new"
 
 
+@pytest.mark.parametrize("key", ["a/b", "a/new"])
+def test_a_flush_makes_no_root(tmp_path: Path, key: str) -> None:
+    """A writer flushes into the root that it was opened in, or not at all; its discard leaves others alone (E2)."""
+    root = tmp_path / "root"
+    driver = CheckedDriver(LocalDriver(root))
+    driver.put("a/b", b"old")
+    writer = driver.open_writer(key)
+    writer.write(b"unflushed")
+    root.rename(aside := tmp_path / "aside")
+    with pytest.raises(BackendUnavailableError):
+        writer.flush()
+    assert not root.exists()
+    driver.put("a/b", b"of another root")
+    with pytest.raises(FencedError):
+        writer.flush()
+    later = driver.open_writer(key)
+    later.write(b"!")
+    writer.discard()
+    later.close()
+    assert driver.get(key, 99).endswith(b"!")
+    assert list(LocalDriver(aside).list("a")) == ["a/b"]
+    assert LocalDriver(aside).stat("a/b").size == 3
+
+
+def test_a_writer_in_a_root_that_was_replaced_is_alive(tmp_path: Path) -> None:
+    """Its driver began a session in the root that was: others that sweep the new one look for one there (T2)."""
+    root = tmp_path / "root"
+    driver = CheckedDriver(LocalDriver(root))
+    driver.put("a/b", b"old")
+    _restored(root)
+    writer = driver.open_writer("a/b")
+    writer.write(b"er")
+    CheckedDriver(LocalDriver(root)).put("c", b"sweeps")
+    writer.close()
+    assert driver.get("a/b", 99) == b"older"
+
+
 @pytest.mark.usefixtures("road")
 def test_a_root_that_is_gone_is_an_unavailable_backend(tmp_path: Path) -> None:
     """That the driver had it open does not hide that it is gone, in no operation; a put makes it anew (E2)."""
@@ -195,7 +232,7 @@ def test_a_root_stays_open_while_it_is_used(tmp_path: Path, monkeypatch: pytest.
 
     def meanwhile(directory: int, path: str, flags: int) -> int:
         _restored(root)
-        used.refresh()
+        assert not used.is_current()
         gc.collect()
         return open_beneath(directory, path, flags)
 

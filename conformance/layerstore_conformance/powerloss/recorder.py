@@ -69,7 +69,7 @@ class Recorder(Recording):
         if parent and new:
             self.name(parent, name, self._node(self._data(fd)))
         if parent:
-            self._fds[fd] = parent.now[name]
+            self._fds[fd] = parent if name == "." else parent.now[name]
         elif path == self.top:
             self._fds[fd] = self.root
         return fd
@@ -89,7 +89,7 @@ class Recorder(Recording):
     def on_fstat(self, fd: int) -> os.stat_result:
         """Return the status of a file, with its number in this recording."""
         status: os.stat_result = self._real["fstat"](fd)
-        if fd not in self._fds:
+        if self._fds.get(fd, self.root) is self.root:  # by its own number it is known under its path
             return status
         times = {name: getattr(status, name) for name in ("st_atime_ns", "st_mtime_ns", "st_ctime_ns")}
         return os.stat_result([status.st_mode, self._fds[fd].number, *status[2:10]], times)

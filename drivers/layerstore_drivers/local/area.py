@@ -49,10 +49,12 @@ class Area:
     """The private area of one root, as one driver instance uses it."""
 
     def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+        self.tree = tree
+        self.swept = False
+        """Whether it was tidied up."""
         self._sessions: dict[int, Session] = {}
         self._keys: dict[str, str] = {}
-        self._temporary: tuple[HeldDirectory, HeldDirectory] | None = None  # of which root, and what
+        self._temporary: HeldDirectory | None = None
         self._synced: dict[str, record.Identity] = {}
 
     @property
@@ -69,7 +71,7 @@ class Area:
     def make(self, part: str) -> int:
         """Open a directory of the area, made if missing. The caller must close it."""
         try:
-            return self._tree.make(f"{AREA}/{part}")
+            return self.tree.make(f"{AREA}/{part}")
         except NotADirectoryError as error:
             raise self._in_the_way(part, "is no directory") from error
 
@@ -79,7 +81,7 @@ class Area:
 
     def lock_named(self, name: str) -> LockFile:
         """Open a lock file by its name. A caller that takes several takes them in the order of their names."""
-        return LockFile(self._open_lock(name), str(self._tree.root / AREA / LOCKS / name))
+        return LockFile(self._open_lock(name), str(self.tree.root / AREA / LOCKS / name))
 
     def new_file(self) -> tuple[HeldDirectory, str, int]:
         """Make a temporary file. Return its directory, its name, and a descriptor that the caller must close."""
@@ -93,14 +95,14 @@ class Area:
 
     def _open_temporary(self) -> HeldDirectory:
         """Return the directory of temporary files. It stays open: only its maker looks for a file in it."""
-        root, kept = self._tree.make_root(), self._temporary
-        if kept is None or kept[0] is not root:
-            kept = self._temporary = root, HeldDirectory(self._enter_temporary())
-        return kept[1]
+        kept = self._temporary
+        if kept is None:
+            kept = self._temporary = HeldDirectory(self._enter_temporary())
+        return kept
 
     def _enter_temporary(self) -> int:
         with suppress(FileNotFoundError):
-            return self._tree.enter(f"{AREA}/{TEMPORARY}", "")  # its name need not last
+            return self.tree.enter(f"{AREA}/{TEMPORARY}", "")  # its name need not last
         return self.make(TEMPORARY)
 
     def open_record(self, key: str) -> io.FileIO | None:
@@ -193,7 +195,6 @@ class Area:
     def _open_lock(self, name: str) -> int:
         """Open a lock file. All are made at once, so that a deletion needs no room on a full disk."""
         with suppress(FileNotFoundError):
-            self._tree.make_root()
             return self._open_any(f"{LOCKS}/{name}", os.O_RDWR)
         with closing_fd(self.make(LOCKS)) as directory:
             for number in range(_STRIPES):
@@ -211,7 +212,7 @@ class Area:
 
     def _open_any(self, path: str, access: int) -> int:
         try:
-            return self._tree.open(f"{AREA}/{path}", access | os.O_NONBLOCK, "")  # nobody may be behind a pipe
+            return self.tree.open(f"{AREA}/{path}", access | os.O_NONBLOCK, "")  # nobody may be behind a pipe
         except OSError as error:
             if error.errno not in _OBSTACLES:
                 raise
@@ -219,7 +220,7 @@ class Area:
             raise self._in_the_way(path, "is no file") from error
 
     def _in_the_way(self, path: str, what: str) -> BackendUnavailableError:
-        place = self._tree.root / AREA / path
+        place = self.tree.root / AREA / path
         return BackendUnavailableError("", f"{place} {what}: only layerstore should write there; move it away")
 
 

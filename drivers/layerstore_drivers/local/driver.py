@@ -40,9 +40,7 @@ class LocalDriver(Driver):
 
     def __init__(self, root: Path) -> None:
         """Store below ``root``, which the first write makes; a relative path begins at the working directory of now."""
-        self._tree = Tree(root.absolute())
-        self._area = Area(self._tree)
-        self._swept = False
+        self._area = Area(Tree(root.absolute()))
 
     @classmethod
     def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open; there are none)
@@ -59,52 +57,50 @@ class LocalDriver(Driver):
 
     def open_reader(self, key: str, offset: int = 0) -> LocalReader:
         """See :meth:`Driver.open_reader`."""
-        self._tree.refresh()
-        return LocalReader(key, open_published(self._tree, self._area, key), offset)
+        area = self._current()
+        return LocalReader(key, open_published(area.tree, area, key), offset)
 
     def open_writer(self, key: str) -> LocalWriter:
         """See :meth:`Driver.open_writer`."""
-        self._tree.refresh()
-        area = self._writable()
-        return LocalWriter(self._tree, area, *open_for_writing(self._tree, area, key))
+        area = self._made()
+        return LocalWriter(area.tree, area, *open_for_writing(area.tree, area, key))
 
     def put(self, key: str, data: bytes) -> None:
         """See :meth:`Driver.put`."""
-        self._tree.refresh()
-        area = self._writable()
+        area = self._made()
         draft = Draft(area)
         try:
             draft.span.write(0, memoryview(data), 0)
             draft.span.stamp(time.time_ns())
             os.fsync(draft.span.fd)
-            in_place(self._tree, key, lambda place: self._put(area, draft, place, key))
+            in_place(area.tree, key, lambda place: self._put(area, draft, place, key))
         finally:
             draft.close()
 
     def _put(self, area: Area, draft: Draft, place: Place, key: str) -> None:
-        with area.lock(key) as lock, lock.held(), replacing(self._tree, area, key):
-            draft.install(self._tree, place, key)
+        with area.lock(key) as lock, lock.held(), replacing(area.tree, area, key):
+            draft.install(area.tree, place, key)
         sync_directory(place.fd)
 
     def stat(self, key: str) -> Stat:
         """See :meth:`Driver.stat`."""
-        self._tree.refresh()
-        found = open_published(self._tree, self._area, key)
+        area = self._current()
+        found = open_published(area.tree, area, key)
         with closing_fd(found.fd):
             return Stat(found.size, found.modified, found.version)
 
     def drop_cache(self, key: str) -> bool:
         """See :meth:`DropsCache.drop_cache`. It needs a file on a disk, and a system that can do it."""
-        self._tree.refresh()
-        with closing_fd(open_published(self._tree, self._area, key).fd) as fd:
+        area = self._current()
+        with closing_fd(open_published(area.tree, area, key).fd) as fd:
             return drop_cache(fd)
 
     def list(self, prefix: str) -> Iterator[str]:
         """See :meth:`Driver.list`."""
-        self._tree.refresh()
-        self._tree.open_root(prefix)
+        tree = self._current().tree
+        tree.open_root(prefix)
         try:
-            directory = self._tree.enter(prefix, prefix)
+            directory = tree.enter(prefix, prefix)
         except (FileNotFoundError, NotADirectoryError):
             return
         with closing_fd(directory):
@@ -112,10 +108,10 @@ class LocalDriver(Driver):
 
     def scan(self, prefix: str) -> Iterator[str | Foreign]:
         """See :meth:`Driver.scan`."""
-        self._tree.refresh()
-        root = self._tree.open_root(prefix)
+        tree = self._current().tree
+        root = tree.open_root(prefix)
         try:
-            directory = self._tree.enter(prefix, prefix)
+            directory = tree.enter(prefix, prefix)
         except FileNotFoundError:
             return
         except NotADirectoryError:
@@ -127,29 +123,43 @@ class LocalDriver(Driver):
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """See :meth:`Driver.move`."""
-        self._tree.refresh()
-        fd, status = open_object(self._tree, source, os.O_RDONLY)
+        area = self._current()
+        fd, status = open_object(area.tree, source, os.O_RDONLY)
         with closing_fd(fd):
-            if not self._area.is_synced(source, Identity.of(status)):
+            if not area.is_synced(source, Identity.of(status)):
                 os.fsync(fd)  # another program may have written it; before the lock is taken, as it may take long
-        move(self._tree, self._writable(), source, target, version)
+        move(area.tree, _tidied(area), source, target, version)
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""
-        self._tree.refresh()
-        self._tree.open_root(key)
-        delete(self._tree, self._writable(), key)
+        area = self._current()
+        area.tree.open_root(key)
+        delete(area.tree, _tidied(area), key)
 
     def close(self) -> None:
         """See :meth:`Driver.close`. The session goes on until the last writer is closed, and keeps the root open."""
-        self._tree = Tree(self._tree.root)
-        self._area = Area(self._tree)
-        self._swept = False
+        self._area = Area(Tree(self._area.tree.root))
 
-    def _writable(self) -> Area:
-        """Return the private area, tidied up when this instance first writes."""
+    def _current(self) -> Area:
+        """Return the private area below the root's path, of which another root may be in the place by now.
+
+        Every operation begins with this. Handles keep what they were opened with.
+        """
         area = self._area
-        if not self._swept:
-            sweep(self._tree, area)
-            self._swept = True
+        if not area.tree.is_current():
+            area = self._area = Area(Tree(area.tree.root))
         return area
+
+    def _made(self) -> Area:
+        """Return the private area as :meth:`_current` does, with the root made if missing, and tidied up."""
+        area = self._current()
+        area.tree.make_root()
+        return _tidied(area)
+
+
+def _tidied(area: Area) -> Area:
+    """Return a private area, tidied up when its driver first writes there."""
+    if not area.swept:
+        sweep(area.tree, area)
+        area.swept = True
+    return area

@@ -9,7 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from layerstore.errors import AccessDeniedError, BackendUnavailableError, PathNotFoundError, UnsupportedOperationError
+from layerstore.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    FencedError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
 from layerstore_drivers.local.listing import holds_object
 from layerstore_drivers.local.system import DIRECTORY, HeldDirectory, closing_fd, enter, open_beneath, sync_directory
 
@@ -32,7 +38,7 @@ class VanishedError(FileNotFoundError):
 
 
 class Tree:
-    """The directory tree below one root, which is kept open."""
+    """The directory tree below one root, which is kept open: it stays the same, whatever is under its path later."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -40,15 +46,23 @@ class Tree:
         self._held: HeldDirectory | None = None
         self._durable = Remembered()
 
-    def refresh(self) -> None:
-        """Let go of the root if its path leads elsewhere by now. Every operation must begin with this."""
+    def is_current(self) -> bool:
+        """Return whether the root's path leads to it, or it was not opened yet."""
         held = self._held
-        if held is None:
-            return
-        with suppress(OSError):  # the next call that opens the root raises it
-            if held.is_at(os.stat(self._path)):
-                return
-        self._held, self._durable = None, Remembered()
+        with suppress(OSError):
+            return held is None or held.is_at(os.stat(self._path))
+        return False
+
+    def check_current(self, key: str) -> None:
+        """Check that the root's path leads to it.
+
+        Raises:
+            BackendUnavailableError: the path leads nowhere by now (clause E2).
+            FencedError: it leads to another directory (clause X2).
+        """
+        if not self.is_current():
+            Tree(self.root).open_root(key)
+            raise FencedError(key, f"another directory is in the place of root {self.root}")
 
     def open_root(self, key: str) -> HeldDirectory:
         """Return the root, open.
@@ -81,12 +95,11 @@ class Tree:
         """Open a directory below the root, or the root, by the path ``""``. The caller must close it."""
         if path:
             return self.open(path, DIRECTORY, key)
-        self.open_root(key)
-        return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        root = self.open_root(key)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root.fd)
 
     def make(self, path: str) -> int:
         """Open a directory below the root, made if missing and durable either way. The caller must close it."""
-        self.make_root()
         missing = False
         try:
             fd = self.enter(path, "")

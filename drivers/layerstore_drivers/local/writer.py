@@ -69,7 +69,7 @@ class LocalWriter(Writer):
             FencedError: the writer was fenced, or another program has changed the object.
         """
         self._refuse_after_failure()
-        self._tree.refresh()
+        self._tree.check_current(self.key)
         if self._draft or not self._base:
             self._base = self._publish_draft(self._draft or self._begin_draft())
             self._area.note_synced(self.key, self._base.found)
