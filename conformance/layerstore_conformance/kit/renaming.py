@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from shutil import rmtree
 
 
 def renaming(root: Path) -> Callable[[], AbstractContextManager[None]]:
@@ -16,7 +17,10 @@ def renaming(root: Path) -> Callable[[], AbstractContextManager[None]]:
         try:
             yield
         finally:
-            assert not root.exists(), "it was made anew"
+            made_anew = root.exists()
+            if made_anew:
+                rmtree(root)
             elsewhere.rename(root)
+            assert not made_anew, "it was made anew"
 
     return away

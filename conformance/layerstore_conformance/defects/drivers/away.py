@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, DriverError, FencedError, PathNotFoundError
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, RepeatingWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 if TYPE_CHECKING:
-    from layerstore.driver import Driver, Stat
+    from layerstore.driver import Driver, Stat, Writer
 
 
 @planted("E2")
@@ -120,3 +121,140 @@ class MissingStoreIsRemembered(DefectiveDriver):
         """Put, and there is one."""
         self.inner.put(key, data)
         self._missing = None
+
+
+class _Careless(DefectiveWriter):
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except BackendUnavailableError:
+            return self.version or "0"
+
+
+@planted("E2", "W6")
+class AFlushDoesNotMissTheBackend(WriterDefect):
+    """A flush that finds no backend seems to be done."""
+
+    writer = _Careless
+
+
+class _Keeping(DefectiveWriter):
+    """Knows what a new object is to hold."""
+
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self.kept = bytearray()
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self.kept[offset : offset + len(data)] = data
+
+    def put(self) -> str:
+        """Put it."""
+        self.driver.inner.put(self.key, bytes(self.kept))
+        return self.driver.inner.stat(self.key).version
+
+
+class _Making(_Keeping):
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except BackendUnavailableError:
+            if self.version is None:
+                self.put()
+            raise
+
+
+@planted("E2")
+class AFlushMakesTheBackend(WriterDefect):
+    """A flush of a new object that finds no backend makes one, and puts the object there."""
+
+    writer = _Making
+
+
+class _Late(RepeatingWriter):
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except (BackendUnavailableError, FencedError):
+            self.driver.memory.setdefault("late", []).append(self)
+            raise
+
+
+@planted("W7", "W8")
+class AFailedFlushIsDoneLater(WriterDefect):
+    """A flush that failed is done as soon as the store is looked at again, by whatever handle."""
+
+    writer = _Late
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Do what is late, and list."""
+        with suppress(DriverError):
+            yield from self.inner.list("-")  # if there is no store to look at, it stays late
+            for writer in self.memory.pop("late", []):
+                writer.publish_over()
+        yield from self.inner.list(prefix)
+
+
+class _Elsewhere(RepeatingWriter):
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except (BackendUnavailableError, FencedError):
+            return self.publish_over()
+
+
+@planted("X2", "F4")
+class AFlushIntoAStoreThatTookThePlace(WriterDefect):
+    """A flush that is refused is done by another writer, in whatever store there is by then."""
+
+    writer = _Elsewhere
+
+
+class _FencedByAnOutage(DefectiveWriter):
+    missed = False
+
+    def publish(self) -> str:
+        if self.missed:
+            raise FencedError(self.key)
+        try:
+            return super().publish()
+        except BackendUnavailableError:
+            self.missed = True
+            raise
+
+
+@planted("W8", "F1")
+class ABackendThatWasGoneFences(WriterDefect):
+    """A writer whose flush has found no backend is fenced for good."""
+
+    writer = _FencedByAnOutage
+
+
+class _Jealous(DefectiveWriter):
+    def release(self) -> None:
+        super().release()
+        with suppress(DriverError):
+            self.driver.inner.open_writer(self.key).discard()
+
+
+@planted("T2", "F1")
+class ADiscardFencesWhoeverHasTheKey(WriterDefect):
+    """A writer that is discarded fences the writer that the key has by then."""
+
+    writer = _Jealous
+
+
+@planted("E2", "L4")
+class GoneBackendEndsWhatIsRead(DefectiveDriver):
+    """A listing ends as if it were whole if its backend goes away meanwhile."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List, as long as there is a backend."""
+        for child in self.inner.list(prefix):
+            yield child
+            with suppress(PathNotFoundError):
+                try:
+                    self.inner.stat("-")
+                except BackendUnavailableError:
+                    return
