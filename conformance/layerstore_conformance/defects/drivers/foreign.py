@@ -186,3 +186,30 @@ def names_that_are_no_keys_are_listed() -> Iterator[None]:
 
     with patch.object(CheckedDriver, "list", names), patch.object(CheckedDriver, "scan", names):
         yield
+
+
+@planted_in_core("K3", "P1")
+def files_are_overwritten() -> Iterator[None]:
+    """A new file that is to take the place of another is copied into it: all names of that one have its bytes, then."""
+    rename = os.rename
+
+    def copy_over(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        is_record = len(target) == 64
+        try:
+            found = -1 if is_record else os.open(target, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, dir_fd=dst_dir_fd)
+        except OSError:
+            found = -1
+        if found < 0:
+            rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+            return
+        os.write(found, _whole(source, src_dir_fd))
+        os.close(found)
+        os.unlink(source, dir_fd=src_dir_fd)
+
+    with patch.object(os, "rename", copy_over):
+        yield
+
+
+def _whole(name: str, directory: int | None) -> bytes:
+    with open(os.open(name, os.O_RDONLY, dir_fd=directory), "rb") as file:
+        return file.read()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -18,8 +20,6 @@ from layerstore_conformance.steps.points import MIB
 from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Driver, Writer
     from layerstore_conformance.engine.context import Context
@@ -193,6 +193,97 @@ def a_move_of_a_file_with_two_names_leaves_one(ctx: Context) -> None:
         assert driver.get("d/target", 100) == b"of two names"
         assert driver.find("d/source") is None, "the source is still there"
         assert list(driver.list("d")) == ["d/target"]
+
+
+def _append(driver: CheckedDriver) -> Writer:
+    writer = driver.open_writer("d/key")
+    writer.write(b", appended")
+    return writer
+
+
+def _rewrite(driver: CheckedDriver) -> Writer:
+    writer = driver.open_writer("d/key")
+    writer.seek(3)
+    writer.write(b"rewritten")
+    return writer
+
+
+def _flush_and_append(driver: CheckedDriver) -> Writer:
+    writer = _append(driver)
+    writer.flush()
+    writer.write(b", appended again")
+    return writer
+
+
+def _move_over(driver: CheckedDriver) -> None:
+    driver.put("source", b"moved")
+    driver.move("source", "d/key")
+
+
+def _there_and_back(driver: CheckedDriver) -> None:
+    driver.move("d/key", "source")
+    driver.move("source", "d/key")
+
+
+CHANGES = Axis(
+    "change",
+    {
+        "append": lambda driver: _append(driver).close(),
+        "append, flush and append": lambda driver: _flush_and_append(driver).close(),
+        "rewrite": lambda driver: _rewrite(driver).close(),
+        "flush of nothing": lambda driver: driver.open_writer("d/key").close(),
+        "discarded append": lambda driver: _append(driver).discard(),
+        "discard after a flush": lambda driver: _flush_and_append(driver).discard(),
+        "discarded rewrite": lambda driver: _rewrite(driver).discard(),
+        "takeover of an append": lambda driver: (_append(driver), driver.open_writer("d/key").close()),
+        "takeover of a rewrite": lambda driver: (_rewrite(driver), _append(driver).close()),
+        "put": lambda driver: driver.put("d/key", b"put"),
+        "put of nothing": lambda driver: driver.put("d/key", b""),
+        "move": lambda driver: driver.move("d/key", "d/moved"),
+        "move of an append": lambda driver: (_append(driver), driver.move("d/key", "d/moved")),
+        "append to what was moved": lambda driver: (
+            driver.move("d/key", "x"),
+            driver.move("x", "d/key"),
+            _append(driver).close(),
+        ),
+        "move over": _move_over,
+        "delete": lambda driver: driver.delete("d/key"),
+        "delete of an append": lambda driver: (_append(driver), driver.delete("d/key")),
+    },
+)
+"""All that may change an object's file, or what lies behind its published bytes."""
+
+
+@scenario(
+    *("K3", "W6", "W7", "M1", "P1"),
+    kills=("files-are-overwritten",),
+    rows=(94,),
+    needs=("traced", "url"),
+    axes=(CHANGES, Axis("elsewhere", {"another key": "store/d/other", "outside the store": "outside"})),
+)
+def a_file_with_two_names_is_changed_under_one(
+    ctx: Context, change: Callable[[CheckedDriver], object], elsewhere: str
+) -> None:
+    """If another program has linked an object's file to another name, that name keeps its bytes, whatever the key does.
+
+    A backup of links, and a mirror that shares what is equal, would otherwise be changed with the store.
+    """
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        driver.put("d/key", LINKED)
+        files = [path for path in folder.rglob("d/key") if path.is_file()]
+        for path in files:
+            os.link(path, folder / elsewhere)
+        change(driver)
+        gc.collect()
+        for path in files:
+            ctx.same((folder / elsewhere).read_bytes(), LINKED, f"the other name of {path.name}")
+            if elsewhere.startswith("store/"):
+                ctx.same(driver.get("d/other", 100), LINKED, "d/other")
+                driver.open_writer("d/other").close()
+                ctx.same(driver.get("d/other", 100), LINKED, "d/other, which was opened and closed")
+
+
+LINKED = b"bytes of two names"
 
 
 DISCARDED = Axis("discarded", {"1 MiB": (MIB, 24), "5 MiB": (5 * MIB, 12), "17 MiB": (17 * MIB + 3, 6)})
