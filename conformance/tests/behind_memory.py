@@ -7,9 +7,11 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from layerstore import Driver, Foreign, open_driver
+from layerstore import AccessDeniedError, Driver, Foreign, open_driver
+from layerstore.driver import Reader, Scanned, Stat, Writer
 from layerstore_conformance.harness import How, changed
-from layerstore_conformance.kit.passing import PassingDriver
+from layerstore_conformance.kit.litter import HARMLESS, TOLD
+from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 
 
 def tampering(url: str) -> Callable[[str, How], None]:
@@ -34,14 +36,50 @@ def tampering(url: str) -> Callable[[str, How], None]:
 
 
 class Littered(PassingDriver):
-    """A driver whose backend holds things that are no objects: names, and what each is."""
+    """A driver whose backend holds things that are no objects, each of a name and of a kind."""
 
     def __init__(self, inner: Driver, things: dict[str, str]) -> None:
         """Have ``things`` lie beside what ``inner`` stores."""
         super().__init__(inner)
         self.things = things
 
-    def scan(self, prefix: str) -> Iterator[str | Foreign]:
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open it, unless a thing is in the way."""
+        self.refuse(key)
+        return super().open_reader(key, offset)
+
+    def open_writer(self, key: str) -> Writer:
+        """Open it, unless a thing is in the way; later one may be."""
+        self.refuse(key)
+        return _Refused(self.inner.open_writer(key), self)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, unless a thing is in the way."""
+        self.refuse(key)
+        super().put(key, data)
+
+    def stat(self, key: str) -> Stat:
+        """Look, unless a thing is in the way."""
+        self.refuse(key)
+        return super().stat(key)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, unless a thing is in the way."""
+        self.refuse(source)
+        self.refuse(target)
+        super().move(source, target, version=version)
+
+    def refuse(self, key: str) -> None:
+        """Refuse a key that is, or is below, a thing.
+
+        Raises:
+            AccessDeniedError: it is.
+        """
+        for name in self.things:
+            if f"{key}/".startswith(f"{name}/"):
+                raise AccessDeniedError(key, f"{self.things[name]} is in the way")
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
         """Yield what is listed, and then what is foreign there, or in a directory that holds nothing else."""
         listed = list(self.inner.list(prefix))
         yield from listed
@@ -53,10 +91,20 @@ class Littered(PassingDriver):
                 child, slash, _ = name.removeprefix(below).partition("/")
                 if f"{below}{child}/" not in listed and child not in told:
                     told.add(child)
-                    yield Foreign(below + child, "a directory that holds no object" if slash else what)
+                    yield Foreign(below + child + slash, "a directory that holds no object" if slash else what)
 
 
-THINGS = {"a-link": "a symlink", "my repo": "a directory whose name is no key", ".hidden": "a directory"}
+class _Refused(PassingWriter):
+    def __init__(self, inner: Writer, driver: Littered) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def publish(self) -> str:
+        self._driver.refuse(self.key)
+        return super().publish()
+
+
+THINGS = {"a-link": "a symlink"} | dict.fromkeys(TOLD, "what no key names") | dict.fromkeys(HARMLESS, "harmless")
 
 
 def littering(things: dict[str, str]) -> Callable[[str], Any]:
@@ -67,7 +115,7 @@ def littering(things: dict[str, str]) -> Callable[[str], Any]:
         there = {f"{prefix}/{name}": what for name, what in THINGS.items()}
         things.update(there)
         try:
-            yield list(there)
+            yield [name for name, what in there.items() if what != "harmless"]
         finally:
             for name in there:
                 things.pop(name)

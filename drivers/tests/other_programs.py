@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from layerstore_conformance.harness import How, changed
+from layerstore_conformance.kit.litter import HARMLESS, TOLD, file_of
 
 
 def tampering(root: Path, read: Callable[[str], bytes | None]) -> Callable[[str, How], None]:
@@ -94,16 +95,15 @@ def littering(root: Path, *, served: bool = False) -> Callable[[str], AbstractCo
         place.mkdir(parents=True, exist_ok=True)
         (elsewhere / "_layers").mkdir()
         (elsewhere / "_layers" / "link").write_bytes(b"of another disk")
-        things = _named_in(place) + ([] if served else _linked_in(place, elsewhere))
+        things = _named_in(place, root) | ({} if served else _odd_in(place, elsewhere))
+        before = {path: _what(path) for path in (*things, elsewhere)}
         try:
-            yield [f"{prefix}/{name}" for name in things]
-            gone = [name for name in things if not os.path.lexists(place / name)]
-            assert not gone, f"these were taken away: {gone}"
-            assert (elsewhere / "_layers" / "link").exists(), "what a link leads to was taken away"
+            yield [f"{prefix}/{name}" for name in things.values() if name]
+            gone = [str(path) for path, what in before.items() if _what(path) != what]
+            assert not gone, f"these were taken away, or changed: {gone}"
         finally:
-            for name in things:
-                _take(place / name)
-            _take(elsewhere)
+            for path in before:
+                _take(path)
             for each in made:  # the deepest first
                 if each.exists() and not any(each.iterdir()):
                     each.rmdir()
@@ -111,21 +111,41 @@ def littering(root: Path, *, served: bool = False) -> Callable[[str], AbstractCo
     return foreign
 
 
-def _linked_in(place: Path, elsewhere: Path) -> list[str]:
+def _named_in(place: Path, root: Path) -> dict[Path, str]:
+    """Make things whose names are no keys, and what has the names of the driver's own things at the top of its store.
+
+    Return their paths, with the names that a scan tells; none of what is harmless.
+    """
+    own = [f"{each.name}/" if each.is_dir() else each.name for each in root.glob(".*")]
+    for name in (*TOLD, *HARMLESS, *own):
+        path = place / file_of(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"of no key")
+    return {place / name: name for name in (*TOLD, *own)} | {place / name: "" for name in HARMLESS}
+
+
+def _odd_in(place: Path, elsewhere: Path) -> dict[Path, str]:
+    """Make what only a file system has: links, a pipe, and a name that is no text."""
     (place / "linked-directory").symlink_to(elsewhere)
     (place / "linked-file").symlink_to(elsewhere / "_layers" / "link")
     (place / "linked-nowhere").symlink_to("nowhere")
     os.mkfifo(place / "pipe")
-    return ["linked-directory", "linked-file", "linked-nowhere", "pipe"]
+    no_text = place / os.fsdecode(b"no text \xff")
+    no_text.write_bytes(b"of no key")
+    named = {place / name: name for name in ("linked-directory", "linked-file", "linked-nowhere", "pipe")}
+    return {**named, no_text: r"no text \xff"}
 
 
-def _named_in(place: Path) -> list[str]:
-    for name in ("my repo", ".hidden", "ärger"):
-        (place / name / "_layers").mkdir(parents=True)
-        (place / name / "_layers" / "link").write_bytes(b"of a repository whose name is no key")
-    (place / ".file").write_bytes(b"hidden")
-    (place / "a file").write_bytes(b"of no key")
-    return ["my repo", ".hidden", "ärger", ".file", "a file"]
+def _what(path: Path) -> object:
+    """Return what distinguishes a thing from another one in its place; None if there is none."""
+    if not os.path.lexists(path):
+        return None
+    number, mode = path.lstat().st_ino, path.lstat().st_mode
+    if path.is_symlink():
+        return number, path.readlink()
+    if path.is_dir():
+        return number, [_what(each) for each in sorted(path.iterdir())]
+    return number, mode, path.read_bytes() if path.is_file() else None
 
 
 def _take(path: Path) -> None:

@@ -17,6 +17,7 @@ from layerstore import open_driver
 from layerstore.errors import PathNotFoundError
 from layerstore.keys import is_key
 from layerstore_conformance.harness import Harness, How, changed
+from layerstore_conformance.kit.litter import HARMLESS, TOLD, file_of
 from layerstore_drivers.s3.servers import Server
 
 PREFIX = "conformance/"
@@ -86,12 +87,11 @@ class Bucket:
     @contextmanager
     def foreign(self, prefix: str) -> Iterator[list[str]]:
         """Put objects below a prefix that no key can name."""
-        names = [f"{prefix}/{name}" for name in ("my repo", ".hidden", "a file", "ärger")]
-        objects = [PREFIX + name + ("" if name.endswith("file") else "/_layers/link") for name in names]
+        objects = [f"{PREFIX}{prefix}/{file_of(name)}" for name in (*TOLD, *HARMLESS)]
         for name in objects:
             self.client.put_object(Bucket=self.bucket, Key=name, Body=b"of no key")
         try:
-            yield names
+            yield [f"{prefix}/{name}" for name in TOLD]
             left = set(self.names(f"{PREFIX}{prefix}/"))
             assert set(objects) <= left, f"these were taken away: {set(objects) - left}"
         finally:

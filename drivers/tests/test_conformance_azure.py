@@ -13,6 +13,7 @@ from azure.storage.blob import BlobProperties, BlobType, ContainerClient
 
 from layerstore.keys import is_key
 from layerstore_conformance.harness import Harness, How, changed
+from layerstore_conformance.kit.litter import HARMLESS, TOLD, file_of
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 from layerstore_drivers.azure.client import _Transport
 from layerstore_drivers.azure.credentials import EMULATOR_KEY
@@ -70,12 +71,11 @@ class Bucket:
     @contextmanager
     def foreign(self, prefix: str) -> Iterator[list[str]]:
         """Put blobs below a prefix that no key can name."""
-        names = [f"{prefix}/{name}" for name in ("my repo", ".hidden", "a file", "ärger")]
-        blobs = [PREFIX + name + ("" if name.endswith("file") else "/_layers/link") for name in names]
+        blobs = [f"{PREFIX}{prefix}/{file_of(name)}" for name in (*TOLD, *HARMLESS)]
         for blob in blobs:
             self.container.upload_blob(blob, b"of no key")
         try:
-            yield names
+            yield [f"{prefix}/{name}" for name in TOLD]
             left = set(self.container.list_blob_names(name_starts_with=f"{PREFIX}{prefix}/"))
             assert set(blobs) <= left, f"these were taken away: {set(blobs) - left}"
         finally:

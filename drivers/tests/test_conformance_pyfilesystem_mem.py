@@ -8,6 +8,7 @@ import pytest
 
 from layerstore import StoreURL
 from layerstore_conformance.harness import Harness, How, changed
+from layerstore_conformance.kit.litter import HARMLESS, TOLD, file_of
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 from layerstore_drivers.pyfilesystem.driver import PyFilesystemDriver
 
@@ -46,16 +47,12 @@ def foreign(prefix: str) -> Iterator[list[str]]:
     top = memory()
     made = [f"/{prefix}".rsplit("/", depth)[0] for depth in range(prefix.count("/") + 1)]
     made = [path for path in made if not top.exists(path)]
-    names = [f"{prefix}/{name}" for name in ("my repo", ".hidden", "a file", "ärger")]
-    top.makedirs(prefix, recreate=True)
+    names = [f"{prefix}/{name}" for name in (*TOLD, *HARMLESS)]
     for name in names:
-        if name.endswith("file"):
-            top.writebytes(name, b"of no key")
-        else:
-            top.makedirs(f"{name}/_layers")
-            top.writebytes(f"{name}/_layers/link", b"of a repository whose name is no key")
+        top.makedirs(file_of(name).rpartition("/")[0], recreate=True)
+        top.writebytes(file_of(name), b"of no key")
     try:
-        yield names
+        yield [f"{prefix}/{name}" for name in TOLD]
         assert all(map(top.exists, names)), "some were taken away"
     finally:
         for name in filter(top.exists, names):

@@ -10,6 +10,7 @@ from layerstore.driver import Capabilities
 from layerstore.objectstore import Limits, ObjectStoreDriver
 from layerstore.objectstore.memory import MemoryService
 from layerstore_conformance.harness import Harness, How, changed
+from layerstore_conformance.kit.litter import HARMLESS, TOLD, file_of
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 from layerstore_conformance.testing import Requests
 
@@ -68,12 +69,11 @@ def tamper(key: str, how: How) -> None:
 @contextmanager
 def foreign(prefix: str) -> Iterator[list[str]]:
     """Put objects below a prefix that no key can name."""
-    names = [f"{prefix}/{name}" for name in ("my repo", ".hidden", "a file", "ärger")]
-    objects = [PREFIX + name + ("" if name.endswith("file") else "/_layers/link") for name in names]
+    objects = [f"{PREFIX}{prefix}/{file_of(name)}" for name in (*TOLD, *HARMLESS)]
     for name in objects:
         SERVICE.put(name, b"of no key", {})
     try:
-        yield names
+        yield [f"{prefix}/{name}" for name in TOLD]
         assert set(objects) <= set(SERVICE.objects), "these were taken away"
     finally:
         SERVICE.delete_many(objects)

@@ -192,12 +192,15 @@ class Context:
 
     @contextmanager
     def foreign(self, prefix: str) -> Iterator[list[str]]:
-        """Put foreign things below a prefix, for scenarios that need ``foreign``, and yield their names."""
+        """Put foreign things below a prefix, for scenarios that need ``foreign``, and yield their names, in order.
+
+        The name of a directory ends in a slash.
+        """
         assert self.harness.foreign is not None, "needs foreign"
         with self.harness.foreign(f"{self.prefix}/{prefix}") as names:
             self.step(f"there are {sorted(names)}")
             assert names, "the harness puts no foreign thing there"
-            yield sorted(name.removeprefix(f"{self.prefix}/").rstrip("/") for name in names)
+            yield sorted(name.removeprefix(f"{self.prefix}/") for name in names)
 
     def service(self, verify: Verify = "resume") -> LayerService:
         """Open a fresh service on the scenario's store."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
+from layerstore import checked
 from layerstore.checked import CheckedDriver
 from layerstore.contents.survey import Finding
-from layerstore.driver import Foreign, Scanned, Unpublished
+from layerstore.driver import Foreign, Scanned, Stat, Unpublished, Writer, moment
 from layerstore.errors import AccessDeniedError
-from layerstore.keys import is_harmless
+from layerstore.keys import HARMLESS, is_harmless
 from layerstore.upkeep import collect, purge, scrub
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.passing import PassingWriter
 
 
 @planted_in_core("D5")
@@ -84,6 +87,118 @@ class ForeignPlacePassedOver(DefectiveDriver):
         for child in self.inner.scan(prefix):
             if isinstance(child, str) or not f"{prefix}/".startswith(f"{child.name}/"):
                 yield child
+
+
+@planted("L6")
+class ForeignPlaceFarAbovePassedOver(DefectiveDriver):
+    """A scan yields a foreign thing in the place of its prefix, or just above it, and none above that."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan, without what is far above."""
+        for child in self.inner.scan(prefix):
+            if isinstance(child, str) or prefix.removeprefix(child.name).count("/") < 2:
+                yield child
+
+
+@planted("L6")
+class HiddenThingsPassedOver(DefectiveDriver):
+    """A scan takes every hidden name for one of the driver's own."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan, without hidden names."""
+        for child in self.inner.scan(prefix):
+            if isinstance(child, str) or not child.name.rstrip("/").rpartition("/")[2].startswith("."):
+                yield child
+
+
+@planted("L6")
+class DirectoriesInThePlaceOfLinksPassedOver(DefectiveDriver):
+    """A directory in the place of a registry's link is passed over if there is nothing in it."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan, without such directories."""
+        for child in self.inner.scan(prefix):
+            if isinstance(child, str) or not child.name.endswith("/link/"):
+                yield child
+
+
+class _Renaming(DefectiveDriver):
+    """Tells of foreign things by other names."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan, and rename."""
+        for child in self.inner.scan(prefix):
+            yield Foreign(self.renamed(child.name), child.what) if isinstance(child, Foreign) else child
+
+    def renamed(self, name: str) -> str:
+        """Return the other name."""
+        raise NotImplementedError
+
+
+@planted("L6")
+class ForeignDirectoriesWithoutSlash(_Renaming):
+    """The names of foreign directories end in no slash."""
+
+    def renamed(self, name: str) -> str:
+        """Return it without."""
+        return name.rstrip("/")
+
+
+@planted("L6")
+class ForeignNamesAreNoText(_Renaming):
+    """The names of foreign things hold lone surrogates, which cannot be printed, for every byte beyond ASCII."""
+
+    def renamed(self, name: str) -> str:
+        """Return it so."""
+        return name.encode().decode("ascii", "surrogateescape")
+
+
+@planted_in_core("L6")
+def harmless_by_its_beginning() -> Iterator[None]:
+    """A name that begins as a harmless one does is passed over."""
+    with patch.object(checked, "is_harmless", lambda name: HARMLESS.match(name.rstrip("/").rpartition("/")[2])):
+        yield
+
+
+@planted_in_core("L6")
+def harmless_things_are_told_of() -> Iterator[None]:
+    """What file managers and file servers leave is told of as foreign: no collection is done beside it."""
+    with patch.object(checked, "is_harmless", lambda _: False):
+        yield
+
+
+class _Replacing(PassingWriter):
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except AccessDeniedError:
+            return "replaced"
+
+
+@planted("E1", "D5", "X2")
+class ForeignThingsAreReplaced(DefectiveDriver):
+    """What is refused because a foreign thing is in the way seems to be done, by a driver that replaces the thing."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, or seem to."""
+        with suppress(AccessDeniedError):
+            self.inner.put(key, data)
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer whose flush replaces what has come there."""
+        return _Replacing(self.inner.open_writer(key))
+
+
+@planted("E1", "L6")
+class ForeignThingsAreRead(DefectiveDriver):
+    """A foreign thing under a key is looked at as if it were an object."""
+
+    def stat(self, key: str) -> Stat:
+        """Look."""
+        try:
+            return self.inner.stat(key)
+        except AccessDeniedError:
+            return Stat(0, moment(0), "of a link")
 
 
 @planted("D5")

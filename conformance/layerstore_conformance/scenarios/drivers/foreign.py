@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from layerstore import Foreign
+from layerstore import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    FencedError,
+    Foreign,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
 from layerstore.keys import is_key
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.layers import link
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
+    from layerstore.checked import CheckedDriver
+    from layerstore.driver import Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -19,13 +33,17 @@ def scanned(ctx: Context, prefix: str) -> tuple[list[str], list[str]]:
     found = list(ctx.open().scan(prefix))
     things = [each for each in found if isinstance(each, Foreign)]
     assert all(each.what for each in things), f"their kind is not named: {things}"
-    return [each for each in found if isinstance(each, str)], sorted(each.name.rstrip("/") for each in things)
+    return [each for each in found if isinstance(each, str)], sorted(each.name for each in things)
 
 
 @scenario(
     "L6",
     "L5",
-    kills=("foreign-things-passed-over", "foreign-things-listed", "objects-are-not-scanned"),
+    kills=(
+        *("foreign-things-passed-over", "foreign-things-listed", "objects-are-not-scanned"),
+        *("hidden-things-passed-over", "harmless-by-its-beginning", "harmless-things-are-told-of"),
+        *("foreign-directories-without-slash", "foreign-names-are-no-text"),
+    ),
     needs=("foreign",),
 )
 def a_scan_tells_what_a_listing_passes_over(ctx: Context) -> None:
@@ -61,7 +79,7 @@ def a_directory_of_nothing_else_is_told_of(ctx: Context) -> None:
             assert all(f"{each}/".startswith("top/dir/") for each in things), f"said to be foreign: {things}"
 
 
-@scenario("L6", kills=("foreign-place-passed-over",), needs=("foreign",))
+@scenario("L6", kills=("foreign-place-passed-over", "foreign-place-far-above-passed-over"), needs=("foreign",))
 def a_thing_in_the_place_of_a_prefix_is_told_of(ctx: Context) -> None:
     """If a foreign thing has the name of a key, a scan of that name, or below it, yields the thing.
 
@@ -69,7 +87,7 @@ def a_thing_in_the_place_of_a_prefix_is_told_of(ctx: Context) -> None:
     """
     with ctx.foreign("dir") as names:
         for name in filter(is_key, names):
-            for prefix in (name, f"{name}/below"):
+            for prefix in (name, f"{name}/below", f"{name}/below/that", f"{name}/a/b/c/d/e"):
                 assert scanned(ctx, prefix)[1] == [name], f"a scan of {prefix} tells of {scanned(ctx, prefix)[1]}"
 
 
@@ -91,3 +109,107 @@ def a_delete_leaves_what_is_no_object(ctx: Context) -> None:
             assert scanned(ctx, "up/dir") == (["up/dir/b"], names)
         ctx.driver.delete("up")
         assert ctx.stored() == []
+
+
+def _ways_in(driver: CheckedDriver, key: str, version: str) -> dict[str, Callable[[], object]]:
+    """Return calls that ask for a key that is no object, by name."""
+    return {
+        "stat": lambda: driver.stat(key),
+        "open_reader": lambda: driver.open_reader(key),
+        "move from it": lambda: driver.move(key, "moved"),
+        "move from it at a version": lambda: driver.move(key, "moved", version=version),
+    }
+
+
+def _ways_out(driver: CheckedDriver, key: str) -> dict[str, Callable[[], object]]:
+    """Return calls that would store an object under a key, by name."""
+    return {
+        "put": lambda: driver.put(key, b"put"),
+        "put of nothing": lambda: driver.put(key, b""),
+        "a writer": lambda: _write(driver.open_writer(key)),
+        "a writer that writes nothing": lambda: driver.open_writer(key).close(),
+        "move there": lambda: driver.move("up/object", key),
+    }
+
+
+def _write(writer: Writer) -> None:
+    with writer:
+        writer.write(b"written")
+
+
+@scenario(
+    *("E1", "D5", "E4", "L6"),
+    kills=("foreign-things-are-replaced", "foreign-things-are-read"),
+    needs=("foreign",),
+)
+def a_thing_under_a_key_is_no_object_and_stays(ctx: Context) -> None:
+    """If a foreign thing has the name of a key, it is not read or moved as an object, and nothing is stored over it.
+
+    Nor below it: a link to another disk stays a link, and nothing is written there.
+    """
+    data = ctx.payload("object").read(600)
+    ctx.driver.put("up/object", data)
+    version = ctx.driver.stat("up/object").version
+    with ctx.foreign("dir") as names:
+        for key in [f"{name}{below}" for name in filter(is_key, names) for below in ("", "/_layers/link", "/a/b")]:
+            for what, ask in _ways_in(ctx.driver, key, version).items():
+                ctx.step(f"{what}: {key}")
+                with refused(PathNotFoundError, AccessDeniedError):
+                    ask()
+            for what, store in _ways_out(ctx.driver, key).items():
+                ctx.step(f"{what}: {key}")
+                with refused(AccessDeniedError, UnsupportedOperationError, BackendUnavailableError):
+                    store()
+            ctx.driver.delete(key)
+        assert scanned(ctx, "dir") == ([], names)
+        assert ctx.stored() == ["up/object"]
+    ctx.expect("up/object", data)
+
+
+@scenario("E1", "X2", "F4", "D5", kills=("foreign-things-are-replaced",), needs=("foreign",))
+def a_thing_that_comes_under_a_key_stops_its_writer(ctx: Context) -> None:
+    """If a foreign thing appears under the key of an open writer of a new object, its flush raises; the thing stays."""
+    with ctx.foreign("dir") as names:
+        keys = [f"{name}{below}" for name in filter(is_key, names) for below in ("", "/below")]
+    writers = [ctx.driver.open_writer(key) for key in keys]
+    for writer in writers[::2]:
+        writer.write(b"written")
+    with ctx.foreign("dir") as names:
+        for writer in writers:
+            for end in (writer.flush, writer.close):
+                with refused(FencedError, AccessDeniedError, UnsupportedOperationError, BackendUnavailableError):
+                    end()
+        assert scanned(ctx, "dir") == ([], names)
+    assert ctx.stored() == []
+
+
+@scenario("L6", kills=("directories-in-the-place-of-links-passed-over",), needs=("traced", "url"))
+def a_directory_in_the_place_of_a_link_is_told_of(ctx: Context) -> None:
+    """A directory in the place of a registry's link is foreign, even an empty one, or one of empty directories.
+
+    The link that should be there may keep a blob in use.
+    """
+    real, other = link("a/b", f"sha256:{'a' * 64}"), link("a/b", f"sha256:{'b' * 64}")
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        driver.put(real, b"a link")
+        for path in list(folder.rglob("link")):
+            top = path.parents[len(real.split("/")) - 1]
+            for inside in ("", "empty/deeper"):
+                (top / other / inside).mkdir(parents=True, exist_ok=True)
+                _expect_told(driver, other)
+            (top / "beside" / "link" / "empty").mkdir(parents=True)
+            assert _foreign_in(driver, "beside") == [], "it is in the place of no registry's link"
+
+
+def _expect_told(driver: CheckedDriver, key: str) -> None:
+    """Check that a scan of what is above an empty directory tells of it."""
+    above = key.rpartition("/")[0]
+    for prefix in (above, above.rpartition("/")[0]):
+        told = _foreign_in(driver, prefix)
+        assert told, f"{key} is a directory, and a scan of {prefix} does not tell of it"
+        assert told[0].startswith(f"{key}/"), f"a scan of {prefix} tells of {told}"
+    assert list(driver.list(above)) == []
+
+
+def _foreign_in(driver: CheckedDriver, prefix: str) -> list[str]:
+    return [each.name for each in driver.scan(prefix) if isinstance(each, Foreign)]

@@ -220,9 +220,22 @@ def _move_over(driver: CheckedDriver) -> None:
     driver.move("source", "d/key")
 
 
-def _there_and_back(driver: CheckedDriver) -> None:
+def _move_there_and_back_and_append(driver: CheckedDriver) -> None:
     driver.move("d/key", "source")
     driver.move("source", "d/key")
+    _append(driver).close()
+
+
+def _take_over_an_append(driver: CheckedDriver) -> None:
+    begun = _append(driver)
+    driver.open_writer("d/key").close()
+    begun.discard()
+
+
+def _take_over_a_rewrite(driver: CheckedDriver) -> None:
+    begun = _rewrite(driver)
+    _append(driver).close()
+    begun.discard()
 
 
 CHANGES = Axis(
@@ -235,17 +248,13 @@ CHANGES = Axis(
         "discarded append": lambda driver: _append(driver).discard(),
         "discard after a flush": lambda driver: _flush_and_append(driver).discard(),
         "discarded rewrite": lambda driver: _rewrite(driver).discard(),
-        "takeover of an append": lambda driver: (_append(driver), driver.open_writer("d/key").close()),
-        "takeover of a rewrite": lambda driver: (_rewrite(driver), _append(driver).close()),
+        "takeover of an append": _take_over_an_append,
+        "takeover of a rewrite": _take_over_a_rewrite,
         "put": lambda driver: driver.put("d/key", b"put"),
         "put of nothing": lambda driver: driver.put("d/key", b""),
         "move": lambda driver: driver.move("d/key", "d/moved"),
         "move of an append": lambda driver: (_append(driver), driver.move("d/key", "d/moved")),
-        "append to what was moved": lambda driver: (
-            driver.move("d/key", "x"),
-            driver.move("x", "d/key"),
-            _append(driver).close(),
-        ),
+        "append to what was moved": _move_there_and_back_and_append,
         "move over": _move_over,
         "delete": lambda driver: driver.delete("d/key"),
         "delete of an append": lambda driver: (_append(driver), driver.delete("d/key")),

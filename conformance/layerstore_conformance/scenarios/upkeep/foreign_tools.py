@@ -43,12 +43,12 @@ def places(linked: str, uuid: str) -> list[str]:
 def empty(ctx: Context, place: str) -> list[str]:
     """Return a prefix and the prefixes above it, as far as they hold no object, and so count as foreign themselves."""
     prefixes = [place.rsplit("/", depth)[0] for depth in range(place.count("/"))]
-    return [prefix for prefix in prefixes if not ctx.stored(prefix)]
+    return [f"{prefix}/" for prefix in prefixes if not ctx.stored(prefix)]
 
 
 def expect_there(ctx: Context, place: str, names: list[str]) -> None:
     """Check that the foreign things below a prefix are still there."""
-    found = [each.name.rstrip("/") for each in ctx.open().scan(place) if isinstance(each, Foreign)]
+    found = [each.name for each in ctx.open().scan(place) if isinstance(each, Foreign)]
     assert sorted(found) == names, f"of {names} there are {sorted(found)}"
 
 
@@ -93,7 +93,7 @@ def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
     for place in places(linked, uuid):
         with ctx.foreign(place) as names:
             found = list(ctx.service().scrub())
-            told = {each.key.rstrip("/") for each in found if each.harmful}
+            told = {each.key for each in found if each.harmful}
             if nothing_else := empty(ctx, place):  # then one of them stands for all
                 assert told & {*names, *nothing_else}, f"none of {names} is reported as harm"
             else:
