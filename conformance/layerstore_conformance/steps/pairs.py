@@ -158,6 +158,34 @@ def _append_beside(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
     return Pair(_append(one, b"one"), lambda: two.put("d/beside", PUT), lambda found: found == ends)
 
 
+BELOW: Final = ("d/tree/1", "d/tree/deep/1", "d/tree/deep/deeper/1", "d/tree/deep/deeper/deepest/1", "d/tree/wide/1")
+"""Keys on several levels below a prefix."""
+
+
+def _two_deletes(one: CheckedDriver, two: CheckedDriver, prefix: str) -> Pair:
+    for key in BELOW:
+        one.put(key, OLD)
+    done = lambda ends: (ends.first, ends.second, [*ends.there]) == ("done", "done", ["d/key"])  # noqa: E731
+    return Pair(lambda: one.delete("d/tree"), lambda: two.delete(prefix), done)
+
+
+def _delete_and_delete(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    del pad
+    return _two_deletes(one, two, "d/tree")
+
+
+def _delete_and_delete_below(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    del pad
+    return _two_deletes(one, two, "d/tree/deep")
+
+
+def _delete_and_move_from_below(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    deletes = _two_deletes(one, two, "d/tree")
+    moved = {"d/key": pad + OLD, "d/moved": OLD}
+    ends = Ends("done", "done", moved), Ends("done", "PathNotFoundError", {"d/key": pad + OLD})
+    return Pair(deletes.first, lambda: two.move(BELOW[3], "d/moved"), lambda found: found in ends)
+
+
 Make = Callable[["CheckedDriver", "CheckedDriver", bytes], Pair]
 """Makes a pair of two drivers; the object's bytes begin with the third."""
 
@@ -175,6 +203,9 @@ PAIRS: Final[dict[str, Make]] = {
     "move, move": _move_and_move,
     "delete of the prefix, put": _delete_and_put,
     "put, delete of the prefix": _put_and_delete,
+    "delete of the prefix, delete of the prefix": _delete_and_delete,
+    "delete of the prefix, delete of a prefix below": _delete_and_delete_below,
+    "delete of the prefix, move of the last key below": _delete_and_move_from_below,
     "put, put beside it": _put_beside,
     "append, put beside it": _append_beside,
 }

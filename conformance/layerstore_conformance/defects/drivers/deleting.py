@@ -315,3 +315,15 @@ class _Unfenced(PassingWriter):
 
     def _goes_on(self) -> bool:
         return self.deleted and self._driver.owners.get(self.key) is self
+
+
+@planted("D2", "D4")
+class WhatHasVanishedRaises(DefectiveDriver):
+    """A delete finds what lies below, and raises if some of that is gone when its turn comes."""
+
+    def delete(self, key: str) -> None:
+        """Look at each object again before it goes."""
+        for below in list(keys_below(self.inner, key)):
+            self.inner.stat(below)
+            self.inner.delete(below)
+        self.inner.delete(key)

@@ -25,8 +25,13 @@ SIZES = Axis("size", {"small": 0, "3 MiB": 3 << 20})
 
 
 @scenario(
-    *("F4", "F2", "F3", "M3", "M4", "T1", "D3"),
-    kills=("fencing-checked-too-early", "version-compared-too-early", "flush-overtakes-a-change"),
+    *("F4", "F2", "F3", "M3", "M4", "T1", "D2", "D3", "D4"),
+    kills=(
+        "fencing-checked-too-early",
+        "version-compared-too-early",
+        "flush-overtakes-a-change",
+        "what-has-vanished-raises",
+    ),
     rows=(119, 120, 121),
     axes=(Axis("pair", PAIRS), SIZES),
 )
