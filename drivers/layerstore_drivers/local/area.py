@@ -13,7 +13,7 @@ from layerstore.errors import BackendUnavailableError
 from layerstore_drivers.local import record
 from layerstore_drivers.local.listing import AREA
 from layerstore_drivers.local.locks import LockFile, Session
-from layerstore_drivers.local.system import PERHAPS, HeldDirectory, closing_fd, sync_directory, write_all
+from layerstore_drivers.local.system import PERHAPS, HeldDirectory, closing_fd, status_of, sync_directory, write_all
 from layerstore_drivers.local.tree import Tree
 
 TEMPORARY, RECORDS, LOCKS, SESSIONS = "tmp", "writers", "locks", "sessions"
@@ -205,7 +205,7 @@ class Area:
     def _open_file(self, path: str, access: int) -> int:
         """Open a regular file of the area; it says so if something else is in its place."""
         fd = self._open_any(path, access)
-        if stat.S_ISREG(os.fstat(fd).st_mode):
+        if stat.S_ISREG(status_of(fd).st_mode):
             return fd
         os.close(fd)
         raise self._in_the_way(path, "is no file")

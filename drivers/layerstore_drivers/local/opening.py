@@ -107,23 +107,17 @@ class _Opening:
 
     def run(self) -> tuple[OwnRecord, Published | None]:
         """Open it, or raise that a copy is needed."""
-        with self._area.lock(self._key) as lock, lock.held():
-            base = self._base()
-            try:
+        with ExitStack() as unless_done:
+            with self._area.lock(self._key) as lock, lock.held():
+                base = self._base()
+                if base:
+                    unless_done.callback(_close, base)
                 own = self._take(base)
+                unless_done.callback(own.close)
                 if base and self._replaced and self._copy:
                     _go_on_in(base, self._copy)
-            except BaseException:
-                if base:
-                    os.close(base.fd)
-                raise
-        try:
             self._make_lasting(own)
-        except BaseException:
-            own.close()
-            if base:
-                os.close(base.fd)
-            raise
+            unless_done.pop_all()
         return own, base
 
     def _base(self) -> Published | None:
@@ -176,6 +170,11 @@ class _Opening:
                 os.fdatasync(own.fd)  # a later file with the number of the former must not be taken for it
         if self._lasting:
             self._area.sync_records()
+
+
+def _close(base: Published) -> None:
+    """Close the file that is published by now, which may be a copy."""
+    os.close(base.fd)
 
 
 def _go_on_in(base: Published, copy: _Copy) -> None:

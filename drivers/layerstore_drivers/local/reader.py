@@ -12,7 +12,7 @@ from layerstore.driver import Reader, moment
 from layerstore.errors import AccessDeniedError, BackendUnavailableError, InvalidOffsetError, PathNotFoundError
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.record import Identity, Seen, State
-from layerstore_drivers.local.system import closing_fd
+from layerstore_drivers.local.system import closing_fd, status_of
 from layerstore_drivers.local.tree import Tree
 
 # A file or a symlink on the way; a symlink, a directory, a socket or a driverless device under the key.
@@ -98,7 +98,7 @@ def open_object(tree: Tree, key: str, access: int) -> tuple[int, os.stat_result]
             raise
         tree.refuse_foreign(key)
         raise PathNotFoundError(key) from error
-    status = os.fstat(fd)
+    status = status_of(fd)
     if stat.S_ISREG(status.st_mode):
         return fd, status
     os.close(fd)

@@ -36,6 +36,15 @@ def closing_fd(fd: int) -> Iterator[int]:
         os.close(fd)
 
 
+def status_of(fd: int) -> os.stat_result:
+    """Return the status of a file that was just opened. If there is none, the file is closed."""
+    try:
+        return os.fstat(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
 class HeldDirectory:
     """An open directory, closed when the last of its users has let go of it.
 

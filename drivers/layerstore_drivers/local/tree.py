@@ -17,7 +17,15 @@ from layerstore.errors import (
     UnsupportedOperationError,
 )
 from layerstore_drivers.local.listing import holds_object
-from layerstore_drivers.local.system import DIRECTORY, HeldDirectory, closing_fd, enter, open_beneath, sync_directory
+from layerstore_drivers.local.system import (
+    DIRECTORY,
+    HeldDirectory,
+    closing_fd,
+    enter,
+    open_beneath,
+    status_of,
+    sync_directory,
+)
 
 
 class Place(NamedTuple):
@@ -285,9 +293,9 @@ class Tree:
     def _is_durable(self, path: str, fd: int) -> bool:
         """Return whether the name of an open directory is known to be durable; the names above it are too, then.
 
-        The root's name is made durable when the root is made.
+        The root's name is made durable when the root is made. If this raises, the directory is closed.
         """
-        return not path or self._durable.knows(path, os.fstat(fd).st_ino)
+        return not path or self._durable.knows(path, status_of(fd).st_ino)
 
 
 def _kind(mode: int) -> str:
