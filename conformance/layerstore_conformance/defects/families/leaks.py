@@ -22,14 +22,17 @@ CALLS = (
 )
 
 
-class _Descriptor:
+class Descriptor:
     """A descriptor, open until the defect is taken away again."""
+
+    _number = -1
 
     def __init__(self) -> None:
         self._number = os.open(os.devnull, os.O_RDONLY)
 
     def __del__(self) -> None:
-        os.close(self._number)
+        if self._number >= 0:  # it could be opened
+            os.close(self._number)
 
 
 @planted("T4", after=CALLS)
@@ -84,4 +87,4 @@ class DescriptorKeptAfter(DefectiveDriver):
 
     def _after(self, call: str, *, happened: bool) -> None:
         if happened and call == self.at["after"]:
-            self.memory.setdefault("held", []).append(_Descriptor())
+            self.memory.setdefault("held", []).append(Descriptor())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,7 @@ from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.interruption import Interruption
-from layerstore_conformance.kit.payloads import Payload
+from layerstore_conformance.steps.calls import CALLS, MORE, NEW, OLD, Call, told
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -23,82 +23,10 @@ if TYPE_CHECKING:
 
 GROUP = "faults"
 
-OLD, NEW, MORE = (Payload(label).read(3000) for label in ("old", "new", "more"))
-
 MIB = 1 << 20
 
 PLACES: dict[Profile, int] = {"quick": 4, "default": 24, "full": 1000}
 """Places in each call at which it is interrupted."""
-
-Stored = Mapping[str, bytes]
-
-
-class Call(NamedTuple):
-    """A call, what is there before it, and what may be there after it was interrupted."""
-
-    act: Callable[[CheckedDriver], object]
-    before: Stored
-    may_be: Callable[[Stored], bool]
-    done: Stored
-    """What is there when it has been done, or done again."""
-
-
-def _is_one_of(*trees: Stored) -> Callable[[Stored], bool]:
-    return lambda found: any(found == tree for tree in trees)
-
-
-def _is_deleted_in_part(found: Stored) -> bool:
-    return found.items() <= TREE.items() and "d/beside" in found
-
-
-def _is_moved_or_not(found: Stored) -> bool:
-    moved = found.get("d/source") == NEW or found.get("d/target") == NEW
-    return moved and found.items() <= {"d/source": NEW, "d/target": NEW}.items()
-
-
-def _is_moved_over_or_not(found: Stored) -> bool:
-    moved = found.get("d/source", NEW) == NEW and found.get("d/target") == NEW
-    return moved or found == {"d/source": NEW, "d/target": OLD}
-
-
-TREE = {"d/beside": OLD, "d/tree/one": OLD, "d/tree/two/deep": NEW}
-
-CALLS = Axis(
-    "call",
-    {
-        "put": Call(lambda driver: driver.put("d/key", NEW), {}, _is_one_of({}, {"d/key": NEW}), {"d/key": NEW}),
-        "put over": Call(
-            lambda driver: driver.put("d/key", NEW),
-            {"d/key": OLD},
-            _is_one_of({"d/key": OLD}, {"d/key": NEW}),
-            {"d/key": NEW},
-        ),
-        "move": Call(
-            lambda driver: driver.move("d/source", "d/target"), {"d/source": NEW}, _is_moved_or_not, {"d/target": NEW}
-        ),
-        "move over": Call(
-            lambda driver: driver.move("d/source", "d/target"),
-            {"d/source": NEW, "d/target": OLD},
-            _is_moved_over_or_not,
-            {"d/target": NEW},
-        ),
-        "move at a version": Call(
-            lambda driver: driver.move("d/source", "d/target", version=driver.stat("d/source").version),
-            {"d/source": NEW},
-            _is_moved_or_not,
-            {"d/target": NEW},
-        ),
-        "delete": Call(
-            lambda driver: driver.delete("d/key"),
-            {"d/key": OLD, "d/key2": NEW},
-            _is_one_of({"d/key": OLD, "d/key2": NEW}, {"d/key2": NEW}),
-            {"d/key2": NEW},
-        ),
-        "delete of a prefix": Call(
-            lambda driver: driver.delete("d/tree"), TREE, _is_deleted_in_part, {"d/beside": OLD}
-        ),
-    },
-)
 
 
 @scenario(
@@ -120,11 +48,11 @@ def a_call_interrupted_anywhere_is_done_or_not(ctx: Context, call: Call) -> None
         with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
             call.act(ctx.driver)
         found = {key: ctx.read(key) for key in ctx.stored()}
-        assert call.may_be(found), f"interrupted at place {place}, it left {_told(found)}"
+        assert call.may_be(found), f"interrupted at place {place}, it left {told(found)}"
         with suppress(PathNotFoundError):  # it was done, of a move
             call.act(ctx.driver)
         found = {key: ctx.read(key) for key in ctx.stored()}
-        assert found == call.done, f"interrupted at place {place} and repeated, it left {_told(found)}"
+        assert found == call.done, f"interrupted at place {place} and repeated, it left {told(found)}"
         ctx.driver.put("d/after", b"after")
         ctx.expect("d/after", b"after")
 
@@ -336,8 +264,3 @@ def _places(ctx: Context, act: Callable[[], object]) -> list[int]:
     drawn = ctx.sample(range(1, counting.places + 1), PLACES[ctx.profile])
     ctx.count("interrupted calls", len(drawn))
     return drawn
-
-
-def _told(found: Stored) -> str:
-    names = {OLD: "old", NEW: "new"}
-    return ", ".join(f"{key}: {names.get(data, f'{len(data)} bytes')}" for key, data in found.items()) or "nothing"
