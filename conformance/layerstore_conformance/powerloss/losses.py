@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerstore_conformance.powerloss.recording import Data, Node, Recording
@@ -66,6 +66,36 @@ def some_lost(seed: int) -> Loss:
         return {node: version[1] for node, version in kept.items()} | torn
 
     return lose
+
+
+def of_one(recording: Recording, time: int) -> Iterator[tuple[str, dict[Node, Any]]]:
+    """Yield what is kept if one file or directory is at an earlier state and all others at their newest; and reverse.
+
+    Whatever depends on the order of two syncs shows in one of these: a name and its bytes, a note and what it is about.
+    """
+    nodes = {node: node.may_be(time) for node in _existing(recording, time)}
+    for number, (node, versions) in enumerate(nodes.items()):
+        kind = f"{'directory' if node.is_directory else 'file'} {number}"
+        for age, version in _earlier(node, versions):
+            kept = {each: version if each is node else newest[-1] for each, newest in nodes.items()}
+            yield f"{kind} {age} states behind", _completed(recording, time, kept)
+        if len(versions) > 1:
+            kept = {each: versions[-1] if each is node else oldest[0] for each, oldest in nodes.items()}
+            yield f"all but {kind} lost", _completed(recording, time, kept)
+
+
+def _earlier(node: Node, versions: list[tuple[int, Any]]) -> Iterator[tuple[int, tuple[int, Any]]]:
+    """Yield the oldest state, and the last two others, that differ from the newest in more than times."""
+    told = [each[1] if node.is_directory else each[1].content for each in versions]
+    differing = [at for at in range(len(told) - 1) if told[at] not in (told[at + 1], told[-1])]
+    for at in sorted({*differing[:1], *differing[-2:]}):
+        yield len(versions) - 1 - at, versions[at]
+
+
+def _completed(recording: Recording, time: int, kept: dict[Node, tuple[int, Any]]) -> dict[Node, Any]:
+    directories = {node: version for node, version in kept.items() if node.is_directory}
+    _complete_renames(recording, time, directories)
+    return {node: version[1] for node, version in {**kept, **directories}.items()}
 
 
 LOSSES: dict[str, Loss] = {

@@ -8,25 +8,24 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from layerstore import AccessDeniedError, DriverError, NoSpaceError
+from layerstore import AccessDeniedError, DriverError, FencedError, NoSpaceError, PathNotFoundError, Writer
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.defect import defect_named, planted_before
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.promises import beside, unflushed
+from layerstore_conformance.promises.states import Around, Lived, State, without
 from layerstore_conformance.promises.traced import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore.driver import Driver
-
-State = Mapping[str, bytes | None]
-"""The bytes of every object; None of one that may be anything."""
 
 
 class Objects(NamedTuple):
@@ -40,12 +39,12 @@ class Objects(NamedTuple):
     states: Path
     """Where to put the states: that before the first call, and that after each."""
     top: Path
-    """The directory of the store."""
-    amid: Literal["nothing", "other programs", "failures"] = "nothing"
-    """What happens meanwhile."""
+    """The directory that is traced."""
+    amid: str = "nothing"
+    """What happens meanwhile: one of :data:`LIVES`."""
 
 
-def calls(driver: CheckedDriver, _top: Path) -> Iterator[State]:
+def calls(driver: CheckedDriver, _around: Around) -> Iterator[State]:
     """Call the driver, and yield after each call what there must be from now on."""
     old, new, more = bulk("old", 100_000), bulk("new", 70_000), bulk("more", 300_000)
     state: State = {}
@@ -89,74 +88,62 @@ def calls(driver: CheckedDriver, _top: Path) -> Iterator[State]:
     yield {}
 
 
-def calls_beside(driver: CheckedDriver, top: Path) -> Iterator[State]:
-    """Call the driver after another program, which syncs nothing, has made directories and changed files below ``top``.
+def calls_amid_failures(driver: CheckedDriver, around: Around) -> Iterator[State]:
+    """Call the driver, and again if that fails. What has returned is promised; what has not may be anything.
 
-    What a call of the driver has promised includes what lies there by then. A driver that keeps objects in files of
-    other names, or all in one, is not touched by this.
+    A call that failed has done nothing, as another handle sees it, or its acknowledgement was lost, and it is done as a
+    whole (clause E4).
     """
-    old, new, more = bulk("old", 100_000), bulk("new", 70_000), bulk("more", 30_000)
-    state: State = {}
-    yield state
-    (top / "p" / "q").mkdir(parents=True)
-    driver.put("p/q/put", old)
-    yield (state := {"p/q/put": old})
-    (top / "r").mkdir()
-    with driver.open_writer("r/written") as writer:
-        writer.write(new)
-    yield (state := {**state, "r/written": new})
-    (top / "s" / "t").mkdir(parents=True)
-    for key, target in (("r/written", "s/t/moved"), ("s/t/moved", "s/again"), ("p/q/put", "p/flushed")):
-        yield (state := {**state, key: None})
-        data = more if _rewritten(top / key, more) else driver.get(key, 1 << 20)
-        if key.startswith("p"):
-            driver.open_writer(key).close()
-            yield (state := {**state, key: data})
-        driver.move(key, target)
-        yield (state := {**{other: state[other] for other in state if other != key}, target: data})
-
-
-def calls_amid_failures(driver: CheckedDriver, _top: Path) -> Iterator[State]:
-    """Call the driver, and again if that fails. What has returned is promised; what has not may be anything."""
     state: State = {}
     yield state
     old, new = bulk("old", 10_000), bulk("new", 7000)
     for number in range(2):
         key, target = f"d/{number}", f"e/{number}/moved"
         yield (state := {**state, key: None})
-        if not _in_the_end(partial(driver.put, key, old)):
+        if not _in_the_end(partial(driver.put, key, old), partial(_see, around, [key], {}, {key: old})):
             continue
         yield (state := {**state, key: old})
         whole = old
         for data in (new, old, new):
             yield (state := {**state, key: None})
-            if not _written(driver, key, data):
+            if not _written(driver, around, key, whole, data):
                 break
             whole += data
             yield (state := {**state, key: whole})
         else:
             yield (state := {**state, key: None, target: None})
-            if _in_the_end(partial(driver.move, key, target)):
-                yield (state := {**{other: state[other] for other in state if other != key}, target: whole})
+            halfway = ({key: whole}, {target: whole}, {key: whole, target: whole})
+            if _in_the_end(partial(driver.move, key, target), partial(_see, around, [key, target], *halfway)):
+                yield (state := {**without(state, key), target: whole})
 
 
-def _written(driver: CheckedDriver, key: str, data: bytes) -> bool:
+def _written(driver: CheckedDriver, around: Around, key: str, whole: bytes, data: bytes) -> bool:
     """Append to an object, and flush one writer until that returns; return whether it did."""
+    look = partial(_see, around, [key], {key: whole}, {key: whole + data})
     for _ in range(3):
         with _suppressed(), ExitStack() as end:
             writer = driver.open_writer(key)
             end.callback(writer.discard)
             writer.write(data)
-            return _in_the_end(writer.flush)
+            return _in_the_end(partial(_flushed, writer), look)
     return False
 
 
-def _in_the_end(act: Callable[[], object]) -> bool:
-    """Call something until it returns, three times at most; return whether it did."""
+def _flushed(writer: Writer) -> None:
+    """Flush a writer that nobody has fenced."""
+    try:
+        writer.flush()
+    except FencedError as error:
+        raise AssertionError("a flush that had failed has fenced its own writer (clause W8)") from error
+
+
+def _in_the_end(act: Callable[[], object], look: Callable[[], None] = lambda: None) -> bool:
+    """Call something until it returns, three times at most, and look after each failure; return whether it did."""
     for _ in range(3):
         with _suppressed():
             act()
             return True
+        look()
     return False
 
 
@@ -175,15 +162,29 @@ def _suppressed() -> Iterator[None]:
         pass
 
 
-def _rewritten(path: Path, data: bytes) -> bool:
-    """Have another program write over a file, if there is one."""
-    if path.is_file():
-        path.write_bytes(data)
-        return True
-    return False
+def _see(around: Around, keys: list[str], *allowed: State) -> None:
+    """Check that another handle finds some objects as one of the states has them."""
+    found: dict[str, bytes] = {}
+    with closing(around.open()) as other:
+        for key in keys:
+            with suppress(PathNotFoundError):
+                found[key] = other.get(key, 1 << 20)
+    sizes = {key: len(data) for key, data in found.items()}
+    assert found in allowed, f"after a call that failed another handle finds, with these sizes, {sizes}"
 
 
-LIVES = {"nothing": calls, "other programs": calls_beside, "failures": calls_amid_failures}
+LIVES: dict[str, Lived] = {
+    "nothing": calls,
+    "failures": calls_amid_failures,
+    "other programs": beside.calls_beside,
+    "no store": beside.calls_in_a_store_to_be_made,
+    "files of others": beside.calls_on_files_of_others,
+    "directories made anew": beside.calls_in_directories_made_anew,
+    "removals by others": beside.calls_that_delete_what_is_gone,
+    "foreign things": beside.calls_beside_foreign_things,
+    "open writers": unflushed.calls_over_open_writers,
+    "unflushed bytes": unflushed.calls_with_unflushed_bytes,
+}
 """What is done amid which."""
 
 
@@ -195,7 +196,8 @@ def live(what: Objects) -> None:
         checked = CheckedDriver(driver)
         _in_the_end(partial(checked.put, "begun", b""))
         _in_the_end(partial(checked.delete, "begun"))
-        for state in LIVES[what.amid](checked, what.top):
+        around = Around(what.top, lambda: CheckedDriver(opened(what.opens)))
+        for state in LIVES[what.amid](checked, around):
             states.append(state)
             os.write(marks, b"%d" % (len(states) - 1))
         checked.close()
