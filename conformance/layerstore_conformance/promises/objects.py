@@ -9,7 +9,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -121,11 +121,14 @@ def _written(driver: CheckedDriver, around: Around, key: str, whole: bytes, data
     """Append to an object, and flush one writer until that returns; return whether it did."""
     look = partial(_see, around, [key], {key: whole}, {key: whole + data})
     for _ in range(3):
-        with _suppressed(), ExitStack() as end:
-            writer = driver.open_writer(key)
-            end.callback(writer.discard)
-            writer.write(data)
-            return _in_the_end(partial(_flushed, writer), look)
+        try:
+            with ExitStack() as end:
+                writer = driver.open_writer(key)
+                end.callback(writer.discard)
+                writer.write(data)
+                return _in_the_end(partial(_flushed, writer), look)
+        except DriverError as error:
+            _expect_told(error)
     return False
 
 
@@ -140,26 +143,20 @@ def _flushed(writer: Writer) -> None:
 def _in_the_end(act: Callable[[], object], look: Callable[[], None] = lambda: None) -> bool:
     """Call something until it returns, three times at most, and look after each failure; return whether it did."""
     for _ in range(3):
-        with _suppressed():
+        try:
             act()
+        except DriverError as error:
+            _expect_told(error)
+            look()
+        else:
             return True
-        look()
     return False
 
 
-@contextmanager
-def _suppressed() -> Iterator[None]:
-    """Suppress the errors that a failing disk may cause.
-
-    Raises:
-        AssertionError: another cause was told, that the disk is full, say (E1).
-    """
-    try:
-        yield
-    except (NoSpaceError, AccessDeniedError) as error:
-        raise AssertionError(f"a sync failed by an error of the disk, and this was told: {error!r}") from error
-    except DriverError:
-        pass
+def _expect_told(error: DriverError) -> None:
+    """Check that an error of the disk is not told as another cause: that it is full, say (E1)."""
+    told = isinstance(error, NoSpaceError | AccessDeniedError)
+    assert not told, f"a sync failed by an error of the disk, and this was told: {error!r}"
 
 
 def _see(around: Around, keys: list[str], *allowed: State) -> None:

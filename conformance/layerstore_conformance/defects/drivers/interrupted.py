@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import BackendUnavailableError
@@ -10,6 +11,7 @@ from layerstore_conformance.defects.drivers.writing import (
     DefectiveWriter,
     ForgetfulWriter,
     GatheringWriter,
+    RepeatingWriter,
     WriterDefect,
 )
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
@@ -30,6 +32,42 @@ class AMoveRemovesFirst(DefectiveDriver):
         self.inner.move(source, f"{source}.moved", version=version)
         self.inner.delete(f"{source}.moved")
         self.inner.put(target, data)
+
+
+class _Noting(DefectiveDriver):
+    """Notes which key is being put, and that it is put no longer."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, between two notes."""
+        self.memory["put"] = key
+        self.inner.put(key, data)
+        self._is_put()
+
+    def _is_put(self) -> None:
+        self.memory["put"] = ""
+
+
+@planted("E4")
+class AnInterruptedPutIsNotListed(_Noting):
+    """A put stores the object, and then lists it."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List what is not being put."""
+        return (child for child in self.inner.list(prefix) if child != self.memory.get("put"))
+
+
+class _StubbornWriter(RepeatingWriter):
+    def publish(self) -> str:
+        return self.publish_over() if self.driver.memory.get("put") == self.key else super().publish()
+
+
+@planted("F2", "F4", "E4")
+class AnInterruptedPutFencesNobody(_Noting):
+    """A put stores the object, and then fences its writers."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open one that is not fenced before the put has ended."""
+        return _StubbornWriter(self, self.inner.open_writer(key))
 
 
 @planted("T6", "E4")
@@ -70,6 +108,31 @@ class AnInterruptedFlushForgets(WriterDefect):
     """A flush forgets what it is about to store before it stores it."""
 
     writer = ForgetfulWriter
+
+
+class _InPlaceWriter(DefectiveWriter):
+    _flushing = False
+
+    def publish(self) -> str:
+        self._flushing = True
+        version = super().publish()
+        self._has_flushed()
+        return version
+
+    def _has_flushed(self) -> None:
+        self._flushing = False
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        if self._flushing:
+            self.inner.flush()
+
+
+@planted("W6", "W7")
+class AnInterruptedFlushGoesOnInPlace(WriterDefect):
+    """After a flush that was interrupted when it was done, writes go to what others read."""
+
+    writer = _InPlaceWriter
 
 
 class _StagingWriter(DefectiveWriter):

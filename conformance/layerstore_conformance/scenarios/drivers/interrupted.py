@@ -8,12 +8,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from layerstore import DriverError, PathNotFoundError
+from layerstore import DriverError, FencedError, PathNotFoundError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.interruption import Interruption
-from layerstore_conformance.steps.calls import CALLS, MORE, NEW, OLD, Call, told
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.calls import CALLS, MORE, NEW, OLD, Call, Stored, told
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -31,7 +32,7 @@ PLACES: dict[Profile, int] = {"quick": 4, "default": 24, "full": 1000}
 
 @scenario(
     *("E4", "P1", "M2", "D4", "T6"),
-    kills=("a-move-removes-first", "a-lock-is-kept-by-an-exception"),
+    kills=("a-move-removes-first", "a-lock-is-kept-by-an-exception", "an-interrupted-put-is-not-listed"),
     axes=(CALLS,),
 )
 def a_call_interrupted_anywhere_is_done_or_not(ctx: Context, call: Call) -> None:
@@ -47,14 +48,64 @@ def a_call_interrupted_anywhere_is_done_or_not(ctx: Context, call: Call) -> None
             ctx.driver.put(key, data)
         with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
             call.act(ctx.driver)
-        found = {key: ctx.read(key) for key in ctx.stored()}
+        found = _found(ctx, call)
         assert call.may_be(found), f"interrupted at place {place}, it left {told(found)}"
         with suppress(PathNotFoundError):  # it was done, of a move
             call.act(ctx.driver)
-        found = {key: ctx.read(key) for key in ctx.stored()}
+        found = _found(ctx, call)
         assert found == call.done, f"interrupted at place {place} and repeated, it left {told(found)}"
         ctx.driver.put("d/after", b"after")
         ctx.expect("d/after", b"after")
+
+
+def _found(ctx: Context, call: Call) -> Stored:
+    """Read what there is, and check that a reader, ``stat`` and the listing agree on each key."""
+    driver, found = ctx.open(), {key: ctx.read(key) for key in ctx.stored()}
+    for key in sorted({*call.before, *call.done, *found}):
+        there, stat = _read(driver, key), driver.find(key)
+        assert there == found.get(key), (
+            f"{key} is {'listed' if key in found else 'not listed'}, and read: {there!r:.40}"
+        )
+        size = None if there is None else len(there)
+        assert (stat and stat.size) == size, f"{key} has the stat {stat}, and a reader finds a size of {size}"
+    return found
+
+
+def _read(driver: CheckedDriver, key: str) -> bytes | None:
+    with suppress(PathNotFoundError):
+        return driver.get(key, 1 << 40)
+    return None
+
+
+@scenario(*("E4", "F2", "F3", "F4", "D3"), kills=("an-interrupted-put-fences-nobody",), axes=(CALLS,))
+def a_writer_of_what_an_interrupted_call_changed_is_fenced(ctx: Context, call: Call) -> None:
+    """Interrupted anywhere in the driver, a put, move or delete that was done has fenced the key's writers.
+
+    Otherwise a writer from before it publishes its old bytes over what was put, or brings back what was deleted.
+    """
+    for place in _places(ctx, lambda: _with_writers(ctx, call, 0)):
+        writers = _with_writers(ctx, call, place)
+        changed = [key for key in writers if _read(ctx.open(), key) != call.before.get(key)]
+        for key in changed:
+            done = _read(ctx.open(), key)
+            with refused(FencedError):
+                writers[key].flush()
+            assert _read(ctx.open(), key) == done, f"interrupted at place {place}, the writer of {key} has published"
+        for writer in writers.values():
+            writer.discard()
+
+
+def _with_writers(ctx: Context, call: Call, place: int) -> dict[str, Writer]:
+    """Open a writer of each key that a call is about, interrupt the call, and return the writers."""
+    ctx.driver.delete("d")
+    for key, data in call.before.items():
+        ctx.driver.put(key, data)
+    writers = {key: ctx.driver.open_writer(key) for key in sorted({*call.before, *call.done})}
+    for writer in writers.values():
+        writer.write(b"late")
+    with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+        call.act(ctx.driver)
+    return writers
 
 
 @scenario(
@@ -100,6 +151,30 @@ def an_end_interrupted_anywhere_shows_all_or_nothing(ctx: Context) -> None:
                 assert writer.size == len(found), f"the next writer begins with {writer.size} bytes of {len(found)}"
                 writer.write(b"after")
             ctx.expect(key, found + b"after")
+
+
+@scenario(*("E4", "W6", "W7", "W8"), kills=("an-interrupted-flush-goes-on-in-place",))
+def what_is_written_after_an_interrupted_flush_waits_for_the_next(ctx: Context) -> None:
+    """After a flush that was interrupted anywhere, bytes written over the object show from the next flush on.
+
+    Such a flush may have been done. Its writer must not go on in the very memory or file that others read by now.
+    """
+    whole = OLD + NEW + MORE
+    over = b"over".ljust(len(whole) - 10, b"o") + whole[-10:]
+    for place in _places(ctx, _open_and_write(ctx.driver).flush):
+        writer = _open_and_write(ctx.driver)
+        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+            writer.flush()
+        shown = ctx.read("d/key")
+        assert shown in (OLD, whole), f"interrupted at place {place}, a flush shows {len(shown)} bytes"
+        with suppress(DriverError):
+            writer.seek(0)
+            writer.write(over[:-10])
+            assert ctx.read("d/key") == shown, f"interrupted at place {place}, it shows what was not flushed"
+            writer.flush()
+            shown = over
+        writer.discard()
+        ctx.same(ctx.read("d/key"), shown, f"interrupted at place {place}")
 
 
 class Wrote(NamedTuple):

@@ -142,7 +142,7 @@ def _end_during(ctx: Context, call: int, data: bytes, moment: int) -> int:
         for handle in handles[:5]:
             handle.discard() if isinstance(handle, Writer) else handle.close()
         del handle, handles[5:10]
-        ring: list[object] = handles[10:]
+        ring: list[object] = [*handles[10:]]
         ring.append(ring)
         del handles[:], ring
         gc.collect()
