@@ -59,7 +59,7 @@ def a_call_interrupted_anywhere_is_done_or_not(ctx: Context, call: Call) -> None
 
 
 def _found(ctx: Context, call: Call) -> Stored:
-    """Read what there is, and check that a reader, ``stat`` and the listing agree on each key."""
+    """Read what there is, and check that a reader, ``stat`` and the listing agree on which keys there are."""
     driver, found = ctx.open(), {key: ctx.read(key) for key in ctx.stored()}
     for key in sorted({*call.before, *call.done, *found}):
         there, stat = _read(driver, key), driver.find(key)
