@@ -18,7 +18,8 @@ _PLANTED = "layerstore_conformance.defects"
 class Places:
     """Tells for an event of ``sys.setprofile`` whether it is a place.
 
-    A place is where Python may run a signal's handler: the beginning of a function, and the return of a built-in one.
+    A place is where Python may run a signal's handler: the beginning of a function of the driver, or of one that it
+    calls, and the return of a built-in one.
     The return of ``acquire`` is none: nothing but a ``with`` statement could keep such a lock from staying locked. Nor
     is a generator, which may be ending, where nobody would be told of an exception.
     """
@@ -32,7 +33,15 @@ class Places:
         """Return whether the event is a place in the driver's code."""
         if event not in {"call", "c_return"} or getattr(called, "__name__", "") == "acquire":
             return False
-        return not frame.f_code.co_flags & CO_GENERATOR and self.own(frame)
+        if frame.f_code.co_flags & CO_GENERATOR:
+            return False
+        return self.own(frame) or (event == "call" and self._were_left(frame))
+
+    def _were_left(self, frame: FrameType) -> bool:
+        """Return whether the driver has called this; Python itself calls others, for a ``with`` say."""
+        caller, called = frame.f_back, frame.f_code.co_qualname
+        named = not called.rpartition(".")[2].startswith("__") and "<locals>" not in called
+        return caller is not None and named and self.own(caller)
 
     def own(self, frame: FrameType) -> bool:
         """Return whether a frame is in the driver's code."""
