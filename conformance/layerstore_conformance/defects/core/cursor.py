@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from layerstore.errors import DriverError, LayerStoreError
-from layerstore.hashing import uploadstate
+from layerstore.hashing import cursor, uploadstate
 from layerstore.hashing.cursor import BLOCK, HashCursor
 from layerstore.hashing.sha256 import Hasher
 from layerstore.uploads import front, upload
@@ -225,6 +225,34 @@ def saved_offset_off_by_one() -> Iterator[None]:
 def close_does_not_flush() -> Iterator[None]:
     """A close forgets the bytes that were not flushed."""
     with patch.object(LayerUpload, "close", LayerUpload._release):
+        yield
+
+
+@planted_in_core("W8", "W6")
+def an_interrupted_close_is_over() -> Iterator[None]:
+    """A close that is interrupted closes the upload, and what was not flushed is lost."""
+    real = LayerUpload.close
+
+    def close(self: LayerUpload) -> None:
+        try:
+            real(self)
+        finally:
+            self._release()
+
+    with patch.object(LayerUpload, "close", close):
+        yield
+
+
+@planted_in_core("W5", "W2")
+def cursor_loses_its_first_mark() -> Iterator[None]:
+    """When there are many marks, the one at the beginning is dropped, too."""
+
+    def mark(self: HashCursor, offset: int) -> None:
+        self._marks.append((offset, self._hasher.copy()))
+        if len(self._marks) > cursor.MARKS:
+            self._marks[: -cursor.RECENT] = self._marks[1 : -cursor.RECENT : 2]
+
+    with patch.object(HashCursor, "_mark", mark):
         yield
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from layerstore import handles
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Writer
 from layerstore.errors import DriverError, LayerClosedError
@@ -150,4 +151,30 @@ def ctrl_c_in_a_with_block_publishes() -> Iterator[None]:
             self.close()
 
     with patch.object(Writer, "__exit__", leave):
+        yield
+
+
+@planted_in_core("T3", "T4")
+def a_failed_close_keeps_the_writer_open() -> Iterator[None]:
+    """A writer whose close failed to flush is open."""
+
+    def close(self: Writer) -> None:
+        if not self.closed:
+            self.flush()
+            self.discard()
+
+    with patch.object(Writer, "close", close):
+        yield
+
+
+@planted_in_core("T3", "T4")
+def a_failed_end_keeps_the_writer_open() -> Iterator[None]:
+    """A writer whose end failed to flush is open."""
+
+    def end(self: Writer) -> None:
+        self._check_open()
+        handles.call_driver(self.scheme, self.key, self.publish_last)
+        self.discard()
+
+    with patch.object(Writer, "end", end):
         yield

@@ -7,19 +7,20 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from layerstore import BackendUnavailableError, DriverError, FencedError
+from layerstore import BackendUnavailableError, DriverError, FencedError, LayerClosedError
+from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.points import CLASSES, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from layerstore.checked import CheckedDriver
-    from layerstore.driver import Reader, Writer
+    from layerstore.driver import Driver, Reader, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
@@ -210,6 +211,78 @@ def what_was_given_up_in_any_way_never_appears(
         following.seek(len(kept) + 9000)
         following.write(b"beyond")
     ctx.expect(KEY, kept + bytes(9000) + b"beyond")
+
+
+class _Refusing(PassingDriver):
+    """Opens writers that refuse to flush as often as is said, and counts how many were released."""
+
+    def __init__(self, inner: Driver) -> None:
+        super().__init__(inner)
+        self.refusals = self.released = 0
+
+    def open_writer(self, key: str) -> Writer:
+        return _RefusingWriter(self, self.inner.open_writer(key))
+
+
+class _RefusingWriter(PassingWriter):
+    def __init__(self, driver: _Refusing, inner: Writer) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def publish(self) -> str:
+        self._driver.refusals -= 1
+        if self._driver.refusals >= 0:
+            raise BackendUnavailableError(self.key, "made to fail by the scenario")
+        return super().publish()
+
+    def release(self) -> None:
+        self._driver.released += 1
+        super().release()
+
+
+def _leave(writer: Writer) -> None:
+    with writer:
+        pass
+
+
+LAST: dict[str, Callable[[Writer], object]] = {
+    "close": lambda writer: writer.close(),
+    "end": lambda writer: writer.end(),
+    "leaving a block": _leave,
+}
+
+
+@scenario(
+    *("T3", "T4", "W7", "W8"),
+    kills=("a-failed-close-keeps-the-writer-open", "a-failed-end-keeps-the-writer-open"),
+    axes=(Axis("last", LAST),),
+)
+def a_writer_whose_last_flush_failed_is_closed(ctx: Context, last: Callable[[Writer], object]) -> None:
+    """If a close or end fails to flush, the writer is closed and released, and its bytes never appear.
+
+    After a flush that failed the writer is open, for the flush may be tried again.
+    """
+    driver = _Refusing(ctx.driver)
+    front = CheckedDriver(driver, ctx.driver.scheme)
+    writer = front.open_writer(KEY)
+    writer.write(b"kept")
+    driver.refusals = 1
+    with refused(BackendUnavailableError):
+        writer.flush()
+    assert not writer.closed, "closed by a flush that failed"
+    writer.flush()
+    writer.write(b" and lost")
+    driver.refusals = 1
+    with refused(BackendUnavailableError):
+        last(writer)
+    assert writer.closed, "it is open, though its last flush failed"
+    assert driver.released == 1, f"released {driver.released} times"
+    with refused(LayerClosedError):
+        writer.write(b"more")
+    writer.close()
+    writer.discard()
+    assert driver.released == 1, f"released {driver.released} times, with a second close"
+    ctx.expect(KEY, b"kept")
 
 
 def _two_writers(driver: CheckedDriver) -> Writer:

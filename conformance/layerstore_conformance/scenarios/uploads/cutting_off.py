@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, get_args
 
 from layerstore import LayerService
 from layerstore.checked import CheckedDriver
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver
+from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.cutting import Cut, CutObserver, PiecemealDriver, Side
+from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.promises import lifecycles, theorem
 from layerstore_conformance.promises.lifecycles import TrackedUpload
-from layerstore_conformance.steps.watching import CHANGES
+from layerstore_conformance.steps.expectations import expect_layer, expect_stored
+from layerstore_conformance.steps.watching import CHANGES, Trap, number, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -94,3 +99,43 @@ def a_refused_upload_cut_off_anywhere_goes_on(ctx: Context) -> None:
 def a_cancelled_upload_cut_off_anywhere_goes_away(ctx: Context) -> None:
     """An upload that ends in a cancel, and is cut off at any driver call, keeps its promise or is gone."""
     cut_off_everywhere(ctx, lifecycles.cancelled)
+
+
+def interrupt() -> None:
+    """Raise what Ctrl-C raises.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    raise KeyboardInterrupt
+
+
+@scenario("W6", "W8", "E4", kills=("an-interrupted-close-is-over",), rows=(174,))
+def a_close_interrupted_at_any_call_is_repeated(ctx: Context) -> None:
+    """A close interrupted by Ctrl-C, before or after any call, leaves the upload open, and the next one flushes it.
+
+    A server that is told twice to stop closes its uploads twice, and the second time must not lose what they hold.
+    """
+    for size in (700, FRONT + 5000):
+        for side in get_args(Side):
+            for index in count():
+                if not _closed_twice(ctx, bulk("closed", size, ctx.seed), Trap(side), index):
+                    break
+
+
+def _closed_twice(ctx: Context, data: bytes, trap: Trap, index: int) -> bool:
+    """Interrupt a close at its call of this number, and close again; return whether it has so many calls."""
+    upload = watched(ctx, trap).upload("a")
+    upload.write(data)
+    trap.set(number(index), interrupt)
+    try:
+        upload.close()
+    except KeyboardInterrupt:
+        assert not upload.closed, f"closed, though {trap.calls[-1].method} was interrupted"
+        upload.close()
+    assert upload.closed
+    expect_stored(ctx, "a", upload.uuid, data)
+    ctx.service().resume("a", upload.uuid, offset=len(data)).finish(digest(data)).close()
+    expect_layer(ctx, "a", data)
+    ctx.count("moments", trap.sprung)
+    return trap.sprung

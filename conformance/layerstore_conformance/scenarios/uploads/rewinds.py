@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from layerstore import BackendUnavailableError, LayerInvalidDigestError, layout
 from layerstore.hashing import sha256, uploadstate
+from layerstore.hashing.cursor import MARKS, RECENT
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
@@ -82,6 +83,52 @@ def _finished(ctx: Context, upload: LayerUpload, data: bytes, *, stale: bytes | 
     upload.finish(digest(data), len(data)).close()
     expect_layer(ctx, "a", data)
     expect_gone(ctx, "a", upload.uuid)
+
+
+PIECE = 97
+"""Bytes between two flushes: a state is kept at each of them."""
+
+TO_PIECE = Axis(
+    "piece",
+    {
+        "the beginning": 0,
+        "within the first": 1,
+        "the first": PIECE,
+        "the second": 2 * PIECE,
+        "mid-range": 30 * PIECE + 5,
+        "the last that is old": -(RECENT + 1) * PIECE,
+        "the first that is recent": -RECENT * PIECE,
+        "within a recent one": -3 * PIECE + 1,
+        "the last": -PIECE,
+    },
+)
+"""Bytes from the beginning or, if negative, from the end."""
+
+
+@scenario(
+    *("W5", "S2", "M4"),
+    kills=("cursor-loses-its-first-mark", "cursor-not-cut-on-rewrite"),
+    rows=(142, 159),
+    axes=(TO_PIECE, Axis("resumed", {"not": False, "once": True})),
+)
+def an_upload_flushed_many_times_is_rewound_to_any_of_them(ctx: Context, piece: int, resumed: bool) -> None:  # noqa: FBT001  (a point)
+    """An upload that was flushed more often than states are kept goes back to any flush, or to the beginning.
+
+    Of many states some are dropped. Going back to before the first that is left must hash from the beginning.
+    """
+    flushes = MARKS + 5
+    data = bulk("many-flushes", flushes * PIECE, ctx.seed)
+    upload = ctx.service().upload("a")
+    for number in range(flushes):
+        upload.write(data[number * PIECE : (number + 1) * PIECE])
+        upload.flush()
+    if resumed:
+        upload.close()
+        upload = ctx.service().resume("a", upload.uuid, offset=len(data))
+    at = piece if piece >= 0 else len(data) + piece
+    upload.seek(at)
+    upload.write(b"rewritten")
+    _finished(ctx, upload, data[:at] + b"rewritten" + data[at + 9 :])
 
 
 LENGTHS = Axis(
