@@ -148,6 +148,35 @@ def purge_takes_the_layer() -> Iterator[None]:
         yield
 
 
+@planted_in_core("K3", "D1")
+def purge_of_one_purges_all() -> Iterator[None]:
+    """A purge of one repository purges all."""
+    real = purge.purge
+
+    def purge_all(*args: Any, name: str | None = None, **kwargs: Any) -> purge.PurgeReport:  # noqa: ANN401  (passed on)
+        del name
+        return real(*args, **kwargs)
+
+    with patch.object(purge, "purge", purge_all):
+        yield
+
+
+@planted_in_core("D4")
+def a_purge_cut_off_waits_a_week() -> Iterator[None]:
+    """A purge leaves an upload alone that an earlier one has begun to remove, until it is old."""
+    real = purge._Purge._upload
+
+    def upload(self: purge._Purge, keys: UploadKeys) -> None:
+        seen = LOOK(self.driver, keys, {})
+        if seen.condemned and self.now - max(seen.times) < self.older_than:
+            self.report.kept.append(purge.PurgeEntry(keys.name, keys.uuid, seen.offset, self.now - max(seen.times)))
+        else:
+            real(self, keys)
+
+    with patch.object(purge._Purge, "_upload", upload):
+        yield
+
+
 @planted_in_core("R1")
 def scrub_believes_the_size() -> Iterator[None]:
     """A scrub compares a blob's size only."""

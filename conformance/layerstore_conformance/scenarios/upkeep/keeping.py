@@ -125,6 +125,30 @@ def fenced(upload: LayerUpload) -> None:
         upload.flush()
 
 
+@scenario("K3", "L1", kills=("areas-below-a-repository-are-its-own", "purge-of-one-purges-all"), rows=(152,))
+def a_purge_of_one_repository_leaves_its_neighbours(ctx: Context) -> None:
+    """A purge of a repository removes its uploads, and none of those whose names begin alike."""
+    uuids = {name: begin(ctx.service(), name, b"begun") for name in ("a", "a/b", "ab", "b/a")}
+    report = ctx.service().purge(WEEK, name="a", now=later())
+    assert [each.uuid for each in report.removed] == [uuids.pop("a")], f"removed {report.removed}"
+    for name, uuid in uuids.items():
+        expect_stored(ctx, name, uuid, b"begun")
+
+
+@scenario("D4", "M1", kills=("a-purge-cut-off-waits-a-week",), rows=(152, 171))
+def a_purge_that_was_cut_off_is_completed_at_any_age(ctx: Context) -> None:
+    """An upload that a purge has begun to remove is removed by the next purge, however young it is by then."""
+    uuid, trap = begin(ctx.service(), "a", b"condemned"), Trap()
+    service = watched(ctx, trap)
+    trap.set(of("delete"), fail)
+    assert [each.uuid for each in service.purge(WEEK, now=later()).failed] == [uuid]
+    young = begin(ctx.service(), "a", b"young")
+    report = ctx.service().purge(WEEK)
+    assert [each.uuid for each in report.removed] == [uuid], f"removed {report.removed}, kept {report.kept}"
+    assert [each.uuid for each in report.kept] == [young]
+    expect_gone(ctx, "a", uuid)
+
+
 @scenario("R1", "S1", kills=("scrub-believes-the-size", "scrub-reads-nothing"))
 def a_scrub_tells_of_every_damaged_blob(ctx: Context) -> None:
     """A scrub reads every blob, and reports those that are cut, empty, longer or of other bytes, and no others."""
