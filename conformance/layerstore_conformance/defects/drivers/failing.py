@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.defects.drivers.writing import ForgetfulWriter, WriterDefect
-from layerstore_conformance.defects.families.leaks import Descriptor
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.descriptors import Descriptor
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Stat, Writer

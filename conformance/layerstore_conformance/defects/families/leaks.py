@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.descriptors import Descriptor
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Scanned, Stat
@@ -20,19 +20,6 @@ CALLS = (
     "delete of nothing",
     "put below an object",
 )
-
-
-class Descriptor:
-    """A descriptor, open until the defect is taken away again."""
-
-    _number = -1
-
-    def __init__(self) -> None:
-        self._number = os.open(os.devnull, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if self._number >= 0:  # it could be opened
-            os.close(self._number)
 
 
 @planted("T4", after=CALLS)

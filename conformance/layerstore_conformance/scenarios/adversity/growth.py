@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.kit.effort import Effort, effort
+from layerstore_conformance.steps.effort import Effort, effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable

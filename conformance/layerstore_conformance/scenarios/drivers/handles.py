@@ -269,7 +269,8 @@ def a_writer_whose_last_flush_failed_is_closed(ctx: Context, last: Callable[[Wri
     driver.refusals = 1
     with refused(BackendUnavailableError):
         writer.flush()
-    assert not writer.closed, "closed by a flush that failed"
+    closed = writer.closed
+    assert not closed, "closed by a flush that failed"
     writer.flush()
     writer.write(b" and lost")
     driver.refusals = 1
