@@ -18,6 +18,7 @@ from layerstore_conformance.engine.prove import finds
 from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import Scenario, scenarios
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit import another_user
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.kit.requests import Requests
@@ -178,6 +179,8 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
         return over_a_wire(tmp_path)
     if "between_requests" in needs:
         return in_two_steps(tmp_path)
+    if "another_user" in needs and not another_user.works():
+        pytest.skip("only root can become another user")
     if {"traced", "small_disk"} & needs:
         return anywhere(tmp_path) if {"url", "small_disk"} & needs else traceable(tmp_path)
     if "foreign" in needs:

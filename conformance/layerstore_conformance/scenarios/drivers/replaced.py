@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -9,6 +11,7 @@ from layerstore import BackendUnavailableError, DriverError, FencedError, PathNo
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.kit.small_disk import mount_small_disk
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.promises.traced import opened
 from layerstore_conformance.steps.points import MIB
@@ -169,6 +172,42 @@ def _make(ctx: Context, directory: Path, objects: Objects) -> None:
 def _found(ctx: Context, opens: str | Callable[[], Driver]) -> Objects:
     with closing(ctx.at(opens)) as driver:
         return {key: driver.get(key, 10 * MIB) for key in keys_below(driver, "")}
+
+
+@scenario(
+    *("E2", "X1"),
+    kills=("replaced-store-is-not-noticed",),
+    rows=(2,),
+    needs=("small_disk", "url", "shared"),
+)
+def a_disk_that_is_mounted_over_a_store_is_the_store_now(ctx: Context) -> None:
+    """If a disk with another store is mounted over a store's directory, a driver that was open finds that other store.
+
+    The files of a fresh disk may have the very numbers that those below it have.
+    """
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
+        assert isinstance(opens, str), "needs url"
+        with Elsewhere(ctx, opens) as there:
+            there.run(_mounted_over, folder / "store", f"{ctx.prefix}/d/new", opens)
+
+
+def _mounted_over(driver: CheckedDriver, directory: Path, key: str, opens: str) -> None:
+    mount_small_disk(directory, DISK)
+    driver.put("d/old", OLD)
+    mount_small_disk(directory, DISK)
+    subprocess.run([sys.executable, "-P", "-c", PUT, opens, key], check=True)
+    assert driver.find("d/old") is None, "an object of the store below is found"
+    assert list(driver.list("d")) == ["d/new"], "the store below is listed"
+    driver.put("d/more", MORE)
+    assert list(driver.list("d")) == ["d/more", "d/new"]
+
+
+DISK: Final = 8 * MIB
+"""Bytes of a disk."""
+
+PUT: Final = "import sys, layerstore; layerstore.open_driver(sys.argv[1]).put(sys.argv[2], b'new')"
+"""A program that opens a store and puts an object."""
 
 
 def _find(driver: CheckedDriver) -> None:
