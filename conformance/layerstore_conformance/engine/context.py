@@ -8,6 +8,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import LayerService, open_driver
@@ -19,6 +20,7 @@ from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.requests import PLANTED
+from layerstore_conformance.kit.together import in_another_thread, outcome_of
 from layerstore_conformance.kit.unwritten import unwritten
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 
 TRACE = 40
 """Driver calls kept for the report of a failure."""
+
+FEW = 3
+"""Handles that another thread calls in the end."""
+
+SEEN = 200
+"""Handles that are kept for :meth:`Context.others_may_call`."""
 
 T = TypeVar("T")
 Drawn = TypeVar("Drawn", int, str)
@@ -68,6 +76,7 @@ class Context:
         """The unwritten parts of the driver that the clean-up needed."""
         self._wrap = wrap
         self._opened: list[CheckedDriver] = []
+        self._seen: deque[ObservedDriver] = deque(maxlen=SEEN)
         self.driver = self.open()
         """A handle on the store; other handles by :meth:`open`."""
         self.capabilities = self.driver.capabilities
@@ -81,7 +90,7 @@ class Context:
         scheme = driver.scheme if isinstance(driver, CheckedDriver) else type(driver).__name__
         if self._wrap is not None:
             driver = self._wrap(driver)
-        seen = ObservedDriver(driver, self) if observed else driver
+        seen = self._observed(driver) if observed else driver
         front = CheckedDriver(PrefixedDriver(seen, self.prefix), scheme)
         self._opened.append(front)
         return front
@@ -155,9 +164,25 @@ class Context:
 
     def _bare(self, driver: CheckedDriver) -> CheckedDriver:
         wrapped = driver if self._wrap is None else self._wrap(driver)
-        front = CheckedDriver(ObservedDriver(wrapped, self), driver.scheme)
+        front = CheckedDriver(self._observed(wrapped), driver.scheme)
         self._opened.append(front)
         return front
+
+    def _observed(self, driver: Driver) -> ObservedDriver:
+        seen = ObservedDriver(driver, self)
+        self._seen.append(seen)
+        return seen
+
+    def others_may_call(self) -> None:
+        """Check that another thread can call what has raised an error, as this one can; a call that hangs is given up.
+
+        A lock that an error leaves locked is open to the thread that has it, if it is one that may be taken twice.
+        """
+        for driver in [each for each in self._seen if each.has_raised][-FEW:]:
+            for call in (driver.inner.stat, driver.inner.delete):
+                ask = partial(outcome_of, call, f"{self.prefix}/nobody")
+                mine, theirs = ask(), in_another_thread(ask)
+                assert mine == theirs, f"after an error, {call.__name__} of another thread: {theirs}; of this: {mine}"
 
     def restart(self) -> None:
         """Kill the backend and start it again, for scenarios that need ``restart``."""

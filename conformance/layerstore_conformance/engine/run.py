@@ -129,6 +129,7 @@ def _run(scenario: Scenario, harness: Harness, context: Context, began: float) -
         try:
             with _own_garbage():
                 perform(scenario, context)
+                context.others_may_call()
         finally:
             left = context.clean()
         if context.unwritten:

@@ -44,11 +44,17 @@ class ObservedDriver(PassingDriver):
         """Watch ``driver``."""
         super().__init__(driver)
         self.observer = observer
+        self.has_raised = False
+        """Whether a call has ended with an error, or was interrupted."""
 
     def watch(self, call: Call, action: Callable[[], T]) -> T:
         """Do what the call stands for, between the observer's two ends."""
         self.observer.before(call)
-        result = action()
+        try:
+            result = action()
+        except BaseException:
+            self.has_raised = True
+            raise
         self.observer.after(call, result)
         return result
 

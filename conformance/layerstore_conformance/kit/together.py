@@ -54,3 +54,21 @@ def look_during(work: Callable[[], object], look: Callable[[], object], times: i
         while not working.done():
             look()
         working.result()
+
+
+def in_another_thread(act: Callable[[], T]) -> T:
+    """Do something in another thread, and return its result."""
+    results: list[T] = []
+    thread = threading.Thread(target=lambda: results.append(act()), daemon=True)
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def outcome_of(act: Callable[[str], object], key: str) -> str:
+    """Do something to a key, and return ``done``, or the kind of the error."""
+    try:
+        act(key)
+    except Exception as error:  # noqa: BLE001  (it is compared)
+        return type(error).__name__
+    return "done"

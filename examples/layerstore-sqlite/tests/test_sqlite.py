@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -154,6 +155,19 @@ def test_a_writer_is_fenced_if_an_older_copy_is_put_back(store: CheckedDriver, p
         path.with_name("copy").replace(path)
     with pytest.raises(FencedError):
         writer.flush()
+
+
+def test_a_refusal_gives_its_turn_back(store: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not open the file keeps no other thread waiting (T6)."""
+    store.put("a", b"bytes")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda *_: False)
+        with pytest.raises(AccessDeniedError):
+            store.stat("a")
+    other = Thread(target=store.stat, args=("a",), daemon=True)
+    other.start()
+    other.join(20)
+    assert not other.is_alive(), "another thread waits for 20 s"
 
 
 def test_a_file_that_is_no_store_is_left_alone(store: CheckedDriver, path: Path) -> None:

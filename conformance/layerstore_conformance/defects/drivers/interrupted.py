@@ -93,6 +93,33 @@ class ALockIsKeptByAnException(DefectiveDriver):
         return _LockedWriter(self, self.inner.open_writer(key))
 
 
+@planted("T6", "E4")
+class ATurnIsKeptByARefusal(DefectiveDriver):
+    """Threads take turns, and one whose move is refused, or fails, never gives its turn back."""
+
+    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
+        super().__init__(inner, memory)
+        self._turn = memory.setdefault("turn", threading.RLock())
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, when it is our turn."""
+        self._take(source)
+        self.inner.move(source, target, version=version)
+        self._turn.release()
+
+    def delete(self, key: str) -> None:
+        """Delete, when it is our turn."""
+        self._take(key)
+        try:
+            self.inner.delete(key)
+        finally:
+            self._turn.release()
+
+    def _take(self, key: str) -> None:
+        if not self._turn.acquire(timeout=0.1):  # others would wait for ever
+            raise BackendUnavailableError(key, "it is another thread's turn")
+
+
 class _LockedWriter(DefectiveWriter):
     def publish(self) -> str:
         lock: threading.Lock = self.driver.memory["lock"]

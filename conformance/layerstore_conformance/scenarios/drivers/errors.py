@@ -309,8 +309,11 @@ def no_message_holds_a_credential(ctx: Context) -> None:
 
 
 @scenario(
-    "E4",
-    kills=("looking-creates", "failed-move-loses-its-source", "move-of-nothing-empties-the-target"),
+    *("E4", "T6"),
+    kills=(
+        *("looking-creates", "failed-move-loses-its-source", "move-of-nothing-empties-the-target"),
+        "a-turn-is-kept-by-a-refusal",
+    ),
     rows=(161, 162),
 )
 def what_is_refused_has_changed_nothing(ctx: Context) -> None:

@@ -32,7 +32,10 @@ PLACES: dict[Profile, int] = {"quick": 4, "default": 24, "full": 1000}
 
 @scenario(
     *("E4", "P1", "M2", "D4", "T6"),
-    kills=("a-move-removes-first", "a-lock-is-kept-by-an-exception", "an-interrupted-put-is-not-listed"),
+    kills=(
+        *("a-move-removes-first", "a-lock-is-kept-by-an-exception", "a-turn-is-kept-by-a-refusal"),
+        "an-interrupted-put-is-not-listed",
+    ),
     axes=(CALLS,),
 )
 def a_call_interrupted_anywhere_is_done_or_not(ctx: Context, call: Call) -> None:
