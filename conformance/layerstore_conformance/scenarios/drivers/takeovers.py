@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING
 
 from layerstore import FencedError, LayerClosedError
@@ -134,8 +135,8 @@ TAKEOVERS: dict[str, tuple[Callable[[CheckedDriver, str], str], ...]] = {
 }
 """Takes the place of an object, and returns its place afterwards; one after the other."""
 
-OPENED = range(1, 4)
-"""Writers that are opened of an object, one after the other."""
+OPENED = list(product(range(1, 4), repeat=2))
+"""Writers that are opened of an object before a takeover and after it, one after the other."""
 
 
 @scenario(
@@ -151,17 +152,17 @@ def a_writer_stays_fenced_however_many_are_opened_where_its_object_is(
 
     Where writers are told apart by a number that begins anew, a later one has the number of an earlier one.
     """
-    for before in OPENED:
-        for after in OPENED:
-            ctx.step(f"{before} opened before, {after} after")
-            ctx.driver.delete("d")
-            ctx.driver.put(KEY, b"old")
-            at, fenced = KEY, [ctx.driver.open_writer(KEY) for _ in range(before)]
-            fenced[-1].write(b"mine")
-            for takeover in takeovers:
-                at = takeover(ctx.driver, at)
-            fenced += [ctx.driver.open_writer(at) for _ in range(after)]
-            _expect_that_the_last_one_owns(ctx, fenced.pop(), fenced)
+    for number in ctx.sample(range(len(OPENED)), len(OPENED)):
+        before, after = OPENED[number]
+        ctx.step(f"{before} opened before, {after} after")
+        ctx.driver.delete("d")
+        ctx.driver.put(KEY, b"old")
+        at, fenced = KEY, [ctx.driver.open_writer(KEY) for _ in range(before)]
+        fenced[-1].write(b"mine")
+        for takeover in takeovers:
+            at = takeover(ctx.driver, at)
+        fenced += [ctx.driver.open_writer(at) for _ in range(after)]
+        _expect_that_the_last_one_owns(ctx, fenced.pop(), fenced)
 
 
 def _expect_that_the_last_one_owns(ctx: Context, owner: Writer, fenced: list[Writer]) -> None:
