@@ -12,7 +12,7 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted
 if TYPE_CHECKING:
     from layerstore.driver import Driver, Stat, Writer
 
-BLOCK = 1 << 16
+BLOCK = 1 << 14
 """Bytes read at a time."""
 
 

@@ -36,8 +36,11 @@ LINES: Final = 50
 REQUESTS: Final = 2
 """Requests that a call may take more, beside a quarter of them all."""
 
-PIECES: Final = 100
+PIECES: Final = 250
 """Lines that a call may take for each MiB, if it works on the pieces of an object, or on a copy of it."""
+
+ASKED: Final = 4
+"""Requests that it may take for each MiB: a test's pieces may be as small as half of that."""
 
 FLUSHES: Final = 300
 
@@ -75,9 +78,9 @@ def _efforts(ctx: Context, size: int) -> dict[str, Effort]:
 
 
 def _expect_no_more(name: str, before: Effort, after: Effort, pieces: int = 0) -> None:
-    """Check that a call has cost no more, but for some lines of each piece, and for a request of each."""
+    """Check that a call has cost no more, but for some lines and requests of each MiB that is kept in pieces."""
     lines = before.lines + before.lines // 4 + LINES + pieces * PIECES
-    requests = before.requests + before.requests // 4 + REQUESTS + pieces
+    requests = before.requests + before.requests // 4 + REQUESTS + pieces * ASKED
     assert after.lines <= lines, f"{name} took {after.lines} lines of the driver's code, and {before.lines} before"
     assert after.requests <= requests, f"{name} took {after.requests} requests, and {before.requests} before"
 
