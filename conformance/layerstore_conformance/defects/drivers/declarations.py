@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 from unittest.mock import patch
 
 from layerstore import registry
-from layerstore.driver import Driver, Reader, Stat, Writer
+from layerstore.driver import CONTRACT_VERSION, Driver, Reader, Stat, Writer
 from layerstore.errors import FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
@@ -25,6 +26,20 @@ class ContractNotSpelledOut(DefectiveDriver):
 def contract_unchecked() -> Iterator[None]:
     """A driver is opened though it was written for another contract."""
     with patch.object(registry, "_check_contract", lambda claim, driver: None):
+        yield
+
+
+@planted_in_core("C1")
+def contract_by_first_letter() -> Iterator[None]:
+    """A driver is opened if its contract begins with the letter of ours."""
+    with patch.object(registry, "_VERSION", re.compile(rf"({CONTRACT_VERSION[0]})[0-9]*\.[0-9]+")):
+        yield
+
+
+@planted_in_core("C1")
+def minor_contracts_refused() -> Iterator[None]:
+    """A driver is refused if its contract is a later minor version."""
+    with patch.object(registry, "_VERSION", re.compile(r"(1)\.0")):
         yield
 
 

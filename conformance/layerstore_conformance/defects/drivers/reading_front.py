@@ -133,3 +133,31 @@ def failed_read_moves_the_position() -> Iterator[None]:
 
     with patch.object(Reader, "_fill", fill):
         yield
+
+
+@planted_in_core("R4", "R5")
+def get_expects_the_first_size() -> Iterator[None]:
+    """An object that is replaced while it is got must have as many bytes as the one that was there first."""
+
+    def get(self: CheckedDriver, key: str, limit: int) -> bytes:
+        size = min(self.stat(key).size, limit)
+        try:
+            with self.open_reader(key) as reader:
+                data = reader.read(size)
+        except BackendUnavailableError:
+            with self.open_reader(key) as reader:
+                data = reader.read(size)
+        if len(data) != size:
+            raise BackendUnavailableError(key, f"ends at byte {len(data)} of {size}", self.scheme)
+        return data
+
+    with patch.object(CheckedDriver, "get", get):
+        yield
+
+
+@planted_in_core("R1")
+def limit_of_nothing_is_none() -> Iterator[None]:
+    """A limit of no bytes is taken for none."""
+    real = CheckedDriver.get
+    with patch.object(CheckedDriver, "get", lambda self, key, limit: real(self, key, limit or 1 << 40)):
+        yield

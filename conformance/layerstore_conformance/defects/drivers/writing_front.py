@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
 from layerstore import handles
 from layerstore.checked import CheckedDriver
@@ -177,4 +179,49 @@ def a_failed_end_keeps_the_writer_open() -> Iterator[None]:
         self.discard()
 
     with patch.object(Writer, "end", end):
+        yield
+
+
+@planted_in_core("W2")
+def objects_of_any_size() -> Iterator[None]:
+    """A writer hands on a write beyond 2^63 - 1 bytes."""
+    with patch.object(handles, "LARGEST", 1 << 80):
+        yield
+
+
+@planted_in_core("W2")
+def last_byte_refused() -> Iterator[None]:
+    """A writer refuses the last byte that an object may have."""
+    with patch.object(handles, "LARGEST", handles.LARGEST - 1):
+        yield
+
+
+@planted_in_core("W3")
+def writer_seeks_from_the_published_end() -> Iterator[None]:
+    """A writer seeks from the end that the object had when it was opened."""
+    sizes: WeakKeyDictionary[Writer, int] = WeakKeyDictionary()
+    write, seek = Writer.write, Writer.seek
+
+    def note_and_write(self: Writer, data: Buffer) -> int:
+        sizes.setdefault(self, self.size)
+        return write(self, data)
+
+    def seek_from_it(self: Writer, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if whence == os.SEEK_END:
+            return seek(self, sizes.get(self, self.size) + offset)
+        return seek(self, offset, whence)
+
+    with patch.object(Writer, "write", note_and_write), patch.object(Writer, "seek", seek_from_it):
+        yield
+
+
+@planted_in_core("R6")
+def any_whence_is_the_start() -> Iterator[None]:
+    """A seek from nowhere is one from the start."""
+    real = handles.seek_target
+
+    def seek_target(offset: int, whence: int, position: int, size: int) -> int:
+        return real(offset, whence if whence in {os.SEEK_CUR, os.SEEK_END} else os.SEEK_SET, position, size)
+
+    with patch.object(handles, "seek_target", seek_target):
         yield

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from layerstore import (
     CONTRACT_VERSION,
@@ -15,6 +16,7 @@ from layerstore import (
     StoreURL,
     UnsupportedOperationError,
     hookimpl,
+    open_driver,
 )
 from layerstore.checked import CheckedDriver
 from layerstore.registry import GROUP as ENTRY_POINTS
@@ -32,18 +34,26 @@ if TYPE_CHECKING:
 GROUP = "primitives"
 
 
-class ForeignDriver(PassingDriver):
-    """A driver of a contract version that does not exist."""
+class _Opened:
+    """Makes drivers that are written for any contract, and notes whether they are opened."""
 
-    contract_version = "999.0"
-    opened: ClassVar[list[StoreURL]] = []
+    opened: ClassVar[list[str]] = []
+    made: ClassVar[type[Driver]]
 
     @classmethod
-    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
-        """Note that it was opened."""
-        del options
-        cls.opened.append(url)
-        raise AssertionError("a driver of an unknown contract was opened")
+    def of(cls, version: object) -> None:
+        """Make a driver of this version the plugin's; of none, one that does not name its contract."""
+        own = {name: vars(PassingDriver)[name] for name in ("__init__", *Driver.__abstractmethods__)}
+        named = {} if version is UNSET else {"contract_version": version}
+        cls.made = type("ForeignDriver", (Driver,), {**own, **named, "open": classmethod(_open)})
+        cls.opened.clear()
+
+
+def _open(cls: Callable[[Driver], Driver], url: StoreURL, **options: object) -> Driver:
+    """Note that it was opened."""
+    del options
+    _Opened.opened.append(str(url))
+    return cls(open_driver("memory:"))
 
 
 class ForeignPlugin:
@@ -53,7 +63,7 @@ class ForeignPlugin:
     @hookimpl
     def layerstore_driver() -> type[Driver]:
         """Return the driver."""
-        return ForeignDriver
+        return _Opened.made
 
 
 @scenario("C1", kills=("contract-not-spelled-out",), rows=(4,))
@@ -67,15 +77,40 @@ def the_contract_is_spelled_out(ctx: Context) -> None:
         layer = getattr(layer, "inner", None)
 
 
-@scenario("C1", kills=("contract-unchecked",), rows=(4,))
+UNSET: Final = object()
+
+SPOKEN: Final = ("1.0", "1.1", "1.7", "1.10", "1.999")
+"""Versions of the major version that layerstore speaks."""
+
+NOT_SPOKEN: Final = (
+    *("0.9", "0.1", "2.0", "2.1", "9.0", "10.0", "11.5", "100.0", "999.0", "01.0", "-1.0", "+1.0", "\u0661.0"),
+    *("1", "1.", ".0", "1.0.1", "1.0a", "1.x", "v1.0", "1,0", "1.0 ", " 1.0", "1.0\n", "1.\u0660", "", "one"),
+    *(None, 1, 2.0, (1, 0), UNSET),
+)
+"""Other major versions, and what is no version: nobody knows what such a driver must keep."""
+
+
+@scenario("C1", kills=("contract-unchecked", "contract-by-first-letter", "minor-contracts-refused"), rows=(4,))
 def another_contract_is_refused(ctx: Context) -> None:
-    """A driver of another major version is refused before it is opened: it cannot know what it must keep."""
+    """A driver of another major version, or of none, is refused before it is opened; one of a later minor is not.
+
+    A driver that was written for another contract cannot know what it must keep.
+    """
     del ctx
     claim = EntryPoint("foreign", f"{__name__}:{ForeignPlugin.__name__}", ENTRY_POINTS)
-    ForeignDriver.opened.clear()
-    with refused(ContractVersionError):
-        Registry(lambda: [claim]).open("foreign:")
-    assert not ForeignDriver.opened, "it was opened before it was refused"
+    for version in NOT_SPOKEN:
+        _Opened.of(version)
+        with suppress(ContractVersionError):
+            Registry(lambda: [claim]).open("foreign:").close()
+            raise AssertionError(f"a driver of contract {'none' if version is UNSET else repr(version)} was opened")
+        assert not _Opened.opened, f"a driver of contract {version!r} was opened before it was refused"
+    for version in SPOKEN:
+        _Opened.of(version)
+        try:
+            Registry(lambda: [claim]).open("foreign:").close()
+        except ContractVersionError as error:
+            raise AssertionError(f"a driver of contract {version} was refused") from error
+        assert _Opened.opened == ["foreign:"], f"opened: {_Opened.opened}"
 
 
 @scenario("C1", "C3", "C4", "C6", kills=("capabilities-not-yes-or-no", "capabilities-change"), rows=(4,))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from layerstore import FencedError, InvalidOffsetError, PathNotFoundError
+from layerstore import FencedError, InvalidOffsetError, NoSpaceError, PathNotFoundError
+from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:
+    from layerstore.driver import Driver, Reader, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -164,3 +168,100 @@ def what_was_given_up_right_behind_an_end_shows_in_no_gap(ctx: Context, part: in
         writer.seek(2 * part + 300)
         writer.write(b"behind a gap")
     ctx.expect(KEY, old.ljust(2 * part + 300, b"\0") + b"behind a gap")
+
+
+class _Noting(PassingDriver):
+    """A driver whose writers note what they are given, and store nothing of it."""
+
+    def __init__(self, inner: Driver) -> None:
+        super().__init__(inner)
+        self.asked: list[tuple[int, int]] = []
+
+    def open_writer(self, key: str) -> Writer:
+        return _NotingWriter(self.inner.open_writer(key), self.asked)
+
+
+class _NotingWriter(PassingWriter):
+    def __init__(self, inner: Writer, asked: list[tuple[int, int]]) -> None:
+        super().__init__(inner)
+        self._asked = asked
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self._asked.append((offset, len(data)))
+
+
+LARGEST: Final = 2**63 - 1
+"""Bytes that an object may have."""
+
+
+@scenario(*("W2", "W3", "E1"), kills=("objects-of-any-size", "last-byte-refused"), rows=(33, 64, 160))
+def a_write_may_end_at_the_largest_size_and_no_further(ctx: Context) -> None:
+    """A write that ends at 2^63 - 1 bytes is taken; one that ends beyond is refused, and asks and moves nothing.
+
+    Offsets of the system have 63 bits. One that wraps lands at the beginning of the layer.
+    """
+    ctx.driver.put(KEY, b"12345")
+    for length in (1, 2, 700):
+        driver = _Noting(ctx.driver)
+        writer = CheckedDriver(driver, "noting").open_writer(KEY)
+        for start in (LARGEST - length + 1, LARGEST, LARGEST + 1, 2**63 + 700, 2**64 - length, 2**64, 2**64 + 5, 2**70):
+            writer.seek(start)
+            with refused(NoSpaceError) as refusal:
+                writer.write(bytes(length))
+            assert (writer.size, writer.tell()) == (5, start), f"size {writer.size}, at {writer.tell()}, not {start}"
+            assert refusal.error.key.endswith(KEY), f"{refusal.error!r} does not name the key"
+            assert writer.write(b"") == 0, "a write of nothing was refused, or counted"
+        assert not driver.asked, f"the driver was asked to write {driver.asked[0]}"
+        writer.seek(LARGEST - length)
+        assert writer.write(bytes(length)) == length
+        assert driver.asked == [(LARGEST - length, length)], f"the driver was asked to write {driver.asked}"
+        assert (writer.size, writer.tell()) == (LARGEST, LARGEST), f"size {writer.size}, at {writer.tell()}"
+        with refused(NoSpaceError):
+            writer.write(b"1")
+        assert (writer.size, writer.tell()) == (LARGEST, LARGEST), f"size {writer.size}, at {writer.tell()}"
+        writer.discard()
+    ctx.expect(KEY, b"12345")
+
+
+@scenario(
+    *("W1", "W3", "W5", "R6"),
+    kills=("writer-seeks-from-the-published-end", "any-whence-is-the-start"),
+    rows=(45, 57, 64),
+)
+def a_seek_counts_what_was_not_flushed(ctx: Context) -> None:
+    """A writer seeks from its own end, flushed or not, and from its position; one that is refused moves nothing."""
+    ctx.driver.put(KEY, b"12345")
+    writer = ctx.driver.open_writer(KEY)
+    writer.write(b"67890")
+    went = [writer.seek(0, os.SEEK_END), writer.seek(-4, os.SEEK_END), writer.seek(1, os.SEEK_CUR), writer.tell()]
+    assert went == [10, 6, 7, 7], f"went to {went}"
+    writer.write(b"x")
+    assert writer.seek(-8, os.SEEK_CUR) == 0, f"at {writer.tell()} instead of 0"
+    assert writer.seek(20, os.SEEK_END) == 30, f"at {writer.tell()} instead of 30"
+    assert writer.seek(0, os.SEEK_END) == 10, "a seek beyond the end made the object longer"
+    writer.write(b"end")
+    _refuses_to_seek(writer, 13)
+    writer.flush()
+    assert writer.seek(-1, os.SEEK_END) == 12, f"at {writer.tell()} instead of 12"
+    writer.write(b"D")
+    writer.close()
+    ctx.expect(KEY, b"1234567x90enD")
+    with ctx.open().open_reader(KEY, 7) as reader:
+        _refuses_to_seek(reader, 7)
+        ctx.same(reader.read(3), b"x90", "after seeks that were refused")
+
+
+def _refuses_to_seek(handle: Reader | Writer, position: int) -> None:
+    for offset, whence in (
+        (-1, os.SEEK_SET),
+        (-position - 1, os.SEEK_CUR),
+        (-14, os.SEEK_END),
+        (-(2**70), os.SEEK_CUR),
+    ):
+        with refused(InvalidOffsetError):
+            handle.seek(offset, whence)
+        assert handle.tell() == position, f"at {handle.tell()} instead of {position}"
+    for whence in (-1, 3, 4, 2**31, 2**70):
+        with refused(ValueError):
+            handle.seek(0, whence)
+        assert handle.tell() == position, f"at {handle.tell()} instead of {position}, after a seek from {whence}"

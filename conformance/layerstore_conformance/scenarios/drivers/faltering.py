@@ -6,18 +6,22 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layerstore import BackendUnavailableError, DriverError
+from layerstore import BackendUnavailableError, DriverError, PathNotFoundError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.keys import WHOLE
+from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader
 from layerstore_conformance.kit.payloads import Payload
+from layerstore_conformance.steps.watching import Trap, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore.driver import Driver, Reader
     from layerstore_conformance.engine.context import Context
+    from layerstore_conformance.kit.cutting import Side
 
 GROUP = "primitives"
 IDS = "reading"
@@ -116,3 +120,73 @@ def _with_one_retry(reader: Reader, read: Callable[[Reader], bytes]) -> bytes:
             if not part:
                 break
     return found
+
+
+class _KeepsNothing(PassingDriver):
+    """A driver whose readers can no longer read what was replaced since they were opened, as R4 allows."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        return _Outdated(self.inner, key, self.inner.open_reader(key, offset))
+
+
+class _Outdated(PassingReader):
+    def __init__(self, driver: Driver, key: str, inner: Reader) -> None:
+        super().__init__(inner)
+        self._driver, self._asked = driver, key
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        try:
+            found = self._driver.stat(self._asked).version
+        except PathNotFoundError:
+            found = ""
+        if found != self.version:
+            raise BackendUnavailableError(self.key, "it was replaced since")
+        return super().read_at(offset, buffer)
+
+
+REPLACED = Axis(
+    "replaced",
+    {
+        "by an empty one": lambda driver: driver.put("key", b""),
+        "by a byte": lambda driver: driver.put("key", b"1"),
+        "by a shorter one": lambda driver: driver.put("key", DATA[::-1][:700]),
+        "by one of the same size": lambda driver: driver.put("key", DATA[::-1]),
+        "by a longer one": lambda driver: driver.put("key", DATA[::-1] + DATA),
+        "and deleted": lambda driver: driver.delete("key"),
+    },
+)
+LIMITS = Axis(
+    "limit", {"0": 0, "1": 1, "699": 699, "size - 1": SIZE - 1, "size": SIZE, "size + 1": SIZE + 1, "all": WHOLE}
+)
+
+
+@scenario(
+    *("R1", "R4", "R5"),
+    kills=("get-expects-the-first-size", "limit-of-nothing-is-none"),
+    rows=(48,),
+    axes=(REPLACED, LIMITS),
+    profile="default",
+)
+def a_small_object_is_got_whole_though_it_is_replaced(
+    ctx: Context, replaced: Callable[[CheckedDriver], object], limit: int
+) -> None:
+    """``get`` returns the first ``limit`` bytes of the old object or of the new one, though it is replaced meanwhile.
+
+    A link that is rewritten while it is read is no failure of the storage.
+    """
+    moments: tuple[tuple[Side, str], ...] = (("after", "open_reader"), ("before", "read_at"))
+    for side, method in moments:
+        for keeps_nothing in (False, True):
+            ctx.driver.put("key", DATA)
+            ctx.same(ctx.driver.get("key", limit), DATA[:limit], "before it was replaced")
+            trap = Trap(side)
+            inner = _KeepsNothing(ctx.driver) if keeps_nothing else ctx.driver
+            driver = CheckedDriver(ObservedDriver(inner, trap), ctx.driver.scheme)
+            trap.set(of(method), lambda: replaced(ctx.open()))
+            try:
+                found: bytes | None = driver.get("key", limit)
+            except PathNotFoundError:
+                found = None
+            new = ctx.driver.get("key", limit) if ctx.driver.find("key") else None
+            assert trap.sprung or not limit, "it was not replaced"
+            assert found in (DATA[:limit], new), f"of {limit} bytes, {found if found is None else len(found)} were got"
