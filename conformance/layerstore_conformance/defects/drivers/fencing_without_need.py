@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from layerstore.driver import Reader, Writer
-from layerstore.errors import BackendUnavailableError
+from layerstore.errors import (
+    BackendUnavailableError,
+    FencedError,
+    PathNotFoundError,
+    UnsupportedOperationError,
+)
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
@@ -115,3 +121,30 @@ class EveryChangeFencesBelowItsPrefix(_FencesOthers):
     def begins(self, key: str) -> str:
         """Fence ``key/below`` with ``key``."""
         return f"{key}/"
+
+
+@planted("E4", "M3")
+class MissingMoveFencesTarget(DefectiveDriver):
+    """A move fences its target's writer before it finds that there is no source."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, or have fenced in vain."""
+        try:
+            self.inner.move(source, target, version=version)
+        except PathNotFoundError:
+            with suppress(UnsupportedOperationError):
+                self.inner.open_writer(target).discard()
+            raise
+
+
+@planted("E4", "M4")
+class RefusedMoveFencesSource(DefectiveDriver):
+    """A move fences its source's writer before it compares the version."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, or have fenced in vain."""
+        try:
+            self.inner.move(source, target, version=version)
+        except FencedError:
+            self.inner.open_writer(source).discard()
+            raise

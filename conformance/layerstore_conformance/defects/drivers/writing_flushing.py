@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from weakref import WeakValueDictionary
 
 from layerstore.driver import Stat, Writer
@@ -204,3 +205,31 @@ class GapWritesVisibleAtOnce(WriterDefect):
     """What is written where a published object has a gap is seen without a flush."""
 
     writer = _EagerInGaps
+
+
+class _TouchingWriter(DefectiveWriter):
+    _changed = False
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self._changed = True
+
+    def publish(self) -> str:
+        version = super().publish()
+        touched = self.driver.memory.setdefault("touched", {})
+        touched[self.key] = 0 if self._changed else touched.get(self.key, 0) + 1
+        self._changed = False
+        return version
+
+
+@planted("W6", "S1")
+class FlushOfNothingIsAChange(WriterDefect):
+    """A flush of nothing new sets the time of the object."""
+
+    writer = _TouchingWriter
+
+    def stat(self, key: str) -> Stat:
+        """Tell the time of the last flush."""
+        found = self.inner.stat(key)
+        later = timedelta(microseconds=self.memory.get("touched", {}).get(key, 0))
+        return replace(found, modified=found.modified + later)

@@ -90,6 +90,30 @@ def a_flush_of_nothing_new_keeps_the_version(ctx: Context) -> None:
     ctx.expect("key", data + data)
 
 
+@scenario("W6", "S1", "S2", kills=("flush-of-nothing-is-a-change", "every-flush-makes-a-version"), rows=(73, 74))
+def a_flush_of_nothing_new_keeps_the_whole_stat(ctx: Context) -> None:
+    """A flush, a close or an end with nothing to publish keeps size, version and time, of an empty object, too.
+
+    If the time went on, an upload that nobody writes to would never be purged.
+    """
+    for key, data in (("d/full", ctx.payload("same").read(3000)), ("d/empty", b"")):
+        ctx.driver.put(key, data)
+        for written in (False, True):
+            if written:
+                with ctx.driver.open_writer(key) as writer:
+                    writer.write(data)
+            before = ctx.open().stat(key)
+            writer = ctx.open().open_writer(key)
+            for _ in range(2):
+                writer.flush()
+                assert ctx.open().stat(key) == before, f"a flush made {ctx.open().stat(key)} of {before}"
+            writer.write(b"")
+            writer.close()
+            ctx.open().open_writer(key).discard()
+            assert ctx.open().stat(key) == before, f"a close made {ctx.open().stat(key)} of {before}"
+            ctx.expect(key, data * (1 + written))
+
+
 @scenario("W7", kills=("discard-publishes", "discarded-bytes-in-the-next-writer"), rows=(149, 161))
 def what_was_discarded_never_appears(ctx: Context) -> None:
     """After a discard no byte written since the last flush appears: in a read, a ``stat`` or the next writer."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from layerstore import FencedError, LayerClosedError
+from layerstore import DriverError, FencedError, LayerClosedError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
@@ -16,8 +17,6 @@ from layerstore_conformance.processes.elsewhere import Elsewhere, write
 from layerstore_conformance.steps.points import CLASSES, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from layerstore.driver import Stat, Writer
     from layerstore_conformance.engine.context import Context
 
@@ -286,3 +285,76 @@ def another_process_sees_objects_of_any_size(ctx: Context) -> None:
             ctx.same(there.run(CheckedDriver.get, "moved", 1 << 30), data + more, "moved here, read there")
             there.run(CheckedDriver.delete, "moved")
             assert ctx.stored() == [], f"there is {ctx.stored()}, deleted by another process"
+
+
+REFUSALS: dict[str, Callable[[CheckedDriver, Writer], object]] = {
+    "a put under no key": lambda driver, _: driver.put(f"{KEY}//", b"new"),
+    "a put of no bytes but text": lambda driver, _: driver.put(KEY, cast("bytes", "text")),
+    "a writer of no key": lambda driver, _: driver.open_writer(f"{KEY}/"),
+    "a move onto itself": lambda driver, _: driver.move(KEY, KEY),
+    "a move to no key": lambda driver, _: driver.move(KEY, "a b"),
+    "a move of no key": lambda driver, _: driver.move("a b", KEY),
+    "a move of what is missing": lambda driver, _: driver.move("missing", KEY),
+    "a move of a prefix": lambda driver, _: driver.move("d", KEY),
+    "a move of what is missing, at a version": lambda driver, _: driver.move("missing", KEY, version="1"),
+    "a move at another version": lambda driver, _: driver.move(KEY, "away", version="no such version"),
+    "a move over it at another version": lambda driver, _: driver.move("source", KEY, version="no such version"),
+    "a reader beyond the end": lambda driver, _: driver.open_reader(KEY, 10**6),
+    "a reader at a negative offset": lambda driver, _: driver.open_reader(KEY, -1),
+    "a delete of no key": lambda driver, _: driver.delete(f"{KEY}/"),
+    "a delete beside it": lambda driver, _: driver.delete(f"{KEY}/missing"),
+    "a put below it": lambda driver, _: driver.put(f"{KEY}/below", b"new"),
+    "a writer below it": lambda driver, _: driver.open_writer(f"{KEY}/below").close(),
+    "a move below it": lambda driver, _: driver.move("source", f"{KEY}/below"),
+    "a put above it": lambda driver, _: driver.put("d/e", b"new"),
+    "a writer above it": lambda driver, _: driver.open_writer("d/e").close(),
+    "a write of text": lambda _, writer: writer.write(cast("bytes", "text")),
+    "a write beyond the largest size": lambda _, writer: _write_beyond(writer),
+    "a seek to before the start": lambda _, writer: writer.seek(-1),
+    "a seek from nowhere": lambda _, writer: writer.seek(0, 7),
+}
+"""Calls that are refused, or that are done beside the key where a driver can: none takes the key from its writer."""
+
+
+def _write_beyond(writer: Writer) -> None:
+    at = writer.tell()
+    writer.seek(2**63 - 1)
+    try:
+        writer.write(b"beyond")
+    finally:
+        writer.seek(at)
+
+
+@scenario(
+    *("E4", "F1", "F2", "F4", "M3", "M4"),
+    kills=("missing-move-fences-target", "refused-move-fences-source", "every-change-fences-below-its-prefix"),
+    rows=(118, 161, 162),
+)
+def what_was_refused_has_fenced_nobody(ctx: Context) -> None:
+    """After a call that was refused, for whatever reason, the writer of each key in it goes on, and publishes all.
+
+    An upload that a mistaken call ended would have to be begun anew.
+    """
+    for exists in (True, False):
+        for name, refuse in REFUSALS.items():
+            if name.endswith(("above it", "below it")) and not (exists or ctx.capabilities.nested_keys):
+                continue  # it is done, and the flush is refused (C2)
+            ctx.step(f"{name}, {'an object' if exists else 'a new object'}")
+            ctx.driver.delete("d")
+            ctx.driver.put("source", b"source")
+            ctx.driver.put(KEY, b"old") if exists else None
+            earlier, writer = ctx.driver.open_writer(KEY), ctx.driver.open_writer(KEY)
+            source = ctx.driver.open_writer("source")
+            writer.write(b"begun")
+            with refused(FencedError):
+                earlier.close()
+            moves_source = name == "a move below it"
+            with suppress(DriverError, TypeError, ValueError):
+                refuse(ctx.open(), writer)
+            writer.write(b", goes on")
+            writer.close()
+            ctx.expect(KEY, (b"old" if exists else b"") + b"begun, goes on")
+            if not moves_source:
+                source.close()
+                ctx.expect("source", b"source")
+            source.discard()
