@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from layerstore import Unpublished
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.steps.points import ZONES
@@ -214,3 +215,37 @@ def modified_is_utc_in_every_time_zone(ctx: Context, zone: str) -> None:
         upload.close()
         (begun,) = [info.started_at for info in ctx.service().uploads("a")]
         assert abs(datetime.now(UTC) - begun) < timedelta(minutes=15), f"begun just now: {begun.isoformat()}"
+
+
+@scenario(
+    *("L6", "S1"),
+    kills=("taken-in-local-time", "taken-without-a-zone", "taken-is-unknown"),
+    rows=(69, 73),
+    axes=(ZONES,),
+)
+def what_is_not_published_tells_when_it_was_taken(ctx: Context, zone: str) -> None:
+    """If a scan tells of a key that a writer has taken, its time is the present time, aware, and UTC in every zone.
+
+    A tool that removes what dead writers left goes by it: hours too early, it would remove what is being written.
+    """
+    with _zone(zone):
+        writers = [ctx.driver.open_writer(key) for key in ("d/new", "d/e/deeper", "new")]
+        for writer in writers:
+            writer.write(ctx.payload("unpublished").read(700))
+        for prefix in ("", "d", "d/e"):
+            for found in ctx.open().scan(prefix):
+                assert isinstance(found, Unpublished), f"{found!r} was found where nothing is published"
+                _is_of_now(found)
+        writers[0].flush()
+        told = [found.name for found in ctx.open().scan("d") if isinstance(found, Unpublished)]
+        assert "d/new" not in told, "what was published is told as not published"
+        for writer in writers:
+            writer.discard()
+
+
+def _is_of_now(found: Unpublished) -> None:
+    name, taken = found.name, found.modified
+    assert name in {"new", "d/", "d/new", "d/e/", "d/e/deeper"}, f"{name!r} was taken by no writer"
+    assert taken.utcoffset() == timedelta(0), f"{name} was taken at {taken.isoformat()}, which is not in UTC"
+    now = datetime.now(UTC)
+    assert abs(now - taken) < timedelta(minutes=15), f"{name} was taken at {taken.isoformat()}; it is {now.isoformat()}"
