@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from layerstore import (
     CONTRACT_VERSION,
@@ -49,7 +49,7 @@ class _Opened:
         cls.opened.clear()
 
 
-def _open(cls: Callable[[Driver], Driver], url: StoreURL, **options: object) -> Driver:
+def _open(cls: type[Any], url: StoreURL, /, **options: object) -> Any:  # noqa: ANN401  (a class made above)
     """Note that it was opened."""
     del options
     _Opened.opened.append(str(url))
