@@ -60,7 +60,7 @@ class Filesystem:
     """Whether a file can be written only from beginning to end, and may be replaced while it is open."""
 
     has_links = False
-    """Whether it shows which names are symbolic links, and follows links in the middle of a path."""
+    """Whether it shows which names are symbolic links."""
 
     def __init__(self, address: Address) -> None:
         """Stay unconnected."""
@@ -149,7 +149,9 @@ class Directory(Filesystem):
     has_links = True
 
     def find(self, path: str) -> Entry | None:
-        """See :meth:`Filesystem.find`."""
+        """See :meth:`Filesystem.find`. Behind a link there is nothing."""
+        if self._leads_through_a_link(path):
+            return None
         try:
             found = os.lstat(self._fs.getsyspath(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -159,13 +161,20 @@ class Directory(Filesystem):
         return Entry(path.rpartition("/")[2], is_dir, is_file, found.st_size, found.st_mtime, is_link, mark)
 
     def scan(self, path: str) -> list[Entry]:
-        """See :meth:`Filesystem.scan`."""
+        """See :meth:`Filesystem.scan`. Behind a link there is nothing."""
+        if self._leads_through_a_link(f"{path}/"):
+            return []
         try:
             found = os.scandir(self._fs.getsyspath(path))
         except (FileNotFoundError, NotADirectoryError):
             return []
         with found:
             return [_listed(each) for each in found]
+
+    def _leads_through_a_link(self, path: str) -> bool:
+        """Return whether a directory on the way to a path is a link; the top of the filesystem may be one."""
+        top, above = self._fs.getsyspath("/"), path.lstrip("/").rpartition("/")[0].split("/")
+        return any(os.path.islink(os.path.join(top, *above[:count])) for count in range(1, len(above) + 1) if above[0])
 
     def rename(self, source: str, target: str) -> None:
         """Rename. If the system refused, ``FS.move`` would copy over the target, byte by byte."""

@@ -161,6 +161,7 @@ def a_thing_under_a_key_is_no_object_and_stays(ctx: Context) -> None:
                 with refused(AccessDeniedError, UnsupportedOperationError, BackendUnavailableError):
                     store()
             ctx.driver.delete(key)
+            assert list(ctx.driver.list(key)) == [], f"there are objects below {key}"
         assert scanned(ctx, "dir") == ([], names)
         assert ctx.stored() == ["up/object"]
     ctx.expect("up/object", data)
