@@ -41,7 +41,8 @@ Tamper = Callable[[str, How], None]
 
 Foreign = Callable[[str], AbstractContextManager[Collection[str]]]
 """Takes a prefix, and puts every kind of foreign thing that the backend can hold directly below it. Directories above
-are made. The block gets the whole names of these things, as ``scan`` yields them. At its end they are removed."""
+are made. The block gets the whole names of these things, exactly as ``scan`` yields them: that of a directory ends in a
+slash. At its end they are removed. Beside them there may be harmless things, whose names the block does not get."""
 
 Between = Callable[[Callable[[], None]], AbstractContextManager[None]]
 """Takes a callable, and calls it between any two requests of the driver in the block, in whichever thread."""
