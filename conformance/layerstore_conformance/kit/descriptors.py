@@ -28,3 +28,13 @@ class Descriptor:
     def __del__(self) -> None:
         if self._number >= 0:  # it could be opened
             os.close(self._number)
+
+
+def inheritable() -> set[str]:
+    """Return the descriptors that a program would get if it were started now, each with what it leads to."""
+    found = set()
+    for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
+        with suppress(OSError):
+            if os.get_inheritable(int(number)):
+                found.add(f"{number}: {os.readlink(f'/proc/self/fd/{number}')}")
+    return found

@@ -289,3 +289,25 @@ class ReadersKnowEveryBlock(DefectiveDriver):
 
 class _KnowingReader(PassingReader):
     places: dict[int, tuple[int, str]]
+
+
+class _Inherited(PassingReader):
+    """A reader with a descriptor that every program gets."""
+
+    def __init__(self, inner: Reader) -> None:
+        super().__init__(inner)
+        self._file = open(os.devnull, "rb")  # noqa: SIM115  (closed with the reader)
+        os.set_inheritable(self._file.fileno(), True)  # noqa: FBT003  (it takes no keyword)
+
+    def release(self) -> None:
+        self._file.close()
+        super().release()
+
+
+@planted("T4", "T5")
+class DescriptorsAreInherited(DefectiveDriver):
+    """What a reader has open, a program that is started has open, too."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open one that is inherited."""
+        return _Inherited(self.inner.open_reader(key, offset))

@@ -94,6 +94,8 @@ LOOKS: Final[dict[str, Look]] = {
     "stat of what is missing": lambda driver: driver.find("d/missing"),
     "stat of a prefix": lambda driver: driver.find("d/tree"),
     "read": lambda driver: driver.get("d/tree/two/deep", 1 << 20),
+    "stat of what is being written": lambda driver: driver.stat("beside/old"),
+    "read of what is being written": lambda driver: driver.get("beside/old", 1 << 20),
     "list": lambda driver: list(driver.list("d")),
     "list below": lambda driver: list(driver.list("d/tree")),
     "list at the top": lambda driver: list(driver.list("")),

@@ -12,7 +12,8 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.kit.descriptors import descriptors, inheritable
+from layerstore_conformance.kit.moments import watched
 from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.points import CLASSES, MIB
@@ -397,6 +398,39 @@ def nothing_is_held_after_any_call(ctx: Context, act: Callable[[CheckedDriver], 
     _often(ctx, act, 24)
     more = _held() - before
     assert more < 8, f"{more} more descriptors and threads after 24 times"
+
+
+KEPT: dict[str, Callable[[CheckedDriver], object]] = {
+    **ACTS,
+    "a reader": lambda driver: driver.open_reader("key"),
+    "a reader that has read": lambda driver: (reader := driver.open_reader("key"), reader.read(1)),
+    "a new writer": lambda driver: (writer := driver.open_writer("new"), writer.write(b"x")),
+    "a new writer that has flushed": lambda driver: (writer := driver.open_writer("new"), writer.flush()),
+    "a listing begun and kept": lambda driver: (listing := driver.list("many"), next(listing)),
+    "a scan begun and kept": lambda driver: (listing := driver.scan("many"), next(listing)),
+}
+"""Calls, and handles that stay open."""
+
+
+@scenario("T4", "T5", kills=("descriptors-are-inherited",), rows=(163,), axes=(Axis("act", KEPT),))
+def no_program_that_is_started_inherits_a_descriptor(ctx: Context, act: Callable[[CheckedDriver], object]) -> None:
+    """Whatever is open, at any moment of a call and after it, a program that the process starts does not get it.
+
+    It would keep a lock, a deleted file or a disk that is to be unmounted for as long as it runs.
+    """
+    ctx.driver.put("key", b"bytes")
+    for number in range(3):
+        ctx.driver.put(f"many/{number}", b"one")
+    before, found = inheritable(), set[str]()
+    kept: list[object] = []
+
+    def work() -> None:
+        with suppress(DriverError):
+            kept.append(act(ctx.open()))
+
+    watched(work, lambda: found.update(inheritable() - before))
+    found |= inheritable() - before
+    assert not found, f"a program that is started gets {sorted(found)}"
 
 
 def _often(ctx: Context, act: Callable[[CheckedDriver], object], times: int) -> None:
