@@ -63,14 +63,16 @@ class Stager:
             self._store(piece, self._bytes[piece])
             del self._bytes[piece]
 
-    def settle(self, piece: str = "", data: bytes = b"") -> None:
-        """Send one more piece, here and now, and wait until all are stored.
+    def add(self, piece: str, data: bytes) -> None:
+        """Take a piece that the next :meth:`settle` sends, in its own thread."""
+        self._bytes[piece] = data
+
+    def settle(self) -> None:
+        """Wait until all pieces are stored.
 
         Raises:
             DriverError: one cannot be stored; it may be tried again.
         """
-        if piece:
-            self._bytes[piece] = data
         self._collect(wait(self._under_way).done)
         self.admit()
 

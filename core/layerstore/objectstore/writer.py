@@ -16,6 +16,8 @@ from layerstore.objectstore.head import new_id, nonce, place
 from layerstore.objectstore.stager import Stager
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from layerstore.objectstore.hold import Hold
     from layerstore.threads.pool import Pool
 
@@ -89,7 +91,8 @@ class ObjectWriter(Writer):
     def _publish(self) -> None:
         if len(self._pieces) + (self._open == len(self._pieces)) > self.hold.store.service.limits.most_parts:
             raise NoSpaceError(self.key, f"more than {self.hold.store.service.limits.most_parts} pieces of an object")
-        self._stager.settle(*self._sealed())
+        self._seal(self._stager.add)
+        self._stager.settle()
         # If it is refused, the pieces stay: the head may have been put before, and others may have gone on from it.
         self.hold.publish(self.size, self._piece, tuple(self._pieces))
         self._drop(self._stored - {place(piece)[0] for piece in self._pieces})
@@ -119,7 +122,7 @@ class ObjectWriter(Writer):
             number, start = divmod(at, self._piece)
             stop = min(self._piece, start + end - at)
             if (start, stop) == (0, self._piece):
-                self._seal()
+                self._leave()
                 zeros = zeros or self._send(bytes(self._piece))
                 self._set(number, zeros)
             else:
@@ -132,7 +135,7 @@ class ObjectWriter(Writer):
         """Have a piece in memory whose bytes from ``start`` on are about to be overwritten."""
         if self._open == number:
             return
-        self._seal()
+        self._leave()
         old = self._length(number, self.size) if number < len(self._pieces) else 0
         whole = start == 0 and count >= old
         self._data = bytearray(self._piece_bytes(number, old) if old and not whole else old)
@@ -149,21 +152,23 @@ class ObjectWriter(Writer):
         except PathNotFoundError:  # a piece goes only if the object was replaced
             raise FencedError(self.key) from None
 
-    def _seal(self) -> None:
-        """Store the piece in memory, and forget it."""
-        piece, data = self._sealed()
-        if piece:
-            self._stager.submit(piece, data)
-        self._open, self._data = None, bytearray()
+    def _seal(self, send: Callable[[str, bytes], None]) -> None:
+        """Store the piece in memory under a new id, if there is anything new in it.
 
-    def _sealed(self) -> tuple[str, bytes]:
-        """Give a new id to the piece in memory, and return it with the bytes; empty if there is nothing new."""
+        It is sent before it is named: interrupted or refused in between, it is still here, to be sent under another id.
+        """
         if self._open is None or not self._dirty:
-            return "", b""
-        piece = self._new(len(self._data))
+            return
+        data = bytes(self._data)
+        piece = self._new(len(data))
+        send(piece, data)
         self._set(self._open, piece)
         self._dirty = False
-        return piece, bytes(self._data)
+
+    def _leave(self) -> None:
+        """Store the piece in memory, and forget it."""
+        self._seal(self._stager.submit)
+        self._open, self._data = None, bytearray()
 
     def _send(self, data: bytes) -> str:
         piece = self._new(len(data))
