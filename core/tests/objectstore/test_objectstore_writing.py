@@ -11,6 +11,7 @@ import pytest
 from layerstore.driver import Unpublished
 from layerstore.errors import BackendUnavailableError, DriverError, FencedError, NoSpaceError
 from layerstore.objectstore import Limits
+from layerstore.objectstore.stager import Stager
 from layerstore.objectstore.store import PRIVATE
 from layerstore.threads.pool import Pool
 
@@ -43,6 +44,26 @@ def test_a_write_is_refused_while_a_piece_cannot_be_stored(service: Asked, drive
     service.before = lambda call, name: None
     writer.flush()
     assert read(driver, "a") == bytes(range(LEAST + 1))
+
+
+@pytest.mark.parametrize("method", ["submit", "add"])
+def test_a_piece_that_was_not_sent_is_not_named(driver: Objects, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Ctrl-C comes before the piece is taken: what was accepted stays, and no head names what nobody has stored."""
+
+    def interrupted(stager: Stager, piece: str, data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    writer = driver.open_writer("a")
+    writer.write(b"a" * LEAST)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stager, method, interrupted)
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012  (one of the two sends a piece by each method)
+            writer.write(b"refused")
+            writer.flush()
+    writer.seek(2 * LEAST)
+    writer.write(b"far")
+    writer.flush()
+    assert read(driver, "a")[:LEAST] == b"a" * LEAST
 
 
 @pytest.mark.parametrize("refused", [False, True])
