@@ -68,13 +68,15 @@ def some_lost(seed: int) -> Loss:
     return lose
 
 
-def of_one(recording: Recording, time: int) -> Iterator[tuple[str, dict[Node, Any]]]:
+def of_one(recording: Recording, time: int, since: int = 0) -> Iterator[tuple[str, dict[Node, Any]]]:
     """Yield what is kept if one file or directory is at an earlier state and all others at their newest; and reverse.
 
+    The one is each in turn that has changed since another time.
     Whatever depends on the order of two syncs shows in one of these: a name and its bytes, a note and what it is about.
     """
     nodes = {node: node.may_be(time) for node in _existing(recording, time)}
-    for number, (node, versions) in enumerate(nodes.items()):
+    changed = {node: versions for node, versions in nodes.items() if versions[-1][0] >= since}
+    for number, (node, versions) in enumerate(changed.items()):
         kind = f"{'directory' if node.is_directory else 'file'} {number}"
         for age, version in _earlier(node, versions):
             kept = {each: version if each is node else newest[-1] for each, newest in nodes.items()}

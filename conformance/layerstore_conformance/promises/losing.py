@@ -75,22 +75,22 @@ def trees(ctx: Context, recording: trace.Trace, samples: int = 1) -> Iterator[Tr
 
 
 def one_lost(ctx: Context, recording: trace.Trace) -> Iterator[Tree]:
-    """Yield the trees in which one file or directory is behind all others, or ahead of them, at steps and after syncs.
+    """Yield what is left if one file or directory is behind all others, or ahead, after each step and after syncs.
 
-    The quick profile draws some of the moments.
+    The one has changed in this step or in the last.
     """
     begun, _ = recording.steps[0]
-    moments = dict.fromkeys([*recording.steps, *((sync, recording.moments[sync]) for sync in recording.synced_at())])
-    after = sorted((time, max(progress, 0)) for time, progress in moments if time >= begun)
-    chosen = set(ctx.sample(range(len(after)), MOMENTS[ctx.profile]))
-    for number, (time, progress) in enumerate(after):
+    syncs = [sync for sync in recording.synced_at() if sync > begun]
+    chosen = ((sync, recording.moments[sync]) for sync in ctx.sample(syncs, SYNCS[ctx.profile]))
+    for time, progress in sorted({*recording.steps, *chosen}):
         yield Tree(time, progress, all_lost, "all lost")
-        for what, kept in of_one(recording, time) if number in chosen else ():
+        since, _ = recording.steps[max(progress - 2, 0)]
+        for what, kept in of_one(recording, time, since):
             yield Tree(time, progress, partial(_these, kept), what)
 
 
-MOMENTS = {"quick": 40, "default": 120, "full": 1 << 20}
-"""At which one file or directory is lost."""
+SYNCS = {"quick": 6, "default": 20, "full": 1 << 20}
+"""After which one file or directory is lost, beside the steps."""
 
 
 def _these(kept: dict[Node, Any], recording: Recording, time: int) -> dict[Node, Any]:

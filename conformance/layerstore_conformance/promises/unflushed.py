@@ -7,28 +7,29 @@ from collections.abc import Callable, Iterator
 from layerstore import Writer
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.promises.states import Around, State, without
+from layerstore_conformance.promises.states import Around, State
 
 OLD, NEW, MORE = bulk("old", 10_000), bulk("new", 7000), bulk("more", 3000)
 
 
 def calls_over_open_writers(driver: CheckedDriver, _around: Around) -> Iterator[State]:
     """Put over, move and delete objects whose writers are open, each with unflushed bytes; let go of these later."""
-    state: State = {}
-    yield state
-    for write in (_appended, _rewritten, _appended_and_rewritten):
-        for call, after in _CALLS.items():
+    yield {}
+    for number, (call, after) in enumerate(_CALLS.items()):
+        for write in (_appended, (_rewritten, _appended_and_rewritten)[number % 2]):
             key = f"{write.__name__}{call.__name__}/key"
-            driver.put(key, OLD)
             driver.put(f"{key}.other", NEW)
-            yield (state := {**state, key: OLD, f"{key}.other": NEW})
+            driver.put(key, OLD)
+            yield (before := {key: OLD, f"{key}.other": NEW})
             writer = driver.open_writer(key)
             write(writer)
-            yield state
+            yield before
             call(driver, key)
-            yield (state := {**without(state, key, f"{key}.other"), **after(key)})
+            yield after(key)
             writer.discard()
-            yield state
+            yield after(key)
+            driver.delete(key.rpartition("/")[0])
+            yield {}
 
 
 def _appended(writer: Writer) -> None:

@@ -19,7 +19,7 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.powerloss import trace
 from layerstore_conformance.promises import lifecycles, theorem
 from layerstore_conformance.promises.lifecycles import TrackedUpload
-from layerstore_conformance.promises.losing import Tree, found, lost_between, trees, watched
+from layerstore_conformance.promises.losing import Tree, found, lost_between, one_lost, trees, watched
 from layerstore_conformance.promises.traced import Life
 from layerstore_conformance.steps.stores import a_folder
 
@@ -146,3 +146,32 @@ def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
     """
     for failing in range(1, 1 + ctx.size(trace.FAILING)):  # in all these lives together each sync fails once
         lost_between(ctx, "failures", partial(trees, samples=0), failing_sync=failing)
+
+
+@scenario(
+    *("C4", "W7", "P1", "P2", "M2", "M5", "D4"),
+    kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
+    rows=(169,),
+    needs=("traced", "durable"),
+)
+def power_may_be_lost_while_writers_hold_unflushed_bytes(ctx: Context) -> None:
+    """When an object is replaced, moved or deleted while its writer is open, what it has not flushed never appears.
+
+    If a loss of power brings the earlier object back, it must come without the bytes of its writer.
+    """
+    lost_between(ctx, "open writers", one_lost)
+
+
+@scenario(
+    *("C4", "W6", "W7", "F4"),
+    kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
+    rows=(169,),
+    needs=("traced", "durable"),
+)
+def power_may_be_lost_of_one_file_alone(ctx: Context) -> None:
+    """When one file or directory is behind all others after a loss of power, or ahead, nothing unflushed appears.
+
+    It is so after a write, a flush, a discard and a takeover, and after each sync amid these: a disk stores what was
+    not synced in any order.
+    """
+    lost_between(ctx, "unflushed bytes", one_lost)
