@@ -132,8 +132,11 @@ def power_may_be_lost_after_another_programs_change(ctx: Context) -> None:
 
 
 @scenario(
-    *("C4", "W8", "P2", "M5", "E1"),
-    kills=("files-are-not-synced", "failed-syncs-are-repeated", "errors-of-the-disk-are-taken-for-a-full-one"),
+    *("C4", "W8", "P2", "M5", "E1", "E4"),
+    kills=(
+        *("files-are-not-synced", "failed-syncs-are-repeated", "errors-of-the-disk-are-taken-for-a-full-one"),
+        *("a-failed-flush-fences-its-writer", "a-failed-flush-shows"),
+    ),
     rows=(169,),
     needs=("traced", "durable"),
     profile="default",
@@ -141,8 +144,9 @@ def power_may_be_lost_after_another_programs_change(ctx: Context) -> None:
 def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
     """When a sync fails, and is tried again, and power is lost, what was published is there.
 
-    After a sync that failed the system takes lost bytes for stored: the next sync succeeds at once. Nor is the failure
-    told as a full disk, which somebody would try to mend by deleting layers.
+    After a sync that failed the system takes lost bytes for stored: the next sync succeeds at once. What a call that
+    failed has done is seen as a whole, or not at all, and nobody is fenced by it. Nor is the failure told as a full
+    disk, which somebody would try to mend by deleting layers.
     """
     for failing in range(1, 1 + ctx.size(trace.FAILING)):  # in all these lives together each sync fails once
         lost_between(ctx, "failures", partial(trees, samples=0), failing_sync=failing)

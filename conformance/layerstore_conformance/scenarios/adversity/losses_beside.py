@@ -69,7 +69,12 @@ def power_may_be_lost_after_others_removed_the_object(ctx: Context) -> None:
     lost_between(ctx, "removals by others", trees)
 
 
-@scenario(*("C4", "D4", "D5"), kills=("directories-are-not-synced",), rows=(169,), needs=NEEDS)
+@scenario(
+    *("C4", "D4", "D5"),
+    kills=("directories-are-not-synced", "a-directory-that-stays-is-not-synced"),
+    rows=(169,),
+    needs=NEEDS,
+)
 def power_may_be_lost_after_a_delete_beside_foreign_things(ctx: Context) -> None:
     """When a prefix is deleted in which something foreign stays, and power is lost, its objects stay deleted.
 
