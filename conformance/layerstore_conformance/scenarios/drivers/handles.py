@@ -400,12 +400,18 @@ def nothing_is_held_after_any_call(ctx: Context, act: Callable[[CheckedDriver], 
     assert more < 8, f"{more} more descriptors and threads after 24 times"
 
 
+def _flushed(driver: CheckedDriver) -> Writer:
+    writer = driver.open_writer("new")
+    writer.flush()
+    return writer
+
+
 KEPT: dict[str, Callable[[CheckedDriver], object]] = {
     **ACTS,
     "a reader": lambda driver: driver.open_reader("key"),
     "a reader that has read": lambda driver: (reader := driver.open_reader("key"), reader.read(1)),
     "a new writer": lambda driver: (writer := driver.open_writer("new"), writer.write(b"x")),
-    "a new writer that has flushed": lambda driver: (writer := driver.open_writer("new"), writer.flush()),
+    "a new writer that has flushed": _flushed,
     "a listing begun and kept": lambda driver: (listing := driver.list("many"), next(listing)),
     "a scan begun and kept": lambda driver: (listing := driver.scan("many"), next(listing)),
 }
