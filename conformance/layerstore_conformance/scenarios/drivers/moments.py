@@ -49,7 +49,7 @@ def two_calls_that_meet_at_any_moment_are_one_after_the_other(ctx: Context, pair
 
 Use = Callable[[CheckedDriver], object]
 
-CLOSED: Final = {"quick": 4, "default": 10, "full": 200}
+CLOSED: Final = {"quick": 4, "default": 5, "full": 200}
 """Moments of each call at which another driver is closed."""
 
 OLD, NEW = (bulk(label, 3000) for label in ("old", "new"))
