@@ -329,6 +329,7 @@ def _write_beyond(writer: Writer) -> None:
     *("E4", "F1", "F2", "F4", "M3", "M4"),
     kills=("missing-move-fences-target", "refused-move-fences-source", "every-change-fences-below-its-prefix"),
     rows=(118, 161, 162),
+    profile="default",
 )
 def what_was_refused_has_fenced_nobody(ctx: Context) -> None:
     """After a call that was refused, for whatever reason, the writer of each key in it goes on, and publishes all.
