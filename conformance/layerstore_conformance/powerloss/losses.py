@@ -80,6 +80,7 @@ def of_one(recording: Recording, time: int, since: int = 0) -> Iterator[tuple[st
         kind = f"{'directory' if node.is_directory else 'file'} {number}"
         for age, version in _earlier(node, versions):
             kept = {each: version if each is node else newest[-1] for each, newest in nodes.items()}
+            _undo_renames(recording, time, kept)
             yield f"{kind} {age} states behind", _completed(recording, time, kept)
         if len(versions) > 1:
             kept = {each: versions[-1] if each is node else oldest[0] for each, oldest in nodes.items()}
@@ -92,6 +93,14 @@ def _earlier(node: Node, versions: list[tuple[int, Any]]) -> Iterator[tuple[int,
     differing = [at for at in range(len(told) - 1) if told[at] not in (told[at + 1], told[-1])]
     for at in sorted({*differing[:1], *differing[-2:]}):
         yield len(versions) - 1 - at, versions[at]
+
+
+def _undo_renames(recording: Recording, time: int, kept: dict[Node, tuple[int, Any]]) -> None:
+    """Put every file whose new name is lost under its old one, if that directory was not synced since."""
+    for when, source, target in reversed(recording.renames):
+        if when <= time and kept[source][0] >= when > kept[target][0]:
+            before = [version for version in source.may_be(time) if version[0] < when]
+            kept[source] = before[-1] if before else kept[source]
 
 
 def _completed(recording: Recording, time: int, kept: dict[Node, tuple[int, Any]]) -> dict[Node, Any]:

@@ -77,19 +77,20 @@ def trees(ctx: Context, recording: trace.Trace, samples: int = 1) -> Iterator[Tr
 def one_lost(ctx: Context, recording: trace.Trace) -> Iterator[Tree]:
     """Yield what is left if one file or directory is behind all others, or ahead, after each step and after syncs.
 
-    The one has changed in this step or in the last.
+    The one has changed in that step.
     """
     begun, _ = recording.steps[0]
     syncs = [sync for sync in recording.synced_at() if sync > begun]
     chosen = ((sync, recording.moments[sync]) for sync in ctx.sample(syncs, SYNCS[ctx.profile]))
     for time, progress in sorted({*recording.steps, *chosen}):
         yield Tree(time, progress, all_lost, "all lost")
-        since, _ = recording.steps[max(progress - 2, 0)]
+        ended = (time, progress) in recording.steps
+        since, _ = recording.steps[max(progress - ended, 0)]
         for what, kept in of_one(recording, time, since):
             yield Tree(time, progress, partial(_these, kept), what)
 
 
-SYNCS = {"quick": 6, "default": 20, "full": 1 << 20}
+SYNCS = {"quick": 6, "default": 200, "full": 1 << 20}
 """After which one file or directory is lost, beside the steps."""
 
 
