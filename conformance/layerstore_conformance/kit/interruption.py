@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class Interruption:
-    """Raises ``KeyboardInterrupt`` at a place in a driver's own code, in this thread. The places are counted from 1.
+    """Raises ``KeyboardInterrupt`` at a place in a driver's own code, or where that calls other code, in this thread.
+
+    The places are counted from 1.
 
     ::
 
@@ -44,7 +46,7 @@ class Interruption:
                 sys.setprofile(before)
 
     def _ran(self, frame: FrameType, event: str, called: object) -> None:
-        if self._in_driver.have(frame, event, called):
+        if self._in_driver.have_or_leave(frame, event, called):
             self.places += 1
             if self.places == self._place:
                 raise KeyboardInterrupt(f"in line {frame.f_lineno} of {frame.f_code.co_filename}")

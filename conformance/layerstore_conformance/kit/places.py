@@ -18,8 +18,7 @@ _PLANTED = "layerstore_conformance.defects"
 class Places:
     """Tells for an event of ``sys.setprofile`` whether it is a place.
 
-    A place is where Python may run a signal's handler: the beginning of a function of the driver, or of one that it
-    calls, and the return of a built-in one.
+    A place is where Python may run a signal's handler: the beginning of a function, and the return of a built-in one.
     The return of ``acquire`` is none: nothing but a ``with`` statement could keep such a lock from staying locked. Nor
     is a generator, which may be ending, where nobody would be told of an exception.
     """
@@ -35,7 +34,13 @@ class Places:
             return False
         if frame.f_code.co_flags & CO_GENERATOR:
             return False
-        return self.own(frame) or (event == "call" and self._were_left(frame))
+        return self.own(frame)
+
+    def have_or_leave(self, frame: FrameType, event: str, called: object) -> bool:
+        """Return whether the event is a place in the driver's code, or the beginning of a function that it calls."""
+        if self.have(frame, event, called):
+            return True
+        return event == "call" and not frame.f_code.co_flags & CO_GENERATOR and self._were_left(frame)
 
     def _were_left(self, frame: FrameType) -> bool:
         """Return whether the driver has called this; Python itself calls others, for a ``with`` say."""
