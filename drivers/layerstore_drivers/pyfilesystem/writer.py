@@ -72,8 +72,8 @@ class PyFilesystemWriter(Writer):
             found = self._store.find(self.key)
             if found.size != self.size:
                 raise BackendUnavailableError(self.key, f"{self.size} bytes were published, {found.size} are there")
+        self._begin_anew()  # before anything is written again: interrupted here, nothing will be
         self._lost = self._changed = False
-        self._begin_anew()
         return found.version
 
     def release(self) -> None:
