@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from typing import Any
 
 from layerstore.driver import Writer
 from layerstore.errors import BackendUnavailableError
 from layerstore_conformance.defects.drivers.threads import MOMENT
-from layerstore_conformance.defects.drivers.writing import RepeatingWriter
+from layerstore_conformance.defects.drivers.writing import ForgetfulWriter, RepeatingWriter
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
@@ -96,3 +98,50 @@ class ACloseWaitsForNoCall(DefectiveDriver):
         """Close the connection."""
         self.memory["closed"] = self.memory.get("closed", 0) + 1
         self.inner.close()
+
+
+@planted("W6", "T2", "C3")
+class SessionsAreBuriedWhileTheyBegin(DefectiveDriver):
+    """A driver notes that it begins, and then that it lives; another one that looks in between takes it for dead."""
+
+    session: object = None
+    """What the driver is known by, once it has written."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Begin, and put."""
+        self._begin()
+        self.inner.put(key, data)
+
+    def open_writer(self, key: str) -> Writer:
+        """Begin, and open a writer that is removed if its driver is dead."""
+        self._begin()
+        writer = _OfASession(self, self.inner.open_writer(key))
+        self._all("writers").append(writer)
+        return writer
+
+    def _begin(self) -> None:
+        if self.session is None:
+            noted, alive = self._all("noted"), self._all("alive")
+            writers = self._all("writers")
+            for writer in writers:
+                writer.lose_unless(noted)
+            writers[:] = [writer for writer in writers if not writer.closed]
+            noted[:] = [each for each in noted if each in alive]
+            self.session = object()
+            noted.append(self.session)
+            for _ in range(4):
+                os.stat(os.devnull)  # it takes a few steps until it is locked
+            alive.append(self.session)
+
+    def _all(self, what: str) -> list[Any]:
+        found: list[Any] = self.memory.setdefault(what, [])
+        return found
+
+
+class _OfASession(ForgetfulWriter):
+    driver: SessionsAreBuriedWhileTheyBegin
+
+    def lose_unless(self, alive: list[object]) -> None:
+        """Lose what was written, unless the driver is among these."""
+        if self.driver.session not in alive:
+            self._parts = []

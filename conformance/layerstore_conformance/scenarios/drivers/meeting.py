@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from layerstore import DriverError, FencedError, PathNotFoundError
 from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.harness import Harness
+from layerstore_conformance.kit.moments import IsMoment, Meeting
+from layerstore_conformance.kit.places import Places
 from layerstore_conformance.kit.together import together
+from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
+    from layerstore.driver import Driver, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
@@ -95,3 +101,59 @@ def of_two_moves_of_one_object_one_finds_it(ctx: Context) -> None:
         assert ctx.stored() == [*compress(targets, done)], f"moved to {[*compress(targets, done)]}: {ctx.stored()}"
         ctx.expect(ctx.stored()[0], ctx.payload("moved").read(700))
         ctx.driver.delete("d")
+
+
+BEGINNINGS: Final = {"quick": 20, "default": 100, "full": 5000}
+"""Moments of a first write that are tried."""
+
+
+@scenario(
+    *("F4", "W6", "T1", "T2", "C3"),
+    kills=("sessions-are-buried-while-they-begin",),
+    needs=("traced", "url", "shared"),
+    axes=(Axis("key", {"a new object": "d/new", "an append": "d/old"}),),
+)
+def two_drivers_that_begin_at_once_keep_what_they_write(ctx: Context, key: str) -> None:
+    """While a driver opens its first writer, another one begins; when a third has written, the first one flushes all.
+
+    A driver may note that it is alive, and remove what the dead have left. While it begins, it is not dead.
+    """
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
+        anew = Harness(opens).open if isinstance(opens, str) else opens  # the URL is looked up once
+        with ctx.handles():
+            ctx.at(anew).put("d/old", b"old, ")
+        events = _begin_at_once(ctx, anew, key, 1 << 60)
+        for moment in ctx.sample(range(events), BEGINNINGS[ctx.profile]):
+            _begin_at_once(ctx, anew, key, moment)
+            ctx.count("moments")
+
+
+def _returns_in(driver: CheckedDriver) -> IsMoment:
+    """Return what tells the moments at which a driver's own code has just done something outside of it."""
+    places = Places(driver)
+    return lambda frame, event, called: event == "c_return" and places.have(frame, event, called)
+
+
+def _begin_at_once(ctx: Context, opens: Callable[[], Driver], key: str, moment: int) -> int:
+    """Have a driver open its first writer, and another one put at a moment of that; return how many there are."""
+    with ctx.handles():
+        first, second, third = (ctx.at(opens) for _ in range(3))
+        writers: list[Writer] = []
+        meeting = Meeting(partial(second.put, "d/second", b"second"), moment, _returns_in(first))
+        meeting.of(lambda: writers.append(_begun(first, key)))
+        third.put("d/third", b"third")
+        old = b"old, " if key == "d/old" else b""
+        writers[0].close()
+        found = {each: third.get(each, 100) for each in third.list("d")}
+        wanted = {"d/old": b"old, ", "d/second": b"second", "d/third": b"third", key: old + b"first"}
+        assert found == wanted, f"begun at event {moment} of the first write: {found}"
+        third.delete("d")
+        third.put("d/old", b"old, ")
+    return meeting.events
+
+
+def _begun(driver: CheckedDriver, key: str) -> Writer:
+    writer = driver.open_writer(key)
+    writer.write(b"first")
+    return writer
