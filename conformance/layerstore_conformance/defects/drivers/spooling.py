@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 
 from layerstore.driver import Driver, Reader, Stat, Writer
-from layerstore.errors import BackendUnavailableError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, DriverError, PathNotFoundError
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
@@ -277,3 +278,39 @@ class DraftsLieUnderOtherKeys(WriterDefect):
     def list(self, prefix: str) -> Iterator[str]:
         """List all but that."""
         return (child for child in self.inner.list(prefix) if not child.startswith("spooled/"))
+
+
+@planted("E4", "T4")
+class RefusedPutsKeepTheirBytes(DefectiveDriver):
+    """A put that is refused has staged its bytes already, and leaves them."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, or leave them aside."""
+        try:
+            self.inner.put(key, data)
+        except DriverError:
+            self.inner.put(f"staged-{uuid.uuid4().hex}", data)
+            raise
+
+
+class _Staging(DefectiveWriter):
+    """Keeps a copy of what it is given in the store until it is closed or discarded."""
+
+    _staged = ""
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        self._staged = self._staged or f"staged-{uuid.uuid4().hex}"
+        self.driver.inner.put(self._staged, bytes(data))
+        super().write_at(offset, data)
+
+    def release(self) -> None:
+        super().release()
+        if self._staged:
+            self.driver.inner.delete(self._staged)
+
+
+@planted("W7", "T4")
+class WhatTheDeadHaveStagedStays(WriterDefect):
+    """A writer stages what it is given, and removes that when it is closed; if its process is killed, nobody does."""
+
+    writer = _Staging

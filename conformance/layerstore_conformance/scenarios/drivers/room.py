@@ -1,0 +1,155 @@
+"""Room: what was refused, and what a killed process has left, takes no room on the disk for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from layerstore import DriverError
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.processes.elsewhere import Elsewhere, write
+from layerstore_conformance.steps.points import MIB
+from layerstore_conformance.steps.stores import a_folder, store_in
+
+if TYPE_CHECKING:
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "leaks"
+
+ROUNDS: Final = 12
+"""Times that each call is refused, after the room was measured."""
+
+LARGE: Final = 300_000
+"""Bytes of what is refused."""
+
+KILLED: Final = 3
+"""Processes that are killed after the room was measured."""
+
+
+class Room(NamedTuple):
+    """What all files below a directory take."""
+
+    files: int
+    size: int
+    """Bytes."""
+
+
+def _room(folder: Path) -> Room:
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return Room(len(sizes), sum(sizes))
+
+
+def _write_below(driver: CheckedDriver, data: bytes) -> None:
+    with driver.open_writer("object/below") as writer:
+        writer.write(data)
+
+
+def _write_over(driver: CheckedDriver, data: bytes) -> None:
+    with driver.open_writer("prefix") as writer:
+        writer.write(data)
+
+
+def _object_above_comes_first(driver: CheckedDriver, data: bytes) -> None:
+    writer = driver.open_writer("later/below")
+    writer.write(data)
+    driver.put("later", b"object")
+    writer.close()
+
+
+def _fenced(driver: CheckedDriver, data: bytes) -> None:
+    writer = driver.open_writer("object")
+    writer.seek(0)
+    writer.write(data)
+    driver.open_writer("object").discard()
+    writer.close()
+
+
+REFUSED: Final[tuple[Callable[[CheckedDriver, bytes], object], ...]] = (
+    lambda driver, data: driver.put("object/below", data),
+    lambda driver, data: driver.put("prefix", data),
+    lambda driver, data: driver.put("prefix/no key/", data),
+    lambda driver, data: driver.put(".hidden", data),
+    lambda driver, _: driver.move("object", "object/below"),
+    lambda driver, _: driver.move("object", "prefix"),
+    lambda driver, _: driver.move("object", "away", version="no such version"),
+    lambda driver, _: driver.move("missing", "object"),
+    _write_below,
+    _write_over,
+    _object_above_comes_first,
+    _fenced,
+)
+
+
+def _refuse_each(driver: CheckedDriver, data: bytes) -> None:
+    """Make every call that may be refused; put things right after those that a driver does."""
+    for call in REFUSED:
+        driver.put("object", b"object")
+        driver.put("prefix/key", b"below")
+        with suppress(DriverError):
+            call(driver, data)
+        for key in ("object", "prefix", "later", "away"):
+            driver.delete(key)
+
+
+@scenario("E4", "C2", "K2", "T4", kills=("refused-puts-keep-their-bytes",), rows=(163,), needs=("traced", "url"))
+def what_was_refused_takes_no_room(ctx: Context) -> None:
+    """Puts, moves and flushes that are refused, again and again, leave no file and no bytes behind.
+
+    A client that tries again all night would fill the disk.
+    """
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        data = bulk("refused", LARGE, ctx.seed)
+        for _ in range(3):
+            _refuse_each(driver, data)
+        before = _room(folder)
+        for _ in range(ROUNDS):
+            _refuse_each(driver, data)
+        after = _room(folder)
+        more = after.files - before.files, after.size - before.size
+        assert more[0] < ROUNDS // 2, f"{more[0]} more files are there after {ROUNDS} refusals"
+        assert more[1] < ROUNDS * LARGE // 2, f"{more[1]} more bytes are in use after {ROUNDS} refusals"
+
+
+@scenario(
+    *("W7", "T4", "C3"),
+    kills=("what-the-dead-have-staged-stays",),
+    rows=(161, 163),
+    needs=("traced", "url", "shared"),
+    profile="default",
+)
+def what_killed_processes_have_left_takes_no_room(ctx: Context) -> None:
+    """When processes were killed that had not flushed, and others have written, the room of what they wrote is free.
+
+    A server that is killed for want of memory starts again, and is killed again.
+    """
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
+        with closing(ctx.at(opens)) as driver:
+            driver.put("append", bytes(1000))
+            driver.put("rewrite", bytes(MIB))
+        rooms = []
+        for _ in range(1 + KILLED):
+            with Elsewhere(ctx, opens) as there:
+                for key, offset in (("append", 1000), ("rewrite", 0), ("new", 0)):
+                    there.hold(write, key, [(offset, bulk(key, MIB + 1000, ctx.seed))], flush=False)
+                there.kill()
+            with closing(ctx.at(opens)) as driver:
+                _work_on(driver)
+            rooms.append(_room(folder))
+        more = rooms[-1].files - rooms[0].files, rooms[-1].size - rooms[0].size
+        assert more[0] < KILLED, f"{more[0]} more files are there after {KILLED} processes were killed"
+        assert more[1] < MIB, f"{more[1]} more bytes are in use after {KILLED} processes were killed"
+
+
+def _work_on(driver: CheckedDriver) -> None:
+    """Write to other keys, as a process does that comes next."""
+    driver.put("after/put", b"put")
+    with driver.open_writer("after/written") as writer:
+        writer.write(b"written")
+    assert driver.get("append", MIB) == bytes(1000)
+    assert driver.find("new") is None
+    driver.delete("after")
