@@ -11,7 +11,7 @@ from layerstore_conformance.defects.drivers.writing import DefectiveWriter, Repe
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 if TYPE_CHECKING:
-    from layerstore.driver import Driver, Stat, Writer
+    from layerstore.driver import Driver, Reader, Stat, Writer
 
 
 @planted("E2")
@@ -258,3 +258,37 @@ class GoneBackendEndsWhatIsRead(DefectiveDriver):
                     self.inner.stat("-")
                 except BackendUnavailableError:
                     return
+
+
+@planted("E2", "T1", "X1")
+class ARootIsKnownByANumber(DefectiveDriver):
+    """A store that is gone gives up its number while another thread uses it, and the next store gets the number."""
+
+    _number: int | None = None
+
+    def stat(self, key: str) -> Stat:
+        """Look in the store that has the number by now."""
+        number = self._enter()
+        len(key)
+        try:
+            return self._stores()[number].stat(key)
+        except BackendUnavailableError:
+            self._number = None
+            self._stores().pop(number, None)
+            raise
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Read in the store that has the number by now."""
+        number = self._enter()
+        len(key)
+        return self._stores()[number].open_reader(key, offset)
+
+    def _stores(self) -> dict[int, Driver]:
+        found: dict[int, Driver] = self.memory.setdefault("stores", {})
+        return found
+
+    def _enter(self) -> int:
+        if self._number is None:
+            self._number = next(each for each in range(1 << 20) if each not in self._stores())
+            self._stores()[self._number] = self.inner
+        return self._number
