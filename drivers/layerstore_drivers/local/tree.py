@@ -57,7 +57,7 @@ class Tree:
     def is_current(self) -> bool:
         """Return whether the root's path leads to it, or it was not opened yet."""
         held = self._held
-        with suppress(OSError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             return held is None or held.is_at(os.stat(self._path))
         return False
 
