@@ -35,8 +35,9 @@ If a ``finish`` or ``mount`` has returned, its layer is not lost, even if it cam
   so each of them may remove it. One of them does (M3), and reports it. If that one is cut off before it deletes the
   bytes, the next collection deletes them.
 
-If a mark cannot read or understand everything, the collection ends: blobs in the trash are put back, and nothing is
-deleted. The age of a blob is by the backend's clock; ``grace`` allows for the difference to this node's clock.
+If a mark cannot read or understand everything, or the trash cannot be listed, the collection ends: blobs in the trash
+are put back, and nothing is deleted. If the answer of a move or delete is lost, the collection looks whether it was
+done. The age of a blob is by the backend's clock; ``grace`` allows for the difference to this node's clock.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def collect(
         picked = _pick(driver, before, report, odd)
         trash += picked if dry_run else _trashed(driver, picked, report, before)
         used = _mark(driver, odd, _pretended(report)) if trash else set()
-    except MarkingIncompleteError:
+    except LayerStoreError:
         if not dry_run:
             _put_all_back(driver, trash)
         raise
@@ -261,13 +262,29 @@ def _delete(driver: CheckedDriver, each: _Picked) -> None:
         PathNotFoundError: another collection has taken it.
     """
     taken = layout.deleted()
-    driver.move(each.key, taken)
+    try:
+        driver.move(each.key, taken)
+    except PathNotFoundError:
+        raise
+    except DriverError:
+        if not _is_there(driver, taken) or _is_there(driver, each.key):
+            raise
     try:
         driver.delete(taken)
     except DriverError:
-        with suppress(DriverError):  # for the next collection, which then reports it
-            driver.move(taken, each.key)
-        raise
+        if _moved_back(driver, taken, each.key):
+            raise
+
+
+def _moved_back(driver: CheckedDriver, taken: str, key: str) -> bool:
+    """Leave a blob that could not be deleted to the next collection, which then reports it; False if it is deleted."""
+    try:
+        driver.move(taken, key)
+    except PathNotFoundError:
+        return False
+    except DriverError:
+        pass
+    return True
 
 
 def _put_all_back(driver: CheckedDriver, trash: list[_Picked]) -> None:
