@@ -28,7 +28,8 @@ from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.expectations import expect_gone, expect_layer, expect_no_layer, expect_stored, fetched
-from layerstore_conformance.steps.watching import Trap, change, fail, of, watched
+from layerstore_conformance.steps.moved import moved_only
+from layerstore_conformance.steps.watching import Trap, change, fail, watched
 
 if TYPE_CHECKING:
     from layerstore import LayerUpload
@@ -290,18 +291,6 @@ def a_resumed_upload_is_read_back_whole(ctx: Context) -> None:
         upload.finish(digest(data))
     stored = ctx.read(layout.UploadKeys("a", uuid).data)
     assert (len(stored), refusal.error.actual) == (9000, digest(stored))
-
-
-def moved_only(ctx: Context, data: bytes) -> LayerUpload:
-    """Return an upload whose finish failed after its data had become a blob."""
-    trap = Trap("after")
-    upload = watched(ctx, trap).upload("a")
-    upload.write(data)
-    upload.flush()
-    trap.set(of("move"), fail)
-    with refused(BackendUnavailableError):
-        upload.finish(digest(data))
-    return upload
 
 
 @scenario("M1", "P1", kills=("moved-blob-is-not-read",), rows=(144, 162))
