@@ -384,10 +384,14 @@ class LayerUpload(Owned, io.RawIOBase):
                 if self._driver.find(self._keys.started_at) is None:
                     self._remove()
                     raise UnknownUploadError(self.name, self.uuid) from error
-                self._fenced = isinstance(error, FencedError) or error.key == self._keys.data
+                self._fenced = isinstance(error, FencedError) or self._is_taken()
                 if self._fenced and isinstance(error, PathNotFoundError):  # a purge has taken the data, and is at it
                     raise FencedError(self._keys.data, "the data is gone", self._driver.scheme) from error
                 raise
+
+    def _is_taken(self) -> bool:
+        """Return whether the data is gone, though no finish has made it a blob."""
+        return isinstance(self._content, Front) and self._driver.find(self._keys.data) is None
 
     def _remove(self) -> None:
         self._release()
