@@ -1,0 +1,289 @@
+"""Uploads in every state that a finish, a purge or a cut-off leaves them in, and finishes that meet a purge there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from layerstore import (
+    BackendUnavailableError,
+    FencedError,
+    LayerExistsError,
+    LayerInvalidDigestError,
+    LayerInvalidSizeError,
+    OffsetMismatchError,
+    UnknownLayerError,
+    UnknownUploadError,
+    layout,
+)
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.archives import archive, tarsum_of
+from layerstore_conformance.kit.layers import blob
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.ages import LONG_AGO, WEEK, later
+from layerstore_conformance.steps.expectations import expect_gone, expect_layer
+from layerstore_conformance.steps.moved import moved_only
+from layerstore_conformance.steps.rivals import finish, turns
+from layerstore_conformance.steps.watching import Trap, fail, number, of, watched
+
+if TYPE_CHECKING:
+    from layerstore import LayerUpload
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "verify"
+
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+KEYS = layout.UploadKeys("a", UUID)
+LARGE = 2 << 20
+"""Bytes, more than an upload gathers in memory."""
+
+
+class State(NamedTuple):
+    """What lies below an upload that exists."""
+
+    data: bytes | None
+    intents: tuple[bytes, ...]
+    """The bytes that it may have become."""
+    blobs: tuple[bytes, ...]
+    """Those of them that are there."""
+    purged: bool
+    """Whether a purge has taken its data."""
+
+    @property
+    def accepted(self) -> tuple[bytes, ...]:
+        """The bytes by whose digest it can be finished; none if the upload is unknown."""
+        if self.data is not None:
+            return (self.data,)
+        if self.purged:
+            return ()
+        return self.blobs if self.intents else (b"",)
+
+    def make(self, ctx: Context) -> None:
+        """Make a store that holds this alone."""
+        driver = ctx.open()
+        driver.delete("docker")
+        driver.put(KEYS.started_at, LONG_AGO)
+        for each in self.intents:
+            driver.put(f"{KEYS.intents}/{digest(each)[7:]}", digest(each).encode("ascii"))
+        for each in self.blobs:
+            driver.put(blob(each), each)
+        if self.purged:
+            driver.put(KEYS.purged, b"taken by a purge")
+        if self.data is not None:
+            driver.put(KEYS.data, self.data)
+
+
+def sized(ctx: Context, *sizes: int) -> tuple[bytes, ...]:
+    """Return bytes of these sizes, whose intents are listed in this order."""
+    for index in itertools.count():  # pragma: no branch  (some are in order)
+        found = tuple(ctx.payload(f"sized-{index}-{size}").read(size) for size in sizes)
+        if sorted(found, key=digest) == list(found):
+            return found
+    raise AssertionError("not reached")
+
+
+def states(ctx: Context) -> Iterator[State]:
+    """Yield every state, of a small blob before a large one in the listing, and of a large one before a small one."""
+    whole = ctx.payload("whole").read(400)
+    for parts in (sized(ctx, 300, 500), sized(ctx, 500, 300)):
+        for count in range(3):
+            intents = parts[:count]
+            for there in itertools.chain(*(itertools.combinations(intents, size) for size in range(count + 1))):
+                for data, purged in itertools.product((whole, None), (False, True)):
+                    yield State(data, intents, there, purged)
+                    ctx.count("states")
+
+
+def resumed(ctx: Context, state: State) -> LayerUpload:
+    """Resume it, and check what it says of itself."""
+    upload = ctx.service().resume("a", UUID)
+    assert upload.tell() == max(map(len, state.accepted)), f"resumed at {upload.tell()}: {state}"
+    assert upload.moved == (state.data is None and bool(state.blobs)), f"moved is {upload.moved}: {state}"
+    return upload
+
+
+@scenario(
+    *("M1", "S1", "L1"),
+    kills=("moved-tries-one-blob", "moved-size-is-not-compared", "moved-size-of-any-blob", "purged-is-found-moved"),
+    rows=(129, 144, 162),
+    profile="default",
+)
+def an_upload_in_any_state_is_finished_by_what_it_may_have_become(ctx: Context) -> None:
+    """An upload is finished by the digest and size of its data, or of any blob that it may have become, and no other.
+
+    If it is none of these, or a purge has taken its data, it is unknown.
+    """
+    for state in states(ctx):
+        state.make(ctx)
+        if not state.accepted:
+            for ask in (ctx.service().status, ctx.service().resume):
+                with refused(UnknownUploadError):
+                    ask("a", UUID)
+            continue
+        assert ctx.service().status("a", UUID).offset == max(map(len, state.accepted)), f"the offset is wrong: {state}"
+        for right in state.accepted:
+            state.make(ctx)
+            upload = resumed(ctx, state)
+            for wrong in {b"wrong", *state.intents} - set(state.accepted):
+                with refused(LayerInvalidDigestError):
+                    upload.finish(digest(wrong))
+            with refused(LayerInvalidSizeError):
+                upload.finish(digest(right), len(right) + 1)
+            assert list(ctx.service().layers()) == [], f"what was refused is a layer: {state}"
+            finish(upload, right)
+            expect_layer(ctx, "a", right)
+            expect_gone(ctx, "a", UUID)
+
+
+@scenario("D1", "S3", "L1", kills=("purge-removes-nothing",), rows=(149, 152), profile="default")
+def an_upload_in_any_state_is_cancelled_and_purged(ctx: Context) -> None:
+    """After a cancel or a purge of an upload nothing of it is left, whatever lay there; its blobs stay."""
+    for state in states(ctx):
+        for end in ("cancel", "cancel of a handle", "purge"):
+            state.make(ctx)
+            if end == "purge" or not state.accepted:
+                assert [each.uuid for each in ctx.service().purge(WEEK, now=later()).removed] == [UUID]
+            elif end == "cancel":
+                ctx.service().cancel("a", UUID)
+            else:
+                resumed(ctx, state).cancel()
+            assert ctx.stored() == sorted(map(blob, state.blobs)), f"after a {end}: {state}"
+            expect_gone(ctx, "a", UUID)
+
+
+@scenario("M1", "D3", kills=("moved-is-linked-though-cancelled",), rows=(144, 149))
+def a_finish_gone_on_with_after_its_upload_has_ended_links_nothing(ctx: Context) -> None:
+    """If an upload is cancelled, or finished elsewhere and unlinked, a finish that goes on with it is told so."""
+    data = ctx.payload("ended").read(3000)
+    for end in ("cancelled", "finished"):
+        handle = ctx.service().resume("a", moved_only(ctx, data).uuid)
+        if end == "cancelled":
+            ctx.service().cancel("a", handle.uuid)
+        else:
+            finish(ctx.service().resume("a", handle.uuid), data)
+            ctx.service().unlink("a", digest(data))
+        with refused(UnknownUploadError):
+            handle.finish(digest(data))
+        assert not ctx.service().exists("a", digest(data)), f"{end}, and yet it is linked once more"
+        expect_gone(ctx, "a", handle.uuid)
+
+
+@scenario("F4", "M1", kills=("tarsum-is-pointed-elsewhere",), rows=(144,))
+def a_finish_gone_on_with_points_no_tarsum_elsewhere(ctx: Context) -> None:
+    """A finish by a tarsum that other bytes have got since is refused; by its digest it goes on."""
+    first, second = archive("first", "second"), archive("second", "first")
+    upload = moved_only(ctx, second)
+    other = ctx.service().upload("a")
+    other.write(first)
+    other.finish(tarsum_of(first)).close()
+    with refused(LayerExistsError):
+        ctx.service().resume("a", upload.uuid).finish(tarsum_of(second))
+    with refused(UnknownLayerError):
+        ctx.service().fetch("a", digest(second))
+    finish(ctx.service().resume("a", upload.uuid), second)
+    expect_layer(ctx, "a", first)
+    expect_layer(ctx, "a", second)
+
+
+@scenario("F1", "F3", kills=("resume-believes-its-first-look",), rows=(120, 128))
+def a_resume_at_an_offset_is_at_that_offset(ctx: Context) -> None:
+    """If a handle writes before any call of a resume at an offset, the resume is refused, or the handle is fenced.
+
+    A client that goes on at another offset than the stored bytes end leaves a hole in its layer.
+    """
+    for index, trap, service in turns(ctx):
+        data = ctx.payload(f"offset-{index}").read(3000)
+        first = ctx.service().upload("a")
+        first.write(data)
+        first.flush()
+
+        def act(first: LayerUpload = first) -> None:
+            with suppress(FencedError):
+                first.write(b"more")
+                first.flush()
+
+        trap.set(number(index), act)
+        try:
+            second = service.resume("a", first.uuid, offset=3000)
+        except OffsetMismatchError:
+            ctx.step("refused")
+            continue
+        assert second.tell() == second.size == 3000, f"resumed at {second.tell()} instead of 3000"
+        finish(ctx.service().resume("a", first.uuid), data)
+        expect_layer(ctx, "a", data)
+
+
+def purge_that_fails(ctx: Context) -> None:
+    """Purge everything, until something is to be deleted."""
+    trap = Trap()
+    service = watched(ctx, trap)
+    trap.set(of("delete"), fail)
+    service.purge(WEEK, now=later())
+
+
+@scenario("F2", "M3", kills=("taken-data-is-a-missing-key",), rows=(120, 152))
+def a_finish_that_meets_half_a_purge_is_told(ctx: Context) -> None:
+    """If a purge is cut off before any call of a finish, the finish returns, or says that the upload was taken.
+
+    A missing key says nothing to a client: it cannot know whether to send its bytes once more.
+    """
+    for verify in ("resume", "reread"):
+        for index in itertools.count():
+            data, trap = ctx.payload(f"{verify}-{index}").read(3000), Trap()
+            upload = watched(ctx, trap, verify).upload("a")
+            upload.write(data)
+            upload.flush()
+            trap.set(number(index), lambda: purge_that_fails(ctx))
+            try:
+                finish(upload, data)
+            except (FencedError, UnknownUploadError):
+                assert not ctx.service().exists("a", digest(data)), "refused, and yet a layer"
+            else:
+                expect_layer(ctx, "a", data)
+            ctx.service().purge(WEEK, now=later())
+            expect_gone(ctx, "a", upload.uuid)
+            if not trap.sprung:
+                break
+            ctx.count("moments")
+
+
+@scenario("F1", "F3", "D3", kills=("first-flush-leaves-its-start",), rows=(152,))
+def a_first_flush_that_meets_a_purge_leaves_nothing(ctx: Context) -> None:
+    """If all is purged before any call of a first flush, and the flush raises, no upload of no bytes is left."""
+    for index, trap, service in turns(ctx):
+        data = ctx.payload(f"first-{index}").read(3000)
+        upload = service.upload("a")
+        upload.write(data)
+        trap.set(number(index), lambda: ctx.service().purge(WEEK, now=later()))
+        try:
+            upload.flush()
+        except (FencedError, UnknownUploadError):
+            expect_gone(ctx, "a", upload.uuid)
+
+
+@scenario("F1", "M2", "E4", kills=("fenced-by-itself-is-left-unknown",), rows=(161, 174))
+def a_straight_finish_fenced_by_its_own_move_is_gone_on_with_by_others(ctx: Context) -> None:
+    """If a move is cut off when it has fenced the upload's handle and done nothing else, another handle finishes it.
+
+    Nobody else knew of the upload until then: its bytes would be lost.
+    """
+    data, trap = ctx.payload("fenced").read(LARGE), Trap()
+    upload = watched(ctx, trap).upload("a")
+    upload.write(data)
+
+    def cut_off() -> None:
+        ctx.open().open_writer(layout.UploadKeys("a", upload.uuid).data).discard()
+        fail()
+
+    trap.set(of("move"), cut_off)
+    with refused(BackendUnavailableError):
+        finish(upload, data)
+    with refused(FencedError):
+        finish(upload, data)
+    assert ctx.service().status("a", upload.uuid).offset == LARGE
+    finish(ctx.service().resume("a", upload.uuid, offset=LARGE), data)
+    expect_layer(ctx, "a", data)
+    expect_gone(ctx, "a", upload.uuid)
