@@ -38,6 +38,7 @@ from layerstore import layout
 from layerstore.contents import links
 from layerstore.digest import Digest
 from layerstore.errors import (
+    BackendUnavailableError,
     FencedError,
     InvalidArchiveError,
     InvalidDigestError,
@@ -220,10 +221,17 @@ class Moved:
         raise failures[-1]
 
     def _read_back(self, canonical: Digest, wanted: Digest) -> None:
-        with self._driver.open_reader(layout.blob(canonical)) as reader:
-            actual = measure(reader, wanted)
-        if actual != wanted:
-            raise LayerInvalidDigestError(str(wanted), str(actual))
+        blob = layout.blob(canonical)
+        while True:
+            with self._driver.open_reader(blob) as reader:
+                try:
+                    check_digest(wanted, measure(reader, wanted))
+                except BackendUnavailableError:
+                    if self._driver.stat(blob).version == reader.version:
+                        raise
+                    # else it was replaced meanwhile, and that version can no longer be read (clause R4)
+                else:
+                    return
 
 
 def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None = None) -> Moved | None:
