@@ -74,7 +74,7 @@ def a_finish_gone_on_with_during_a_collection_is_seen_by_every_mark(ctx: Context
             expect_layer(ctx, "a", data)
 
 
-@scenario("M3", "D1", kills=("gc-reports-what-another-removed",), rows=(119, 157), profile="default")
+@scenario("M3", "D1", kills=("gc-reports-what-another-removed",), rows=(119, 157), profile="full")
 def collections_at_once_report_each_blob_once(ctx: Context) -> None:
     """If a collection runs before any call of another one, each unused blob is removed, and reported by one of them."""
     kept = ctx.payload("kept").read(SMALL)
@@ -128,14 +128,14 @@ def a_call_fails(ctx: Context, side: Side) -> None:
 
 
 @scenario(
-    "E1", "E4", kills=("gc-leaves-its-moves", "gc-forgets-what-it-could-not-delete"), rows=(119, 157), profile="default"
+    "E1", "E4", kills=("gc-leaves-its-moves", "gc-forgets-what-it-could-not-delete"), rows=(119, 157), profile="full"
 )
 def a_collection_of_which_any_call_fails_is_completed_by_the_next(ctx: Context) -> None:
     """If any call of a collection fails, what it has moved is back, and it and the next one report each blob once."""
     a_call_fails(ctx, "before")
 
 
-@scenario("E4", "M3", kills=("gc-leaves-its-moves",), rows=(119, 157), profile="default")
+@scenario("E4", "M3", kills=("gc-leaves-its-moves",), rows=(119, 157), profile="full")
 def a_collection_of_which_any_answer_is_lost_is_completed_by_the_next(ctx: Context) -> None:
     """If the answer of any call of a collection is lost, it and the next one report each blob once."""
     a_call_fails(ctx, "after")

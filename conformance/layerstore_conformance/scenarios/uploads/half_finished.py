@@ -138,7 +138,7 @@ def an_upload_in_any_state_is_finished_by_what_it_may_have_become(ctx: Context) 
             expect_gone(ctx, "a", UUID)
 
 
-@scenario("D1", "S3", "L1", kills=("purge-removes-nothing",), rows=(149, 152), profile="default")
+@scenario("D1", "S3", "L1", kills=("purge-removes-nothing",), rows=(149, 152), profile="full")
 def an_upload_in_any_state_is_cancelled_and_purged(ctx: Context) -> None:
     """After a cancel or a purge of an upload nothing of it is left, whatever lay there; its blobs stay."""
     for state in states(ctx):
