@@ -109,7 +109,7 @@ def resumed(ctx: Context, state: State) -> LayerUpload:
     *("M1", "S1", "L1"),
     kills=("moved-tries-one-blob", "moved-size-is-not-compared", "moved-size-of-any-blob", "purged-is-found-moved"),
     rows=(129, 144, 162),
-    profile="default",
+    profile="full",
 )
 def an_upload_in_any_state_is_finished_by_what_it_may_have_become(ctx: Context) -> None:
     """An upload is finished by the digest and size of its data, or of any blob that it may have become, and no other.
