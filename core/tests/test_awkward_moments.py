@@ -320,6 +320,27 @@ def test_a_reading_back_that_fails_is_a_failure_of_the_backend(raw: CheckedDrive
     assert upload.finish(digest(LARGE)).read() == LARGE
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_blob_that_is_replaced_while_it_is_read_back_is_read_anew(raw: CheckedDriver, *, fails: bool) -> None:
+    """A finish is gone on with whose data has become the blob; a failure of the backend is told, and it is repeated."""
+    trap = Trap("after")
+    store = LayerService(CheckedDriver(ObservedDriver(Strict(raw), trap)))
+    upload = store.upload("a")
+    upload.write(LARGE)
+    upload.flush()
+    trap.set(of("move"), fail)
+    with pytest.raises(BackendUnavailableError):
+        upload.finish(digest(LARGE))
+    key, wanted = layout.blob(Digest.parse(digest(LARGE))), f"sha512:{hashlib.sha512(LARGE).hexdigest()}"
+    trap.set(of("read_at", key), fail if fails else lambda: raw.put(key, LARGE))
+    if fails:
+        with pytest.raises(BackendUnavailableError):
+            store.resume("a", upload.uuid).finish(wanted)
+    layer = store.resume("a", upload.uuid).finish(wanted)
+    assert trap.sprung
+    assert layer.read() == LARGE
+
+
 def test_a_layer_whose_backend_fails_says_so(raw: CheckedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was replaced: the error is the backend's, and no reason to try for ever."""
     layer = uploaded(LayerService(raw))

@@ -463,6 +463,38 @@ def test_a_move_whose_answer_was_lost_is_gone_on_with(store: LayerService, raw: 
     assert trash(raw) == []
 
 
+@pytest.mark.parametrize("when", [of("move", layout.TRASH), of("delete", layout.DELETED)], ids=["take", "delete"])
+def test_a_deletion_whose_answer_was_lost_is_done(
+    raw: CheckedDriver, store: LayerService, url: str, when: When
+) -> None:
+    """It is reported by the collection that has done it, and by no other."""
+    trap = Trap("after")
+    trap.set(when, fail)
+    lossy = LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
+    assert digests(lossy.collect(now=later())) == [[digest(IDLE)], [], []]
+    assert digests(store.collect(now=later())) == [[], [], []]
+    assert trash(raw) == []
+
+
+def test_a_deletion_that_can_not_even_be_undone_has_failed(store: LayerService, trap: Trap) -> None:
+    """The delete fails, and so does the move back."""
+
+    def fail_twice() -> None:
+        trap.set(of("move", layout.DELETED), fail)
+        fail()
+
+    trap.set(of("delete", layout.DELETED), fail_twice)
+    assert digests(store.collect(now=later())) == [[], [], [digest(IDLE)]]
+
+
+def test_a_blob_that_can_not_be_taken_has_failed(store: LayerService, raw: CheckedDriver, trap: Trap) -> None:
+    """It is in the trash, where the next collection finds it."""
+    trap.set(of("move", layout.TRASH), fail)
+    assert digests(store.collect(now=later())) == [[], [], [digest(IDLE)]]
+    assert digests(store.collect(now=later())) == [[digest(IDLE)], [], []]
+    assert trash(raw) == []
+
+
 def test_a_move_of_which_nothing_is_known_has_failed(store: LayerService, raw: CheckedDriver, trap: Trap) -> None:
     """Neither move nor look answer: the blob is where it is, and the next collection finds it there."""
 
