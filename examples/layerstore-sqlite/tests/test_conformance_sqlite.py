@@ -9,6 +9,7 @@ import pytest
 
 from layerstore import open_driver
 from layerstore_conformance.harness import Harness, How, changed
+from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.suite import *  # noqa: F403  (the suite's tests become this module's)
 from layerstore_sqlite import store
 from layerstore_sqlite.driver import CHUNK
@@ -54,14 +55,16 @@ def _store(db: sqlite3.Connection, number: int, edition: int, data: bytes) -> No
 def layerstore_harness(tmp_path_factory: pytest.TempPathFactory) -> Harness:
     """Give the suite a store, the URL of one that there is not, and a way to break what connections there are."""
     folder = tmp_path_factory.mktemp("conformance")
+    (folder / "store").mkdir()
 
     def lose_connections() -> None:
         """Close them behind their users, as a fork does. There is no server: a restart is no more than that."""
         store.close(*store._connections)
 
     return Harness(
-        f"sqlite://{folder}/store.db",
-        tamper=tampering(folder / "store.db"),
+        f"sqlite://{folder}/store/store.db",
+        tamper=tampering(folder / "store" / "store.db"),
+        away=renaming(folder / "store"),
         traced=lambda directory: f"sqlite://{directory}/store.db",
         missing=f"sqlite://{folder}/none.db",
         cut=lose_connections,

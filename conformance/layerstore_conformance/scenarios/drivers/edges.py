@@ -13,6 +13,7 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.passing import PassingDriver, PassingWriter
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.steps.points import MIB
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver, Reader, Writer
@@ -90,6 +91,40 @@ def nothing_that_a_fenced_writer_writes_is_seen(ctx: Context, length: int, flush
         ctx.expect(KEY, bytes(expected))
         later.write(b"!")
     ctx.expect(KEY, bytes(expected) + b"!")
+
+
+@scenario(
+    *("F3", "W7", "S2"),
+    kills=("fenced-writer-writes-on",),
+    rows=(119, 120),
+    axes=(Axis("length", {"100 B": 100, "1 MiB and 100 B": MIB + 100, "5 MiB and 1 B": 5 * MIB + 1}),),
+)
+def a_fenced_writer_shares_no_room_with_the_later_one(ctx: Context, length: int) -> None:
+    """What a fenced writer goes on to write is in nothing that the later one shows, which has changed the beginning.
+
+    Both may add to the block in which the object ended when the later one was opened, and only one of them made it.
+    """
+    earlier, expected = ctx.driver.open_writer(KEY), bytearray(bulk("earlier", length))
+    earlier.write(bytes(expected))
+    earlier.flush()
+    with ctx.open().open_writer(KEY) as later:
+        later.seek(0)
+        later.write(b"L")
+        later.flush()
+        expected[0:1] = b"L"
+        for first, second in ((later, earlier), (earlier, later)):
+            for writer in (first, second):
+                with suppress(FencedError):
+                    writer.seek(len(expected))
+                    writer.write(b"later" if writer is later else b"EARLY")
+            expected += b"later"
+            later.flush()
+            ctx.expect(KEY, bytes(expected))
+        with suppress(FencedError):
+            earlier.write(b"EARLY")
+        ctx.expect(KEY, bytes(expected))
+    earlier.discard()
+    ctx.expect(KEY, bytes(expected))
 
 
 @scenario(*("W6", "S2"), kills=("empty-flush-makes-a-version",), rows=(74,))

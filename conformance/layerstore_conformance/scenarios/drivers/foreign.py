@@ -79,6 +79,19 @@ def a_directory_of_nothing_else_is_told_of(ctx: Context) -> None:
             assert all(f"{each}/".startswith("top/dir/") for each in things), f"said to be foreign: {things}"
 
 
+@scenario("L6", kills=("foreign-directory-passed-over",), needs=("traced", "url"))
+def what_lies_deeper_than_a_harmless_file_is_told_of(ctx: Context) -> None:
+    """A harmless file in a directory does not hide the one foreign thing below it, which comes later."""
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        driver.put("top/dir/key", b"object")
+        for place in [path for path in folder.rglob("top") if path.is_dir()]:  # where a directory is one of the keys'
+            (place / "other" / "deeper").mkdir(parents=True)
+            (place / "other" / ".DS_Store").write_bytes(b"harmless")
+            (place / "other" / "deeper" / "no key").write_bytes(b"foreign")
+            things = [each.name for each in driver.scan("top") if isinstance(each, Foreign)]
+            assert things == ["top/other/deeper/no key"], f"told of {things}"
+
+
 @scenario("L6", kills=("foreign-place-passed-over", "foreign-place-far-above-passed-over"), needs=("foreign",))
 def a_thing_in_the_place_of_a_prefix_is_told_of(ctx: Context) -> None:
     """If a foreign thing has the name of a key, a scan of that name, or below it, yields the thing.
