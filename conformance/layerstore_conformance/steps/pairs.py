@@ -44,6 +44,18 @@ def _writer(driver: CheckedDriver, data: bytes) -> Writer:
     return writer
 
 
+def _new(driver: CheckedDriver, data: bytes) -> Writer:
+    driver.delete("d/key")
+    return _writer(driver, data)
+
+
+def _rewriting(driver: CheckedDriver, data: bytes) -> Writer:
+    writer = driver.open_writer("d/key")
+    writer.seek(0)
+    writer.write(data)
+    return writer
+
+
 def _append(driver: CheckedDriver, data: bytes) -> Act:
     return lambda: _writer(driver, data).close()
 
@@ -71,6 +83,40 @@ def _flush_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
     del pad
     writer = _writer(one, b"one")
     return Pair(writer.close, lambda: two.put("d/key", PUT), lambda ends: ends.there == {"d/key": PUT})
+
+
+def _first_flush_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    return _flush_and_put(one, two, pad)._replace(first=_new(one, b"one").close)
+
+
+def _first_flush_and_append(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    del pad
+    wanted = lambda ends: ends.second == "done" and ends.there == {"d/key": b"".join(_done(ends))}  # noqa: E731
+    return Pair(_new(one, b"one").close, _append(two, b"two"), wanted)
+
+
+def _first_flush_and_move_over(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    del pad
+    two.put("d/source", PUT)
+    writer = _new(one, b"one")
+    return Pair(writer.close, lambda: two.move("d/source", "d/key"), lambda ends: ends.there == {"d/key": PUT})
+
+
+def _first_flush_and_delete(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    return _flush_and_delete(one, two, pad)._replace(first=_new(one, b"one").close)
+
+
+def _rewrite_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    return _flush_and_put(one, two, pad)._replace(first=_rewriting(one, b"one").close)
+
+
+def _rewrite_and_append(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+    def allowed(ends: Ends) -> bool:
+        before = pad + OLD
+        before = b"one" + before[3:] if ends.first == "done" else before
+        return ends.second == "done" and ends.there == {"d/key": before + b"two"}
+
+    return Pair(_rewriting(one, b"one").close, _append(two, b"two"), allowed)
 
 
 def _put_and_flush(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
@@ -193,6 +239,12 @@ PAIRS: Final[dict[str, Make]] = {
     "flush, append by another": _flush_and_append,
     "append, append by another": _append_and_append,
     "flush, put": _flush_and_put,
+    "first flush, put": _first_flush_and_put,
+    "first flush, append by another": _first_flush_and_append,
+    "first flush, move over": _first_flush_and_move_over,
+    "first flush, delete": _first_flush_and_delete,
+    "flush of a rewrite, put": _rewrite_and_put,
+    "flush of a rewrite, append by another": _rewrite_and_append,
     "put, flush": _put_and_flush,
     "put, put": _put_and_put,
     "flush, delete": _flush_and_delete,
