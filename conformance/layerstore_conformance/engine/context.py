@@ -99,6 +99,7 @@ class Context:
         """Close every driver of the scenario, let go of it, and open the store again: meanwhile nobody has it open."""
         while self._opened:
             self._opened.pop().close()
+        self._seen.clear()
         del self.driver
         gc.collect()
         self.driver = self.open()

@@ -146,15 +146,15 @@ class DictDriver(Driver):
             found = self._store.find(source)
             if version not in (None, found.stat.version):
                 raise FencedError(source, f"at version {found.stat.version}")
-            self._store.replace(target, found.data)
-            del self._store.objects[source]
             for key in (source, target):
                 self._store.owners.pop(key, None)
+            self._store.replace(target, found.data)
+            del self._store.objects[source]
 
     def delete(self, key: str) -> None:
         """Drop a key and all below it."""
         with self._store.lock:
-            for known in (self._store.objects, self._store.owners):
+            for known in (self._store.owners, self._store.objects):
                 for each in [each for each in known if each == key or each.startswith(f"{key}/")]:
                     del known[each]
 

@@ -87,16 +87,16 @@ def _expect_no_more(name: str, before: Effort, after: Effort, pieces: int = 0) -
 
 @scenario("T6", kills=("stat-looks-at-every-key", "moves-look-at-every-key"), rows=(188,), profile="default")
 def a_call_costs_no_more_where_more_keys_lie(ctx: Context) -> None:
-    """A look, an open, an append, a move, a put or a delete of one key costs the same beside ten keys and a thousand.
+    """A look, an open, an append, a move or a put of one key costs the same beside ten keys and a thousand.
 
-    Else a registry slows down from day to day, and nobody sees why.
+    Else a registry slows down from day to day, and nobody sees why. A delete may look for what lies below its key.
     """
     most = ctx.size(MANY)
     _fill(ctx, range(FEW))
     before = _efforts(ctx, SMALL)
     _fill(ctx, range(FEW, most))
     after = _efforts(ctx, SMALL)
-    for name in CALLS:
+    for name in [name for name in CALLS if name != "delete"]:
         _expect_no_more(f"beside {most} keys: {name}", before[name], after[name])
 
 
