@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from layerstore import (
@@ -161,15 +161,27 @@ def _fenced(service: LayerService) -> None:
     first.write(b"first")
     first.flush()
     service.resume("a", first.uuid).close()
-    first.write(b"second")
-    first.flush()
+    with _closed(first):
+        first.write(b"second")
+        first.flush()
+
+
+@contextmanager
+def _closed(upload: LayerUpload) -> Iterator[None]:
+    """Close an upload at the end of the block, whatever it says then."""
+    try:
+        yield
+    finally:
+        with suppress(LayerStoreError):
+            upload.close()
 
 
 def _of_an_upload(act: Callable[[LayerUpload], object]) -> Callable[[LayerService], object]:
     def ask(service: LayerService) -> None:
         upload = service.upload("a")
         upload.write(b"some bytes")
-        act(upload)
+        with _closed(upload):
+            act(upload)
 
     return ask
 
