@@ -217,7 +217,7 @@ def _trashed(
     for each in picked:
         key = layout.trashed(each.blob.digest)
         try:
-            driver.move(each.key, key, version=each.version)
+            _move(driver, each.key, key, each.version)
         except PathNotFoundError:
             taken = list(_left(driver, f"{layout.TRASH}/{each.blob.digest.hex}", before))
             report.kept += [] if taken else [each.blob]
@@ -227,14 +227,29 @@ def _trashed(
             report.kept.append(each.blob)
             continue
         except DriverError as error:
-            if not _is_there(driver, key) or _is_there(driver, each.key):  # cut off, it may lie in both places (M2)
-                report.failed.append(replace(each.blob, error=error))
-                continue
+            report.failed.append(replace(each.blob, error=error))
+            continue
         yield replace(each, key=key)
 
 
+def _move(driver: CheckedDriver, source: str, target: str, version: str | None = None) -> None:
+    """Move a blob; if it failed, look whether it was done, and perhaps only its answer was lost.
+
+    Raises:
+        PathNotFoundError, FencedError: there is no such blob, or not at the version.
+        DriverError: it was not done.
+    """
+    try:
+        driver.move(source, target, version=version)
+    except (PathNotFoundError, FencedError):
+        raise
+    except DriverError:
+        if not _is_there(driver, target) or _is_there(driver, source):  # cut off, it may lie in both places (M2)
+            raise
+
+
 def _is_there(driver: CheckedDriver, key: str) -> bool:
-    """Return whether a move that failed has moved the blob: perhaps only its answer was lost."""
+    """Return whether a blob is under a key, as far as that can be found out."""
     with suppress(DriverError):
         return driver.find(key) is not None
     return False
@@ -262,13 +277,7 @@ def _delete(driver: CheckedDriver, each: _Picked) -> None:
         PathNotFoundError: another collection has taken it.
     """
     taken = layout.deleted()
-    try:
-        driver.move(each.key, taken)
-    except PathNotFoundError:
-        raise
-    except DriverError:
-        if not _is_there(driver, taken) or _is_there(driver, each.key):
-            raise
+    _move(driver, each.key, taken)
     try:
         driver.delete(taken)
     except DriverError:
