@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from layerstore_conformance.kit.places import Places
+from layerstore_conformance.kit.places import Places, profiled
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -36,14 +35,10 @@ class Interruption:
     @contextmanager
     def lurking(self) -> Iterator[None]:
         """Interrupt what this thread does in the block; what it has just got may be lost, and is not warned of."""
-        before = sys.getprofile()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            sys.setprofile(self._ran)
-            try:
+            with profiled(self._ran):
                 yield
-            finally:
-                sys.setprofile(before)
 
     def _ran(self, frame: FrameType, event: str, called: object) -> None:
         if self._in_driver.have_or_leave(frame, event, called):

@@ -6,14 +6,12 @@ import ctypes
 import errno
 import io
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from layerstore_conformance.kit.places import Places
+from layerstore_conformance.kit.places import Places, profiled
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from layerstore.checked import CheckedDriver
@@ -56,15 +54,9 @@ class Failure:
         self._place, self._number = place, number
         self._in_driver = Places(driver)
 
-    @contextmanager
-    def lurking(self) -> Iterator[None]:
+    def lurking(self) -> AbstractContextManager[None]:
         """Let it fail in the block."""
-        before = sys.getprofile()
-        sys.setprofile(self._ran)
-        try:
-            yield
-        finally:
-            sys.setprofile(before)
+        return profiled(self._ran)
 
     def _ran(self, frame: FrameType, event: str, called: object) -> None:
         if not (_is_system(frame, event, called) and self._in_driver.own(frame)):

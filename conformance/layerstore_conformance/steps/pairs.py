@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layerstore import DriverError, FencedError, PathNotFoundError
@@ -56,6 +57,10 @@ def _rewriting(driver: CheckedDriver, data: bytes) -> Writer:
     return writer
 
 
+Begin = Callable[["CheckedDriver", bytes], "Writer"]
+"""Opens a writer, and writes."""
+
+
 def _append(driver: CheckedDriver, data: bytes) -> Act:
     return lambda: _writer(driver, data).close()
 
@@ -79,14 +84,10 @@ def _append_and_append(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pa
     return Pair(_append(one, b"one"), _append(two, b"two"), allowed)
 
 
-def _flush_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+def _flush_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes, begin: Begin = _writer) -> Pair:
     del pad
-    writer = _writer(one, b"one")
+    writer = begin(one, b"one")
     return Pair(writer.close, lambda: two.put("d/key", PUT), lambda ends: ends.there == {"d/key": PUT})
-
-
-def _first_flush_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
-    return _flush_and_put(one, two, pad)._replace(first=_new(one, b"one").close)
 
 
 def _first_flush_and_append(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
@@ -100,14 +101,6 @@ def _first_flush_and_move_over(one: CheckedDriver, two: CheckedDriver, pad: byte
     two.put("d/source", PUT)
     writer = _new(one, b"one")
     return Pair(writer.close, lambda: two.move("d/source", "d/key"), lambda ends: ends.there == {"d/key": PUT})
-
-
-def _first_flush_and_delete(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
-    return _flush_and_delete(one, two, pad)._replace(first=_new(one, b"one").close)
-
-
-def _rewrite_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
-    return _flush_and_put(one, two, pad)._replace(first=_rewriting(one, b"one").close)
 
 
 def _rewrite_and_append(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
@@ -132,9 +125,9 @@ def _put_and_put(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
     )
 
 
-def _flush_and_delete(one: CheckedDriver, two: CheckedDriver, pad: bytes) -> Pair:
+def _flush_and_delete(one: CheckedDriver, two: CheckedDriver, pad: bytes, begin: Begin = _writer) -> Pair:
     del pad
-    writer = _writer(one, b"one")
+    writer = begin(one, b"one")
     return Pair(writer.close, lambda: two.delete("d/key"), lambda ends: ends.there == {})
 
 
@@ -239,11 +232,11 @@ PAIRS: Final[dict[str, Make]] = {
     "flush, append by another": _flush_and_append,
     "append, append by another": _append_and_append,
     "flush, put": _flush_and_put,
-    "first flush, put": _first_flush_and_put,
+    "first flush, put": partial(_flush_and_put, begin=_new),
     "first flush, append by another": _first_flush_and_append,
     "first flush, move over": _first_flush_and_move_over,
-    "first flush, delete": _first_flush_and_delete,
-    "flush of a rewrite, put": _rewrite_and_put,
+    "first flush, delete": partial(_flush_and_delete, begin=_new),
+    "flush of a rewrite, put": partial(_flush_and_put, begin=_rewriting),
     "flush of a rewrite, append by another": _rewrite_and_append,
     "put, flush": _put_and_flush,
     "put, put": _put_and_put,
