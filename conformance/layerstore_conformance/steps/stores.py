@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -27,3 +27,17 @@ def store_in(ctx: Context, directory: Path) -> str | Callable[[], Driver]:
     directory.mkdir()
     opens = ctx.harness.traced(plain := directory.with_name("plain"))
     return opens.replace(str(plain), quote(str(directory))) if isinstance(opens, str) else ctx.harness.traced(directory)
+
+
+class Room(NamedTuple):
+    """What all files below a directory take."""
+
+    files: int
+    size: int
+    """Bytes."""
+
+
+def room_of(folder: Path) -> Room:
+    """Return what the files below a directory take now."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return Room(len(sizes), sum(sizes))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from layerstore import DriverError
 from layerstore.checked import CheckedDriver
@@ -13,7 +12,7 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.processes.elsewhere import Elsewhere, write
 from layerstore_conformance.steps.points import MIB
-from layerstore_conformance.steps.stores import a_folder, store_in
+from layerstore_conformance.steps.stores import a_folder, room_of, store_in
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -28,19 +27,6 @@ LARGE: Final = 300_000
 
 KILLED: Final = 3
 """Processes that are killed after the room was measured."""
-
-
-class Room(NamedTuple):
-    """What all files below a directory take."""
-
-    files: int
-    size: int
-    """Bytes."""
-
-
-def _room(folder: Path) -> Room:
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return Room(len(sizes), sum(sizes))
 
 
 def _write_below(driver: CheckedDriver, data: bytes) -> None:
@@ -105,10 +91,10 @@ def what_was_refused_takes_no_room(ctx: Context) -> None:
         data = bulk("refused", LARGE, ctx.seed)
         for _ in range(3):
             _refuse_each(driver, data)
-        before = _room(folder)
+        before = room_of(folder)
         for _ in range(ROUNDS):
             _refuse_each(driver, data)
-        after = _room(folder)
+        after = room_of(folder)
         more = after.files - before.files, after.size - before.size
         assert more[0] < ROUNDS // 2, f"{more[0]} more files are there after {ROUNDS} refusals"
         assert more[1] < ROUNDS * LARGE // 2, f"{more[1]} more bytes are in use after {ROUNDS} refusals"
@@ -139,7 +125,7 @@ def what_killed_processes_have_left_takes_no_room(ctx: Context) -> None:
                 there.kill()
             with closing(ctx.at(opens)) as driver:
                 _work_on(driver)
-            rooms.append(_room(folder))
+            rooms.append(room_of(folder))
         more = rooms[-1].files - rooms[0].files, rooms[-1].size - rooms[0].size
         assert more[0] < KILLED, f"{more[0]} more files are there after {KILLED} processes were killed"
         assert more[1] < MIB, f"{more[1]} more bytes are in use after {KILLED} processes were killed"

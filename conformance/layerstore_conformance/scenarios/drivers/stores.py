@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -15,9 +14,10 @@ from layerstore import BackendUnavailableError, DriverError, Unpublished
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.kit.litter import HARMLESS
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.points import MIB
-from layerstore_conformance.steps.stores import a_folder, store_in
+from layerstore_conformance.steps.stores import a_folder, room_of, store_in
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -195,106 +195,6 @@ def a_move_of_a_file_with_two_names_leaves_one(ctx: Context) -> None:
         assert list(driver.list("d")) == ["d/target"]
 
 
-def _append(driver: CheckedDriver) -> Writer:
-    writer = driver.open_writer("d/key")
-    writer.write(b", appended")
-    return writer
-
-
-def _rewrite(driver: CheckedDriver) -> Writer:
-    writer = driver.open_writer("d/key")
-    writer.seek(3)
-    writer.write(b"rewritten")
-    return writer
-
-
-def _flush_and_append(driver: CheckedDriver) -> Writer:
-    writer = _append(driver)
-    writer.flush()
-    writer.write(b", appended again")
-    return writer
-
-
-def _move_over(driver: CheckedDriver) -> None:
-    driver.put("source", b"moved")
-    driver.move("source", "d/key")
-
-
-def _move_there_and_back_and_append(driver: CheckedDriver) -> None:
-    driver.move("d/key", "source")
-    driver.move("source", "d/key")
-    _append(driver).close()
-
-
-def _take_over_an_append(driver: CheckedDriver) -> None:
-    begun = _append(driver)
-    driver.open_writer("d/key").close()
-    begun.discard()
-
-
-def _take_over_a_rewrite(driver: CheckedDriver) -> None:
-    begun = _rewrite(driver)
-    _append(driver).close()
-    begun.discard()
-
-
-CHANGES = Axis(
-    "change",
-    {
-        "append": lambda driver: _append(driver).close(),
-        "append, flush and append": lambda driver: _flush_and_append(driver).close(),
-        "rewrite": lambda driver: _rewrite(driver).close(),
-        "flush of nothing": lambda driver: driver.open_writer("d/key").close(),
-        "discarded append": lambda driver: _append(driver).discard(),
-        "discard after a flush": lambda driver: _flush_and_append(driver).discard(),
-        "discarded rewrite": lambda driver: _rewrite(driver).discard(),
-        "takeover of an append": _take_over_an_append,
-        "takeover of a rewrite": _take_over_a_rewrite,
-        "put": lambda driver: driver.put("d/key", b"put"),
-        "put of nothing": lambda driver: driver.put("d/key", b""),
-        "move": lambda driver: driver.move("d/key", "d/moved"),
-        "move of an append": lambda driver: (_append(driver), driver.move("d/key", "d/moved")),
-        "append to what was moved": _move_there_and_back_and_append,
-        "move over": _move_over,
-        "delete": lambda driver: driver.delete("d/key"),
-        "delete of an append": lambda driver: (_append(driver), driver.delete("d/key")),
-    },
-)
-"""All that may change an object's file, or what lies behind its published bytes."""
-
-
-@scenario(
-    *("K3", "W6", "W7", "M1", "P1"),
-    kills=("files-are-overwritten",),
-    rows=(94,),
-    needs=("traced", "url"),
-    axes=(CHANGES, Axis("elsewhere", {"another key": "store/d/other", "outside the store": "outside"})),
-)
-def a_file_with_two_names_is_changed_under_one(
-    ctx: Context, change: Callable[[CheckedDriver], object], elsewhere: str
-) -> None:
-    """If another program has linked an object's file to another name, that name keeps its bytes, whatever the key does.
-
-    A backup of links, and a mirror that shares what is equal, would otherwise be changed with the store.
-    """
-    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
-        driver.put("d/key", LINKED)
-        files = [path for path in folder.rglob("d/key") if path.is_file()]
-        for path in files:
-            os.link(path, folder / elsewhere)
-        change(driver)
-        gc.collect()
-        for path in files:
-            ctx.same((folder / elsewhere).read_bytes(), LINKED, f"the other name of {path.name}")
-            if elsewhere.startswith("store/"):
-                ctx.same(driver.get("d/other", 100), LINKED, "d/other")
-                driver.open_writer("d/other").close()
-                ctx.same(driver.get("d/other", 100), LINKED, "d/other, which was opened and closed")
-
-
-LINKED = b"bytes of two names"
-
-
 DISCARDED = Axis("discarded", {"1 MiB": (MIB, 24), "5 MiB": (5 * MIB, 12), "17 MiB": (17 * MIB + 3, 6)})
 """Bytes that a writer is discarded with, and how often: a driver may gather them, or store them as they come."""
 
@@ -313,10 +213,10 @@ def what_was_discarded_takes_no_room(ctx: Context, discarded: tuple[int, int]) -
         driver.put("old", b"old")
         for _ in range(3):  # room that is kept to be used again
             _write_and_discard(driver, size)
-        before = _room(folder)
+        before = room_of(folder).size
         for _ in range(times):
             _write_and_discard(driver, size)
-        more = _room(folder) - before
+        more = room_of(folder).size - before
         assert more < times * size // 2, (
             f"{more} bytes more are in use after {2 * times} writers of {size} were discarded"
         )
@@ -349,7 +249,7 @@ def what_killed_writers_took_is_told_and_can_be_deleted(ctx: Context, size: int)
                     driver.delete(left)
                 again = _told_unpublished(driver, "")
                 assert not again, f"what was deleted is told of: {again}"
-            rooms.append(_room(folder))
+            rooms.append(room_of(folder).size)
         more = rooms[1] - rooms[0]
         assert more < size // 2, f"{more} bytes more are in use after one more writer of {size} was killed"
 
@@ -407,10 +307,6 @@ def opening_and_looking_make_nothing_on_disk(ctx: Context) -> None:
             assert not list(folder.iterdir()), f"made by looks: {[each.name for each in folder.iterdir()]}"
 
 
-HARMLESS = (".DS_Store", "._key", ".nfs000000000001", "._other")
-"""Names of files that other programs leave in directories, and that a scan passes over (L6.7)."""
-
-
 @scenario("D5", "D1", kills=("harmless-files-deleted",), needs=("traced", "url"))
 def a_delete_leaves_harmless_files(ctx: Context) -> None:
     """What a file manager or a file server leaves beside objects stays, also if all objects beside it are deleted."""
@@ -418,7 +314,7 @@ def a_delete_leaves_harmless_files(ctx: Context) -> None:
         for key in ("up/dir/key", "up/dir/deeper/key", "up/key"):
             driver.put(key, b"object")
         beside = [path for path in folder.rglob("*") if path.is_dir() and path.name in {"up", "dir", "deeper"}]
-        left = [path / name for path in beside for name in HARMLESS]
+        left = [path / name for path in beside for name in HARMLESS if not name.endswith("/")]
         for path in left:
             path.write_bytes(b"harmless")
         for key in ("up/dir/key", "up/dir", "up"):
@@ -433,8 +329,3 @@ def _write_and_discard(driver: CheckedDriver, size: int) -> None:
         writer = driver.open_writer(key)
         writer.write(bytes(size))
         writer.discard()
-
-
-def _room(folder: Path) -> int:
-    """Return how many bytes all files have."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
