@@ -38,11 +38,14 @@ def counted(watch: Callable[[str], object] = lambda name: None) -> Iterator[Coun
 
     real_init, declared = locks.LockFile.__init__, system._declared
     openat2 = system._openat2() and _bound(lambda library: counting("openat2", declared(library)))
+    told = system._name_to_handle_at()
+    handles = counting("name_to_handle_at", told) if told else None
     everything: dict[str, Any] = {name: counting(name, getattr(os, name)) for name in CALLS}
     with (
         patch.multiple(os, **everything),
         patch.object(fcntl, "flock", counting("flock", fcntl.flock)),
         patch.object(system, "_openat2", lambda: openat2),
+        patch.object(system, "_name_to_handle_at", lambda: handles),
         patch.object(locks.LockFile, "__init__", init),
     ):
         yield calls

@@ -12,7 +12,7 @@ import pytest
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
 from layerstore_drivers.local import LocalDriver, system, tree
-from layerstore_drivers.local.system import DIRECTORY, open_beneath
+from layerstore_drivers.local.system import DIRECTORY, Lasting, open_beneath
 from layerstore_drivers.local.tree import REMEMBERED, Remembered, Tree
 
 FILE = os.O_RDONLY | os.O_NONBLOCK
@@ -260,13 +260,18 @@ def test_the_descriptor_of_the_root_is_given_back(tmp_path: Path, end: str) -> N
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def _identity(number: int) -> Lasting:
+    return 1, 1, bytes([number % 256, number // 256])
+
+
 def test_a_removed_directory_is_forgotten_with_all_below() -> None:
     """What is made anew under its path may have its number, and is to be synced (C4)."""
     known = Remembered()
-    for number, path in enumerate(["a", "a/b", "a/b/c", "ab", "a/c"]):
-        known.remember(path, number)
+    paths = ["a", "a/b", "a/b/c", "ab", "a/c"]
+    for number, path in enumerate(paths):
+        known.remember(path, _identity(number))
     known.forget("a/b")
-    assert [known.knows(path, number) for number, path in enumerate(["a", "a/b", "a/b/c", "ab", "a/c"])] == [
+    assert [known.knows(path, _identity(number)) for number, path in enumerate(paths)] == [
         True,
         False,
         False,
@@ -279,11 +284,11 @@ def test_no_more_than_so_many_directories_are_remembered() -> None:
     """Beyond the limit all are forgotten; those that were removed do not count."""
     known = Remembered()
     for number in range(REMEMBERED // 2):
-        known.remember(f"upload/{number}", number)
+        known.remember(f"upload/{number}", _identity(number))
         known.forget(f"upload/{number}")
     for number in range(REMEMBERED):
-        known.remember(f"layer/{number}", number)
-    assert known.knows("layer/0", 0)
-    known.remember("one/more", 1)
-    assert not known.knows("layer/0", 0)
-    assert known.knows("one/more", 1)
+        known.remember(f"layer/{number}", _identity(number))
+    assert known.knows("layer/0", _identity(0))
+    known.remember("one/more", _identity(1))
+    assert not known.knows("layer/0", _identity(0))
+    assert known.knows("one/more", _identity(1))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local import LocalDriver, system
 from layerstore_drivers.local import writer as writing
 
 pytestmark = pytest.mark.usefixtures("road")
@@ -184,6 +184,34 @@ def test_a_directory_with_the_number_of_one_that_was_removed_is_made_durable(
         reused.setattr(os, "mkdir", remake)
         driver.put("a/b", b"")
     assert not disk.at_risk
+
+
+def test_a_directory_made_anew_is_made_durable_whatever_its_number(disk: Disk) -> None:
+    """Another process removes one and makes another: many file systems give it the same number (C4)."""
+    driver = CheckedDriver(LocalDriver(disk.root))
+    driver.put("a/b", b"")
+    number = (disk.root / "a").stat().st_ino
+    shutil.rmtree(disk.root / "a")
+    for tried in range(16):  # until one has the number; where numbers are not used again, none has
+        (made := disk.root / f"a.{tried}").mkdir()
+        if made.stat().st_ino == number:
+            break
+    os.replace(made, disk.root / "a")
+    disk.unsynced.add(str(disk.root))
+    driver.put("a/c", b"")
+    assert str(disk.root) not in disk.unsynced
+
+
+def test_where_nothing_tells_two_directories_apart_each_call_makes_them_durable(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system without handles, or where a sandbox forbids to ask for them (C4)."""
+    monkeypatch.setattr(system, "_name_to_handle_at", lambda: None)
+    driver = CheckedDriver(LocalDriver(disk.root))
+    for key in ("a/b/c", "a/b/d"):
+        disk.unsynced |= {str(disk.root), str(disk.root / "a")}
+        driver.put(key, b"")
+        assert not disk.at_risk
 
 
 def test_a_moved_objects_bytes_are_durable_even_if_another_program_wrote_them(disk: Disk) -> None:

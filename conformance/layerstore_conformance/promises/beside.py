@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 from layerstore import BackendUnavailableError
@@ -153,7 +155,7 @@ def calls_in_directories_made_anew(driver: CheckedDriver, around: Around) -> Ite
     state: State = {}
     yield state
     for number, call in enumerate((_put_over, _append, _move_over)):
-        for depth, replace in ((1, _make_anew), (2, _make_anew), (1, _bring_another), (2, _bring_another)):
+        for depth, replace in product((1, 2), (_make_anew, _make_again, _bring_another)):
             top = f"{replace.__name__.strip('_')}-{number}-{depth}"
             directory = "/".join([top, "d", "e"][: 1 + depth])
             driver.put(f"{directory}/first", OLD)
@@ -165,12 +167,31 @@ def calls_in_directories_made_anew(driver: CheckedDriver, around: Around) -> Ite
             yield (state := {**state, f"{directory}/second": MORE if call is _append else NEW})
 
 
+_NUMBERS = 16
+"""Directories made until one has a number that was free a moment ago: of a few such numbers the lowest comes first."""
+
+
 def _make_anew(directory: Path) -> None:
     """Have another program remove a directory, and make it anew: beside the old one, so that it is another inode's."""
     made = directory.with_name(f"{directory.name}.new")
     made.mkdir()
     shutil.rmtree(directory, ignore_errors=True)
     made.rename(directory)
+
+
+def _make_again(directory: Path) -> None:
+    """Have another program remove a directory, and make one with its number, where numbers are used again."""
+    number = directory.stat().st_ino
+    shutil.rmtree(directory)
+    others = [directory.with_name(f"{directory.name}.{tried}") for tried in range(_NUMBERS)]
+    for made in others:
+        made.mkdir()
+        if made.stat().st_ino == number:
+            break
+    made.rename(directory)
+    for other in others:
+        with suppress(FileNotFoundError):
+            other.rmdir()
 
 
 def _bring_another(directory: Path) -> None:

@@ -66,6 +66,49 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+class _Handle(ctypes.Structure):
+    """``struct file_handle`` of name_to_handle_at(2), with room for ``MAX_HANDLE_SZ`` bytes."""
+
+    _fields_ = (("size", ctypes.c_uint), ("kind", ctypes.c_int), ("handle", ctypes.c_ubyte * 128))
+
+
+Lasting = tuple[int, int, bytes]
+"""The mount, and the handle's kind and bytes, in which a file system counts the uses of an inode number."""
+
+_AT_EMPTY_PATH, _AT_HANDLE_FID = 0x1000, 0x200
+"""The descriptor's own file; a handle that need not open it, which Linux 6.5 gives for any file system (fcntl.h)."""
+
+
+def lasting_identity(fd: int) -> Lasting | None:
+    """Return what no other file has, not even one that gets the number of this one after it was deleted.
+
+    None: the file system, the system or a sandbox does not tell.
+    """
+    told = _name_to_handle_at()
+    if told is None:
+        return None
+    handle, mount, before = _Handle(size=128), ctypes.c_int(), ctypes.get_errno()
+    try:
+        for flags in (_AT_EMPTY_PATH, _AT_EMPTY_PATH | _AT_HANDLE_FID):
+            if not told(fd, b"", ctypes.byref(handle), ctypes.byref(mount), flags):
+                return mount.value, handle.kind, bytes(handle.handle[: handle.size])
+    finally:
+        ctypes.set_errno(before)  # as for openat2, below
+    return None
+
+
+@cache
+def _name_to_handle_at() -> Callable[..., int] | None:
+    """Return the library's function. It holds on to the interpreter, as it waits for nothing: the file is open."""
+    try:
+        found = ctypes.PyDLL(None, use_errno=True).name_to_handle_at
+    except AttributeError:  # not Linux
+        return None
+    found.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+    found.restype = ctypes.c_int
+    return found
+
+
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 _OPENAT2 = 437

@@ -20,10 +20,11 @@ from layerstore_drivers.local.listing import holds_object
 from layerstore_drivers.local.system import (
     DIRECTORY,
     HeldDirectory,
+    Lasting,
     closing_fd,
     enter,
+    lasting_identity,
     open_beneath,
-    status_of,
     sync_directory,
 )
 
@@ -281,10 +282,10 @@ class Tree:
         """Open a directory, and make its name durable: the process that made it may have died before it did so."""
         fd = enter(parent, name)
         try:
-            inode = os.fstat(fd).st_ino
-            if not self._durable.knows(path, inode):
+            identity = lasting_identity(fd)
+            if not self._durable.knows(path, identity):
                 sync_directory(parent)
-                self._durable.remember(path, inode)
+                self._durable.remember(path, identity)
         except BaseException:
             os.close(fd)
             raise
@@ -295,7 +296,11 @@ class Tree:
 
         The root's name is made durable when the root is made. If this raises, the directory is closed.
         """
-        return not path or self._durable.knows(path, status_of(fd).st_ino)
+        try:
+            return not path or self._durable.knows(path, lasting_identity(fd))
+        except BaseException:
+            os.close(fd)
+            raise
 
 
 def _kind(mode: int) -> str:
@@ -320,15 +325,15 @@ REMEMBERED = 1024
 
 
 class _Node:
-    __slots__ = ("below", "inode")
+    __slots__ = ("below", "identity")
 
     def __init__(self) -> None:
         self.below: dict[str, _Node] = {}
-        self.inode: int | None = None
+        self.identity: Lasting | None = None
 
 
 class Remembered:
-    """Paths of directories, each with its inode number. Threads share it."""
+    """Paths of directories, each with its identity. Threads share it."""
 
     def __init__(self) -> None:
         self._top = _Node()
@@ -336,27 +341,29 @@ class Remembered:
 
     def has(self, path: str) -> bool:
         """Return whether a directory was remembered under this path; there may be another by now, or none."""
-        return self._inode(path) is not None
+        return self._identity(path) is not None
 
-    def knows(self, path: str, inode: int) -> bool:
+    def knows(self, path: str, identity: Lasting | None) -> bool:
         """Return whether this directory was remembered under this path."""
-        return self._inode(path) == inode
+        return identity is not None and self._identity(path) == identity
 
-    def _inode(self, path: str) -> int | None:
+    def _identity(self, path: str) -> Lasting | None:
         node: _Node | None = self._top
         for segment in path.split("/"):
             node = node.below.get(segment) if node else None
-        return node.inode if node else None
+        return node.identity if node else None
 
-    def remember(self, path: str, inode: int) -> None:
-        """Remember a directory."""
+    def remember(self, path: str, identity: Lasting | None) -> None:
+        """Remember a directory. One without an identity is not remembered: it would be taken for one made later."""
+        if identity is None:
+            return
         if self._count >= REMEMBERED:
             self._top, self._count = _Node(), 0
         node = self._top
         for segment in path.split("/"):
             node = node.below.setdefault(segment, _Node())
-        self._count += node.inode is None
-        node.inode = inode
+        self._count += node.identity is None
+        node.identity = identity
 
     def forget(self, path: str) -> None:
         """Forget a directory and all below it."""
@@ -370,4 +377,4 @@ class Remembered:
 
 
 def _size(node: _Node) -> int:
-    return (node.inode is not None) + sum(map(_size, list(node.below.values())))  # another thread may add one
+    return (node.identity is not None) + sum(map(_size, list(node.below.values())))  # another thread may add one
