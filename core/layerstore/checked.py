@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from layerstore.url import StoreURL
 
 HandleT = TypeVar("HandleT", Reader, Writer)
+T = TypeVar("T")
 
 
 class CheckedDriver(Driver):
@@ -79,10 +80,18 @@ class CheckedDriver(Driver):
         Raises:
             PathNotFoundError: nothing under the key.
         """
+        return self.read_version(key, lambda reader: reader.read(min(reader.size, limit)))
+
+    def read_version(self, key: str, read: Callable[[Reader], T]) -> T:
+        """Return what ``read`` makes of a reader of an object; it is called anew if the object is replaced meanwhile.
+
+        Raises:
+            PathNotFoundError: nothing under the key.
+        """
         while True:
             with self.open_reader(key) as reader:
                 try:
-                    return reader.read(min(reader.size, limit))
+                    return read(reader)
                 except BackendUnavailableError:
                     if self.stat(key).version == reader.version:
                         raise

@@ -13,7 +13,7 @@ import pytest
 import layerstore
 from layerstore import errors
 
-PYTHON = {"Any", "Buffer", "ClassVar", "ForwardRef", "Generator", "Iterator", "Mapping", "None", "Self"}
+PYTHON = {"Any", "Buffer", "Callable", "ClassVar", "ForwardRef", "Generator", "Iterator", "Mapping", "None", "Self"}
 STREAMS = {"Reads", "ReadsInto"}
 """Protocols of streams that an upload can read: programs need not name these, since streams have their own types."""
 

@@ -192,11 +192,11 @@ def test_a_directory_made_anew_is_made_durable_whatever_its_number(disk: Disk) -
     driver.put("a/b", b"")
     number = (disk.root / "a").stat().st_ino
     shutil.rmtree(disk.root / "a")
-    for tried in range(16):  # until one has the number; where numbers are not used again, none has
-        (made := disk.root / f"a.{tried}").mkdir()
-        if made.stat().st_ino == number:
-            break
-    os.replace(made, disk.root / "a")
+    others = [disk.root / f"a.{tried}" for tried in range(16)]
+    for made in others:
+        made.mkdir()
+    again = [made for made in others if made.stat().st_ino == number]  # none where numbers are not used again
+    os.replace((again or others)[0], disk.root / "a")
     disk.unsynced.add(str(disk.root))
     driver.put("a/c", b"")
     assert str(disk.root) not in disk.unsynced

@@ -168,7 +168,7 @@ def calls_in_directories_made_anew(driver: CheckedDriver, around: Around) -> Ite
 
 
 _NUMBERS = 16
-"""Directories made until one has a number that was free a moment ago: of a few such numbers the lowest comes first."""
+"""Directories made, so that one of them has a number that was free a moment ago: of several the lowest comes first."""
 
 
 def _make_anew(directory: Path) -> None:
@@ -186,12 +186,11 @@ def _make_again(directory: Path) -> None:
     others = [directory.with_name(f"{directory.name}.{tried}") for tried in range(_NUMBERS)]
     for made in others:
         made.mkdir()
-        if made.stat().st_ino == number:
-            break
-    made.rename(directory)
-    for other in others:
+    again = [made for made in others if made.stat().st_ino == number]
+    (again or others)[0].rename(directory)
+    for made in others:
         with suppress(FileNotFoundError):
-            other.rmdir()
+            made.rmdir()
 
 
 def _bring_another(directory: Path) -> None:

@@ -38,7 +38,6 @@ from layerstore import layout
 from layerstore.contents import links
 from layerstore.digest import Digest
 from layerstore.errors import (
-    BackendUnavailableError,
     FencedError,
     InvalidArchiveError,
     InvalidDigestError,
@@ -222,16 +221,7 @@ class Moved:
 
     def _read_back(self, canonical: Digest, wanted: Digest) -> None:
         blob = layout.blob(canonical)
-        while True:
-            with self._driver.open_reader(blob) as reader:
-                try:
-                    check_digest(wanted, measure(reader, wanted))
-                except BackendUnavailableError:
-                    if self._driver.stat(blob).version == reader.version:
-                        raise
-                    # else it was replaced meanwhile, and that version can no longer be read (clause R4)
-                else:
-                    return
+        check_digest(wanted, self._driver.read_version(blob, lambda reader: measure(reader, wanted)))
 
 
 def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None = None) -> Moved | None:
