@@ -168,7 +168,9 @@ class LocalWriter(Writer):
 
     def _continue(self, base: Published) -> None:
         """Go on in place, in the file that the draft has become."""
-        before, self._base, self._draft = self._base, base, None
+        before = self._base
+        self._draft = None  # first: interrupted here, the writer must not close the file twice
+        self._base = base
         self._tail = _Tail(base.fd, base.size, self._record)
         self._armed = False
         if before:
