@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from layerstore_conformance.kit.places import Places, profiled
+from layerstore_conformance.kit.system_calls import changes
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -29,6 +30,8 @@ class Interruption:
     def __init__(self, driver: CheckedDriver, place: int = 0) -> None:
         """Interrupt ``driver`` at its ``place``-th place; 0 only counts."""
         self.places = 0
+        self.changes: list[int] = []
+        """The places right after a file was changed or synced."""
         self._place = place
         self._in_driver = Places(driver)
 
@@ -43,5 +46,7 @@ class Interruption:
     def _ran(self, frame: FrameType, event: str, called: object) -> None:
         if self._in_driver.have_or_leave(frame, event, called):
             self.places += 1
+            if event == "c_return" and changes(called):
+                self.changes.append(self.places)
             if self.places == self._place:
                 raise KeyboardInterrupt(f"in line {frame.f_lineno} of {frame.f_code.co_filename}")

@@ -31,6 +31,14 @@ _SYSTEM: Final = {
 _OF_FILES: Final = {"read", "readinto", "readall", "write", "flush", "seek", "truncate"}
 """Methods of a file that may fail."""
 
+_CHANGES: Final = {
+    *("mkdir", "rmdir", "unlink", "remove", "rename", "replace", "link", "symlink", "write", "writev", "pwrite"),
+    *("pwritev", "ftruncate", "truncate", "fsync", "fdatasync", "utime", "copy_file_range", "sendfile", "setxattr"),
+}
+"""Those that change a file or directory, or make it durable."""
+
+_SYNCS: Final = {"fsync", "fdatasync"}
+
 _CFunction: Final = ctypes._CFuncPtr  # type: ignore[attr-defined]  # noqa: SLF001  (the one class that all have above)
 
 
@@ -66,6 +74,23 @@ class Failure:
             name = getattr(called, "__name__", frame.f_code.co_name)
             self.failed = f"{name} in line {frame.f_lineno} of {frame.f_code.co_filename}"
             raise OSError(self._number, os.strerror(self._number))
+
+
+def changes(called: object) -> bool:
+    """Return whether a function changes or syncs files."""
+    name, of = getattr(called, "__name__", ""), getattr(called, "__self__", None)
+    return name in _CHANGES and (getattr(called, "__module__", "") == "posix" or isinstance(of, io.FileIO))
+
+
+def begins_change(frame: FrameType, event: str, called: object) -> bool:
+    """Return whether an event is the call of a function that changes or syncs files."""
+    del frame
+    return event == "c_call" and changes(called)
+
+
+def begins_sync(frame: FrameType, event: str, called: object) -> bool:
+    """Return whether an event is the call of a function that syncs a file or directory."""
+    return begins_change(frame, event, called) and getattr(called, "__name__", "") in _SYNCS
 
 
 def _is_system(frame: FrameType, event: str, called: object) -> bool:

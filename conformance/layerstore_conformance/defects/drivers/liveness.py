@@ -84,6 +84,61 @@ class _LockingWriter(PassingWriter):
             super().release()
 
 
+@planted("F1", "T6")
+class OpeningWaitsForAFlush(DefectiveDriver):
+    """A flush holds its key's lock to its end, while the disk writes; opening a writer wants that lock."""
+
+    @property
+    def locks(self) -> dict[str, _Locked]:
+        """The locks of keys."""
+        found: dict[str, _Locked] = self.memory.setdefault("locks", defaultdict(_Locked))
+        return found
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer, under its key's lock."""
+        with self.locks[key]:
+            return _FlushingLocked(self, self.inner.open_writer(key))
+
+
+class _FlushingLocked(PassingWriter):
+    def __init__(self, driver: OpeningWaitsForAFlush, inner: Writer) -> None:
+        super().__init__(inner)
+        self._lock = driver.locks[inner.key]
+
+    def publish(self) -> str:
+        with self._lock:
+            return super().publish()
+
+
+@planted("T6")
+class AReleaseWaitsForOtherKeys(DefectiveDriver):
+    """A writer's `release` takes one of eight locks, by the letters of its key; so does a call that changes a key."""
+
+    def lock(self, key: str) -> _Locked:
+        """Return the lock of a key."""
+        locks: dict[int, _Locked] = self.memory.setdefault("locks", defaultdict(_Locked))
+        return locks[sum(key.encode()) % 8]
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, under the lock."""
+        with self.lock(key):
+            self.inner.put(key, data)
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that takes it when it is released."""
+        return _ReleasedLocked(self, self.inner.open_writer(key))
+
+
+class _ReleasedLocked(PassingWriter):
+    def __init__(self, driver: AReleaseWaitsForOtherKeys, inner: Writer) -> None:
+        super().__init__(inner)
+        self._lock = driver.lock(inner.key)
+
+    def release(self) -> None:
+        with self._lock:
+            super().release()
+
+
 @planted("T6", "M1")
 class MovesWaitForEachOther(DefectiveDriver):
     """A move takes a lock for its source, and then one for its target; one that comes from there has that already."""
