@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import ClassVar
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import pytest
 
@@ -123,3 +124,20 @@ def test_what_is_done_hundreds_of_times_keeps_no_handle(counted: Context, work: 
     before = set(Counted.those)
     REPEATED[work](counted)
     assert set(Counted.those) == before
+
+
+def test_a_store_that_is_opened_again_was_let_go_of_by_earlier_scenarios(request: pytest.FixtureRequest) -> None:
+    """What a scenario left in a cycle is collected before: a scenario's own collections do not look at it."""
+    context = Context(Harness(f"memory://{request.node.name}"))
+    garbage = [open_driver(f"memory://{request.node.name}")]
+    left = ref(garbage[0])
+    garbage.append(garbage)  # type: ignore[arg-type]  # a cycle
+    del garbage
+    gc.freeze()
+    try:
+        assert left() is not None
+        context.reopen()
+        assert left() is None
+    finally:
+        gc.unfreeze()
+        context.clean()

@@ -101,6 +101,7 @@ class Context:
             self._opened.pop().close()
         self._seen.clear()
         del self.driver
+        gc.unfreeze()  # what an earlier scenario has left in cycles may hold a driver, too
         gc.collect()
         self.driver = self.open()
 

@@ -117,7 +117,7 @@ def _flush_on(driver: CheckedDriver, key: str) -> Iterator[State]:
     yield {}
     writer.flush()
     yield {key: (whole := OLD)}
-    for write in (_appended, _appended_and_rewritten, _rewritten):
+    for write in (_appended, _appended_and_rewritten, _appended, _rewritten, _appended):
         writer.seek(writer.size)
         write(writer)
         yield {key: whole}

@@ -111,7 +111,8 @@ class SqliteDriver(Driver):
             found = self.stat(source).version
             if version not in (None, found):
                 raise FencedError(source, f"at version {found}, not {version}")
-            db.execute("UPDATE OR REPLACE objects SET key = ?, writer = NULL WHERE key = ?", (target, source))
+            sql = "UPDATE OR REPLACE objects SET key = ?, version = hex(randomblob(16)), writer = NULL WHERE key = ?"
+            db.execute(sql, (target, source))
 
     def delete(self, key: str) -> None:
         """Delete the object and all below ``key/``, with their drafts, and fence their writers (D1 to D4, F2)."""

@@ -61,6 +61,20 @@ def layer_beyond_its_end_is_read() -> Iterator[None]:
         yield
 
 
+@planted_in_core("R6")
+def a_seek_before_the_first_read_is_lost() -> Iterator[None]:
+    """A finished layer, which opens its reader when it is first read, reads from the start, wherever it was sought."""
+    real = Layer._opened
+
+    def opened(self: Layer) -> Reader:
+        if self._reader is None:
+            self._position = 0
+        return real(self)
+
+    with patch.object(Layer, "_opened", opened):
+        yield
+
+
 @planted_in_core("R3", "E1")
 def a_finished_layer_that_went_is_a_missing_key() -> Iterator[None]:
     """A finished layer whose blob is gone when it is first read raises the error of the storage."""

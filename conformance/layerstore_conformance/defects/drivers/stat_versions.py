@@ -155,6 +155,25 @@ class _CountingWriter(_VersionedWriter):
 
 
 @planted("S2")
+class AVersionMovesWithItsObject(VersionedDriver):
+    """An object keeps its version when it is moved."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, and remember the version."""
+        before = self.stat(source).version
+        super().move(source, target, version=version)
+        self._moved()[target, self.inner.stat(target).version] = before
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell the version from before it was moved."""
+        return self._moved().get((key, found.version), found.version)
+
+    def _moved(self) -> dict[tuple[str, str], str]:
+        moved: dict[tuple[str, str], str] = self.memory.setdefault("moved", {})
+        return moved
+
+
+@planted("S2")
 class VersionOfAReaderDiffers(DefectiveDriver):
     """A reader's version is in quotation marks, as in HTTP; those of ``stat`` and writers are not."""
 

@@ -335,7 +335,7 @@ def _after_a_write(ctx: Context, wrote: Wrote, place: int) -> Writer:
 def _last_place(ctx: Context, writer: Writer, act: Callable[[Writer], object]) -> int:
     """Return the number of the last place in a call."""
     counting = Interruption(ctx.driver)
-    with counting.lurking():
+    with counting.lurking(), suppress(DriverError):  # after an interrupted write it may refuse
         act(writer)
     writer.discard()
     return counting.places

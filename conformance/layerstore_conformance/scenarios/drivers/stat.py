@@ -119,6 +119,26 @@ def an_object_made_anew_has_a_version_of_its_own(ctx: Context) -> None:
     assert len(set(versions)) == 8, f"versions repeat: {versions}"
 
 
+@scenario("S2", "M1", kills=("a-version-moves-with-its-object",))
+def an_object_moved_away_and_back_has_a_version_of_its_own(ctx: Context) -> None:
+    """An object that is moved away, and moved back after another was in its place, has a new version.
+
+    Whoever saw the version before would take what is there for what it saw, and for the same object.
+    """
+    data, versions = ctx.payload("away").read(700), []
+    ctx.driver.put("key", data)
+    versions.append(ctx.open().stat("key").version)
+    for meanwhile in (b"another", b"", data):
+        ctx.driver.move("key", "d/aside")
+        ctx.driver.put("key", meanwhile)
+        versions.append(ctx.open().stat("key").version)
+        ctx.driver.delete("key")
+        ctx.driver.move("d/aside", "key")
+        versions.append(ctx.open().stat("key").version)
+    assert len(set(versions)) == len(versions), f"versions repeat: {versions}"
+    ctx.expect("key", data)
+
+
 @scenario("S2", "W5", "M1", kills=("puts-and-flushes-counted-apart", "version-is-a-hash"), rows=(74, 91, 116))
 def no_kind_of_change_brings_a_version_back(ctx: Context) -> None:
     """Puts, writes, moves and re-creations, in turns, never bring back a version that the object had before.

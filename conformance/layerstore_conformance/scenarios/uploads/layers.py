@@ -15,6 +15,7 @@ from layerstore import (
     layout,
 )
 from layerstore.tarsum import tarsums
+from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import begin, blob, link, store
@@ -24,7 +25,7 @@ from layerstore_conformance.steps.expectations import fetched
 from layerstore_conformance.steps.watching import Trap, fail, number, of, watched
 
 if TYPE_CHECKING:
-    from layerstore import LayerService, LayerUpload
+    from layerstore import Layer, LayerService, LayerUpload
     from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
 
@@ -80,6 +81,40 @@ def a_layer_is_read_from_beyond_its_end(ctx: Context) -> None:
             assert found == (b"", b"", b"", 0, offset), f"at {offset} of {len(data)} bytes: {found}"
         layer.seek(-10, io.SEEK_END)
         ctx.same(layer.readall(), data[-10:], "after a seek back")
+
+
+def _into(layer: Layer, count: int) -> bytes:
+    buffer = bytearray(count)
+    return bytes(buffer[: layer.readinto(buffer)])
+
+
+WAYS: dict[str, Callable[[Layer, int], bytes]] = {
+    "read": lambda layer, count: layer.read(count),
+    "readall": lambda layer, count: layer.readall()[:count],
+    "readinto": _into,
+    "two reads": lambda layer, count: layer.read(count // 2) + layer.read(count - count // 2),
+}
+
+
+@scenario("R6", "R2", kills=("a-seek-before-the-first-read-is-lost",), axes=(Axis("way", WAYS),))
+def a_layer_is_read_from_where_it_was_sought(ctx: Context, way: Callable[[Layer, int], bytes]) -> None:
+    """A layer is read from where it was sought, also if that was before its first read, finished or fetched."""
+    data, service = ctx.payload("sought").read(3000), ctx.service()
+    for kind in ("finished", "fetched"):
+        for seeks in ((700,), (2000, 700), (-2300, 0, 700), (3000, 700)):
+            with _finished(service, data) if kind == "finished" else service.fetch("a", digest(data)) as layer:
+                for offset in seeks:
+                    layer.seek(offset, io.SEEK_END if offset < 0 else io.SEEK_SET)
+                assert layer.tell() == 700, f"sought to 700, at {layer.tell()}"
+                ctx.same(way(layer, 500), data[700:1200], f"of a {kind} layer, sought to {seeks} before its first read")
+                layer.seek(100)
+                ctx.same(way(layer, 50), data[100:150], f"of a {kind} layer, sought back")
+
+
+def _finished(service: LayerService, data: bytes) -> Layer:
+    upload = service.upload("a")
+    upload.write(data)
+    return upload.finish(digest(data))
 
 
 @scenario("R3", "E1", kills=("a-finished-layer-that-went-is-a-missing-key",))
