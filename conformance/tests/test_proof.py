@@ -189,10 +189,22 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
     return on_disk(tmp_path) if on_disk_only else in_memory(tmp_path)
 
 
+ELSEWHERE = [
+    each
+    for each in scenarios()
+    if {"cut", "restart", "between_requests"} & set(each.needs) or "nested_keys" in each.without
+]
+"""Scenarios that neither the suite of the memory driver nor that of the local one runs."""
+
+
 @pytest.mark.once
-def test_it_passes_on_a_store_that_has_what_it_needs(scenario: Scenario, tmp_path: Path) -> None:
-    """It passes on the smallest driver that has what it needs, and lacks what it needs to be lacking."""
-    result = run(scenario, fitting(scenario, tmp_path))
+@pytest.mark.parametrize("elsewhere", ELSEWHERE, ids=lambda each: each.id)
+def test_it_passes_on_a_store_that_has_what_it_needs(elsewhere: Scenario, tmp_path: Path) -> None:
+    """It passes on the smallest driver that has what it needs, and lacks what it needs to be lacking.
+
+    All others pass in the suites of the memory driver and of the local one.
+    """
+    result = run(elsewhere, fitting(elsewhere, tmp_path))
     assert result.outcome == "passed", result.reason
 
 

@@ -68,10 +68,14 @@ HELD_OUT = (
     f"| the same authors | the local driver | {told(17, 21)} |",
     f"| three authors more | memory, and core on it | {told(16, 18)} |",
     f"| the same authors | the SQLite example | {told(14, 16)} |",
-    f"| the same authors | the local driver: the first six of sixteen | {told(4, 6)} |",
+    f"| the same authors | the local driver | {told(13, 16)} |",
+    f"| three others, of the same day | memory, and core on it | {told(13, 16)} |",
+    f"| the same authors | the SQLite example | {told(13, 13)} |",
+    f"| the same authors | the local driver | {told(8, 13)} |",
     "",
     "After each list scenarios were written for the kinds that lived: each figure is that of the suite before these.",
-    "Of those of 29 November that lived, all are found now.",
+    "Of those of 29 November that lived, all but one are found now: a move that syncs the source's directory before",
+    "that of the target. It shows where half a rename may reach the disk, which the model of a loss of power excludes.",
 )
 
 
