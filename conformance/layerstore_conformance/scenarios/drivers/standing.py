@@ -71,7 +71,7 @@ WRITERS: Final = 60
 def writers_of_many_keys_end_while_a_change_stands_still(ctx: Context, call: Call) -> None:
     """While a call is in the middle of a change, writers of many other keys are discarded, and do not wait for it.
 
-    Few drivers have a lock for each key; with the bytes of a stopped process one of those would wait for ever.
+    A driver may have few locks for many keys. A process that is stopped in the middle of a call holds one of them.
     """
     is_moment, events = _moments(ctx, call)
     for moment in ctx.sample(range(events), HELD[ctx.profile]):
