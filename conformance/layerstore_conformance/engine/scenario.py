@@ -100,7 +100,7 @@ def scenarios() -> tuple[Scenario, ...]:
 
 GROUPS = (
     *("primitives", "upload", "resume", "verify", "cancel", "concurrency"),
-    *("crash", "faults", "model", "security", "leaks", "cost"),
+    *("crash", "faults", "model", "security", "upkeep", "leaks", "cost"),
 )
 """In the order of the report."""
 

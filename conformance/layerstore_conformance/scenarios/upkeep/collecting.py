@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.cutting import Side
 
-GROUP = "concurrency"
+GROUP = "upkeep"
 
 
 def unused(ctx: Context, count: int = 2) -> list[bytes]:

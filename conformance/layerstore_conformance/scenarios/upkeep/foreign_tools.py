@@ -18,7 +18,7 @@ from layerstore_conformance.steps.expectations import expect_gone, expect_layer,
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
-GROUP = "leaks"
+GROUP = "upkeep"
 
 
 def used_store(ctx: Context) -> tuple[str, str, str]:

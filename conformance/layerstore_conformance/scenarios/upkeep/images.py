@@ -19,7 +19,7 @@ from layerstore_conformance.steps.ages import later
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
-GROUP = "concurrency"
+GROUP = "upkeep"
 
 LARGEST = 4096
 """Bytes: more than anything here has."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from layerstore import Finding, LayerUpload
     from layerstore_conformance.engine.context import Context
 
-GROUP = "leaks"
+GROUP = "upkeep"
 
 
 @scenario("D1", "S1", "L4", kills=("purge-removes-nothing", "dry-run-deletes"), rows=(152,))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from layerstore import LayerUpload
     from layerstore_conformance.engine.context import Context
 
-GROUP = "concurrency"
+GROUP = "upkeep"
 
 
 class RivalWriter:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.observed import Call
 
-GROUP = "leaks"
+GROUP = "upkeep"
 
 PATIENCE = 5.0
 """Seconds to wait for another thread at most: it comes at once, or never."""

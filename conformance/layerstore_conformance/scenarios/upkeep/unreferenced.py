@@ -17,7 +17,7 @@ from layerstore_conformance.steps.watching import change
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
 
-GROUP = "concurrency"
+GROUP = "upkeep"
 
 
 def manifest(*layers: bytes) -> bytes:
