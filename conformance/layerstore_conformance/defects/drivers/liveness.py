@@ -61,7 +61,7 @@ class ReleaseTakesTheLock(DefectiveDriver):
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that takes it, too."""
-        return _LockingWriter(self, self.inner.open_writer(key))
+        return _LockingWriter(self.lock, self.inner.open_writer(key))
 
 
 class _LockingReader(PassingReader):
@@ -75,9 +75,9 @@ class _LockingReader(PassingReader):
 
 
 class _LockingWriter(PassingWriter):
-    def __init__(self, driver: ReleaseTakesTheLock, inner: Writer) -> None:
+    def __init__(self, lock: _Locked, inner: Writer) -> None:
         super().__init__(inner)
-        self._lock = driver.lock
+        self._lock = lock
 
     def release(self) -> None:
         with self._lock:
@@ -126,17 +126,7 @@ class AReleaseWaitsForOtherKeys(DefectiveDriver):
 
     def open_writer(self, key: str) -> Writer:
         """Open a writer that takes it when it is released."""
-        return _ReleasedLocked(self, self.inner.open_writer(key))
-
-
-class _ReleasedLocked(PassingWriter):
-    def __init__(self, driver: AReleaseWaitsForOtherKeys, inner: Writer) -> None:
-        super().__init__(inner)
-        self._lock = driver.lock(inner.key)
-
-    def release(self) -> None:
-        with self._lock:
-            super().release()
+        return _LockingWriter(self.lock(key), self.inner.open_writer(key))
 
 
 @planted("T6", "M1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -131,13 +131,30 @@ class Written(NamedTuple):
 
     def begun(self, driver: CheckedDriver) -> Writer:
         """Make the object anew, and return a writer that has accepted the bytes."""
-        return _open_and_write(driver, "d/key", self.old, self.start)
+        return _open_and_write(driver, self.old, self.start)
 
 
 WRITTEN = Axis(
     "written",
     {"an append": Written(OLD, len(OLD)), "a rewrite": Written(OLD, 1000), "a new object": Written(b"", 0)},
 )
+
+
+def _flush(writer: Writer) -> None:
+    writer.flush()
+
+
+def _interrupted(
+    ctx: Context, written: Written, act: Callable[[Writer], object]
+) -> Iterator[tuple[int, Writer, bytes]]:
+    """Interrupt a call of a writer; yield each place, the writer, and the object then: as before, or as it is written."""
+    for place in _places(ctx, partial(act, written.begun(ctx.driver))):
+        writer = written.begun(ctx.driver)
+        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
+            act(writer)
+        shown = _shown(ctx)
+        assert shown in written.states, f"interrupted at place {place}, it shows {len(shown)} bytes"
+        yield place, writer, shown
 
 
 def _shown(ctx: Context) -> bytes:
@@ -155,18 +172,13 @@ def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context, written: Written)
 
     A server that is told to stop in the middle of a flush closes its uploads before it ends.
     """
-    for place in _places(ctx, written.begun(ctx.driver).flush):
-        writer = written.begun(ctx.driver)
-        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
-            writer.flush()
-        found = _shown(ctx)
-        assert found in written.states, f"interrupted at place {place}, a flush shows {len(found)} bytes"
+    for _, writer, _ in _interrupted(ctx, written, _flush):
         with suppress(DriverError):
             writer.flush()
             ctx.expect("d/key", written.whole)
         writer.discard()
-        with ctx.driver.open_writer("d/key") as writer:
-            writer.write(b"after")
+        with ctx.driver.open_writer("d/key") as later:
+            later.write(b"after")
         assert ctx.read("d/key") in {each + b"after" for each in written.states}, "unpublished bytes came back"
 
 
@@ -177,16 +189,11 @@ def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context, written: Written)
 )
 def an_end_interrupted_anywhere_shows_all_or_nothing(ctx: Context, written: Written) -> None:
     """Interrupted anywhere in the driver, a writer's end shows the old or the new bytes, and holds up nobody."""
-    for place in _places(ctx, written.begun(ctx.driver).end):
-        writer = written.begun(ctx.driver)
-        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
-            writer.end()
+    for place, writer, found in _interrupted(ctx, written, lambda writer: writer.end()):
         assert writer.closed, f"interrupted at place {place}, an end left its writer open"
-        found = _shown(ctx)
-        assert found in written.states, f"interrupted at place {place}, an end shows {len(found)} bytes"
-        with ctx.driver.open_writer("d/key") as writer:
-            assert writer.size == len(found), f"the next writer begins with {writer.size} bytes of {len(found)}"
-            writer.write(b"after")
+        with ctx.driver.open_writer("d/key") as later:
+            assert later.size == len(found), f"the next writer begins with {later.size} bytes of {len(found)}"
+            later.write(b"after")
         ctx.expect("d/key", found + b"after")
 
 
@@ -197,20 +204,16 @@ def what_is_written_after_an_interrupted_flush_waits_for_the_next(ctx: Context, 
     Such a flush may have been done. Its writer must not go on in the very memory or file that others read by now.
     """
     over = b"over".ljust(len(written.whole) - 10, b"o") + written.whole[-10:]
-    for place in _places(ctx, written.begun(ctx.driver).flush):
-        writer = written.begun(ctx.driver)
-        with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
-            writer.flush()
-        shown = _shown(ctx)
-        assert shown in written.states, f"interrupted at place {place}, a flush shows {len(shown)} bytes"
+    for place, writer, shown in _interrupted(ctx, written, _flush):
+        expected = shown
         with suppress(DriverError):
             writer.seek(0)
             writer.write(over[:-10])
             assert _shown(ctx) == shown, f"interrupted at place {place}, it shows what was not flushed"
             writer.flush()
-            shown = over
+            expected = over
         writer.discard()
-        ctx.same(_shown(ctx), shown, f"interrupted at place {place}")
+        ctx.same(_shown(ctx), expected, f"interrupted at place {place}")
 
 
 class Wrote(NamedTuple):
@@ -274,10 +277,6 @@ def a_write_interrupted_anywhere_is_done_or_refused(ctx: Context, write: Wrote) 
 
 SECOND: dict[Profile, int] = {"quick": 6, "default": 12, "full": 1000}
 """Places in the second of two calls at which it is interrupted."""
-
-
-def _flush(writer: Writer) -> None:
-    writer.flush()
 
 
 def _write_beyond(writer: Writer) -> None:
@@ -357,11 +356,11 @@ def _is_partly(found: bytes, *wanted: bytes) -> bool:
     return len(lengths) == 1 and all(byte in others for byte, *others in zip(found, *wanted, strict=True))
 
 
-def _open_and_write(driver: CheckedDriver, key: str = "d/key", old: bytes = OLD, start: int | None = None) -> Writer:
-    driver.delete(key)
+def _open_and_write(driver: CheckedDriver, old: bytes = OLD, start: int | None = None) -> Writer:
+    driver.delete("d/key")
     if old:
-        driver.put(key, old)
-    writer = driver.open_writer(key)
+        driver.put("d/key", old)
+    writer = driver.open_writer("d/key")
     writer.seek(len(old) if start is None else start)
     writer.write(NEW)
     writer.write(MORE)
