@@ -147,7 +147,7 @@ def _flush(writer: Writer) -> None:
 def _interrupted(
     ctx: Context, written: Written, act: Callable[[Writer], object]
 ) -> Iterator[tuple[int, Writer, bytes]]:
-    """Interrupt a call of a writer; yield each place, the writer, and the object then: as before, or as it is written."""
+    """Interrupt a call of a writer; yield each place, the writer, and the object then: as before, or as written."""
     for place in _places(ctx, partial(act, written.begun(ctx.driver))):
         writer = written.begun(ctx.driver)
         with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
