@@ -16,6 +16,7 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.liveness import Activity
 from layerstore_conformance.harness import How, changed
 from layerstore_conformance.kit.keys import ROOT, keys_below
+from layerstore_conformance.kit.known import open_known
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
@@ -143,7 +144,7 @@ class Context:
 
     def at(self, opens: str | Callable[[], Driver]) -> CheckedDriver:
         """Open a handle on another store, by its URL or by what opens it."""
-        driver = open_driver(opens) if isinstance(opens, str) else CheckedDriver(opens())
+        driver = open_known(opens) if isinstance(opens, str) else CheckedDriver(opens())
         return self._bare(driver)
 
     def missing(self) -> CheckedDriver:

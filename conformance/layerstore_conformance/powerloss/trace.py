@@ -32,6 +32,9 @@ _CALLS: Final = (
 )
 FAILING: Final = 7
 _SYNCS: Final = ("fsync", "fdatasync")
+_OF_ONE_FILE: Final = frozenset(("fstat", "newfstatat", "lseek", "ioctl"))
+"""Calls about a file that the arguments name; most are about Python's own."""
+
 _LONGEST: Final = 1 << 28
 """Bytes of an argument that are written down."""
 
@@ -91,9 +94,14 @@ class Call(NamedTuple):
     ns: int
     """When it ended."""
 
+    def descriptor(self) -> int:
+        """Return the first descriptor among the arguments; -1 for the working directory, or if there is none."""
+        found = _NAMED.search(self.args)
+        return _number(found[1]) if found else -1
+
     def descriptors(self) -> list[int]:
         """Return the descriptors among the arguments; -1 for the working directory."""
-        return [-1 if number == "AT_FDCWD" else int(number) for number, _ in _NAMED.findall(self.args)]
+        return [_number(number) for number, _ in _NAMED.findall(self.args)]
 
     def directories(self) -> list[str]:
         """Return the paths of the descriptors among the arguments."""
@@ -137,8 +145,16 @@ def _matched(line: str) -> tuple[str, str, str, str]:
     return process, seconds, micros, text
 
 
+def _number(descriptor: str) -> int:
+    return -1 if descriptor == "AT_FDCWD" else int(descriptor)
+
+
 def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", ""))
+
+
+def _hex(text: str) -> str:
+    return "".join(f"\\x{each:02x}" for each in os.fsencode(text))
 
 
 def _plain(text: str) -> str:
@@ -161,6 +177,7 @@ class Trace(Recording):
         """Record what is changed below a directory, which is empty at first."""
         super().__init__()
         self._top = f"{top}/"
+        self._hex_of_top = _hex(str(top))
         self._marks = str(marks)
         self._progress = -1
         self.steps: list[tuple[int, int]] = []
@@ -182,6 +199,8 @@ class Trace(Recording):
         self.moments.append(self._progress)
 
     def _take(self, call: Call) -> None:
+        if call.name in _OF_ONE_FILE and self._hex_of_top not in call.args:
+            return
         self._ns = call.ns
         if "AT_FDCWD" in call.args:
             self._directory = call.directories()[0]
@@ -212,12 +231,12 @@ class Trace(Recording):
     _on_open = _on_openat2 = _on_creat = _on_openat
 
     def _on_close(self, call: Call) -> None:
-        self._opened.pop(call.descriptors()[0], None)
+        self._opened.pop(call.descriptor(), None)
 
     def _on_dup(self, call: Call) -> None:
         self._opened.pop(call.result, None)
         with suppress(KeyError):
-            self._opened[call.result] = self._opened[call.descriptors()[0]]
+            self._opened[call.result] = self._opened[call.descriptor()]
 
     _on_dup2 = _on_dup3 = _on_dup
 
@@ -304,7 +323,8 @@ class Trace(Recording):
     _on_writev = _on_write
 
     def _is_mark(self, call: Call) -> bool:
-        return any(_plain(path) == self._marks for _, path in _NAMED.findall(call.args))
+        found = _NAMED.search(call.args)
+        return found is not None and _plain(found[2]) == self._marks
 
     def _on_pwrite64(self, call: Call) -> None:
         if found := self._file(call):
@@ -418,8 +438,7 @@ class Trace(Recording):
     # the tree
 
     def _file(self, call: Call) -> Opened | None:
-        found = call.descriptors()
-        return self._opened.get(found[0]) if found else None
+        return self._opened.get(call.descriptor())
 
     def _named(self, call: Call) -> Node | None:
         paths = call.paths(self._directory)
