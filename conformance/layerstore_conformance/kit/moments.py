@@ -122,9 +122,11 @@ class Meeting:
         other: Callable[[], object],
         moment: int,
         is_moment: IsMoment = call_or_return,
+        patience: float = PATIENCE,
     ) -> None:
-        """Let ``moment`` events pass."""
+        """Let ``moment`` events pass, and wait for the other thing for so many seconds at most."""
         self._other = other
+        self._patience = patience
         self._moment = moment
         self._is_moment = is_moment
         self.events = 0
@@ -153,7 +155,7 @@ class Meeting:
         self.events += 1
         if self.events > self._moment and not self._thread.ident:
             self._thread.start()
-            self._done.wait(PATIENCE)  # it may have to wait for a lock of the work
+            self._done.wait(self._patience)  # it may have to wait for a lock of the work
 
     def _act(self) -> None:
         try:
