@@ -1,17 +1,18 @@
 """The whole suite, on the local driver; observed through the files themselves."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from layerstore import PathNotFoundError, open_driver
+from layerstore import PathNotFoundError
 from layerstore.keys import is_key
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
+from layerstore_drivers.local.driver import LocalDriver
 
 if TYPE_CHECKING:
     from tests.local_calls import counted
@@ -32,8 +33,8 @@ class Files:
 
     def read(self, key: str) -> bytes | None:
         """Return what is in a file, up to where it is published: beyond may lie what a writer has not flushed."""
-        with suppress(PathNotFoundError):
-            return (self.root / key).read_bytes()[: open_driver(f"local://{self.root}").stat(key).size]
+        with suppress(PathNotFoundError), closing(LocalDriver(self.root)) as driver:
+            return (self.root / key).read_bytes()[: driver.stat(key).size]
         return None
 
     def keys(self, prefix: str) -> Iterator[str]:
