@@ -50,6 +50,30 @@ class RefusedWriteShowsInAGap(WriterDefect):
     writer = _Torn
 
 
+class _Longer(DefectiveWriter):
+    _refused: tuple[int, bytes] = 0, b""
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        try:
+            super().write_at(offset, data)
+        except DriverError:
+            self._refused = offset, bytes(data[:500])
+            raise
+
+    def publish(self) -> None:
+        offset, data = self._refused
+        if beyond := data[max(0, self.size - offset) :]:
+            super().write_at(self.size, memoryview(beyond))
+        super().publish()
+
+
+@planted("W2", "W6")
+class RefusedWriteMakesTheObjectLonger(WriterDefect):
+    """What the system took of a write that was refused is published with what was accepted."""
+
+    writer = _Longer
+
+
 class _Keeping(DefectiveWriter):
     _refused: tuple[int, bytes] | None = None
 

@@ -32,17 +32,25 @@ LIMITS = Axis("limit", {"5,000": 5000, "64 KiB": 65_536, "1,000,003": 1_000_003}
 
 OBJECTS = Axis("object", {"100": 100, "4,900": 4900, "60,000": 60_000})
 PLACES = Axis("place", {"at its end": "end", "from its start": "start", "behind a gap": "gap"})
+NEXT = Axis("then", {"far behind": "far", "at its end": "end", "at its start": "start", "nothing": ""})
+"""Where the writer writes a few bytes after the refusal, before it ends."""
 
 
 @scenario(
     *("W2", "W3", "W4", "W8", "E1", "E4"),
-    kills=("part-of-a-write-taken-for-all", "refused-write-shows-in-a-gap"),
+    kills=("part-of-a-write-taken-for-all", "refused-write-shows-in-a-gap", "refused-write-makes-the-object-longer"),
     rows=(162, 164),
     needs=("shared", "url"),
-    axes=(LIMITS, OBJECTS, PLACES),
+    axes=(LIMITS, OBJECTS, PLACES, NEXT),
 )
-def what_was_taken_in_part_is_whole_or_was_never_written(ctx: Context, limit: int, object: int, place: str) -> None:  # noqa: A002  (the axis's name)
-    """A write that the system takes in part is stored whole, or raises; later gaps show nothing of it, nor do others.
+def what_was_taken_in_part_is_whole_or_was_never_written(
+    ctx: Context,
+    limit: int,
+    object: int,  # noqa: A002  (the axis's name)
+    place: str,
+    then: str,
+) -> None:
+    """A write that the system takes in part is stored whole, or raises; whatever comes next shows nothing of it.
 
     The limit of the size of a process's files is as a disk that is full; drivers that have no files do not meet it.
     """
@@ -57,13 +65,13 @@ def what_was_taken_in_part_is_whole_or_was_never_written(ctx: Context, limit: in
             assert size == object, f"{size} bytes after a write that was refused, and {object} before"
             found = ctx.read(KEY)
             ctx.same(found, old, "before the next flush")
-        there.run(_go_on, KEY)
+        there.run(_go_on, KEY, then)
     found = ctx.read(KEY)
     wanted = (old[:at].ljust(at, b"\0") + new) if done else old
     if not done and place == "start":  # each byte is the old one or the new one (W2)
         mixed = bytes(each if each in (one, two) else one for each, one, two in zip(found, old, new, strict=False))
         wanted = mixed[:object]
-    ctx.same(found, wanted.ljust(FAR, b"\0") + b"far", "after a write that the system took in part")
+    ctx.same(found, _gone_on(wanted, then), "after a write that the system took in part")
     assert ctx.stored() == ["d/beside", KEY]
 
 
@@ -84,13 +92,20 @@ def _write_within(driver: CheckedDriver, key: str, limit: int, at: int, data: by
     return True, writer.size
 
 
-def _go_on(driver: CheckedDriver, key: str) -> None:
-    """Write far behind, and publish."""
+def _go_on(driver: CheckedDriver, key: str, then: str = "far") -> None:
+    """Write a few bytes somewhere, and publish."""
     del driver, key
     (writer,) = _held
-    writer.seek(FAR)
-    writer.write(b"far")
+    writer.seek({"far": FAR, "end": writer.size, "start": 0, "": 0}[then])
+    writer.write(then.encode())
     writer.close()
+
+
+def _gone_on(data: bytes, then: str = "far") -> bytes:
+    """Return the object's bytes after that."""
+    if then == "far":
+        return data.ljust(FAR, b"\0") + b"far"
+    return b"start" + data[len(b"start") :] if then == "start" else data + then.encode()
 
 
 PIECES = Axis("piece", {"1,000": 1000, "64 KiB": 65_536, "256 KiB + 1": 262_145})
@@ -101,9 +116,9 @@ PIECES = Axis("piece", {"1,000": 1000, "64 KiB": 65_536, "256 KiB + 1": 262_145}
     kills=("refused-write-shows-in-a-gap", "refused-write-is-kept"),
     rows=(162, 164),
     needs=("shared", "url"),
-    axes=(LIMITS, PIECES),
+    axes=(LIMITS, PIECES, NEXT),
 )
-def of_many_writes_the_refused_one_was_never_written(ctx: Context, limit: int, piece: int) -> None:
+def of_many_writes_the_refused_one_was_never_written(ctx: Context, limit: int, piece: int, then: str) -> None:
     """If one of many small writes is refused, those before it are kept, and it shows nowhere.
 
     A driver that gathers small writes learns late that there is no room, when it has taken the last of them.
@@ -113,8 +128,8 @@ def of_many_writes_the_refused_one_was_never_written(ctx: Context, limit: int, p
         accepted, size = there.run(_write_pieces, KEY, limit, data, piece)
         ctx.step(f"{accepted} bytes were accepted")
         assert size == accepted, f"size {size} after {accepted} bytes were accepted"
-        there.run(_go_on, KEY)
-    ctx.same(ctx.read(KEY), data[:accepted].ljust(FAR, b"\0") + b"far", "after a write that was refused")
+        there.run(_go_on, KEY, then)
+    ctx.same(ctx.read(KEY), _gone_on(data[:accepted], then), "after a write that was refused")
 
 
 def _write_pieces(driver: CheckedDriver, key: str, limit: int, data: bytes, piece: int) -> tuple[int, int]:
@@ -144,7 +159,7 @@ def a_flush_for_which_there_was_no_room_may_be_tried_again(ctx: Context, limit: 
         ctx.step(f"the flush {'succeeded' if flushed else 'failed'}")
         ctx.same(ctx.read(KEY), old + new if flushed else old, "after the flush")
         there.run(_go_on, KEY)
-    ctx.same(ctx.read(KEY), (old + new).ljust(FAR, b"\0") + b"far", "after the next flush")
+    ctx.same(ctx.read(KEY), _gone_on(old + new), "after the next flush")
 
 
 def _flush_within(driver: CheckedDriver, key: str, limit: int, data: bytes) -> bool:
