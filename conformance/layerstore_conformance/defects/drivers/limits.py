@@ -60,11 +60,11 @@ class _Longer(DefectiveWriter):
             self._refused = offset, bytes(data[:500])
             raise
 
-    def publish(self) -> None:
+    def publish(self) -> str:
         offset, data = self._refused
         if beyond := data[max(0, self.size - offset) :]:
             super().write_at(self.size, memoryview(beyond))
-        super().publish()
+        return super().publish()
 
 
 @planted("W2", "W6")
