@@ -684,6 +684,28 @@ def test_a_moved_upload_of_two_intents_is_told_by_reading(
     assert tarsums(io.BytesIO(layer.read())).current == SUMS.current
 
 
+@pytest.mark.parametrize("content", [ARCHIVE, DATA], ids=["the longer", "the shorter"])
+def test_a_layer_of_one_of_two_blobs_has_its_own_size(store: LayerService, watch: Watch, content: bytes) -> None:
+    """An upload that may have become two blobs is as long as the longer one; a layer is as long as its own."""
+    finish(store, DATA, name="b")
+    upload = moved(store, watch)
+    store.driver.put(layout.UploadKeys("a", upload.uuid).intent(Digest.parse(digest(DATA))), b"")
+    layer = store.resume("a", upload.uuid, offset=len(ARCHIVE)).finish(digest(content), len(content))
+    assert (layer.size, layer.seek(0, io.SEEK_END)) == (len(content), len(content))
+
+
+def test_a_moved_upload_whose_blob_was_healed_has_the_size_of_the_healed_one(
+    store: LayerService, raw: CheckedDriver, watch: Watch
+) -> None:
+    """The size is of the bytes that were read back, not of those that were there when the upload was resumed."""
+    blob = layout.blob(Digest.parse(digest(ARCHIVE)))
+    uuid = moved(store, watch).uuid
+    raw.put(blob, ARCHIVE[:-1])
+    upload = store.resume("a", uuid)
+    raw.put(blob, ARCHIVE)
+    assert upload.finish(digest(ARCHIVE), len(ARCHIVE)).size == len(ARCHIVE)
+
+
 @pytest.mark.parametrize("wanted", [NAMES["sha256"], NAMES["sha512"]])
 def test_bytes_that_were_replaced_before_they_were_read_back_are_not_finished(
     url: str, raw: CheckedDriver, store: LayerService, watch: Watch, wanted: str

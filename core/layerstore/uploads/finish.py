@@ -192,6 +192,10 @@ class Moved:
         """Bytes of the blob. If an earlier finish has left its intent too, the larger counts: uploads never shrink."""
         return max(self._blobs.values())
 
+    def size_of(self, canonical: Digest) -> int:
+        """Return the bytes of one of the blobs, as last read."""
+        return self._blobs[canonical]
+
     def verify(self, wanted: Digest, size: int | None) -> Digest:
         """Read the blobs back, and return the canonical digest of the one that has the digest ``wanted``.
 
@@ -203,14 +207,14 @@ class Moved:
             PathNotFoundError: the upload is gone.
         """
         failures: list[LayerInvalidDigestError | InvalidArchiveError] = []
-        for canonical, actual_size in self._blobs.items():
+        for canonical in self._blobs:
             try:
                 self._read_back(canonical, canonical)
                 self._read_back(canonical, wanted)
             except (LayerInvalidDigestError, InvalidArchiveError) as error:
                 failures.append(error)
                 continue
-            check_size(size, actual_size)
+            check_size(size, self._blobs[canonical])
             links.check_free(self._driver, self._keys.name, wanted, canonical)
             if not self._driver.settle(layout.blob(canonical)):  # who put it there may have died before it was durable
                 raise PathNotFoundError(layout.blob(canonical))
@@ -221,7 +225,9 @@ class Moved:
 
     def _read_back(self, canonical: Digest, wanted: Digest) -> None:
         blob = layout.blob(canonical)
-        check_digest(wanted, self._driver.read_version(blob, lambda reader: measure(reader, wanted)))
+        actual, size = self._driver.read_version(blob, lambda reader: (measure(reader, wanted), reader.size))
+        check_digest(wanted, actual)
+        self._blobs[canonical] = size  # another one than when the upload was resumed, if the blob was healed since
 
 
 def find_moved(driver: CheckedDriver, keys: UploadKeys, becoming: Digest | None = None) -> Moved | None:

@@ -234,7 +234,9 @@ class LayerUpload(Owned, io.RawIOBase):
                 return open_layer(self._driver, self.name, wanted)
             canonical = self._link(wanted, size)
             self._remove()
-            return Layer(self._driver, self.name, wanted, canonical, datetime.now(UTC), self.size)
+            content = self._content
+            stored = content.size if isinstance(content, Front) else content.size_of(canonical)
+            return Layer(self._driver, self.name, wanted, canonical, datetime.now(UTC), stored)
 
     def _link(self, wanted: Digest, size: int | None) -> Digest:
         self._check_open()
