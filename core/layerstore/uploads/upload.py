@@ -197,6 +197,7 @@ class LayerUpload(Owned, io.RawIOBase):
 
         Raises:
             FencedError, UnknownUploadError: as :meth:`flush`, if bytes are read back.
+            LayerClosedError: as :meth:`write`.
         """
         front = self._front()
         if front.spool is None:
