@@ -17,62 +17,23 @@ from layerstore import (
     layout,
 )
 from layerstore.checked import CheckedDriver
-from layerstore.driver import Driver, Reader, Writer
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.layers import begin, blob, link, store
-from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
+from layerstore_conformance.kit.ledger import LedgerDriver
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.expectations import expect_layer
 from layerstore_conformance.steps.watching import Trap, change, fail, of, watched
 
 if TYPE_CHECKING:
+    from layerstore.driver import Driver
     from layerstore_conformance.engine.context import Context
 
 GROUP = "leaks"
 
 MIB = 1 << 20
 ROUNDS = 10
-
-
-class LedgerDriver(PassingDriver):
-    """Any driver, with a list of the handles that were opened and not yet released."""
-
-    def __init__(self, inner: Driver) -> None:
-        """Begin with none."""
-        super().__init__(inner)
-        self.held: list[str] = []
-
-    def open_reader(self, key: str, offset: int = 0) -> Reader:
-        """Note a reader."""
-        return _LedgerReader(self.inner.open_reader(key, offset), self.held)
-
-    def open_writer(self, key: str) -> Writer:
-        """Note a writer."""
-        return _LedgerWriter(self.inner.open_writer(key), self.held)
-
-
-class _LedgerReader(PassingReader):
-    def __init__(self, inner: Reader, held: list[str]) -> None:
-        super().__init__(inner)
-        self._held = held
-        held.append(f"reader of {self.key}")
-
-    def release(self) -> None:
-        super().release()
-        self._held.remove(f"reader of {self.key}")
-
-
-class _LedgerWriter(PassingWriter):
-    def __init__(self, inner: Writer, held: list[str]) -> None:
-        super().__init__(inner)
-        self._held = held
-        held.append(f"writer of {self.key}")
-
-    def release(self) -> None:
-        super().release()
-        self._held.remove(f"writer of {self.key}")
 
 
 def straight(service: LayerService, data: bytes) -> object:
