@@ -127,3 +127,15 @@ def fenced_by_itself_is_left_unknown() -> Iterator[None]:
     """An upload that nobody knows of stays unknown when its own move has fenced its handle."""
     with patch.object(LayerUpload, "_leave_to_others", lambda self, content: None):
         yield
+
+
+@planted_in_core("W6", "M1")
+def moved_is_linked_unsettled() -> Iterator[None]:
+    """A finish that goes on looks whether its blob is there, and does not make it durable."""
+
+    def verify(self: Moved, wanted: Digest, size: int | None) -> Digest:
+        with patch.object(CheckedDriver, "settle", lambda self, key: self.find(key) is not None):
+            return VERIFY(self, wanted, size)
+
+    with patch.object(Moved, "verify", verify):
+        yield
