@@ -1,0 +1,178 @@
+"""Scarce: uploads for which no thread can be started, and uploads whose hashing lags behind as far as it may."""
+
+from __future__ import annotations
+
+import io
+import threading
+from _thread import start_new_thread
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from layerstore.threads import lanes
+from layerstore_conformance.engine.axes import Axis
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.steps.expectations import expect_layer
+
+if TYPE_CHECKING:
+    from layerstore import LayerUpload
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "verify"
+
+MIB = 1 << 20
+
+ALL = 6 * MIB + 300_007
+"""Bytes: more than all the buffers into which a stream is read."""
+
+FEW = 2 * MIB + 300_007
+"""Bytes: enough for several blocks."""
+
+Way = Callable[["LayerUpload", bytes], None]
+
+
+class _Reading:
+    """A stream that has ``read`` only."""
+
+    def __init__(self, data: bytes) -> None:
+        self._stream = io.BytesIO(data)
+
+    def read(self, size: int) -> bytes:
+        return self._stream.read(size)
+
+
+def _at_once(upload: LayerUpload, data: bytes) -> None:
+    upload.write(data)
+
+
+def _in_one_buffer(upload: LayerUpload, data: bytes) -> None:
+    """Write out of one buffer, which has other bytes as soon as each write has returned."""
+    buffer = bytearray(MIB + 5)
+    for start in range(0, len(data), len(buffer)):
+        piece = data[start : start + len(buffer)]
+        buffer[: len(piece)] = piece
+        upload.write(memoryview(buffer)[: len(piece)])
+        buffer[:] = bytes(len(buffer))
+
+
+def _in_pieces(upload: LayerUpload, data: bytes) -> None:
+    """Write pieces that are gathered, hashed together or hashed by a thread."""
+    sizes, start = (300_000, 70_000, 10, MIB, 262_144), 0
+    while start < len(data):
+        size = sizes[start % len(sizes)]
+        upload.write(data[start : start + size])
+        start += size
+
+
+def _back_and_forth(upload: LayerUpload, data: bytes) -> None:
+    """Write something else first, and go back while it is hashed."""
+    upload.write(data[:MIB])
+    upload.write(bytes(len(data) - MIB))
+    upload.seek(MIB)
+    upload.write(data[MIB:])
+
+
+STREAMS: dict[str, Way] = {
+    "a stream that fills buffers": lambda upload, data: _expect_all(upload.read_from(io.BytesIO(data)), data),
+    "a stream that returns bytes": lambda upload, data: _expect_all(upload.read_from(_Reading(data)), data),
+}
+
+WAYS: dict[str, Way] = {
+    **STREAMS,
+    "one write": _at_once,
+    "one buffer": _in_one_buffer,
+    "pieces": _in_pieces,
+    "back and forth": _back_and_forth,
+}
+"""How the bytes are written."""
+
+
+def _expect_all(count: int, data: bytes) -> None:
+    assert count == len(data), f"{count} of {len(data)} bytes are written"
+
+
+def _upload(ctx: Context, way: Way, size: int) -> None:
+    """Write, ask for the digest, go on, and finish."""
+    data = bulk("failing", size, ctx.seed)
+    upload = ctx.service().upload("a")
+    way(upload, data[:-100_000])
+    assert str(upload.digest()) == digest(data[:-100_000]), "the digest is that of other bytes"
+    upload.flush()
+    upload.write(data[-100_000:])
+    upload.finish(digest(data), len(data)).close()
+    expect_layer(ctx, "a", data)
+
+
+@contextmanager
+def few_threads(number: int) -> Iterator[None]:
+    """Let core's lanes start so many threads, and no more, as a process at a limit of the system's."""
+    started = iter(range(number))
+
+    def start(*args: object) -> int:
+        if next(started, None) is None:
+            raise RuntimeError("can't start new thread")
+        return start_new_thread(*args)  # type: ignore[call-overload,no-any-return]  # passed on
+
+    with patch.object(lanes, "_threads", lanes._Threads()), patch.object(lanes, "start_new_thread", start):
+        yield
+
+
+@scenario(
+    *("T6", "W6", "E4"),
+    kills=("no-thread-is-an-error",),
+    rows=(142, 163),
+    axes=(Axis("way", WAYS), Axis("threads", {"none": 0, "one": 1})),
+)
+def an_upload_goes_on_though_no_thread_can_be_started(ctx: Context, way: Way, threads: int) -> None:
+    """At a limit of threads, for a process or a container, an upload is slower, and nothing else."""
+    with few_threads(threads):
+        _upload(ctx, way, FEW)
+
+
+class _Lagging(lanes.Task):
+    """A task that another thread begins with when it is waited for, or when everything ends."""
+
+    gates: list[threading.Event]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gate = threading.Event()
+        self._owner = threading.get_ident()
+        self.gates.append(self._gate)
+
+    def do(self, work: Callable[[], object]) -> None:
+        if threading.get_ident() != self._owner:
+            self._gate.wait()
+        super().do(work)
+
+    def wait(self) -> BaseException | None:
+        self._gate.set()
+        return super().wait()
+
+
+@contextmanager
+def hashing_lags() -> Iterator[list[threading.Event]]:
+    """Have each block hashed at the last moment: when its hash is waited for."""
+    gates: list[threading.Event] = []
+    lagging = type("Lagging", (_Lagging,), {"gates": gates})
+    with patch.object(lanes, "Task", lagging):
+        try:
+            yield gates
+        finally:
+            for gate in gates:
+                gate.set()
+
+
+@scenario("W6", "M4", "T6", kills=("hashing-lags-too-far",), rows=(141, 142), axes=(Axis("way", WAYS),))
+def an_upload_whose_hashing_lags_behind_has_the_digest_of_its_bytes(ctx: Context, way: Way) -> None:
+    """However far hashing lags behind a fast stream or caller, it hashes the bytes that were given, and stored.
+
+    Streams are read into few buffers. If one were filled anew before it is hashed, a good layer would be refused, or
+    the saved state be that of bytes which nobody has sent.
+    """
+    with hashing_lags() as gates:
+        _upload(ctx, way, ALL if way in STREAMS.values() else FEW)
+        assert gates, "nothing was hashed by a thread"
