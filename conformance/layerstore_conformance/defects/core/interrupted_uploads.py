@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from layerstore.digest import Digest
 from layerstore.errors import DriverError
+from layerstore.layer import Layer
 from layerstore.uploads.front import Front
 from layerstore.uploads.spool import Spool
 from layerstore.uploads.upload import LayerUpload
@@ -75,4 +77,22 @@ def interrupted_spill_loses_its_bytes() -> Iterator[None]:
         self._start, self._gathered = self._start + len(gathered), bytearray()
 
     with _spilling(undo):
+        yield
+
+
+@planted_in_core("E4", "M1")
+def interrupted_finish_forgets_its_intent() -> Iterator[None]:
+    """A finish that is interrupted takes back its note of the blob that the data becomes, though it may be that."""
+    real = LayerUpload.finish
+
+    def finish(self: LayerUpload, digest: Digest | str, size: int | None = None) -> Layer:
+        try:
+            return real(self, digest, size)
+        except Exception:
+            raise
+        except BaseException:
+            self._driver.delete(self._keys.intents)
+            raise
+
+    with patch.object(LayerUpload, "finish", finish):
         yield

@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 from asyncio import CancelledError
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from layerstore import UnknownUploadError, layout
 from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.layers import blob
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.steps.watching import Trap, number, watched
 
 if TYPE_CHECKING:
-    from layerstore import LayerUpload
+    from layerstore import LayerUpload, Verify
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.cutting import Side
 
@@ -71,6 +74,13 @@ INTERRUPTIONS: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit,
 """What a handler of a signal, or a loop that ends a task, raises in the middle of a call: none is an Exception."""
 
 
+def _interrupting(kind: type[BaseException]) -> Callable[[], NoReturn]:
+    def interrupt() -> NoReturn:
+        raise kind("made by the scenario")
+
+    return interrupt
+
+
 @scenario(
     *("E4", "W2", "W8", "M4"),
     kills=(
@@ -100,15 +110,12 @@ def _written(ctx: Context, upload: LayerUpload, work: Work, trap: Trap, index: i
     data, rest = both[: work.begun], both[work.begun :]
     kind = INTERRUPTIONS[index % len(INTERRUPTIONS)]
 
-    def interrupt() -> NoReturn:
-        raise kind("made by the scenario")
-
     upload.write(data)
     upload.seek(at)
     kept = []  # a log or a debugger keeps the error, and with its frames what they hold
     times = 2 if ctx.profile == "full" else 1
     for _ in range(times):
-        trap.set(number(index), interrupt)
+        trap.set(number(index), _interrupting(kind))
         try:
             work.act(upload, rest[upload.tell() - at :])
         except kind as error:
@@ -119,7 +126,7 @@ def _written(ctx: Context, upload: LayerUpload, work: Work, trap: Trap, index: i
             continue
         break
     sprung = bool(kept)
-    trap.set(lambda *_: False, interrupt)
+    trap.set(lambda *_: False, _interrupting(kind))
     if len(kept) == times:
         work.act(upload, rest[upload.tell() - at :])
     whole = data[:at] + rest + data[at + len(rest) :]
@@ -129,3 +136,48 @@ def _written(ctx: Context, upload: LayerUpload, work: Work, trap: Trap, index: i
     assert ctx.service().exists("a", digest(whole)), "finished, and no layer of the repository"
     kept.clear()
     return sprung
+
+
+FINISHED: dict[str, tuple[Verify, int]] = {"small": ("resume", 0), "large": ("resume", MIB), "read back": ("reread", 0)}
+"""How the bytes are verified, and how many zeros are behind the archive that they are."""
+
+NAMED = {"sha256": digest, "tarsum": tarsum_of}
+
+
+@scenario(
+    *("E4", "M1", "P1"),
+    kills=("interrupted-finish-is-over", "interrupted-finish-forgets-its-intent"),
+    rows=(161, 174),
+    axes=(Axis("finished", FINISHED), Axis("named", NAMED), Axis("side", {"before": "before", "after": "after"})),
+)
+def a_finish_of_a_known_upload_interrupted_at_any_call_goes_on(
+    ctx: Context, finished: tuple[Verify, int], named: Callable[[bytes], str], side: Side
+) -> None:
+    """A finish that Ctrl-C interrupts before or after any call is repeated by the same handle, or by a resumed one.
+
+    The second one finds the upload, or the layer is there.
+    """
+    verify, zeros = finished
+    data = archive("first", "second") + bytes(zeros)
+    wanted = named(data)
+    for index in count():
+        trap = Trap(side)
+        upload = watched(ctx, trap, verify).upload("a")
+        upload.write(data)
+        upload.flush()
+        trap.set(number(index), _interrupting(INTERRUPTIONS[index % len(INTERRUPTIONS)]))
+        with suppress(*INTERRUPTIONS):
+            upload.finish(wanted, len(data)).close()
+        if not trap.sprung:
+            return
+        if index % 2:
+            upload.finish(wanted, len(data)).close()
+        else:
+            with suppress(UnknownUploadError):
+                ctx.service(verify).resume("a", upload.uuid, offset=len(data)).finish(wanted, len(data)).close()
+        assert ctx.service().exists("a", wanted), f"interrupted {side} {trap.calls[-1].method}, the layer is lost"
+        ctx.expect(blob(data), data)
+        upload.cancel()
+        assert ctx.stored(layout.UploadKeys("a", upload.uuid).prefix) == [], "left of the upload"
+        ctx.driver.delete("docker")
+        ctx.count("moments")

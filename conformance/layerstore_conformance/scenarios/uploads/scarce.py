@@ -18,7 +18,7 @@ from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.steps.expectations import expect_layer
 
 if TYPE_CHECKING:
-    from layerstore import LayerUpload
+    from layerstore import LayerUpload, Verify
     from layerstore_conformance.engine.context import Context
 
 GROUP = "verify"
@@ -94,15 +94,18 @@ def _expect_all(count: int, data: bytes) -> None:
     assert count == len(data), f"{count} of {len(data)} bytes are written"
 
 
-def _upload(ctx: Context, way: Way, size: int) -> None:
-    """Write, ask for the digest, go on, and finish."""
+def _upload(ctx: Context, way: Way, size: int, verify: Verify = "resume", count: int = 1) -> None:
+    """Write to so many uploads, ask for their digests, go on, and finish."""
     data = bulk("failing", size, ctx.seed)
-    upload = ctx.service().upload("a")
-    way(upload, data[:-100_000])
-    assert str(upload.digest()) == digest(data[:-100_000]), "the digest is that of other bytes"
-    upload.flush()
-    upload.write(data[-100_000:])
-    upload.finish(digest(data), len(data)).close()
+    uploads = [ctx.service(verify).upload("a") for _ in range(count)]
+    for each in uploads:
+        way(each, data[:-100_000])
+    for each in uploads:
+        assert str(each.digest()) == digest(data[:-100_000]), "the digest is that of other bytes"
+        each.flush()
+        each.write(data[-100_000:])
+    for each in uploads:
+        each.finish(digest(data), len(data)).close()
     expect_layer(ctx, "a", data)
 
 
@@ -127,9 +130,12 @@ def few_threads(number: int) -> Iterator[None]:
     axes=(Axis("way", WAYS), Axis("threads", {"none": 0, "one": 1})),
 )
 def an_upload_goes_on_though_no_thread_can_be_started(ctx: Context, way: Way, threads: int) -> None:
-    """At a limit of threads, for a process or a container, an upload is slower, and nothing else."""
+    """At a limit of threads, of a process or a container, uploads are slower, and nothing else.
+
+    If one thread can be started, two uploads share it.
+    """
     with few_threads(threads):
-        _upload(ctx, way, FEW)
+        _upload(ctx, way, FEW, count=1 + threads)
 
 
 class _Lagging(lanes.Task):
@@ -174,5 +180,6 @@ def an_upload_whose_hashing_lags_behind_has_the_digest_of_its_bytes(ctx: Context
     the saved state be that of bytes which nobody has sent.
     """
     with hashing_lags() as gates:
-        _upload(ctx, way, ALL if way in STREAMS.values() else FEW)
+        verify: Verify = "reread" if way is _at_once else "resume"  # it is read back into few buffers, too
+        _upload(ctx, way, ALL if verify == "reread" or way in STREAMS.values() else FEW, verify)
         assert gates, "nothing was hashed by a thread"
