@@ -23,6 +23,20 @@ def no_thread_is_an_error() -> Iterator[None]:
         yield
 
 
+@planted_in_core("T6")
+def threads_are_trusted_at_the_end() -> Iterator[None]:
+    """While the interpreter ends, hashing is left to a thread, though all of them stand still."""
+
+    def serve(self: lanes._Threads, lane: lanes.Lane) -> None:
+        if self._claim():
+            self._lanes.put(lane)
+        else:
+            lane.drain()
+
+    with patch.object(lanes._Threads, "serve", serve):
+        yield
+
+
 @planted_in_core("W6", "M4")
 def hashing_lags_too_far() -> Iterator[None]:
     """Hashing may lag behind by a block more than a stream has buffers for."""

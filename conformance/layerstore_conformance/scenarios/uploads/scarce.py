@@ -6,7 +6,9 @@ import io
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -28,7 +30,7 @@ MIB = 1 << 20
 ALL = 6 * MIB + 300_007
 """Bytes: more than all the buffers into which a stream is read."""
 
-FEW = 2 * MIB + 300_007
+FEW = MIB + 700_007
 """Bytes: enough for several blocks."""
 
 Way = Callable[["LayerUpload", bytes], None]
@@ -123,19 +125,44 @@ def few_threads(number: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def threads_stand_still() -> Iterator[None]:
+    """Have core's lanes find what they find while the interpreter ends: a thread is free, others start, none works."""
+    threads = lanes._Threads()
+    threads._free.put(None)
+    ending = SimpleNamespace(is_finalizing=lambda: True)
+    with (
+        patch.object(lanes, "_threads", threads),
+        patch.object(lanes, "start_new_thread", lambda *args: 0),
+        patch.object(lanes, "sys", ending),
+    ):
+        yield
+
+
+Threads = Callable[[], AbstractContextManager[None]]
+
+THREADS: dict[str, tuple[Threads, int]] = {
+    "none": (partial(few_threads, 0), 1),
+    "one for two uploads": (partial(few_threads, 1), 2),
+    "none that work": (threads_stand_still, 1),
+}
+"""The threads that core gets, and how many uploads there are."""
+
+
 @scenario(
     *("T6", "W6", "E4"),
-    kills=("no-thread-is-an-error",),
+    kills=("no-thread-is-an-error", "threads-are-trusted-at-the-end"),
     rows=(142, 163),
-    axes=(Axis("way", WAYS), Axis("threads", {"none": 0, "one": 1})),
+    axes=(Axis("way", WAYS), Axis("threads", THREADS)),
 )
-def an_upload_goes_on_though_no_thread_can_be_started(ctx: Context, way: Way, threads: int) -> None:
-    """At a limit of threads, of a process or a container, uploads are slower, and nothing else.
+def an_upload_goes_on_though_no_thread_works_for_it(ctx: Context, way: Way, threads: tuple[Threads, int]) -> None:
+    """At a limit of threads, or while the interpreter ends, uploads are slower, and nothing else.
 
-    If one thread can be started, two uploads share it.
+    A process or a container may have few threads, and an object that is collected at the end may have bytes to store.
     """
-    with few_threads(threads):
-        _upload(ctx, way, FEW, count=1 + threads)
+    limited, count = threads
+    with limited():
+        _upload(ctx, way, FEW, count=count)
 
 
 class _Lagging(lanes.Task):
