@@ -152,6 +152,7 @@ DAMAGES: dict[str, Callable[[CheckedDriver], None]] = {
     *("T4", "E4"),
     kills=("layer-that-is-refused-stays-open", "upload-that-is-refused-stays-open"),
     rows=(163,),
+    profile="default",
     axes=(Axis("damage", DAMAGES),),
 )
 def every_handle_is_released_when_a_call_is_refused(ctx: Context, damage: Callable[[CheckedDriver], None]) -> None:
@@ -186,6 +187,7 @@ FAILURES = 4
     *("T4", "E4"),
     kills=("layer-that-is-refused-stays-open", "upload-that-is-refused-stays-open"),
     rows=(163, 174),
+    profile="default",
     axes=(Axis("name", {each: each for each in CALLS}),),
 )
 def every_handle_is_released_whatever_a_call_meets(ctx: Context, name: str) -> None:

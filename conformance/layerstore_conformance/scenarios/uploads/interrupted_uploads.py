@@ -87,6 +87,7 @@ def _interrupting(kind: type[BaseException]) -> Callable[[], NoReturn]:
         *("interrupted-write-has-moved-on", "interrupted-spill-keeps-its-buffer", "interrupted-spill-loses-its-bytes"),
     ),
     rows=(162, 164, 174),
+    profile="default",
     axes=(Axis("work", WORKS), Axis("side", {"before": "before", "after": "after"})),
 )
 def an_upload_interrupted_at_any_call_is_repeated(ctx: Context, work: Work, side: Side) -> None:
@@ -148,6 +149,7 @@ NAMED = {"sha256": digest, "tarsum": tarsum_of}
     *("E4", "M1", "P1"),
     kills=("interrupted-finish-is-over", "interrupted-finish-forgets-its-intent"),
     rows=(161, 174),
+    profile="default",
     axes=(Axis("finished", FINISHED), Axis("named", NAMED), Axis("side", {"before": "before", "after": "after"})),
 )
 def a_finish_of_a_known_upload_interrupted_at_any_call_goes_on(

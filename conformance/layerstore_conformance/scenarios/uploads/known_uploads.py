@@ -133,7 +133,9 @@ def a_digest_makes_an_upload_known_if_its_bytes_are_read_back(ctx: Context, writ
     expect_gone(ctx, "a", upload.uuid)
 
 
-@scenario("E4", "W6", "W8", kills=("begun-is-known",), rows=(129, 174), axes=(Axis("write", WRITES),))
+@scenario(
+    "E4", "W6", "W8", kills=("begun-is-known",), rows=(129, 174), profile="default", axes=(Axis("write", WRITES),)
+)
 def an_upload_whose_flush_failed_is_known_if_it_says_so(ctx: Context, write: Write) -> None:
     """After a flush that failed at any call, an upload does not say that others know of it unless they do.
 

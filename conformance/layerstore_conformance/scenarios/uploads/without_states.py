@@ -93,6 +93,7 @@ def _expect_digest(found: str, data: bytes) -> None:
     *("W6", "S2", "M4"),
     kills=("every-state-is-exported", "copies-of-a-hash-are-one"),
     rows=(142, 159),
+    profile="default",
     needs=("url",),
 )
 def an_upload_without_a_hash_state_is_hashed_all_the_same(ctx: Context) -> None:
