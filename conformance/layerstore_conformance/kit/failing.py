@@ -140,3 +140,19 @@ class _FailingRelease(PassingWriter):
     def release(self) -> None:
         super().release()
         raise self._driver.failure()
+
+
+class FailingCloses(PassingDriver):
+    """Counts how often it is closed, and fails each time, or not at all; what is behind it stays open."""
+
+    def __init__(self, inner: Driver, error: Exception | None) -> None:
+        """Fail by this error, if it is one."""
+        super().__init__(inner)
+        self.error = error
+        self.closed = 0
+
+    def close(self) -> None:
+        """Count, and fail."""
+        self.closed += 1
+        if self.error is not None:
+            raise self.error

@@ -5,17 +5,17 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from layerstore import LayerClosedError, LayerService
+from layerstore import LayerClosedError, LayerService, LayerUpload
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.layers import store
 from layerstore_conformance.kit.payloads import Payload, digest, expect_same
-from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.processes.forking import Forked, exit_as_a_program, exit_at_once
+from layerstore_conformance.steps.refusing import OF_LAYER, OF_READER, OF_UPLOAD, OF_WRITER, Calls, expect_refusals
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -34,9 +34,13 @@ Handles = list[Reader | Writer]
 Step = Callable[[CheckedDriver, Handles], object]
 
 
-@scenario("T5", "T3", kills=("forked-children-use-handles",), needs=("url", "fork"))
+@scenario(
+    *("T5", "T3"),
+    kills=("forked-children-use-handles", "layers-are-opened-in-a-child", "uploads-tell-a-child"),
+    needs=("url", "fork"),
+)
 def what_a_parent_has_open_refuses_its_child(ctx: Context) -> None:
-    """A forked child can neither read, write nor publish by a handle of its parent's, nor finish its upload.
+    """A forked child can do nothing by a handle of its parent's, in any state: every call raises LayerClosedError.
 
     A server may fork a worker in the middle of an upload: two processes must not write one layer.
     """
@@ -45,25 +49,27 @@ def what_a_parent_has_open_refuses_its_child(ctx: Context) -> None:
 
 
 def _refuse_a_child(driver: CheckedDriver) -> None:
+    service = LayerService(driver)
     driver.put("read", LONG)
-    upload = LayerService(driver).upload("a")
-    upload.write(SHORT)
+    store(service, "a", SHORT)
     reader, writer = driver.open_reader("read"), driver.open_writer("key")
     writer.write(SHORT[:1000])
+    read, unread = service.fetch("a", digest(SHORT)), _uploading(service).finish(digest(SHORT))
+    read.read(1)
+    gathered, known, large, finished = (_uploading(service) for _ in range(4))
+    known.flush()
+    large.seek(2 * LARGE)
+    large.write(SHORT)
+    finished.finish(digest(SHORT)).close()
 
     def child(_parent: Connection) -> None:
-        for ask in (
-            partial(reader.read, 1),
-            reader.tell,
-            partial(writer.write, b"by the child"),
-            writer.flush,
-            writer.close,
-            writer.end,
-            partial(upload.write, b"by the child"),
-            partial(upload.finish, digest(SHORT)),
-        ):
-            with refused(LayerClosedError):
-                ask()
+        expect_refusals(reader, OF_READER, "a reader")
+        expect_refusals(writer, {**OF_WRITER, "close": lambda writer: writer.close()}, "a writer")
+        for name, layer in {"read": read, "unread": unread}.items():
+            expect_refusals(layer, OF_LAYER, f"a layer, {name}")
+        for name, upload in {"gathered": gathered, "flushed": known, "large": large}.items():
+            expect_refusals(upload, {**OF_UPLOAD, **ENDINGS, "close": LayerUpload.close}, f"an upload, {name}")
+        expect_refusals(finished, {**OF_UPLOAD, **ENDINGS}, "an upload, finished")
 
     with Forked(child):
         pass
@@ -72,7 +78,24 @@ def _refuse_a_child(driver: CheckedDriver) -> None:
     writer.close()
     expect_same(driver.get("key", LARGE), SHORT, "by the parent's writer")
     expect_same(reader.read(), LONG, "by the parent's reader")
-    upload.finish(digest(SHORT)).close()
+    expect_same(unread.read(), SHORT, "by the parent's unread layer")
+    expect_same(read.read(), SHORT[1:], "by the parent's layer")
+    gathered.finish(digest(SHORT)).close()
+    known.finish(digest(SHORT)).close()
+    large.cancel()
+
+
+def _uploading(service: LayerService) -> LayerUpload:
+    upload = service.upload("a")
+    upload.write(SHORT)
+    return upload
+
+
+ENDINGS: Calls[LayerUpload] = {
+    "finish by its digest": lambda upload: upload.finish(digest(SHORT)),
+    "cancel": LayerUpload.cancel,
+}
+"""The ends of an upload, of which some may be called again in the process that has it."""
 
 
 def _close(driver: CheckedDriver, handles: Handles) -> None:
