@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 class FailingDriver(PassingDriver):
     """Fails in every call."""
 
-    def __init__(self, inner: Driver, number: int) -> None:
-        """Fail by an error of this number (``errno.EIO``)."""
+    def __init__(self, inner: Driver, number: int, kind: type[OSError] = OSError) -> None:
+        """Fail by an error of this number (``errno.EIO``), or by one of a kind that has numbers of its own."""
         super().__init__(inner)
         self.number = number
+        self.kind = kind
 
     def failure(self) -> OSError:
         """Return a fresh error."""
-        return OSError(self.number, "made to fail by the scenario")
+        return self.kind(self.number, "made to fail by the scenario")
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Fail."""
