@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import (
@@ -71,16 +72,22 @@ def a_hostile_name_never_reaches_storage(ctx: Context) -> None:
     for name in NAMES:
         for attempt in (
             lambda name=name: service.exists(name, DIGEST),
+            lambda name=name: service.renew(name, DIGEST),
             lambda name=name: service.fetch(name, DIGEST),
+            lambda name=name: service.redirect_url(name, DIGEST),
+            lambda name=name: service.begin(name),
             lambda name=name: service.upload(name),
             lambda name=name: service.upload(name, expected=DIGEST),
             lambda name=name: service.resume(name, UUID),
+            lambda name=name: service.status(name, UUID),
             lambda name=name: service.cancel(name, UUID),
             lambda name=name: service.unlink(name, DIGEST),
             lambda name=name: service.mount(name, DIGEST, source="a"),
             lambda name=name: service.mount("a", DIGEST, source=name),
             lambda name=name: list(service.layers(name)),
             lambda name=name: list(service.uploads(name)),
+            lambda name=name: service.purge(timedelta(0), name=name),
+            lambda name=name: list(service.scrub(name=name)),
         ):
             with refused(InvalidNameError):
                 attempt()
@@ -95,6 +102,8 @@ def a_hostile_digest_never_reaches_storage(ctx: Context) -> None:
     for each in (*DIGESTS, *UNSUPPORTED, *TARSUMS):
         for attempt in (
             lambda each=each: service.exists("a", each),
+            lambda each=each: service.renew("a", each),
+            lambda each=each: service.redirect_url("a", each),
             lambda each=each: service.fetch("a", each),
             lambda each=each: service.upload("a", expected=each),
             lambda each=each: service.unlink("a", each),
@@ -127,15 +136,21 @@ def an_unsupported_digest_ends_no_upload(ctx: Context) -> None:
     expect_layer(ctx, "a", data)
 
 
-@scenario("K1", kills=("id-is-not-checked",), rows=(176, 130))
+@scenario("K1", kills=("id-is-not-checked", "an-empty-id-is-a-new-one"), rows=(176, 130))
 def a_hostile_upload_id_never_reaches_storage(ctx: Context) -> None:
-    """``resume`` and ``cancel`` refuse a text that is no upload id, without a single driver call."""
+    """Every method refuses a text that is no upload id, without a single driver call."""
     tally = Tally.zero()
     service = watched(ctx, tally)
     for uuid in UUIDS:
-        for attempt in (service.resume, service.cancel):
+        for attempt in (
+            lambda uuid=uuid: service.resume("a", uuid),
+            lambda uuid=uuid: service.resume("a", uuid, offset=0),
+            lambda uuid=uuid: service.status("a", uuid),
+            lambda uuid=uuid: service.cancel("a", uuid),
+            lambda uuid=uuid: service.begin("a", uuid=uuid),
+        ):
             with refused(InvalidUploadIDError):
-                attempt("a", uuid)
+                attempt()
             assert not tally.calls, f"{uuid!r} reached the driver: {dict(tally.calls)}"
 
 

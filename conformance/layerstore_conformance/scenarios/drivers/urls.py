@@ -1,0 +1,142 @@
+"""URLs: what each part of one means, in every way of writing it, and what is none."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from layerstore import InvalidURLError, StoreURL
+from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.refusal import refused
+
+if TYPE_CHECKING:
+    from layerstore_conformance.engine.context import Context
+
+GROUP = "primitives"
+
+IDS = "declarations"
+
+
+class Parts(NamedTuple):
+    """The parts of a URL."""
+
+    scheme: str
+    host: str | None = None
+    path: str = ""
+    options: Mapping[str, str] = {}
+
+
+URLS: Final = {
+    "store:": Parts("store"),
+    "store:?": Parts("store"),
+    "STORE:": Parts("store"),
+    "Store:Some/Path": Parts("store", None, "Some/Path"),
+    "sTORE+Https.X-1://Host:80/Path?Key=Value": Parts("store+https.x-1", "Host:80", "/Path", {"Key": "Value"}),
+    "store:///a/b": Parts("store", None, "/a/b"),
+    "store:/a/b/": Parts("store", None, "/a/b/"),
+    "store:a+b%20c%2Fd": Parts("store", None, "a+b c/d"),
+    "store://[::1]:80/%25": Parts("store", "[::1]:80", "/%"),
+    "store://~/a:b@c": Parts("store", "~", "/a:b@c"),
+    "store:%C3%BC\u00fc%e2%82%ac": Parts("store", None, "\u00fc\u00fc\u20ac"),
+}
+"""URLs, and what they mean."""
+
+OPTIONS: Final = {
+    "key=value": {"key": "value"},
+    "key=": {"key": ""},
+    "a=&b=&c=1": {"a": "", "b": "", "c": "1"},
+    "key=a+b": {"key": "a+b"},
+    "key=+": {"key": "+"},
+    "a+b=c": {"a+b": "c"},
+    "key=%2B%20%2b": {"key": "+ +"},
+    "key=abc+/12==": {"key": "abc+/12=="},
+    "key==": {"key": "="},
+    "key=a%26b%3Dc%23": {"key": "a&b=c#"},
+    "k%65y=v": {"key": "v"},
+    "%3D=%3D": {"=": "="},
+    "KEY=1&key=2": {"KEY": "1", "key": "2"},
+    "url=https://a.example:8/?x;y": {"url": "https://a.example:8/?x;y"},
+    "key=None&n=0": {"key": "None", "n": "0"},
+    "key= ": {"key": " "},
+    "key=%C3%BC\u00fc": {"key": "\u00fc\u00fc"},
+}
+"""What may follow a question mark, and the options that it gives."""
+
+NO_URLS: Final = (
+    *("", ":", "store", "/a/b", "//host/a", ":path", "1store:", "+s:", "-s:", ".s:", "s_t:", " store:", "store :"),
+    *("st\u00f6re:", "\u017ftore:", "store\n:", "store\0:", "store:a#", "store:#", "store:?a=1#b", "store:%23#"),
+    *("store://user@host", "store://user:word@host/a", "store://@host", "store://ho st/a", "store://h%6Fst/a"),
+    *("store://host:port", "store://[::1/a", "store://[x]/a", "store://host\\a"),
+    *("store:%", "store:%2", "store:%zz", "store:% 1", "store:a%", "store:%ff", "store:%c3", "store:\ud800"),
+    *("store:%00", "store:a%0Ab", "store:a\nb", "store:a\x7f", "store:%C2%85"),
+)
+"""Texts that are no URL."""
+
+NO_OPTIONS: Final = (
+    *("key", "=", "=1", "key=1&", "&", "&key=1", "a=1&&b=2", "a=1&b", "a=1&=2", "a=1&a=1", "a=1&a=", "a=1&%61=2"),
+    *("key=%", "key=%2", "key=%zz", "key=%ff", "key=%00", "key=%0D", "%0a=1", "%zz=1", "key=\ud800", "k\x01=1"),
+)
+"""What may follow no question mark."""
+
+
+@scenario(
+    *("O1", "O2"),
+    kills=(
+        *("schemes-keep-their-case", "a-plus-is-a-space", "an-empty-option-is-refused", "options-are-in-lower-case"),
+        "options-begin-at-the-last-question-mark",
+    ),
+    rows=(12,),
+)
+def every_way_of_writing_a_url_is_read(ctx: Context) -> None:
+    """A URL's scheme is in lower case however it is written, and path and options are as they are, but for escapes.
+
+    An option may be empty, and a plus is a plus: it is one in every second secret of an object store.
+    """
+    del ctx
+    texts = {
+        **URLS,
+        **{f"store:{query}": Parts("store", None, "", found) for query, found in _queries()},
+        **{f"store://host/a{query}": Parts("store", "host", "/a", found) for query, found in _queries()},
+    }
+    for text, parts in texts.items():
+        try:
+            url = StoreURL.parse(text)
+        except InvalidURLError as error:
+            raise AssertionError(f"{text!r} was refused: {error}") from error
+        found = Parts(url.scheme, url.host, url.path, dict(url.options))
+        assert found == parts, f"{text!r} is read as {found}, not as {parts}"
+        copy, again = pickle.loads(pickle.dumps(url)), StoreURL.parse(str(url))  # noqa: S301  (pickled in this line)
+        assert copy == url, f"{text!r} is {copy!r} when it was pickled"
+        assert (again.scheme, again.host, again.path) == parts[:3], f"{text!r} is written as {str(url)!r}"
+        assert dict(again.options) == {}, f"{text!r} is written with its options, of which one may be a credential"
+
+
+def _queries() -> list[tuple[str, Mapping[str, str]]]:
+    return [(f"?{query}", options) for query, options in OPTIONS.items()]
+
+
+@scenario(*("O1", "O2"), kills=("options-given-twice-are-taken", "bad-escapes-are-taken"), rows=(12,))
+def what_is_no_url_is_refused(ctx: Context) -> None:
+    """A text that is no URL is refused, with what is wrong, wherever that is: in scheme, host, path or options."""
+    del ctx
+    for text in (*NO_URLS, *(f"store:{at}?{query}" for at in ("", "//host/a") for query in NO_OPTIONS)):
+        try:
+            with refused(InvalidURLError) as refusal:
+                StoreURL.parse(text)
+        except AssertionError as error:
+            raise AssertionError(f"{text!r} was taken for a URL") from error
+        assert refusal.error.detail, f"{text!r} was refused, and nothing says why"
+
+
+@scenario("O1", kills=("schemes-keep-their-case",), rows=(12,), needs=("url",))
+def a_scheme_in_any_case_opens_the_same_store(ctx: Context) -> None:
+    """A URL whose scheme is in upper case, or in both, opens the same store, and errors name the same driver."""
+    assert ctx.harness.url is not None, "needs url"
+    scheme, colon, rest = ctx.harness.url.partition(":")
+    ctx.driver.put("key", b"there")
+    for written in (scheme.upper(), scheme.title()):
+        with closing(ctx.at(f"{written}{colon}{rest}")) as other:
+            ctx.same(other.get(f"{ctx.prefix}/key", 9), b"there", f"by {written}{colon}")
+            assert other.scheme == scheme.lower(), f"a driver opened by {written}{colon} is called {other.scheme!r}"
