@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader, Writer
-from layerstore.errors import LayerClosedError
+from layerstore.errors import FencedError, LayerClosedError
 from layerstore.handles import call_driver
 from layerstore.layer import Layer
 from layerstore.service import LayerService
@@ -140,4 +140,65 @@ def an_error_leaves_the_service_open() -> Iterator[None]:
             real(self, kind, error, trace)
 
     with patch.object(LayerService, "__exit__", leave):
+        yield
+
+
+@planted_in_core("T3", "T4")
+def readers_are_released_at_each_close() -> Iterator[None]:
+    """A reader gives back what it holds at every close."""
+    real = Reader.close
+
+    def close(self: Reader) -> None:
+        again = self.closed
+        real(self)
+        if again:
+            self.release()
+
+    with patch.object(Reader, "close", close):
+        yield
+
+
+@planted_in_core("T3", "T4")
+def writers_are_released_at_each_discard() -> Iterator[None]:
+    """A writer gives back what it holds at every discard."""
+    real = Writer.discard
+
+    def discard(self: Writer) -> None:
+        again = self.closed
+        real(self)
+        if again:
+            self.release()
+
+    with patch.object(Writer, "discard", discard):
+        yield
+
+
+@planted_in_core("T3", "T4")
+def a_fenced_close_holds_on() -> Iterator[None]:
+    """A writer whose close is fenced is closed, and gives back nothing."""
+    real = Writer.close
+
+    def close(self: Writer) -> None:
+        if not self.closed:
+            try:
+                self.flush()
+            except FencedError:
+                self.closed = True
+                raise
+        real(self)
+
+    with patch.object(Writer, "close", close):
+        yield
+
+
+@planted_in_core("T3")
+def an_upload_whose_close_failed_is_open() -> Iterator[None]:
+    """An upload whose close failed is open."""
+
+    def close(self: LayerUpload) -> None:
+        if not self.closed:
+            self.flush()
+            self._release()
+
+    with patch.object(LayerUpload, "close", close):
         yield

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from layerstore import BackendUnavailableError, DriverError, LayerService
+from layerstore import BackendUnavailableError, DriverError, FencedError, LayerService
 from layerstore.checked import CheckedDriver
+from layerstore.driver import Writer
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.failing import FailingCloses
+from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.expectations import expect_layer
 from layerstore_conformance.steps.moved import moved_only
 from layerstore_conformance.steps.refusing import OF_LAYER, OF_READER, OF_UPLOAD, OF_WRITER, TAKES, expect_refusals
+from layerstore_conformance.steps.watching import Trap, fail, of, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore import LayerUpload
-    from layerstore.driver import Writer
+    from layerstore.driver import Driver, Reader
     from layerstore_conformance.engine.context import Context
 
 GROUP = "concurrency"
@@ -154,3 +159,136 @@ def a_service_whose_block_is_left_is_closed(ctx: Context) -> None:
         assert inner.closed == 1, f"left by {error!r}, the driver was closed {inner.closed} times"
         service.close()
         assert inner.closed == 1, "closed once more, the service has closed its driver again"
+
+
+class _Counting(PassingDriver):
+    """A driver that notes each handle that it opens, with how often it was released."""
+
+    def __init__(self, inner: Driver) -> None:
+        super().__init__(inner)
+        self.released: list[Counter[str]] = []
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        return _CountedReader(self.inner.open_reader(key, offset), self.counter())
+
+    def open_writer(self, key: str) -> Writer:
+        return _CountedWriter(self.inner.open_writer(key), self.counter())
+
+    def counter(self) -> Counter[str]:
+        """Return the counter of a handle that is opened now."""
+        self.released.append(Counter())
+        return self.released[-1]
+
+
+class _CountedReader(PassingReader):
+    def __init__(self, inner: Reader, times: Counter[str]) -> None:
+        super().__init__(inner)
+        self._times = times
+
+    def release(self) -> None:
+        self._times["released"] += 1
+        super().release()
+
+
+class _CountedWriter(PassingWriter):
+    def __init__(self, inner: Writer, times: Counter[str]) -> None:
+        super().__init__(inner)
+        self._times = times
+
+    def release(self) -> None:
+        self._times["released"] += 1
+        super().release()
+
+
+def _end_readers(driver: CheckedDriver) -> None:
+    with driver.open_reader("key") as reader:
+        reader.read(1)
+    reader.close()
+    driver.open_reader("key").read(1)
+
+
+def _end_writers(driver: CheckedDriver) -> None:
+    for end in _ENDS.values():
+        writer = driver.open_writer("key")
+        end(writer)
+        writer.close()
+        writer.discard()
+    for last in (Writer.close, Writer.end):
+        fenced = driver.open_writer("key")
+        driver.put("key", SHORT)
+        with refused(FencedError):
+            last(fenced)
+        fenced.close()
+        fenced.discard()
+    driver.open_writer("key").write(b"let go of")
+
+
+def _end_layers(driver: CheckedDriver) -> None:
+    service = LayerService(driver)
+    unread = _upload(service, "a").finish(digest(SHORT))
+    unread.read(1)
+    with service.fetch("a", digest(SHORT)) as layer:
+        layer.read(1)
+    for each in (unread, layer):
+        each.close()
+        each.close()
+    service.fetch("a", digest(SHORT)).read(1)
+
+
+def _end_uploads(driver: CheckedDriver) -> None:
+    service = LayerService(driver)
+    closed, cancelled, fenced, finished = (_upload(service, "a") for _ in range(4))
+    for upload in (closed, cancelled, fenced, finished):
+        upload.flush()
+    closed.close()
+    cancelled.cancel()
+    resumed = service.resume("a", fenced.uuid)
+    with refused(FencedError):
+        fenced.close()
+    finished.finish(digest(SHORT)).close()
+    for upload in (closed, cancelled, fenced, finished):
+        upload.close()
+    del resumed
+
+
+@scenario(
+    *("T3", "T4"),
+    kills=("readers-are-released-at-each-close", "writers-are-released-at-each-discard", "a-fenced-close-holds-on"),
+    rows=(9, 163),
+)
+def a_handle_is_released_once(ctx: Context) -> None:
+    """However a reader, a writer, a layer or an upload ends, and is closed again, what it holds is given back once.
+
+    A descriptor that is closed twice may be another handle's by then.
+    """
+    ctx.driver.put("key", SHORT)
+    counting = {ends: _Counting(ctx.driver) for ends in (_end_readers, _end_writers, _end_layers, _end_uploads)}
+    for ends, driver in counting.items():
+        ends(CheckedDriver(driver, "counting"))
+    gc.collect()
+    for ends, driver in counting.items():
+        times = [each["released"] for each in driver.released]
+        assert times, f"{ends.__name__} has opened no handle"
+        assert times == [1] * len(times), f"{ends.__name__}: its handles were released so often: {times}"
+
+
+@scenario("T3", kills=("an-upload-whose-close-failed-is-open",), rows=(9, 162))
+def an_upload_whose_close_failed_is_closed(ctx: Context) -> None:
+    """If the close of an upload fails, that is raised once: it is closed, refuses every call, and is resumable.
+
+    Its bytes up to the last flush stay.
+    """
+    trap = Trap()
+    upload = watched(ctx, trap).upload("a")
+    upload.write(SHORT)
+    upload.flush()
+    upload.write(b"lost")
+    trap.set(of("publish"), fail)
+    with refused(BackendUnavailableError):
+        upload.close()
+    assert trap.sprung, "a close published nothing"
+    expect_refusals(upload, OF_UPLOAD, "an upload whose close failed")
+    upload.close()
+    again = ctx.service().resume("a", upload.uuid, offset=len(SHORT))
+    again.finish(digest(SHORT)).close()
+    expect_layer(ctx, "a", SHORT)
