@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid as uuids
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,13 @@ from unittest.mock import patch
 
 from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.errors import InvalidDigestError
 from layerstore.service import LayerService, UploadInfo
+from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 
 if TYPE_CHECKING:
-    from layerstore import CollectReport, LayerUpload, Verify
+    from layerstore import CollectReport, Digest, Layer, Verify
     from layerstore.driver import Driver
 
 
@@ -155,3 +158,62 @@ class AnEmptyVersionIsAny(DefectiveDriver):
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
         """Move, at a version if it has characters."""
         self.inner.move(source, target, version=version or None)
+
+
+def _text(digest: Digest | str) -> str:
+    if not isinstance(digest, str):
+        raise InvalidDigestError(repr(digest))
+    return digest
+
+
+@planted_in_core("K1")
+def an_unlink_takes_text_only() -> Iterator[None]:
+    """A layer is unlinked by the text of a digest only."""
+    real = LayerService.unlink
+    with patch.object(LayerService, "unlink", lambda self, name, digest: real(self, name, _text(digest))):
+        yield
+
+
+@planted_in_core("K1")
+def a_finish_takes_text_only() -> Iterator[None]:
+    """An upload is finished by the text of a digest only."""
+    real = LayerUpload.finish
+
+    def finish(self: LayerUpload, digest: Digest | str, size: int | None = None) -> Layer:
+        return real(self, _text(digest), size)
+
+    with patch.object(LayerUpload, "finish", finish):
+        yield
+
+
+@planted_in_core("K1")
+def an_expected_digest_is_text() -> Iterator[None]:
+    """An upload is begun whatever is expected, unless that is a text."""
+    real = LayerService.upload
+
+    def upload(self: LayerService, name: str, *, expected: Digest | str | None = None) -> LayerUpload:
+        return real(self, name, expected=expected if isinstance(expected, str) else None)
+
+    with patch.object(LayerService, "upload", upload):
+        yield
+
+
+@planted_in_core("K1")
+def a_given_id_is_not_taken() -> Iterator[None]:
+    """An upload that is begun by an id gets another one."""
+    real = LayerService.begin
+
+    def begin(self: LayerService, name: str, *, uuid: str | None = None) -> UploadInfo:
+        layout.check_uuid(uuid or str(uuids.uuid4()))
+        return real(self, name)
+
+    with patch.object(LayerService, "begin", begin):
+        yield
+
+
+@planted_in_core("K1")
+def ids_are_of_version_4() -> Iterator[None]:
+    """A UUID that is not random is no upload id."""
+    random = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+    with patch.object(layout, "_UUID", random):
+        yield

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import closing, suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore import PathNotFoundError
+from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.observed import ObservedDriver
+from layerstore_conformance.steps.watching import Trap, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from layerstore.checked import CheckedDriver
     from layerstore.driver import Stat
     from layerstore_conformance.engine.context import Context
 
@@ -98,3 +102,38 @@ def optional_methods_change_nothing(ctx: Context) -> None:
     unpublished.close()
     ctx.expect("d/small", PUBLISHED["d/small"] + b"goes on")
     ctx.expect("d/unpublished", b"goes on")
+
+
+def _write_and_flush(driver: CheckedDriver) -> None:
+    with driver.open_writer("d/key") as writer:
+        writer.write(b" and more")
+
+
+MEETS: dict[str, Callable[[CheckedDriver], object]] = {
+    "a put": lambda driver: driver.put("d/key", b"put meanwhile"),
+    "a flush": _write_and_flush,
+    "the opening of a writer": lambda driver: driver.open_writer("d/key").discard(),
+    "a delete": lambda driver: driver.delete("d/key"),
+}
+"""Calls that fence the writer by which the front settles what a driver has no way of its own for."""
+
+
+@scenario("W6", "F3", kills=("settle-is-fenced",), rows=(74, 120))
+def a_settle_that_meets_another_call_is_done(ctx: Context) -> None:
+    """If another call fences a ``settle`` in the middle, it says whether an object is there, and raises nothing.
+
+    What fenced it has made the object durable, or there is none. A finish that goes on must not fail for that.
+    """
+    for name, act in MEETS.items():
+        for index in itertools.count():
+            ctx.driver.put("d/key", b"published")
+            trap, driver = Trap(), ctx.driver
+            front = CheckedDriver(ObservedDriver(driver, trap), driver.scheme)
+            trap.set(number(index), partial(act, driver))
+            ctx.step(f"settle, with {name} before its call {index}")
+            settled = front.settle("d/key")
+            is_there = driver.find("d/key") is not None
+            assert is_there is (name != "a delete" or not trap.sprung), f"{name} has left {ctx.stored()}"
+            assert settled or not is_there, f"with {name} before call {index}, settle says that nothing is there"
+            if not trap.sprung:
+                break

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import string
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from layerstore import FencedError, InvalidNameError, LayerService, OffsetMismatchError
+from layerstore import Digest, FencedError, InvalidNameError, LayerExistsError, LayerService, OffsetMismatchError
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin, blob, store
 from layerstore_conformance.kit.payloads import digest
@@ -149,3 +150,55 @@ def an_empty_argument_is_no_missing_one(ctx: Context) -> None:
         "nothing was collected, though there is no grace"
     )
     assert ctx.driver.find(blob(data)) is None, "a blob that nobody links, and no grace protects, is there"
+
+
+@scenario(
+    *("K1", "R1"),
+    kills=("an-unlink-takes-text-only", "a-finish-takes-text-only", "an-expected-digest-is-text"),
+    rows=(141, 155, 156),
+)
+def a_digest_may_be_given_as_one(ctx: Context) -> None:
+    """Every method that takes a digest's text takes a ``Digest``, too, of each algorithm, and means the same layer."""
+    data = ctx.payload("digest").read(700)
+    for algorithm in ("sha256", "sha512"):
+        given = Digest.parse(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
+        ctx.step(algorithm)
+        service = ctx.service()
+        upload = service.upload("a", expected=given)
+        upload.write(data)
+        for layer in (upload.finish(given), service.fetch("a", given), service.mount("b", given, source="a")):
+            assert layer.digest == given, f"the digest of a layer is {layer.digest!r}"
+            ctx.same(layer.read(), data, f"a layer of {given}")
+            layer.close()
+        assert service.exists("a", given), f"{given} is not there"
+        assert service.renew("b", given), f"{given} is not renewed"
+        service.redirect_url("a", given)
+        with refused(LayerExistsError):
+            service.upload("a", expected=given)
+        for name in "ab":
+            service.unlink(name, given)
+            assert not service.exists(name, str(given)), f"{given} was unlinked, and is there"
+
+
+GIVEN: Final = (
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    "0190163d-8694-739b-aea5-966c26f8ad91",
+)
+"""Upload ids: UUIDs of any version."""
+
+
+@scenario("K1", "L1", kills=("a-given-id-is-not-taken", "ids-are-of-version-4"), rows=(128, 130))
+def an_upload_has_the_id_that_it_was_given(ctx: Context) -> None:
+    """An upload that is begun by an id has that id, whatever version of UUID it is, and goes on by it."""
+    data = ctx.payload("id").read(700)
+    for uuid in GIVEN:
+        assert ctx.service().begin("a", uuid=uuid).uuid == uuid
+    assert sorted(each.uuid for each in ctx.service().uploads("a")) == sorted(GIVEN)
+    assert (ctx.service().status("a", GIVEN[1]).uuid, ctx.service().status("a", GIVEN[1]).offset) == (GIVEN[1], 0)
+    upload = ctx.service().resume("a", GIVEN[1], offset=0)
+    assert upload.uuid == GIVEN[1]
+    upload.write(data)
+    upload.finish(digest(data)).close()
+    expect_layer(ctx, "a", data)
