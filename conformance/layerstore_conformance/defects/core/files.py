@@ -167,3 +167,18 @@ def layers_are_not_readable() -> Iterator[None]:
     """A layer does not say that it can be read."""
     with patch.object(Layer, "readable", io.RawIOBase.readable):
         yield
+
+
+@planted_in_core("R6")
+def readall_of_a_layer_moves_nothing() -> Iterator[None]:
+    """A layer that was read to its end is where it was before."""
+    real = Layer.readall
+
+    def readall(self: Layer) -> bytes:
+        before = self.tell()
+        data = real(self)
+        self.seek(before)
+        return data
+
+    with patch.object(Layer, "readall", readall):
+        yield

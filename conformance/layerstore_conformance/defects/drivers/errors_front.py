@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
-from layerstore import checked, errors, handles, layer
+from layerstore import checked, errors, handles, layer, registry
 from layerstore.checked import CheckedDriver
 from layerstore.errors import (
     BackendUnavailableError,
@@ -104,4 +104,29 @@ def numbers_of_tls_are_the_systems() -> Iterator[None]:
 def numbers_of_lookups_are_the_systems() -> Iterator[None]:
     """The number of an error of a name's lookup is taken for one of the system's."""
     with patch.object(errors, "_NUMBERED_OTHERWISE", ("SSLError",)):
+        yield
+
+
+@planted_in_core("E1")
+def openings_are_not_translated() -> Iterator[None]:
+    """An error of the system that the opening of a driver raises comes out as it is."""
+
+    def call(scheme: str, key: str, method: Callable[[], object]) -> object:
+        del scheme, key
+        return method()
+
+    with patch.object(registry, "call_driver", call):
+        yield
+
+
+@planted_in_core("E1")
+def openings_name_no_driver() -> Iterator[None]:
+    """An error of the opening of a driver does not say which driver it is."""
+    real = handles.call_driver
+
+    def call(scheme: str, key: str, method: Callable[[], object]) -> object:
+        del scheme
+        return real("", key, method)
+
+    with patch.object(registry, "call_driver", call):
         yield

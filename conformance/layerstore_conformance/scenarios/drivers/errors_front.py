@@ -9,18 +9,27 @@ import ssl
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from importlib.metadata import EntryPoint
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from layerstore import (
+    CONTRACT_VERSION,
+    AccessDeniedError,
     BackendUnavailableError,
+    Driver,
     DriverError,
     InvalidOffsetError,
     InvalidPathError,
     LayerService,
     NoSpaceError,
+    StoreURL,
+    hookimpl,
     layout,
 )
 from layerstore.checked import CheckedDriver
+from layerstore.registry import GROUP as ENTRY_POINTS
+from layerstore.registry import Registry
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.failing import FailingDriver, FailingHandles
 from layerstore_conformance.kit.layers import blob, store
@@ -86,7 +95,7 @@ def _write_beyond(handle: Writer | LayerUpload) -> None:
 
 class _Ending(PassingReader):
     def read_at(self, offset: int, buffer: memoryview) -> int:
-        return super().read_at(offset, buffer[:1]) if offset < SIZE // 2 else 0
+        return super().read_at(offset, buffer[: SIZE // 2 - offset]) if offset < SIZE // 2 else 0
 
 
 class EndingEarly(PassingDriver):
@@ -215,3 +224,56 @@ def _expect_outage(act: Callable[[], object], what: str) -> None:
     assert kind is BackendUnavailableError, f"{what} raised {kind.__name__}, not BackendUnavailableError"
     assert refusal.error.key.endswith("key"), f"{what} raised an error of key {refusal.error.key!r}"
     assert refusal.error.driver == "failing", f"{what} raised an error of driver {refusal.error.driver!r}"
+
+
+class Unopened(PassingDriver):
+    """A driver whose opening fails."""
+
+    contract_version = CONTRACT_VERSION
+    options = MappingProxyType({"secret": "a credential"})
+    failure: ClassVar[Exception]
+
+    @classmethod
+    def open(cls, url: StoreURL, **options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
+        """Fail."""
+        raise cls.failure
+
+
+class UnopenedPlugin:
+    """The plugin of that driver."""
+
+    @staticmethod
+    @hookimpl
+    def layerstore_driver() -> type[Driver]:
+        """Return the driver."""
+        return Unopened
+
+
+OPENINGS: Final[tuple[tuple[Exception, type[DriverError]], ...]] = (
+    (OSError(errno.EACCES, "made to fail"), AccessDeniedError),
+    (OSError(errno.EROFS, "made to fail"), AccessDeniedError),
+    (OSError(errno.ENOSPC, "made to fail"), NoSpaceError),
+    (OSError(errno.ECONNREFUSED, "made to fail"), BackendUnavailableError),
+    (OSError(errno.ENOENT, "made to fail"), BackendUnavailableError),
+    (ssl.SSLError(1, "made to fail"), BackendUnavailableError),
+    (socket.gaierror(-2, "made to fail"), BackendUnavailableError),
+    (TimeoutError("made to fail"), BackendUnavailableError),
+    (AccessDeniedError("the bucket", "made to fail"), AccessDeniedError),
+)
+"""What the opening of a driver raises, and what that is told as."""
+
+
+@scenario("E1", "E3", kills=("openings-are-not-translated", "openings-name-no-driver"), rows=(2, 12))
+def an_error_of_opening_is_told_by_its_kind(ctx: Context) -> None:
+    """What the opening of a store fails for is told as in every other call, with the driver, and without any option."""
+    del ctx
+    claim = EntryPoint("unopened", f"{__name__}:{UnopenedPlugin.__name__}", ENTRY_POINTS)
+    for failure, kind in OPENINGS:
+        Unopened.failure = failure
+        with refused(DriverError) as refusal:
+            Registry(lambda: [claim]).open("unopened:store?secret=s3cr3t").close()
+        error = refusal.error
+        assert type(error) is kind, f"{failure!r} is {type(error).__name__}, not {kind.__name__}"
+        assert error.driver == "unopened", f"{failure!r} is told of driver {error.driver!r}, not of 'unopened'"
+        assert error.key, f"{failure!r} does not say of which store it is"
+        assert "s3cr3t" not in f"{error} {error!r}", f"the secret is in {error!r}"

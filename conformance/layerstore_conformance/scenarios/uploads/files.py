@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import ctypes
 import io
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -218,6 +219,15 @@ def every_read_is_counted_in_bytes(ctx: Context) -> None:
                 assert count == len(expected), f"{what} counted {count} bytes, not {len(expected)}, at {at}"
                 assert handle.tell() == at + count, f"{what} is at {handle.tell()}, not at {at + count}"
                 ctx.same(buffer.tobytes(), expected.ljust(32, b"\0"), f"read by {what} at {at}")
+        reads: dict[str, Callable[[], bytes | None]] = {
+            "read": handle.read,
+            "readall": handle.readall,
+            "long read": partial(handle.read, 2 * SIZE),
+        }
+        for name, at in itertools.product(reads, (7, SIZE + 9)):
+            handle.seek(at)
+            ctx.same(reads[name]() or b"", data[at:], f"{name} of {what} from {at}")
+            assert handle.tell() == max(at, SIZE), f"{what} is at {handle.tell()} after a {name} from {at}"
         handle.close()
 
 
