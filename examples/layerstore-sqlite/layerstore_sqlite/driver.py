@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -53,26 +53,34 @@ class SqliteDriver(Driver):
 
     def open_writer(self, key: str) -> Writer:
         """Take the key over from its writer; the published object stays as it is (W1, F1)."""
+        with self._forgetting() as db:
+            return self._take_over(db, key)
+
+    def _take_over(self, db: Connection, key: str) -> Writer:
         sql = """INSERT INTO objects (key, modified) VALUES (?, ?) ON CONFLICT (key) DO UPDATE
                  SET writer = excluded.writer, modified = iif(edition, modified, excluded.modified)
                  RETURNING id, writer, edition, size, version"""
-        with transaction(self._path, "rwc") as db:
-            self._forget(db)
-            [row] = db.execute(sql, (key, time.time()))
-            return SqliteWriter(self._unused, db, key, row)
+        [row] = db.execute(sql, (key, time.time()))
+        return SqliteWriter(self._unused, db, key, row)
 
-    def _forget(self, db: Connection) -> None:
-        """Delete what writers of this driver were discarded with, unless others have taken it over (T4)."""
-        for _ in range(len(self._unused)):
-            unused = self._unused.popleft()
-            db.execute("DELETE FROM objects WHERE id = ? AND writer = ? AND edition = 0", unused)
-            db.execute("UPDATE objects SET writer = NULL WHERE id = ? AND writer = ?", unused)
+    @contextmanager
+    def _forgetting(self) -> Iterator[Connection]:
+        """Begin a transaction by deleting what writers were discarded with, unless others have taken it over (T4)."""
+        with transaction(self._path, "rwc") as db:
+            unused = list(self._unused)
+            for each in unused:
+                db.execute("DELETE FROM objects WHERE id = ? AND writer = ? AND edition = 0", each)
+                db.execute("UPDATE objects SET writer = NULL WHERE id = ? AND writer = ?", each)
+            yield db
+        for each in unused:  # which is done now: until then the next transaction has to try again
+            with suppress(ValueError):  # another thread did the same
+                self._unused.remove(each)
 
     def put(self, key: str, data: bytes) -> None:
         """Put a new object in place of the one that was there (P1 to P3, F2)."""
-        with transaction(self._path, "rwc") as db:
+        with self._forgetting() as db:
             db.execute("DELETE FROM objects WHERE key = ?", (key,))
-            with self.open_writer(key) as writer:
+            with self._take_over(db, key) as writer:
                 writer.write(data)
 
     def stat(self, key: str) -> Stat:
@@ -192,9 +200,9 @@ class SqliteWriter(Writer):
     def _cut(self) -> None:
         """Cut off what an interrupted write has left beyond the end: a later gap reads as zeros (W2, W4)."""
         if self._reach > self.size:
-            last = (self.size - 1) // CHUNK
-            draft = (self._id, self._edition + 1, last)
             with self._owning() as db:
+                last = (self.size - 1) // CHUNK
+                draft = (self._id, self._edition + 1, last)
                 db.execute("DELETE FROM chunks WHERE object = ? AND edition = ? AND number > ?", draft)
                 sql = "UPDATE chunks SET data = substr(data, 1, ?) WHERE object = ? AND edition = ? AND number = ?"
                 db.execute(sql, (self.size - last * CHUNK, *draft))
@@ -209,12 +217,16 @@ class SqliteWriter(Writer):
 
     @contextmanager
     def _owning(self) -> Iterator[Connection]:
-        """Begin a transaction, unless the writer was fenced (F3), its row renamed, or an older copy put back (X2)."""
-        sql = "SELECT 1 FROM objects WHERE id = ? AND key = ? AND writer = ? AND edition >= ?"
+        """Begin a transaction, unless the writer was fenced (F3), its row renamed, or an older copy put back (X2).
+
+        The edition is read anew: a flush that was interrupted may have been done, and drafts are of the next one (W6).
+        """
+        sql = "SELECT edition FROM objects WHERE id = ? AND key = ? AND writer = ? AND edition >= ?"
         with transaction(self._path, "rw") as db:
             row = db.execute(sql, (self._id, self.key, self._name, self._edition)).fetchone()
             if not row or db.file != self._file:
                 raise FencedError(self.key)
+            [self._edition] = row
             yield db
 
     def _save(self, offset: int, data: memoryview) -> None:

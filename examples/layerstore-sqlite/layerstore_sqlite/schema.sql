@@ -23,7 +23,7 @@ END;
 -- If another program changes a published object, it gets another version, and its writer is fenced (X1 and X2).
 CREATE TRIGGER IF NOT EXISTS altered AFTER UPDATE OF edition, size ON objects WHEN new.version IS old.version BEGIN
     UPDATE objects SET version = hex(randomblob(16)), writer = NULL WHERE id = new.id; END;
-CREATE TRIGGER IF NOT EXISTS made AFTER INSERT ON objects WHEN new.version NOTNULL BEGIN
+CREATE TRIGGER IF NOT EXISTS made AFTER INSERT ON objects WHEN new.version NOTNULL OR new.edition BEGIN
     UPDATE objects SET size = size WHERE id = new.id; END;
 CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON chunks BEGIN
     UPDATE objects SET size = size WHERE id = new.object AND edition >= new.edition; END;

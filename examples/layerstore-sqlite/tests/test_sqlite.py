@@ -3,13 +3,14 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
+import layerstore_sqlite.driver
 import layerstore_sqlite.store
 from layerstore import open_driver
 from layerstore.checked import CheckedDriver
@@ -136,6 +137,44 @@ def test_a_writer_is_fenced_if_its_object_is_renamed(store: CheckedDriver, ask: 
     with pytest.raises(FencedError):
         writer.flush()
     assert store.open_reader("b").read() == b"bytes"
+
+
+def test_a_flush_interrupted_when_it_is_committed_shows_no_later_write(
+    store: CheckedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal's handler runs behind the commit: what is written next is of the next edition (W6)."""
+    writer = store.open_writer("a")
+    writer.write(b"0123456789")
+    writer.seek(0)
+    writer.write(b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(layerstore_sqlite.driver, "transaction", _interrupted_behind)
+        with pytest.raises(KeyboardInterrupt):
+            writer.flush()
+    writer.seek(5)
+    writer.write(b"YY")
+    assert store.open_reader("a").read() == b"x123456789"
+    writer.flush()
+    assert store.open_reader("a").read() == b"x1234YY789"
+
+
+@contextmanager
+def _interrupted_behind(path: Path, mode: str = "ro") -> Iterator[layerstore_sqlite.store.Connection]:
+    with layerstore_sqlite.store.transaction(path, mode) as db:
+        yield db
+    if not db.in_transaction:
+        raise KeyboardInterrupt
+
+
+def test_an_object_that_another_program_makes_has_a_version(
+    store: CheckedDriver, ask: Callable[[str], list[Any]]
+) -> None:
+    """An object of no bytes has no chunk whose trigger would give it one (X1, S1)."""
+    store.put("a", b"bytes")
+    ask("INSERT INTO objects (key, edition, modified) VALUES ('empty', 1, 0)")
+    version = store.stat("empty").version
+    assert version
+    assert store.open_writer("empty").version == version
 
 
 @pytest.mark.parametrize("how", ["the same file", "another file"])
@@ -278,6 +317,21 @@ def test_what_a_discarded_writer_saved_goes_with_the_next_writer(
     store.open_writer("another")
     assert ask("SELECT key FROM objects ORDER BY id") == [("old",), ("another",)]
     assert ask("SELECT count(*) FROM chunks") == [(1,)]
+
+
+def test_a_clean_up_that_failed_is_tried_again(store: CheckedDriver, path: Path) -> None:
+    """What a discarded writer had saved goes though the first transaction that would delete it fails (T4)."""
+    store.put("old", b"bytes")
+    writer = store.open_writer("new")
+    writer.write(bytes(8 * CHUNK))
+    writer.discard()
+    denied = {sqlite3.SQLITE_INSERT: sqlite3.SQLITE_DENY}
+    connection(path).set_authorizer(lambda action, *_: denied.get(action, sqlite3.SQLITE_OK))
+    with pytest.raises(BackendUnavailableError):
+        store.open_writer("another")
+    denied.clear()
+    store.open_writer("old")
+    assert list(store.scan("")) == ["old"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="asks Linux how much was read")
