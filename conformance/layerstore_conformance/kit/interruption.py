@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from layerstore_conformance.kit.places import Places, profiled
-from layerstore_conformance.kit.system_calls import changes
+from layerstore_conformance.kit.system_calls import Writes, changes
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -31,8 +31,9 @@ class Interruption:
         """Interrupt ``driver`` at its ``place``-th place; 0 only counts."""
         self.places = 0
         self.changes: list[int] = []
-        """The places right after a file was changed or synced."""
+        """The places right after a file was changed or synced, by the driver or by a library; found if place is 0."""
         self._place = place
+        self._writes = Writes()
         self._in_driver = Places(driver)
 
     @contextmanager
@@ -40,13 +41,13 @@ class Interruption:
         """Interrupt what this thread does in the block; what it has just got may be lost, and is not warned of."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            with profiled(self._ran):
+            with nullcontext() if self._place else self._writes.counted(), profiled(self._ran):
                 yield
 
     def _ran(self, frame: FrameType, event: str, called: object) -> None:
         if self._in_driver.have_or_leave(frame, event, called):
             self.places += 1
-            if event == "c_return" and changes(called):
+            if self._writes.are_more() or (event == "c_return" and changes(called)):
                 self.changes.append(self.places)
             if self.places == self._place:
                 raise KeyboardInterrupt(f"in line {frame.f_lineno} of {frame.f_code.co_filename}")

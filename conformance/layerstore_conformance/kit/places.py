@@ -23,7 +23,8 @@ class Places:
 
     A place is where Python may run a signal's handler: the beginning of a function, and the return of a built-in one.
     The return of ``acquire`` is none: nothing but a ``with`` statement could keep such a lock from staying locked. Nor
-    is a generator, which may be ending, where nobody would be told of an exception.
+    is a generator, which may be ending, where nobody would be told of an exception; but that of a ``contextmanager``
+    is told, and so :meth:`have_or_leave` has its places.
     """
 
     def __init__(self, driver: CheckedDriver) -> None:
@@ -40,10 +41,20 @@ class Places:
         return self.own(frame)
 
     def have_or_leave(self, frame: FrameType, event: str, called: object) -> bool:
-        """Return whether the event is a place in the driver's code, or the beginning of a function that it calls."""
-        if self.have(frame, event, called):
+        """Return whether the event is a place in the driver's code, or the beginning of a function that it calls.
+
+        The return of a built-in function is a place in what a ``with`` statement has entered or leaves, too: that may
+        be the end of a transaction.
+        """
+        if self.have(frame, event, called) or (event == "c_return" and self._in_a_with_statement(frame, called)):
             return True
         return event == "call" and not frame.f_code.co_flags & CO_GENERATOR and self._were_left(frame)
+
+    def _in_a_with_statement(self, frame: FrameType, called: object) -> bool:
+        """Return whether a function was called by a generator of the driver that ``contextlib`` has begun or ends."""
+        if not frame.f_code.co_flags & CO_GENERATOR or getattr(called, "__name__", "") == "acquire":
+            return False
+        return frame.f_back is not None and frame.f_back.f_globals.get("__name__") == "contextlib" and self.own(frame)
 
     def _were_left(self, frame: FrameType) -> bool:
         """Return whether the driver has called this; Python itself calls others, for a ``with`` say."""

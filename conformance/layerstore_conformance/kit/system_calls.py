@@ -6,11 +6,13 @@ import ctypes
 import errno
 import io
 import os
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from layerstore_conformance.kit.places import Places, profiled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import FrameType
 
@@ -74,6 +76,35 @@ class Failure:
             name = getattr(called, "__name__", frame.f_code.co_name)
             self.failed = f"{name} in line {frame.f_lineno} of {frame.f_code.co_filename}"
             raise OSError(self._number, os.strerror(self._number))
+
+
+class Writes:
+    """Notices that this thread has written something, whatever function or library did it. Linux only."""
+
+    def __init__(self) -> None:
+        self._counter = -1
+        self._seen = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count in the block, if the system tells."""
+        with ExitStack() as end:
+            with suppress(OSError):
+                self._counter = os.open("/proc/thread-self/io", os.O_RDONLY)
+                end.callback(self._end)
+                self.are_more()
+            yield
+
+    def are_more(self) -> bool:
+        """Return whether there was a call that writes since this was last asked."""
+        if self._counter < 0:
+            return False
+        seen, self._seen = self._seen, int(os.pread(self._counter, 1000, 0).partition(b"syscw:")[2].split()[0])
+        return self._seen > seen
+
+    def _end(self) -> None:
+        os.close(self._counter)
+        self._counter = -1
 
 
 def changes(called: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from layerstore.errors import BackendUnavailableError
@@ -160,6 +161,30 @@ class AnInterruptedFlushGoesOnInPlace(WriterDefect):
     """After a flush that was interrupted when it was done, writes go to what others read."""
 
     writer = _InPlaceWriter
+
+
+class _CommittingWriter(_InPlaceWriter):
+    """Commits at the end of a ``with`` statement, and only behind it notes that it has."""
+
+    def publish(self) -> str:
+        self._flushing = True
+        with self._transaction() as versions:
+            pass
+        self._flushing = False
+        return versions[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[list[str]]:
+        versions: list[str] = []
+        yield versions
+        versions.append(PassingWriter.publish(self))
+
+
+@planted("W6", "E4")
+class ACommitIsNotedBehindItsBlock(WriterDefect):
+    """A flush commits at the end of a ``with`` statement; interrupted there, it goes on in what it has committed."""
+
+    writer = _CommittingWriter
 
 
 class _StagingWriter(DefectiveWriter):
