@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
+from contextvars import ContextVar
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,13 +50,26 @@ Between = Callable[[Callable[[], None]], AbstractContextManager[None]]
 _OTHERWISE = bytes(each ^ 0xFF for each in range(256))
 
 
+_MADE = ContextVar("_MADE", default=b"made by another program")
+
+
+@contextmanager
+def making(data: bytes) -> Iterator[None]:
+    """Have what another program makes in the block hold these bytes, for scenarios that make it of some size."""
+    before = _MADE.set(data)
+    try:
+        yield
+    finally:
+        _MADE.reset(before)
+
+
 def changed(data: bytes, how: How) -> bytes | None:
     """Return the bytes of an object after another program's change; None if it is gone.
 
-    What is made has the same bytes whatever ``data`` says.
+    What is made has the bytes that :func:`making` says, whatever ``data`` says.
     """
     if how == "make":
-        return b"made by another program"
+        return _MADE.get()
     if how == "delete":
         return None
     if how == "append":

@@ -7,14 +7,14 @@ import random
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from layerstore import LayerService, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.liveness import Activity
-from layerstore_conformance.harness import How, changed
+from layerstore_conformance.harness import How, changed, making
 from layerstore_conformance.kit.keys import ROOT, keys_below
 from layerstore_conformance.kit.known import open_known
 from layerstore_conformance.kit.observed import Call, ObservedDriver
@@ -206,8 +206,11 @@ class Context:
         with PLANTED.calling(act), self.harness.between_requests(act):
             yield
 
-    def tamper(self, key: str, how: How) -> bytes | None:
-        """Have another program change an object, for scenarios that need ``tamper``; return its bytes afterwards."""
+    def tamper(self, key: str, how: How, made: bytes | None = None) -> bytes | None:
+        """Have another program change an object, for scenarios that need ``tamper``; return its bytes afterwards.
+
+        What it makes holds the bytes ``made``, if they are given.
+        """
         assert self.harness.tamper is not None, "needs tamper"
         whole = f"{self.prefix}/{key}"
         before = b""
@@ -215,8 +218,9 @@ class Context:
             with closing(self.harness.open()) as driver:
                 before = driver.get(whole, 1 << 40)
         self.step(f"another program does to {key}, of {len(before)} bytes: {how}")
-        self.harness.tamper(whole, how)
-        return changed(before, how)
+        with nullcontext() if made is None else making(made):
+            self.harness.tamper(whole, how)
+            return changed(before, how)
 
     @contextmanager
     def foreign(self, prefix: str) -> Iterator[list[str]]:

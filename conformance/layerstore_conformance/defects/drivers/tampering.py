@@ -122,6 +122,15 @@ class _NotingWriter(PassingWriter):
         return self._driver.stat(self.key).version
 
 
+@planted("X1", "S1")
+class AnEmptyObjectOfOthersHasNoVersion(VersionIsNoted):
+    """What another program makes has the version of its parts: none, if it has no bytes."""
+
+    def version_of(self, key: str, found: Stat) -> str:
+        """Tell it, unless there is none."""
+        return found.version if found.size or key in self._notes() else ""
+
+
 @planted("X2")
 class AnotherProgramsChangeIsPublishedOver(DefectiveDriver):
     """A writer is fenced only by this driver: it publishes over another program's bytes."""
@@ -180,6 +189,23 @@ class NewObjectReplacesAnotherPrograms(AnotherProgramsChangeIsPublishedOver):
         writer = super().open_writer(key)
         assert isinstance(writer, _OvertakingWriter)
         return writer if writer.version is None else writer.inner
+
+
+class _EmptyIsMissingWriter(_OvertakingWriter):
+    def fenced(self, error: FencedError) -> str:
+        if self.driver.inner.stat(self.key).size:
+            raise error
+        return super().fenced(error)
+
+
+@planted("F4")
+class AnEmptyObjectOfOthersIsReplaced(NewObjectReplacesAnotherPrograms):
+    """The first flush of a new object takes an empty object that another program has made for none."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that takes nothing over but nothing."""
+        writer = super().open_writer(key)
+        return _EmptyIsMissingWriter(self, writer.inner) if isinstance(writer, _OvertakingWriter) else writer
 
 
 class _KnowingWriter(DefectiveWriter):
