@@ -1,4 +1,4 @@
-"""Defects of scans that tell of keys which writers have taken and not published: the time is wrong."""
+"""Defects of keys that writers have taken and not published: a scan tells a wrong time, or for too long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from layerstore.driver import Scanned, Unpublished, Writer
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.passing import PassingWriter
 
 
 class _TellsWhatIsTaken(DefectiveDriver):
@@ -26,7 +27,7 @@ class _TellsWhatIsTaken(DefectiveDriver):
     def scan(self, prefix: str) -> Iterator[Scanned]:
         """Scan, and tell."""
         yield from (each for each in self.inner.scan(prefix) if not isinstance(each, Unpublished))
-        for key, time in self.memory.get("taken", {}).items():
+        for key, time in list(self.memory.get("taken", {}).items()):
             if key.rpartition("/")[0] == prefix and not self._is_published(key):
                 yield Unpublished(key, time)
 
@@ -63,3 +64,35 @@ class TakenIsUnknown(_TellsWhatIsTaken):
     def time(self) -> datetime:
         """Return it so."""
         return datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _CrossingOffWriter(PassingWriter):
+    """Leaves what it took to the next writer of any key."""
+
+    def __init__(self, driver: WhatWasDiscardedIsCrossedOffTooEarly, inner: Writer) -> None:
+        super().__init__(inner)
+        self._unused: list[str] = driver.memory.setdefault("unused", [])
+
+    def release(self) -> None:
+        super().release()
+        self._unused.append(self.key)
+
+
+@planted("T4", "W7")
+class WhatWasDiscardedIsCrossedOffTooEarly(_TellsWhatIsTaken):
+    """The next writer clears away what was discarded, and has crossed that off its list before it is done."""
+
+    def time(self) -> datetime:
+        """Return it."""
+        return datetime.now(UTC)
+
+    def open_writer(self, key: str) -> Writer:
+        """Clear away, and open."""
+        unused: list[str] = self.memory.setdefault("unused", [])
+        cleared = [*unused]
+        unused.clear()
+        writer = super().open_writer(key)
+        for each in cleared:
+            if each != key:
+                self.memory["taken"].pop(each, None)
+        return _CrossingOffWriter(self, writer)
