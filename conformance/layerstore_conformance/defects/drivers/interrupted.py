@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from layerstore.errors import BackendUnavailableError
+from layerstore.errors import BackendUnavailableError, FencedError
+from layerstore_conformance.defects.drivers.fencing import ReplayingWriter
 from layerstore_conformance.defects.drivers.writing import (
     DefectiveWriter,
     ForgetfulWriter,
@@ -185,6 +186,30 @@ class ACommitIsNotedBehindItsBlock(WriterDefect):
     """A flush commits at the end of a ``with`` statement; interrupted there, it goes on in what it has committed."""
 
     writer = _CommittingWriter
+
+
+class _InsistentWriter(ReplayingWriter):
+    _unsure = False
+
+    def publish(self) -> str:
+        unsure, self._unsure = self._unsure, True
+        version = super().publish() if not unsure else self._again()
+        _told()
+        self._unsure = False
+        return version
+
+    def _again(self) -> str:
+        try:
+            return super().publish()
+        except FencedError:  # by our own flush, it believes
+            return self.take_over()
+
+
+@planted("F3", "F4")
+class AnInterruptedFlushIsRepeatedOverOthers(WriterDefect):
+    """A flush that is repeated after an interruption takes the fence of another writer for its own work."""
+
+    writer = _InsistentWriter
 
 
 class _StagingWriter(DefectiveWriter):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -147,24 +147,25 @@ WRITTEN = Axis(
 )
 
 
-def _flush(writer: Writer) -> None:
+def flush(writer: Writer) -> None:
+    """Flush, and return nothing."""
     writer.flush()
 
 
-def _interrupted(
-    ctx: Context, written: Written, act: Callable[[Writer], object]
+def interrupted_at(
+    ctx: Context, written: Written, act: Callable[[Writer], object], most: Mapping[Profile, int] = PLACES
 ) -> Iterator[tuple[int, Writer, bytes]]:
     """Interrupt a call of a writer; yield each place, the writer, and the object then: as before, or as written."""
-    for place in _places(ctx, partial(act, written.begun(ctx.driver))):
+    for place in _places(ctx, partial(act, written.begun(ctx.driver)), most):
         writer = written.begun(ctx.driver)
         with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
             act(writer)
-        shown = _shown(ctx)
+        shown = shown_to_others(ctx)
         assert shown in written.states, f"interrupted at place {place}, it shows {len(shown)} bytes"
         yield place, writer, shown
 
 
-def _shown(ctx: Context) -> bytes:
+def shown_to_others(ctx: Context) -> bytes:
     """Return the object as others see it; empty if there is none."""
     return {each: ctx.read(each) for each in ctx.stored()}.get("d/key", b"")
 
@@ -179,10 +180,12 @@ def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context, written: Written)
 
     A server that is told to stop in the middle of a flush closes its uploads before it ends.
     """
-    for _, writer, _ in _interrupted(ctx, written, _flush):
+    for place, writer, _ in interrupted_at(ctx, written, flush):
         with suppress(DriverError):
             writer.flush()
             ctx.expect("d/key", written.whole)
+            there = ctx.open().stat("d/key").version
+            assert writer.version == there, f"interrupted at place {place}, a writer tells of another version"
         writer.discard()
         with ctx.driver.open_writer("d/key") as later:
             later.write(b"after")
@@ -196,7 +199,7 @@ def a_flush_interrupted_anywhere_may_be_repeated(ctx: Context, written: Written)
 )
 def an_end_interrupted_anywhere_shows_all_or_nothing(ctx: Context, written: Written) -> None:
     """Interrupted anywhere in the driver, a writer's end shows the old or the new bytes, and holds up nobody."""
-    for place, writer, found in _interrupted(ctx, written, lambda writer: writer.end()):
+    for place, writer, found in interrupted_at(ctx, written, lambda writer: writer.end()):
         assert writer.closed, f"interrupted at place {place}, an end left its writer open"
         with ctx.driver.open_writer("d/key") as later:
             assert later.size == len(found), f"the next writer begins with {later.size} bytes of {len(found)}"
@@ -215,16 +218,16 @@ def what_is_written_after_an_interrupted_flush_waits_for_the_next(ctx: Context, 
     Such a flush may have been done. Its writer must not go on in the very memory or file that others read by now.
     """
     over = b"over".ljust(len(written.whole) - 10, b"o") + written.whole[-10:]
-    for place, writer, shown in _interrupted(ctx, written, _flush):
+    for place, writer, shown in interrupted_at(ctx, written, flush):
         expected = shown
         with suppress(DriverError):
             writer.seek(0)
             writer.write(over[:-10])
-            assert _shown(ctx) == shown, f"interrupted at place {place}, it shows what was not flushed"
+            assert shown_to_others(ctx) == shown, f"interrupted at place {place}, it shows what was not flushed"
             writer.flush()
             expected = over
         writer.discard()
-        ctx.same(_shown(ctx), expected, f"interrupted at place {place}")
+        ctx.same(shown_to_others(ctx), expected, f"interrupted at place {place}")
 
 
 class Wrote(NamedTuple):
@@ -295,7 +298,7 @@ def _write_beyond(writer: Writer) -> None:
 
 
 TWICE = Axis("first", {name: WRITES.points[name] for name in ("at the end", "over the end", "behind a gap", "large")})
-THEN = Axis("then", {"a flush": _flush, "a write": _write_beyond})
+THEN = Axis("then", {"a flush": flush, "a write": _write_beyond})
 
 
 @scenario(
@@ -382,7 +385,7 @@ def _open_and_write(
     return writer
 
 
-def _places(ctx: Context, act: Callable[[], object]) -> list[int]:
+def _places(ctx: Context, act: Callable[[], object], most: Mapping[Profile, int] = PLACES) -> list[int]:
     """Count the places in a call at which it may be interrupted, and return some of their numbers.
 
     Half of them, if there are so many, are right after a change of a file, which the driver does not know to be done.
@@ -390,7 +393,7 @@ def _places(ctx: Context, act: Callable[[], object]) -> list[int]:
     counting = Interruption(ctx.driver)
     with counting.lurking():
         act()
-    count = PLACES[ctx.profile]
+    count = most[ctx.profile]
     changed = ctx.sample(counting.changes, count // 2)
     others = [place for place in range(1, counting.places + 1) if place not in changed]
     drawn = sorted([*changed, *ctx.sample(others, count - len(changed))])
