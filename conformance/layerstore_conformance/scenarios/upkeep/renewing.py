@@ -107,7 +107,7 @@ def _at(wanted: int, key: str) -> When:
 
     def is_it(_: int, call: Call) -> bool:
         nonlocal seen
-        counts = call.key == key and call.method not in ("open_reader", "read_at")
+        counts = call.key.endswith(key) and call.method not in ("open_reader", "read_at")
         seen += counts
         return counts and seen == wanted
 
