@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from unittest.mock import patch
 
+from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents import listing
 from layerstore.contents.listing import Listing
 from layerstore.driver import Reader
 from layerstore.layout import UploadKeys
@@ -113,6 +115,48 @@ def page_leaves_out_what_lies_below() -> Iterator[None]:
         return (each for each in real(self, name, after=after) if not after or not each.startswith(f"{after}/"))
 
     with patch.object(Listing, "repositories", repositories):
+        yield
+
+
+@planted_in_core("L1")
+def manifests_make_no_repository() -> Iterator[None]:
+    """A repository with manifests alone is not listed."""
+    with patch.object(listing, "AREAS", ("/_layers/", "/_uploads/")):
+        yield
+
+
+@planted_in_core("L1")
+def no_repository_without_a_sha256() -> Iterator[None]:
+    """A repository is listed for its layers if one of them is linked by its sha256."""
+    real = Listing.repositories
+
+    def repositories(self: Listing, name: str = "", *, after: str = "") -> Iterator[str]:
+        for each in real(self, name, after=after):
+            areas = {child.rsplit("/", 2)[-2] for child in self._children(f"{layout.REPOSITORIES}/{each}")}
+            if areas != {"_layers"} or any(self._children(layout.links(each, "sha256"))):
+                yield each
+
+    with patch.object(Listing, "repositories", repositories):
+        yield
+
+
+@planted_in_core("L1", "P1")
+def layers_need_a_sha256_link() -> Iterator[None]:
+    """A layer is listed by its other digests if one is listed by its sha256."""
+    real = Listing.layers
+
+    def layers(self: Listing, name: str) -> Iterator[str]:
+        found = list(real(self, name))
+        return iter(found if any(each.startswith("sha256:") for each in found) else ())
+
+    with patch.object(Listing, "layers", layers):
+        yield
+
+
+@planted_in_core("L1")
+def tarsums_are_not_listed() -> Iterator[None]:
+    """A layer is not listed by its tarsum."""
+    with patch.object(listing, "ALGORITHMS", listing.ALGORITHMS[:-1]):
         yield
 
 

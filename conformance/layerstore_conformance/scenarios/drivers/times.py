@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from layerstore import Unpublished
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.zone import in_zone
 from layerstore_conformance.steps.points import ZONES
 from layerstore_conformance.steps.stores import a_folder, store_in
 
@@ -175,26 +175,6 @@ def objects_of_any_time_can_be_used(ctx: Context, seconds: int) -> None:
             assert driver.get("d/moved", 100) == b"old"
 
 
-@contextmanager
-def _zone(name: str) -> Iterator[None]:
-    """Be in a time zone."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = name
-    _take_effect()
-    try:
-        yield
-    finally:
-        os.environ.pop("TZ")
-        if before is not None:
-            os.environ["TZ"] = before
-        _take_effect()
-
-
-def _take_effect() -> None:
-    if hasattr(time, "tzset"):
-        time.tzset()
-
-
 @scenario(
     "S1",
     kills=("local-time-of-its-zone", "local-time-called-utc", "modified-in-local-time"),
@@ -203,7 +183,7 @@ def _take_effect() -> None:
 )
 def modified_is_utc_in_every_time_zone(ctx: Context, zone: str) -> None:
     """In any time zone ``modified`` is the present time, in UTC, by a put and by a flush, and of uploads and layers."""
-    with _zone(zone):
+    with in_zone(zone):
         ctx.driver.put("put", b"now")
         with ctx.driver.open_writer("written") as writer:
             writer.write(b"now")
@@ -228,7 +208,7 @@ def what_is_not_published_tells_when_it_was_taken(ctx: Context, zone: str) -> No
 
     A tool that removes what dead writers left goes by it: hours too early, it would remove what is being written.
     """
-    with _zone(zone):
+    with in_zone(zone):
         writers = [ctx.driver.open_writer(key) for key in ("d/new", "d/e/deeper", "new")]
         for writer in writers:
             writer.write(ctx.payload("unpublished").read(700))

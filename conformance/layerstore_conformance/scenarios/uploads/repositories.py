@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from layerstore import LayerExistsError, UnknownLayerError, layout
+from layerstore import Digest, LayerExistsError, UnknownLayerError, layout
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.archives import archive, tarsum_of
 from layerstore_conformance.kit.layers import BLOBS, begin, blob, link, store
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
@@ -155,3 +158,55 @@ def uploads_are_listed_with_their_offsets(ctx: Context) -> None:
         upload.write(b"not flushed")
     listed = {(info.name, info.uuid): (info.offset, info.started_at) for info in ctx.service().uploads()}
     assert listed == begun
+
+
+def _linked(length: int, algorithm: str) -> Callable[[str], str]:
+    return lambda name: link(name, f"{algorithm}:{'1' * length}")
+
+
+ALONE: dict[str, Callable[[str], str]] = {
+    "a layer's sha256": _linked(64, "sha256"),
+    "a layer's sha384": _linked(96, "sha384"),
+    "a layer's sha512": _linked(128, "sha512"),
+    "a layer's tarsum": _linked(64, "tarsum.v1+sha256"),
+    "a manifest": lambda name: layout.revision(name, Digest.parse(digest(b""))),
+    "a tag": lambda name: layout.tag(name, "latest"),
+    "an upload": lambda name: layout.UploadKeys(name, f"{1:08}-0000-0000-0000-{0:012}").started_at,
+}
+"""What a repository may have and nothing else, and the key of that."""
+
+
+@scenario("L1", "L3", kills=("manifests-make-no-repository", "no-repository-without-a-sha256"), rows=(80,))
+def a_repository_is_listed_for_any_one_thing_in_it(ctx: Context) -> None:
+    """A repository that has one layer, by any digest, or one manifest, tag or upload, is listed, and no other is.
+
+    What is not listed is not backed up, and not scrubbed.
+    """
+    names: dict[str, str] = {}
+    for number, (what, key) in enumerate(ALONE.items()):
+        for name in (f"of/{number}/only", f"of/{number}/only-this"):
+            ctx.driver.put(key(name), digest(b"").encode())
+            names[name] = what
+    listed = list(ctx.service().repositories())
+    lost = [what for name, what in names.items() if name not in listed]
+    assert listed == list(names), f"not listed for {lost}: {listed}"
+
+
+@scenario("L1", "P1", kills=("layers-need-a-sha256-link", "tarsums-are-not-listed"), rows=(80, 92))
+def a_layer_is_listed_by_each_digest_that_links_it(ctx: Context) -> None:
+    """A layer is listed once by each digest by which it is linked, whichever others link it, and is there by each."""
+    data = archive("in", "the", "layer")
+    ctx.driver.put(blob(data), data)
+    names = [f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}" for algorithm in ("sha256", "sha384", "sha512")]
+    names.append(tarsum_of(data))
+    of = {f"only/{number}": [wanted] for number, wanted in enumerate(names)} | {"all": names}
+    for name, those in of.items():
+        for wanted in those:
+            ctx.driver.put(link(name, wanted), digest(data).encode())
+    service = ctx.service()
+    for name, those in of.items():
+        listed = [(info.name, str(info.digest), info.size) for info in service.layers(name)]
+        assert listed == [(name, wanted, len(data)) for wanted in those], f"listed of {name}: {listed}"
+        assert all(service.exists(name, wanted) for wanted in those), f"not all of {those} are there"
+    everything = [(info.name, str(info.digest)) for info in service.layers()]
+    assert everything == [(name, wanted) for name in sorted(of) for wanted in of[name]], f"listed: {everything}"
