@@ -302,7 +302,7 @@ class LayerService(Single):
         ascending order of their sha256. With ``after``, the hex of a sha256, only later blobs are read.
         Blobs stored before ``since`` (aware) are not read. With ``quarantine`` a damaged blob is moved away, so that
         fetching it raises ``UnknownLayerError``. ``progress`` is called with the number of bytes read, in ``jobs``
-        threads.
+        threads; what it raises ends the scrub, and is raised by it.
 
         Raises:
             InvalidNameError, InvalidDigestError: no name, or ``after`` is not the hex of a sha256.

@@ -14,11 +14,14 @@ import layerstore
 from layerstore import (
     BackendUnavailableError,
     Digest,
+    DriverError,
+    FencedError,
     Finding,
     Foreign,
     InvalidDigestError,
     InvalidNameError,
     LayerService,
+    PathNotFoundError,
     Reader,
     ScrubReport,
     UnknownLayerError,
@@ -507,6 +510,19 @@ def test_progress_is_told_of_every_byte(store: LayerService) -> None:
     steps: list[int] = []
     list(store.scrub(progress=steps.append))
     assert (sum(steps), max(steps)) == (sum(map(len, DATA)), 1 << 20)
+
+
+@pytest.mark.parametrize("kind", [BackendUnavailableError, FencedError, PathNotFoundError])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_of_progress_is_none_of_the_store(store: LayerService, kind: type[DriverError], jobs: int) -> None:
+    """It may come from another store, which is told of the progress: no blob of this one is unreadable or missing."""
+
+    def progress(count: int) -> None:
+        raise kind("elsewhere") from OSError(count)
+
+    with pytest.raises(kind, match="elsewhere") as raised:
+        list(store.scrub(progress=progress, jobs=jobs))
+    assert isinstance(raised.value.__cause__, OSError)
 
 
 def test_scrubbing_changes_nothing(store: LayerService, raw: CheckedDriver) -> None:

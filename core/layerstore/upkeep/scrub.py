@@ -29,7 +29,10 @@ from layerstore.errors import BackendUnavailableError, FencedError, LayerStoreEr
 from layerstore.hashing.cursor import BLOCK
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes that were just read; from several threads, if there are several jobs."""
+"""Called with the number of bytes that were just read; from several threads, if there are several jobs.
+
+What it raises ends the scrub, and is raised by it.
+"""
 
 
 def _nothing_found() -> Generator[Finding]:
@@ -117,10 +120,21 @@ def _scrub(driver: CheckedDriver, name: str | None, jobs: int, start: str, work:
     linked = sorted(key for hexdigits in work.known.links if (key := layout.blob(Digest("sha256", hexdigits))) > start)
     stored = walk.keys_below(work.children, f"{layout.BLOBS}/sha256", after=start) if name is None else ()
     keys = (key for key, _ in groupby(heapq.merge(linked, stored)))
-    for found in in_order(work.look, keys, jobs, work.stop):
-        yield from work.told()
-        yield from found
+    try:
+        for found in in_order(work.look, keys, jobs, work.stop):
+            yield from work.told()
+            yield from found
+    except _ProgressError as error:
+        raise error.raised from error.raised.__cause__
     yield from work.told()
+
+
+class _ProgressError(Exception):
+    """The caller's function has raised what would be taken for an error of the store."""
+
+    def __init__(self, raised: LayerStoreError) -> None:
+        super().__init__(raised)
+        self.raised = raised
 
 
 def _left_over(work: _Scrub) -> Iterator[Finding]:
@@ -227,13 +241,19 @@ class _Scrub:
             try:
                 while count := reader.readinto(buffer):
                     hasher.update(buffer[:count])
-                    self.progress(count)
+                    self._tell(count)
                     if self.stop.is_set():
                         raise CancelledError
             except BackendUnavailableError:
                 self._check_current(key, reader.version)
                 raise
         return Digest("sha256", hasher.hexdigest()), reader.size, reader.version
+
+    def _tell(self, count: int) -> None:
+        try:
+            self.progress(count)
+        except LayerStoreError as error:
+            raise _ProgressError(error) from error
 
     def _set_aside(self, key: str, digest: Digest, version: str) -> str:
         """Return the key that a damaged blob was moved to; empty if it stays."""
