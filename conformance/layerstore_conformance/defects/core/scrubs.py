@@ -132,6 +132,35 @@ def scrub_yields_what_is_done_first() -> Iterator[None]:
         yield
 
 
+@planted_in_core("T4", "T6")
+def scrub_reads_ahead_of_its_reader() -> Iterator[None]:
+    """A scrub looks for every blob before it tells of the first one."""
+    real = scrub.in_order
+
+    def in_order(
+        work: Callable[[str], list[Finding]], keys: Iterable[str], jobs: int, stop: Event
+    ) -> Iterator[list[Finding]]:
+        return real(work, list(keys), jobs, stop)
+
+    with patch.object(scrub, "in_order", in_order):
+        yield
+
+
+@planted_in_core("E1")
+def progress_that_fails_is_a_damage() -> Iterator[None]:
+    """A scrub takes an exception of its caller's function for one of the backend."""
+    real = Scrub.look
+
+    def look(self: Scrub, key: str) -> list[Finding]:
+        try:
+            return real(self, key)
+        except Exception as error:  # noqa: BLE001  (that is the defect)
+            return [Finding("unreadable", key, detail=str(error))]
+
+    with patch.object(Scrub, "look", look):
+        yield
+
+
 @planted_in_core("L2")
 def scrub_counts_what_was_not_taken() -> Iterator[None]:
     """A finding is in a scrub's totals, and is its last, before its reader has done anything with it."""

@@ -6,9 +6,16 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
+from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING
 
-from layerstore import InvalidDigestError, InvalidNameError
+from layerstore import (
+    BackendUnavailableError,
+    FencedError,
+    InvalidDigestError,
+    InvalidNameError,
+    PathNotFoundError,
+)
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import BLOBS, blob, store
 from layerstore_conformance.kit.payloads import digest
@@ -28,6 +35,10 @@ PATIENCE = 5.0
 
 SLOW = 0.2
 """Seconds that a slow blob takes: nothing tells how long others would have had to wait."""
+
+
+AHEAD = 16
+"""Blobs of which a scrub has few in hand."""
 
 
 class _Reads:
@@ -205,6 +216,62 @@ def a_finding_is_counted_once_the_next_is_asked_for(ctx: Context) -> None:
         counted += 1
     assert list(report) == []
     assert (report.ok, len(report.harm), report.last) == (counted - 1, 1, digest(data[2])[7:])
+
+
+@scenario("T4", "T6", kills=("scrub-reads-ahead-of-its-reader",))
+def a_scrub_goes_on_while_it_is_read(ctx: Context) -> None:
+    """Until its next finding is asked for, a scrub looks for few blobs beyond the one that it has told of.
+
+    A store has millions of blobs. Whoever looks at the first finding must not wait for the last, nor hold them all.
+    """
+    for number in range(AHEAD):
+        data = ctx.payload(f"ahead-{number}").read(SMALL)
+        ctx.driver.put(blob(data), data)
+    for jobs in (1, 2):
+        listed = list[str]()
+        reads = _Reads(hold_listing=listed.append)
+        report = watched(ctx, reads).scrub(jobs=jobs)
+        for taken in range(1, 4):
+            next(report)
+            met = {
+                key for key in listed if key.startswith(BLOBS) and len(key.rpartition("/")[2]) == len(digest(b"")[7:])
+            }
+            told = f"after finding {taken}, by {jobs} jobs, it has looked for {len(met)} blobs, and read {reads.begun}"
+            assert max(len(met), len(reads.begun)) <= taken + 2 * jobs + 2, told
+        report.close()
+
+
+class _Own(Exception):  # noqa: N818  (it is no error)
+    """What a caller's own function raises."""
+
+
+@scenario("E1", "T4", kills=("progress-that-fails-is-a-damage",))
+def what_progress_raises_is_raised_by_the_scrub(ctx: Context) -> None:
+    """An exception of the caller's ``progress``, of any kind and at any call, ends the scrub, and is raised as it is.
+
+    It says nothing of the blob that was read. No thread is left, and no finding comes afterwards.
+    """
+    data = _stored(ctx, "a", "one", "two", "three")
+    kinds = (_Own, OSError, ValueError, KeyboardInterrupt, BackendUnavailableError, PathNotFoundError, FencedError)
+    for index, kind in enumerate(kinds):
+        for jobs in (1, 3):
+            own, calls = kind("the caller's own"), list[int]()
+
+            def progress(count: int, own: BaseException = own, calls: list[int] = calls, last: int = index % 3) -> None:
+                calls.append(count)
+                if len(calls) > last:
+                    raise own
+
+            report, raised = ctx.service().scrub(jobs=jobs, progress=progress), None
+            try:
+                found = [each.kind for each in report]
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (whatever it is)
+                raised, found = error, [each.kind for each in report.findings]
+            told = f"{own!r} at call {len(calls)}, by {jobs} jobs, of {len(data)} blobs"
+            assert raised is own, f"{told}: raised is {raised!r}, and found {found}"
+            assert (found, list(report)) == ([], []), f"{told}: found {found}"
+            left = [each.name for each in enumerate_threads() if each.name.startswith("layerstore-scrub")]
+            assert left == [], f"{told}: {left} go on"
 
 
 @scenario("M1", "K3", kills=("quarantine-by-the-second",))
