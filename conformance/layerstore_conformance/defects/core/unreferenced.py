@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 from unittest.mock import patch
 
 from layerstore.checked import CheckedDriver
-from layerstore.contents import links
+from layerstore.contents import links, manifest
 from layerstore.contents.manifest import NotUnderstoodError, References
 from layerstore.contents.repository import Found, Repository, Sight, Unlinked
 from layerstore.digest import Digest
 from layerstore.upkeep.unreferenced import _Dropping as Dropping
 from layerstore_conformance.engine.defect import planted_in_core
+
+PARSED = manifest._parsed
 
 
 @planted_in_core("M4")
@@ -84,4 +88,33 @@ def renewed_link_stays_condemned() -> Iterator[None]:
         return links.pointed(driver, key, padded=False) if driver.find(key) else None
 
     with patch.object(links, "renew", renew):
+        yield
+
+
+@planted_in_core("E1")
+def deep_manifest_is_an_error() -> Iterator[None]:
+    """A manifest that is nested more deeply than can be followed ends a collection."""
+
+    def parsed(data: bytes) -> dict[str, Any]:
+        try:
+            json.loads(data)
+        except RecursionError as error:
+            raise SystemError("nested too deeply") from error
+        except ValueError:
+            pass
+        return PARSED(data)
+
+    with patch.object(manifest, "_parsed", parsed):
+        yield
+
+
+@planted_in_core("M4")
+def digests_of_other_types_are_passed_over() -> Iterator[None]:
+    """A member that should be a digest, and is no text, is taken for none."""
+    real = manifest._parse
+
+    def parse(text: object) -> Digest:
+        return real(text) if isinstance(text, str) else Digest.of(b"")
+
+    with patch.object(manifest, "_parse", parse):
         yield

@@ -6,9 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from layerstore import Digest, LayerService, layout
+from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import link, store
+from layerstore_conformance.kit.odd_json import ODD, OTHER_TYPES
 from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.remembered import RememberedDriver
 from layerstore_conformance.steps.ages import SMALL, later
 from layerstore_conformance.steps.expectations import expect_layer
 from layerstore_conformance.steps.rivals import turns
@@ -75,3 +78,50 @@ def a_layer_that_a_manifest_comes_to_refer_to_stays(ctx: Context) -> None:
             assert ctx.read(link("a", digest(data))) == digest(data).encode(), "the link is still condemned"
         ctx.open().delete(f"{layout.REPOSITORIES}/a")
     assert pushed, "no push was taken"
+
+
+def _odd_manifests() -> dict[str, bytes]:
+    """Return documents, by what they are, that are no manifests, or of which nobody can know what they refer to."""
+    whole: dict[str, object] = {"schemaVersion": 2, "config": {"digest": digest(b"")}, "layers": []}
+    changed: dict[str, dict[str, object]] = {}
+    for value in OTHER_TYPES:
+        changed |= {f"version {value!r}": {"schemaVersion": value}, f"type {value!r}": {"mediaType": value}}
+        changed |= {f"digest {value!r}": {"config": {"digest": value}}}
+        changed |= {
+            f"digest {value!r} below": {"layers": [{"digest": digest(b"")}, {"annotations": {"digest": value}}]}
+        }
+        changed |= {} if isinstance(value, list) else {f"layers {value!r}": {"layers": value}}
+        changed |= {} if value is None else {f"subject {value!r}": {"subject": value}}
+    found = {what: whole | members for what, members in changed.items()}
+    for value in OTHER_TYPES:
+        found[f"child {value!r}"] = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [value]}
+    return ODD | {what: json.dumps(body).encode() for what, body in found.items()}
+
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+@scenario(
+    *("M4", "L3", "E1"),
+    kills=("gc-unreferenced-guesses", "deep-manifest-is-an-error", "digests-of-other-types-are-passed-over"),
+    rows=(120,),
+)
+def whatever_a_manifest_is_its_repository_stays_whole(ctx: Context) -> None:
+    """If a manifest is other JSON, or has members of other types, nothing of its repository is dropped, and it is told.
+
+    The collection goes on with the other repositories: whoever may push there cannot stop it.
+    """
+    odd, driver = list(_odd_manifests().items()), ctx.driver
+    those = {f"odd/{index}": odd[index] for index in ctx.sample(range(len(odd)), len(odd))}
+    layers = dict.fromkeys(["idle", *those], digest(b"idle"))
+    driver.put(layout.blob(Digest.parse(digest(b"idle"))), b"idle")
+    for name, wanted in layers.items():
+        driver.put(link(name, wanted), wanted.encode())
+    for name, (_, document) in those.items():
+        driver.put(layout.blob(Digest.of(document)), document)
+        driver.put(layout.revision(name, Digest.of(document)), digest(document).encode())
+    service = LayerService(CheckedDriver(RememberedDriver(ctx.open())))
+    dropped = service.collect(dry_run=True, now=later(), unreferenced=True).dropped
+    guessed = [what for name, (what, _) in those.items() if name not in dropped.skipped]
+    assert guessed == [], f"taken for manifests: {guessed}"
+    assert [each.name for each in dropped.removed] == ["idle"], f"dropped: {dropped.removed}"

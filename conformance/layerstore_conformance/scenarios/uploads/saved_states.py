@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 from layerstore import layout
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin
+from layerstore_conformance.kit.odd_json import ODD, OTHER_TYPES
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.steps.expectations import expect_stored, finish_resumed
 from layerstore_conformance.steps.watching import Trap, fail, of, watched
@@ -85,3 +88,36 @@ def a_state_that_cannot_be_saved_is_no_error(ctx: Context) -> None:
     upload.close()
     expect_stored(ctx, "a", upload.uuid, data[:4000])
     finish_resumed(ctx, upload.uuid, data[:4000], data[4000:])
+
+
+def _checked(body: dict[str, object]) -> bytes:
+    """Write a document as a saved state is written, whatever it holds."""
+    checksum = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
+    return json.dumps(body | {"checksum": checksum}).encode("ascii")
+
+
+@scenario("P1", "R5", kills=("odd-state-is-an-error", "state-at-any-offset"), rows=(159,))
+def a_state_of_another_form_is_not_trusted(ctx: Context) -> None:
+    """An upload whose saved hash state is other JSON, or has members of other types, goes on, and its layer is right.
+
+    So it does if the checksum is right: another version of this program may have saved it.
+    """
+    data = ctx.payload("odd").read(7000)
+    uuid = begin(ctx.service(), "a", data[:5000])
+    key, odd = layout.UploadKeys("a", uuid).state, dict(ODD)
+    if sha256_is_saved(ctx, uuid):
+        body = json.loads(ctx.open().get(key, 1 << 16))
+        del body["checksum"]
+        ((offset, state), *_) = body["states"]
+        for member in body:
+            odd |= {f"{member} {value!r}": _checked(body | {member: value}) for value in OTHER_TYPES}
+            odd[f"no {member}"] = _checked({name: value for name, value in body.items() if name != member})
+        places = [[value, state] for value in (*OTHER_TYPES, 0, -1, offset + 1, 1 << 70)]
+        states = [*OTHER_TYPES, *places, *([offset, value] for value in OTHER_TYPES), [offset], [offset, state, state]]
+        odd |= {f"states [{each!r}]": _checked(body | {"states": [each]}) for each in states}
+    for index in ctx.sample(range(len(odd)), len(odd)):
+        what, document = list(odd.items())[index]
+        ctx.driver.put(key, document)
+        upload = ctx.service().resume("a", uuid, offset=5000)
+        assert str(upload.digest()) == digest(data[:5000]), f"with the state {what}"
+    finish_resumed(ctx, uuid, data[:5000], data[5000:])
