@@ -10,6 +10,8 @@ from unittest.mock import patch
 from layerstore import layer, service
 from layerstore.checked import CheckedDriver
 from layerstore.contents import walk
+from layerstore.contents.manifest import References
+from layerstore.contents.repository import Found, Repository
 from layerstore.contents.survey import _Surveyor as Surveyor
 from layerstore.digest import Digest
 from layerstore.errors import DriverError, LayerStoreError
@@ -88,4 +90,18 @@ def drops_before_it_marks() -> Iterator[None]:
             return COLLECT(driver, unreferenced=unreferenced, **options)
 
     with patch.object(collect, "collect", begin):
+        yield
+
+
+@planted_in_core("E1", "M4")
+def unread_manifests_refer_to_nothing() -> Iterator[None]:
+    """A manifest that cannot be read is taken for one that refers to nothing."""
+    real = Repository._references
+
+    def references(self: Repository, found: Found) -> dict[Digest, References]:
+        with suppress(DriverError):
+            return real(self, found)
+        return {}
+
+    with patch.object(Repository, "_references", references):
         yield

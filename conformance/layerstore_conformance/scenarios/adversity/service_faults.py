@@ -258,3 +258,29 @@ def a_collection_that_cannot_mark_drops_no_link(ctx: Context) -> None:
         assert ctx.stored() == before, f"{fault} failed, and a link is dropped"
     for name in ("a", "b"):
         ctx.expect(link(name, digest(data)), digest(data).encode())
+
+
+@scenario("E1", "L3", "M4", kills=("unread-manifests-refer-to-nothing",), rows=(120, 164))
+def a_repository_that_cannot_be_read_stays_whole(ctx: Context) -> None:
+    """If a manifest, a tag or a link of a repository cannot be read, none of its links is dropped, and that is told.
+
+    A manifest that cannot be read at this moment refers to layers all the same.
+    """
+    images = Images(ctx.service(), "a")
+    for label in ("config", "layer", "idle"):
+        images.layer(label)
+    images.image("image", "config", "layer")
+    images.tag("latest", "image")
+    driver, now = RememberedDriver(ctx.open()), later()
+
+    def dropped(service: LayerService) -> list[str]:
+        found = service.collect(dry_run=True, now=now, unreferenced=True, untagged=True).dropped
+        return ["skipped"] if found.skipped else [str(each.digest) for each in found.removed]
+
+    service, calls = _faulty(driver)
+    assert dropped(service) == [str(images.digests["idle"])]
+    read = [call for call in calls if "/_" in call.key or call.method in ("open_reader", "read_at")]
+    for failing, fault in _each_failing(ctx, driver, read):
+        answer = _answered(_Asked(dropped), failing)
+        told = isinstance(answer, Exception) or answer in (["skipped"], [str(images.digests["idle"])])
+        assert told, f"{fault} failed, and dropped are {answer}"
