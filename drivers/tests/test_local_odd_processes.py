@@ -86,3 +86,39 @@ def test_a_flush_that_is_fenced_while_it_syncs_makes_no_directory(
     with pytest.raises(FencedError):
         writer.flush()
     assert not (tmp_path / "up").exists()
+
+
+AT_EXIT = """
+import atexit, sys
+from pathlib import Path
+
+def last():
+    writer.write(b", two")
+    writer.flush()
+    driver.put("put", b"put")
+    print(bytes(driver.open_reader("key").read(99)), *driver.list(""))
+
+atexit.register(last)  # before the driver has anything to register: this runs when that has run
+from layerstore.checked import CheckedDriver
+from layerstore_drivers.local import LocalDriver
+
+driver = CheckedDriver(LocalDriver(Path(sys.argv[1])))
+writer = driver.open_writer("key")
+writer.write(b"one")
+if sys.argv[2:] == ["flushed"]:
+    writer.flush()
+"""
+
+
+@pytest.mark.parametrize("state", ["flushed", "never flushed"])
+def test_a_handler_that_runs_last_at_exit_uses_the_store(tmp_path: Path, state: str) -> None:
+    """What the program registered before its first driver runs at exit when all else has run: the driver still works.
+
+    The session has not ended by then, either, and its file goes with the next change.
+    """
+    command = [sys.executable, "-c", AT_EXIT, str(tmp_path), state]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("b'one, two' key put\n", "")
+    other = LocalDriver(tmp_path)
+    other.put("key", b"")
+    assert len(list(tmp_path.glob(".layerstore/sessions/*"))) == 1, "another than that of the new driver"

@@ -185,7 +185,8 @@ class Session:
             os.close(directory)
             raise
         self._files = itertools.count()
-        weakref.finalize(self, _end, self.name, fd, directory, os.getpid())
+        # Not at exit: what was registered there earlier runs later, and may use the driver. The file is swept later.
+        weakref.finalize(self, _end, self.name, fd, directory, os.getpid()).atexit = False
 
     def name_file(self) -> str:
         """Return the name of a new file, by which nobody has named another: sessions have unique names, and count."""

@@ -54,7 +54,8 @@ class HeldDirectory:
     def __init__(self, fd: int) -> None:
         """Take over a descriptor."""
         self.fd = fd
-        finalize(self, os.close, fd)
+        # Not at exit: what was registered there earlier runs later, and may use the driver. The system closes it then.
+        finalize(self, os.close, fd).atexit = False
         self._identity = _identity(os.fstat(fd))
 
     def is_at(self, status: os.stat_result) -> bool:
