@@ -12,7 +12,7 @@ from layerstore.errors import BackendUnavailableError, UnsupportedOperationError
 from layerstore.threads.process import this_process
 from layerstore_drivers.local.area import Area
 from layerstore_drivers.local.listing import remove_directories, visit
-from layerstore_drivers.local.system import copy_bytes, write_out
+from layerstore_drivers.local.system import copy_bytes, stamp, write_out
 from layerstore_drivers.local.tree import Place, Tree, VanishedError
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Span:
 
     def stamp(self, mtime_ns: int) -> None:
         """Set the file's modification time, in nanoseconds."""
-        self.change(partial(os.utime, self.fd, ns=(mtime_ns, mtime_ns)))
+        self.change(partial(stamp, self.fd, mtime_ns))
 
 
 class Draft:

@@ -19,7 +19,7 @@ from layerstore_drivers.local import record
 from layerstore_drivers.local.area import Area, record_name
 from layerstore_drivers.local.reader import Published, open_object, see
 from layerstore_drivers.local.record import Identity, State
-from layerstore_drivers.local.system import closing_fd, try_lock
+from layerstore_drivers.local.system import closing_fd, stamp, try_lock
 from layerstore_drivers.local.tree import Tree
 
 GRACE = 0.2
@@ -79,7 +79,7 @@ class Disowned:
         changing = State(state.sequence, b"", *base.seen, base.found, growing=True, writing=True)
         record.write(self._file.fileno(), changing)
         os.ftruncate(base.fd, base.size)
-        os.utime(base.fd, ns=(base.seen.mtime_ns, base.seen.mtime_ns))
+        stamp(base.fd, base.seen.mtime_ns)
         # If a loss of power undid the cut, only the record would tell unflushed bytes from the rest; it is removed.
         os.fsync(base.fd)
         return Identity.of(os.fstat(base.fd))

@@ -13,6 +13,7 @@ import fcntl
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -43,6 +44,20 @@ def status_of(fd: int) -> os.stat_result:
     except BaseException:
         os.close(fd)
         raise
+
+
+def stamp(fd: int, mtime_ns: int) -> None:
+    """Set a file's modification time, in nanoseconds; a file of another user's gets the time of now, if that is later.
+
+    Only a file's owner may choose its time. The kernel's clock advances in steps: until it has come there, it waits.
+    """
+    try:
+        os.utime(fd, ns=(mtime_ns, mtime_ns))
+    except PermissionError:
+        os.utime(fd)
+        while os.fstat(fd).st_mtime_ns < mtime_ns <= time.time_ns():
+            time.sleep(0.0005)
+            os.utime(fd)
 
 
 class HeldDirectory:
