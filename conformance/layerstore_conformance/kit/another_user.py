@@ -11,11 +11,11 @@ NOBODY = 65534
 """A user, and a group, who owns nothing."""
 
 
-def become_another_user() -> None:
-    """Be that user from now on, in this process."""
+def become_another_user(user: int = NOBODY) -> None:
+    """Be that user, or another one of that group, from now on, in this process."""
     os.setgroups([])
     os.setgid(NOBODY)
-    os.setuid(NOBODY)
+    os.setuid(user)
 
 
 def give_to_another_user(top: Path) -> None:

@@ -5,6 +5,7 @@ It is started with ``-m`` and not forked: a driver that keeps something in its p
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -16,6 +17,7 @@ from layerstore_conformance.engine.defect import defect_named, planted_before, p
 from layerstore_conformance.kit.prefixed import PrefixedDriver
 from layerstore_conformance.kit.unwritten import sendable
 from layerstore_conformance.processes.child import Child
+from layerstore_conformance.processes.ending import do_last
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
@@ -86,6 +88,7 @@ def write(driver: CheckedDriver, key: str, parts: Sequence[tuple[int, bytes]], *
 
 def _serve(pipe: Connection) -> None:
     """Do the work that comes through a pipe, until it is closed."""
+    atexit.register(do_last)  # before any driver may register something: what was registered last is done first
     opens, prefix, planted = pipe.recv()
     held = []
     opened = open_driver(opens) if isinstance(opens, str) else opens()

@@ -1,4 +1,4 @@
-"""Refusals: what the system does not let a process do with a store's files is told as that, and as nothing else."""
+"""Refusals: what the system does not let a user do with a store's files is told as that; what it lets, is done."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from layerstore import AccessDeniedError, DriverError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.another_user import become_another_user, give_to_another_user
+from layerstore_conformance.kit.another_user import NOBODY, become_another_user, give_to_another_user
+from layerstore_conformance.kit.litter import HARMLESS
 from layerstore_conformance.kit.prefixed import PrefixedDriver
-from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.processes.elsewhere import Elsewhere, write
 from layerstore_conformance.promises.traced import opened
 from layerstore_conformance.steps.points import MIB
 from layerstore_conformance.steps.stores import a_folder, store_in
@@ -21,7 +22,7 @@ from layerstore_conformance.steps.stores import a_folder, store_in
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from layerstore.driver import Driver
+    from layerstore.driver import Driver, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "faults"
@@ -128,14 +129,17 @@ def _fill(driver: Driver) -> None:
         driver.put(f"d/{call}", OLD)
 
 
-def _become_another_user(_driver: CheckedDriver, another: str | Callable[[], Driver]) -> None:
+def _become_another_user(
+    _driver: CheckedDriver, another: str | Callable[[], Driver], user: int = NOBODY, umask: int = 0o022
+) -> None:
     """Become one, who may not be able to read Python's own files: do everything once in another store before."""
     with closing(CheckedDriver(opened(another))) as driver:
         _fill(driver)
         for name, call in CALLS.items():
             call(driver, f"d/{name}")
         driver.find("d/none")
-    become_another_user()
+    os.umask(umask)
+    become_another_user(user)
 
 
 def _permit(top: Path, permissions: Permissions) -> None:
@@ -152,3 +156,134 @@ def _is_done(there: Elsewhere, call: str) -> bool:
     except DriverError as error:
         raise AssertionError(f"{call} was refused by the system, and raised {type(error).__name__}: {error}") from error
     return True
+
+
+@scenario(
+    *("C3", "F1", "F2"),
+    kills=("files-are-for-their-user-only",),
+    needs=("traced", "url", "shared", "another_user"),
+)
+def users_of_one_group_share_a_store(ctx: Context) -> None:
+    """Two users of one group, who keep nothing from it, read, change and take over what the other has stored or begun.
+
+    A server and an operator's tools often run as different users.
+    """
+    with a_folder() as folder:
+        folder.chmod(0o755)
+        opens, another = store_in(ctx, folder / "store"), store_in(ctx, folder / "another")
+        os.chown(folder / "store", -1, NOBODY)
+        (folder / "store").chmod(0o2775)
+        with Elsewhere(ctx, opens) as one, Elsewhere(ctx, opens) as two:
+            for there, user in ((one, NOBODY - 1), (two, NOBODY)):
+                there.run(_become_another_user, another, user, 0o002)
+            for owner, other in ((one, two), (two, one), (one, two)):
+                for begun in (False, True):
+                    owner.run(_fill)
+                    for call in CALLS if begun else ():
+                        owner.hold(write, f"d/{call}", [(len(OLD), b"not flushed")], flush=False)
+                    for call in CALLS:
+                        assert _is_done(other, call), f"{call} is refused to a user of the group; begun: {begun}"
+                    other.run(CheckedDriver.delete, "d")
+
+
+def _open(driver: CheckedDriver, key: str) -> Writer:
+    writer = driver.open_writer(key)
+    writer.write(b"not flushed")
+    return writer
+
+
+def _open_and_flushed(driver: CheckedDriver, key: str) -> Writer:
+    writer = driver.open_writer(key)
+    writer.seek(0)
+    writer.write(OLD)
+    writer.flush()
+    writer.write(b"not flushed")
+    return writer
+
+
+STATES: Final[dict[str, Callable[[CheckedDriver, str], object]]] = {
+    "nobody writes": lambda driver, key: None,
+    "opened": lambda driver, key: driver.open_writer(key),
+    "written": _open,
+    "written, flushed and written": _open_and_flushed,
+    "discarded": lambda driver, key: _open(driver, key).discard(),
+    "discarded after a flush": lambda driver, key: _open_and_flushed(driver, key).discard(),
+    "closed": lambda driver, key: driver.open_writer(key).close(),
+    "fenced": lambda driver, key: (_open(driver, key), driver.open_writer(key)),
+    "killed": lambda driver, key: None,
+}
+"""What becomes of the writers of an object; each leaves what was stored before."""
+
+
+@scenario(
+    *("R1", "S1", "L1", "E1"),
+    kills=("looks-take-what-was-written-to",),
+    needs=("traced", "url", "shared", "another_user"),
+)
+def who_may_only_look_looks_at_what_is_written_to(ctx: Context) -> None:
+    """If a user who may not write to a store can look at one object, he can at all, whatever became of their writers.
+
+    A backup, or a mirror, reads as a user of its own while layers are uploaded.
+    """
+    with a_folder() as folder:
+        folder.chmod(0o755)
+        opens, another = store_in(ctx, folder / "store"), store_in(ctx, folder / "another")
+        with Elsewhere(ctx, opens) as killed:
+            killed.run(CheckedDriver.put, "d/killed", OLD)
+            killed.hold(write, "d/killed", [(len(OLD), b"not flushed")], flush=False)
+            killed.kill()
+        with Elsewhere(ctx, opens) as there:
+            there.run(_look_in_every_state, another)
+
+
+def _look_in_every_state(driver: CheckedDriver, another: str | Callable[[], Driver]) -> None:
+    held, keys = [], {state: f"d/{state.replace(' ', '-').replace(',', '')}" for state in STATES}
+    for state, begin in STATES.items():
+        if state != "killed":
+            driver.put(keys[state], OLD)
+        held.append(begin(driver, keys[state]))
+    _become_another_user(driver, another)
+    for name, look in LOOKS.items():
+        done = {state for state, key in keys.items() if _may(look, driver, key)}
+        refused = STATES.keys() - done
+        assert not done or not refused, f"{name} is done for some objects, and refused where a writer was {refused}"
+    del held
+
+
+def _may(look: Callable[[CheckedDriver, str], object], driver: CheckedDriver, key: str) -> bool:
+    try:
+        look(driver, key)
+    except DriverError:
+        return False
+    return True
+
+
+HIDDEN: Final = [name for name in (*HARMLESS, "lost+found/") if name.endswith("/")]
+"""Directories that a file system or its server makes, and may let nobody read."""
+
+
+@scenario(
+    *("L1", "L6"),
+    kills=("directories-of-the-disk-are-looked-into",),
+    needs=("traced", "url", "another_user"),
+)
+def what_only_its_owner_may_read_is_passed_over_if_harmless(ctx: Context) -> None:
+    """Harmless directories that only their owner may read, as a disk has one at its top, end no listing and no scan."""
+    with a_folder() as folder:
+        folder.chmod(0o755)
+        opens, another = store_in(ctx, folder / "store"), store_in(ctx, folder / "another")
+        with closing(CheckedDriver(PrefixedDriver(ctx.at(opens), ctx.prefix))) as driver:
+            driver.put("top/d/key", OLD)
+        for deepest in [path for path in (folder / "store").rglob("d") if path.is_dir()]:
+            for place in [path for path in (deepest, *deepest.parents) if path.is_relative_to(folder / "store")]:
+                for name in HIDDEN:
+                    (place / name).mkdir(mode=0o700)
+        with Elsewhere(ctx, opens) as there:
+            there.run(_become_another_user, another)
+            there.run(_list_and_scan)
+
+
+def _list_and_scan(driver: CheckedDriver) -> None:
+    for prefix, wanted in (("", ["top/"]), ("top", ["top/d/"]), ("top/d", ["top/d/key"])):
+        for names in (driver.list, driver.scan):
+            assert list(names(prefix)) == wanted, f"below {prefix!r} there are {list(names(prefix))}"
