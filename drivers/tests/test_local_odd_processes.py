@@ -10,7 +10,7 @@ import pytest
 
 from layerstore import FencedError
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.local import LocalDriver, system
+from layerstore_drivers.local import LocalDriver, locks, system
 from layerstore_drivers.local.draft import Span
 from layerstore_drivers.local.writer import LocalWriter
 
@@ -86,6 +86,22 @@ def test_a_flush_that_is_fenced_while_it_syncs_makes_no_directory(
     with pytest.raises(FencedError):
         writer.flush()
     assert not (tmp_path / "up").exists()
+
+
+def test_a_handler_that_does_what_was_put_off_leaves_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler may use another store between a look at what was put off and the doing of it (T2)."""
+    done: list[str] = []
+
+    class Interrupted(locks._Held):
+        @property
+        def any(self) -> bool:
+            if self.deferred:
+                self.deferred.pop()()  # the handler comes here
+            return False
+
+    monkeypatch.setattr(locks, "_held", Interrupted())
+    locks.when_free(lambda: done.append("released"))
+    assert done == ["released"]
 
 
 AT_EXIT = """

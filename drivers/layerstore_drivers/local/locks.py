@@ -133,7 +133,10 @@ def when_free(action: Callable[[], None]) -> None:
 
 def _run_deferred() -> None:
     while _held.deferred and not _held.any:
-        action = _held.deferred.pop()
+        try:
+            action = _held.deferred.pop()
+        except IndexError:  # the handler of a signal, which came just then, has run it
+            return
         try:
             action()
         except BaseException:
