@@ -54,6 +54,9 @@ def transaction(path: Path, mode: str = "ro") -> Iterator[Connection]:
             raise PermissionError(errno.EACCES, str(path))
         try:
             if path not in _connections:
+                if mode == "rwc":  # with the mode that the umask leaves (C3): SQLite's own is 0644 at most
+                    with suppress(OSError):
+                        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
                 url = f"{path.as_uri()}?mode={'rwc' if mode == 'rwc' else 'rw'}"
                 db = sqlite3.connect(url, uri=True, timeout=30, check_same_thread=False, factory=Connection)
                 _connections[path], db.path, db.file = db, path, file
