@@ -122,34 +122,59 @@ FIRST = Axis(
 """The first call after the store was replaced: does it, if it can be done, and returns what there must be then."""
 
 
+LINK = Axis("link", {"no link": "", "its directory is a link": "path/store", "one above it is": "path"})
+"""What another program switches to put the other store, ``two/store``, in place of the one of ``path/store``."""
+
+
 @scenario(
-    *("E2", "E4", "X1", "X2"),
+    *("E2", "E4", "X1", "X2", "C3"),
     kills=("replaced-store-is-not-noticed", "deletes-by-remembered-version"),
     rows=(2,),
     needs=("traced", "url", "shared"),
-    axes=(FIRST,),
+    axes=(FIRST, LINK),
 )
 def the_first_call_after_a_store_was_replaced_is_for_the_other(
-    ctx: Context, first: Callable[[Opened], Objects]
+    ctx: Context, first: Callable[[Opened], Objects], link: str
 ) -> None:
     """If another store lies in a store's place, the next call is done there, whichever it is, or raises.
 
-    A backup was restored, or a disk mounted. What an open driver then stored or deleted elsewhere would be lost.
+    A backup was restored, a disk mounted, or a link switched. What a driver then stored elsewhere would be lost.
     """
     with a_folder() as folder, ExitStack() as end:
-        opens = store_in(ctx, folder / "store")
+        for name in ("path", "two"):
+            (folder / name).mkdir()
+        opens = store_in(ctx, folder / "path" / "store")
+        _link(folder, link)
         driver = end.enter_context(closing(ctx.at(opens)))
         there = Opened(driver, *(_begun(end, driver, key) for key in ("d/both", "d/old")))
         assert list(driver.list("d")) == ["d/both", "d/old"]
-        _make(ctx, folder / "other", THERE)
-        (folder / "store").rename(folder / "aside")
-        (folder / "other").rename(folder / "store")
+        _make(ctx, folder / "two" / "store", THERE)
+        _switch(folder, link)
         wanted = THERE
         with suppress(BackendUnavailableError, FencedError):
             wanted = first(there)
         assert _found(ctx, opens) == wanted
-        aside = ctx.harness.traced(folder / "aside") if ctx.harness.traced else ""
+        aside = ctx.harness.traced(folder / "one" / "store") if ctx.harness.traced else ""
         assert _found(ctx, aside) == {"d/both": OLD, "d/old": OLD}, "the old store was changed"
+
+
+def _link(folder: Path, link: str) -> None:
+    """Move the directory to where it is aside, and have a link lead to it; without one, make only room for it there."""
+    aside = folder / link.replace("path", "one")
+    if link != "path":
+        (folder / "one").mkdir()
+    if link:
+        (folder / link).rename(aside)
+        (folder / link).symlink_to(aside)
+
+
+def _switch(folder: Path, link: str) -> None:
+    if link:
+        (folder / "new").symlink_to(folder / link.replace("path", "two"))
+        (folder / "new").replace(folder / link)
+    else:
+        (folder / "path" / "store").rename(folder / "one" / "store")
+        (folder / "two" / "store").rename(folder / "path" / "store")
 
 
 def _begun(end: ExitStack, driver: CheckedDriver, key: str) -> Writer:
