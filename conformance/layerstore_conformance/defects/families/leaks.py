@@ -75,3 +75,18 @@ class DescriptorKeptAfter(DefectiveDriver):
     def _after(self, call: str, *, happened: bool) -> None:
         if happened and call == self.at["after"]:
             self.memory.setdefault("held", []).append(Descriptor())
+
+
+@planted("T4")
+class DescriptorForEachLeftKey(DefectiveDriver):
+    """A driver looks at everything beside the first key that it puts, and keeps each thing open."""
+
+    _looked = False
+
+    def put(self, key: str, data: bytes) -> None:
+        """Look, and put."""
+        if not self._looked:
+            self._looked = True
+            beside = list(self.inner.scan(key.rpartition("/")[0]))
+            self.memory.setdefault("held", []).extend(Descriptor() for _ in beside)
+        self.inner.put(key, data)

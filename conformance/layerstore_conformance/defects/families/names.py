@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from layerstore.errors import PathNotFoundError
+from layerstore.errors import FencedError, PathNotFoundError
 from layerstore_conformance.defects.drivers.putting import content
-from layerstore_conformance.defects.drivers.writing import DefectiveWriter
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.steps.points import GRAMMAR
@@ -45,6 +46,49 @@ class DeletesSoDeep(DefectiveDriver):
         self.inner.delete(key)
         for each, data in left.items():
             self.inner.put(each, data)
+
+
+class _Lost(DefectiveWriter):
+    lost = False
+
+    def publish(self) -> str:
+        if self.lost:
+            raise FencedError(self.key)
+        return super().publish()
+
+
+@planted("F3", "T2", length=range(260, 990))
+class WritersOfLongKeysAreLost(DefectiveDriver):
+    """Each put, of any key, tidies up, and takes what is noted of a writer of a longer key for damaged."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open one, and note it."""
+        writer = _Lost(self, self.inner.open_writer(key))
+        self.memory.setdefault("writers", weakref.WeakSet()).add(writer)
+        return writer
+
+    def put(self, key: str, data: bytes) -> None:
+        """Tidy up, and put."""
+        for writer in self.memory.get("writers", ()):
+            writer.lost = writer.lost or len(writer.key) > self.at["length"]
+        self.inner.put(key, data)
+
+
+class _Unfenced(DefectiveWriter):
+    def publish(self) -> str:
+        try:
+            return super().publish()
+        except FencedError:
+            if len(self.key) > self.driver.at["length"]:
+                return self.version or "0"
+            raise
+
+
+@planted("F2", "F3", length=range(260, 990))
+class WritersOfLongKeysAreNotFenced(WriterDefect):
+    """The flush of a fenced writer of a longer key returns as if it were done."""
+
+    writer = _Unfenced
 
 
 FIRST = GRAMMAR.replace(".", "")

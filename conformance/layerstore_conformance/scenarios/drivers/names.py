@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from layerstore import FencedError
+from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.keys import ROOT
+from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.points import GRAMMAR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
@@ -68,6 +71,64 @@ def the_longest_keys_are_moved_listed_and_deleted(ctx: Context) -> None:
         driver.delete(longest)
         assert list(driver.list(above)) == [beside[0]], "a prefix of 998 bytes was not deleted, or more was"
         ctx.same(driver.get(beside[0], 2000), beside[0].encode(), "a key of 1,000 bytes")
+
+
+def _of_length(length: int) -> Callable[[str], str]:
+    """Return what makes a key of so many bytes below a top one."""
+    return lambda top: f"{top}/{'/'.join(['k' * 249] * 4)}"[:length]
+
+
+def _of_segments(number: int) -> Callable[[str], str]:
+    return lambda top: f"{top}/{'/'.join(['key'] * (number - 1))}"
+
+
+LONG: Final = Axis(
+    "key",
+    {
+        **{f"{length} bytes": _of_length(length) for length in (255, 511, 767, 900, 960, 990, 1000)},
+        **{f"{number} segments": _of_segments(number) for number in (40, 128, 200)},
+    },
+)
+
+
+@scenario(
+    *("F1", "F2", "F3", "T2", "W7"),
+    kills=("writers-of-long-keys-are-lost", "writers-of-long-keys-are-not-fenced"),
+    rows=(28, 119),
+    axes=(LONG,),
+)
+def a_writer_of_a_long_key_is_a_writer(ctx: Context, key: Callable[[str], str]) -> None:
+    """A writer of a key of any length goes on while others work on other keys, and is fenced by what takes its own key.
+
+    A driver that keeps something about a writer may have made less room for a key than there is.
+    """
+    driver, other, top = ctx.bare(), ctx.bare(), uuid.uuid4().hex
+    long = key(top)
+    above = long.rpartition("/")[0]
+    try:
+        writer = driver.open_writer(long)
+        writer.write(b"one")
+        other.put(f"{top}-beside", b"other")  # another driver's first change, at which it may tidy up
+        writer.flush()
+        writer.write(b"two")
+        ctx.bare().delete(f"{top}-beside")
+        writer.flush()
+        assert ctx.bare().get(long, 100) == b"onetwo"
+        writer.write(b", never flushed")
+        for take in (other.open_writer, lambda long: other.put(long, b"put"), lambda _: other.delete(above)):
+            held = take(long)
+            with refused(FencedError):
+                writer.flush()
+            del held
+            writer = driver.open_writer(long)
+            writer.write(b", never flushed")
+        other.delete(above)
+        with refused(FencedError):
+            writer.flush()
+        assert driver.find(long) is None, "what was never flushed is there"
+    finally:
+        for each in (top, f"{top}-beside"):
+            driver.delete(each)
 
 
 @scenario(*("L1", "L2", "K3"), kills=("listing-loses-a-character",), rows=(25, 75, 81))
