@@ -49,7 +49,7 @@ def in_memory(tmp_path: Path) -> Harness:
 def littered(tmp_path: Path) -> Harness:
     """Make a store of the test's own in memory, beside whose objects other things can lie."""
     url, things = f"memory://{tmp_path.parent.name}-{tmp_path.name}", dict[str, str]()
-    return Harness(factory=lambda: Littered(open_driver(url), things), foreign=littering(things))
+    return Harness(factory=lambda: Littered(open_driver(url), things), foreign=littering(things), tamper=tampering(url))
 
 
 def on_disk(tmp_path: Path) -> Harness:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -125,15 +127,38 @@ def _named_in(place: Path, root: Path) -> dict[Path, str]:
 
 
 def _odd_in(place: Path, elsewhere: Path) -> dict[Path, str]:
-    """Make what only a file system has: links, a pipe, and a name that is no text."""
+    """Make what only a file system has: links, a pipe, a socket, a device, and a name that is no text."""
     (place / "linked-directory").symlink_to(elsewhere)
     (place / "linked-file").symlink_to(elsewhere / "_layers" / "link")
     (place / "linked-nowhere").symlink_to("nowhere")
     os.mkfifo(place / "pipe")
+    _make_socket(place / "socket")
+    devices = ["device"] if _made_device(place / "device") else []
     no_text = place / os.fsdecode(b"no text \xff")
     no_text.write_bytes(b"of no key")
-    named = {place / name: name for name in ("linked-directory", "linked-file", "linked-nowhere", "pipe")}
+    names = ("linked-directory", "linked-file", "linked-nowhere", "pipe", "socket", *devices)
+    named = {place / name: name for name in names}
     return {**named, no_text: r"no text \xff"}
+
+
+def _make_socket(path: Path) -> None:
+    """Bind a socket of this machine; its path may be longer than an address of one may be."""
+    before = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+def _made_device(path: Path) -> bool:
+    """Make a device without a driver, which only root may do, and not everywhere; return whether it is there."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(250, 250))
+    except OSError:
+        return False
+    return True
 
 
 def _what(path: Path) -> object:

@@ -16,11 +16,16 @@ from layerstore import (
 )
 from layerstore.keys import is_key
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import link
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.kit.small_disk import mount_small_disk
+from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Writer
     from layerstore_conformance.engine.context import Context
@@ -195,6 +200,78 @@ def a_thing_that_comes_under_a_key_stops_its_writer(ctx: Context) -> None:
                     end()
         assert scanned(ctx, "dir") == ([], names)
     assert ctx.stored() == []
+
+
+@scenario(
+    *("X2", "X1", "E1", "F3"),
+    kills=("what-another-program-deleted-is-an-outage", "foreign-things-are-replaced"),
+    needs=("foreign", "tamper"),
+)
+def a_thing_in_the_place_of_an_object_fences_its_writers(ctx: Context) -> None:
+    """If another program puts any thing in the place of an object, writers from before raise ``FencedError``.
+
+    In whatever state they are. A look finds no object, or is refused; once the thing is gone, the key can be used.
+    """
+    with ctx.foreign("dir") as names:
+        keys = list(filter(is_key, names))
+    for key in keys:
+        ctx.driver.put(key, b"object")
+    writers = [_begun(ctx, key, number % 4) for number, key in enumerate(keys)]
+    for key in keys:
+        ctx.tamper(key, "delete")
+    with ctx.foreign("dir"):
+        for key, writer in zip(keys, writers, strict=True):
+            for _ in range(2):
+                with refused(FencedError):
+                    writer.flush()
+            for ask in _ways_in(ctx.driver, key, "no version").values():
+                with refused(PathNotFoundError, AccessDeniedError):
+                    ask()
+    assert ctx.stored() == []
+    for key in keys:
+        ctx.driver.put(key, b"made anew")
+        ctx.expect(key, b"made anew")
+
+
+def _begun(ctx: Context, key: str, state: int) -> Writer:
+    """Open a writer; it has written nothing, or an append, or has flushed that and written more, or it rewrites."""
+    writer = ctx.open().open_writer(key)
+    if state == 3:
+        writer.seek(0)
+    if state:
+        writer.write(b"written")
+    if state == 2:
+        writer.flush()
+        writer.write(b"written")
+    return writer
+
+
+@scenario(
+    *("D1", "D5", "D2"),
+    kills=("deletes-only-what-is-empty-afterwards",),
+    needs=("small_disk", "url"),
+)
+def a_delete_leaves_a_disk_that_is_mounted_below(ctx: Context) -> None:
+    """A delete of a prefix in which a disk is mounted deletes all objects, again and again, and does not raise."""
+    with a_folder() as folder:
+        opens = store_in(ctx, folder / "store")
+        with closing(ctx.at(opens)) as driver:
+            driver.put(f"{ctx.prefix}/top/d/e/key", b"object")
+        with Elsewhere(ctx, opens) as there:
+            there.run(_delete_around_a_disk, [path for path in folder.rglob("e") if path.is_dir()])
+
+
+def _delete_around_a_disk(driver: CheckedDriver, places: list[Path]) -> None:
+    for place in places:  # none, if directories are not those of the keys
+        (place / "disk").mkdir()
+        mount_small_disk(place / "disk", 4 << 20)
+    for deleted in ("top/d/e/disk", "top/d/e", "top/d", "top"):
+        for key in ("top/d/e/key", "top/d/f/key", "top/g"):
+            driver.put(key, b"object")
+        for _ in range(2):
+            driver.delete(deleted)
+            left = [key for key in keys_below(driver, "top") if f"{key}/".startswith(f"{deleted}/")]
+            assert left == [], f"a delete of {deleted} left {left}"
 
 
 @scenario("L6", kills=("directories-in-the-place-of-links-passed-over",), needs=("traced", "url"))
