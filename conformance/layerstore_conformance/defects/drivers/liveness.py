@@ -8,8 +8,10 @@ from threading import Lock
 
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError
+from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.engine.liveness import stand_still
+from layerstore_conformance.kit.descriptors import Descriptor
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 
@@ -98,6 +100,52 @@ class OpeningWaitsForAFlush(DefectiveDriver):
         """Open a writer, under its key's lock."""
         with self.locks[key]:
             return _FlushingLocked(self, self.inner.open_writer(key))
+
+
+class _Busy(DefectiveWriter):
+    def write_at(self, offset: int, data: memoryview) -> None:
+        busy: set[str] = self.driver.memory.setdefault("busy", set())
+        busy.add(self.key)
+        try:
+            super().write_at(offset, data)
+        finally:
+            busy.discard(self.key)
+
+
+@planted("F1", "T6")
+class OpeningWaitsForAWrite(WriterDefect):
+    """Opening a writer looks again and again whether another one is in the middle of a write."""
+
+    writer = _Busy
+
+    def open_writer(self, key: str) -> Writer:
+        """Wait, and open."""
+        for _ in range(15):
+            if key not in self.memory.get("busy", ()):
+                break
+            time.sleep(0.1)
+        return super().open_writer(key)
+
+
+@planted("T4")
+class ATakeoverKeepsAFile(WriterDefect):
+    """Who opens a writer, or moves, while another writer is in the middle of a write, keeps a file open for good."""
+
+    writer = _Busy
+
+    def open_writer(self, key: str) -> Writer:
+        """Open one."""
+        self._keep(key)
+        return super().open_writer(key)
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move."""
+        self._keep(source)
+        super().move(source, target, version=version)
+
+    def _keep(self, key: str) -> None:
+        if key in self.memory.get("busy", ()):
+            self.memory.setdefault("kept", []).append(Descriptor())
 
 
 class _FlushingLocked(PassingWriter):

@@ -7,16 +7,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from layerstore import FencedError
+from layerstore.driver import Writer
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.kit.moments import Held
+from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.kit.moments import Held, Meeting
 from layerstore_conformance.kit.places import Places
+from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.kit.sleeping import asked_to_sleep
 from layerstore_conformance.kit.system_calls import begins_change, begins_sync
 from layerstore_conformance.steps.calls import CALLS, OLD, Call
 
 if TYPE_CHECKING:
-    from layerstore.driver import Writer
+    from collections.abc import Callable
+
+    from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.moments import IsMoment
 
@@ -103,3 +109,86 @@ def _prepare(ctx: Context, call: Call) -> None:
     ctx.driver.delete("d")
     for key, data in call.before.items():
         ctx.driver.put(key, data)
+
+
+WRITES = Axis("start", {"an append": 9000, "a rewrite": 100})
+"""Where bytes are written in an object of 9,000."""
+
+TAKES = Axis(
+    "take",
+    {
+        "a writer": lambda driver: driver.open_writer("key"),
+        "move": lambda driver: driver.move("key", "moved"),
+        "put": lambda driver: driver.put("key", b"put"),
+    },
+)
+
+DRAWN: Final = {"quick": 0, "default": 1, "full": 100}
+"""Changes of a write at which it is held, beside the last one."""
+
+ASKED: Final = 1.0
+"""Seconds for which a call may ask to sleep, in all."""
+
+
+@scenario(
+    *("F1", "F2", "F3", "T4", "T6"),
+    kills=("opening-waits-for-a-write", "a-takeover-keeps-a-file"),
+    needs=("shared",),
+    axes=(WRITES, TAKES),
+)
+def a_key_is_taken_while_a_write_waits_for_the_disk(
+    ctx: Context, start: int, take: Callable[[CheckedDriver], object]
+) -> None:
+    """While a write is in the middle of a change of a file, another handle takes the key, and hardly waits for it.
+
+    Whether the write goes on meanwhile or stands still, no descriptor is left open when all is closed.
+    """
+    events = _take_amid(ctx, start, take, 1 << 60, stands=True)
+    before = descriptors()
+    for moment in {*ctx.sample(range(events), DRAWN[ctx.profile]), events - 1}:
+        for stands in (True, False):
+            ctx.count("moments")
+            _take_amid(ctx, start, take, moment, stands=stands)
+    more = descriptors() - before
+    assert more <= 0, f"{more} more descriptors are open after a key was taken in the middle of a write"
+
+
+def _take_amid(ctx: Context, start: int, take: Callable[[CheckedDriver], object], moment: int, *, stands: bool) -> int:
+    """Take the key at a moment of a write; return how many moments the write has."""
+    ctx.driver.put("key", bulk("old", 9000, ctx.seed))
+    with ctx.handles():
+        writer, driver = ctx.open().open_writer("key"), ctx.open()
+        writer.seek(start)
+        work = partial(_write_or_fenced, writer, bulk("data", 70_000, ctx.seed))
+        taken: list[object] = []
+
+        def taking() -> None:
+            with asked_to_sleep() as asked:
+                taken.append(take(driver))
+            assert sum(asked) < ASKED, f"who took the key asked to sleep for {sum(asked):.1f} s"
+
+        met: Held | Meeting
+        if stands:
+            with Held(work, moment, begins_change) as met:
+                taking()
+        else:
+            met = Meeting(taking, moment, begins_change, patience=AMID)
+            met.of(work)
+        with refused(FencedError):
+            writer.flush()
+        writer.discard()
+        for each in taken:
+            if isinstance(each, Writer):
+                each.discard()
+    for key in ("key", "moved"):
+        ctx.driver.delete(key)
+    return met.events
+
+
+AMID: Final = 0.05
+"""Seconds for which a write waits, in the middle, for who takes the key; then it goes on."""
+
+
+def _write_or_fenced(writer: Writer, data: bytes) -> None:
+    with suppress(FencedError):
+        writer.write(data)
