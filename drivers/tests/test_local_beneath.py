@@ -11,6 +11,7 @@ import pytest
 
 from layerstore.checked import CheckedDriver
 from layerstore.errors import BackendUnavailableError, FencedError, PathNotFoundError
+from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_drivers.local import LocalDriver, system, tree
 from layerstore_drivers.local.system import DIRECTORY, Lasting, open_beneath
 from layerstore_drivers.local.tree import REMEMBERED, Remembered, Tree
@@ -63,6 +64,28 @@ def test_nothing_but_what_is_below_is_opened(top: Path, road: str, path: str) ->
     """No symlink is opened or followed, and the kernel lets no path lead up or to the top of the system."""
     if road == "openat2" or not {"..", ""} & set(path.split("/")):  # no key has such segments (K1, K2)
         assert _opened(top, path, FILE) is not None
+
+
+@pytest.mark.usefixtures("road")
+def test_no_descriptor_is_left_on_the_way(top: Path) -> None:
+    """By either road, whatever is found at the end, or in the way (T4)."""
+    driver = CheckedDriver(LocalDriver(top / "dir"))
+
+    def use() -> int:
+        driver.put("a/b/c/d", b"1")
+        driver.stat("a/b/c/d")
+        driver.move("a/b/c/d", "a/e/f/g")
+        with driver.open_writer("a/e/f/g") as writer:
+            writer.write(b"2")
+        for key in ("a/b/c/d", "a/e/f", "file/x/y", "none/x/y/z"):
+            assert driver.find(key) is None
+            assert list(driver.list(key)) in ([], ["a/e/f/g"])
+        for path in WAYS:
+            _opened(top, path, FILE)
+        driver.delete("a")
+        return descriptors()
+
+    assert use() == use() == use()
 
 
 @pytest.mark.usefixtures("road")

@@ -1,14 +1,16 @@
 """Drafts: what is written before the end goes to a copy of the object, however that can be copied."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from layerstore import NoSpaceError
 from layerstore.checked import CheckedDriver
-from layerstore_drivers.local import LocalDriver
+from layerstore_drivers.local import LocalDriver, system
 
 MIB = 1 << 20
 
@@ -31,7 +33,19 @@ def _in_pieces(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def _as_a_clone(patch: pytest.MonkeyPatch) -> None:
+    """Have a file share all its blocks, as xfs and btrfs do: what is copied here is the whole file, too."""
+
+    def ioctl(target: int, request: int, source: int) -> int:
+        assert request == system._FICLONE
+        os.pwrite(target, os.pread(source, os.fstat(source).st_size, 0), 0)
+        return 0
+
+    patch.setattr(fcntl, "ioctl", ioctl)
+
+
 WAYS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "as a clone": _as_a_clone,
     "as the system does": lambda patch: None,
     "in pieces": _in_pieces,
     "not by the system": _without,
@@ -54,6 +68,43 @@ def test_a_draft_begins_as_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         model += b"appended"
         model[offset : offset + length] = b"x" * length
         assert driver.get("a", 9 * MIB) == bytes(model)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, 2 * MIB + 5])
+def test_a_copy_is_of_the_first_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, size: int) -> None:
+    """Behind them may be what is not flushed (W7), and the place at which a descriptor stands says nothing."""
+    data = os.urandom(3 * MIB)
+    (tmp_path / "source").write_bytes(data)
+    WAYS[way](monkeypatch)
+    with (tmp_path / "source").open("rb") as source, (tmp_path / "target").open("wb") as target:
+        os.lseek(source.fileno(), 777, os.SEEK_SET)
+        system.copy_bytes(source.fileno(), target.fileno(), size)
+    assert (tmp_path / "target").read_bytes() == data[:size]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("not")])
+def test_a_copy_that_failed_half_way_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """The disk is full, and then has room: the write is done, and nothing is lost (W2, W8)."""
+    driver, real, data = CheckedDriver(LocalDriver(tmp_path)), os.pwrite, os.urandom(3 * MIB)
+    driver.put("a", data)
+    WAYS[way](monkeypatch)
+
+    def full(fd: int, part: bytes, offset: int) -> int:
+        if offset > MIB:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(fd, part, offset)
+
+    with driver.open_writer("a") as writer:
+        for _ in range(2):
+            writer.seek(1)
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "pwrite", full)
+                with pytest.raises(NoSpaceError):
+                    writer.write(b"!")
+        writer.seek(1)
+        writer.write(b"!")
+    assert driver.get("a", 9 * MIB) == data[:1] + b"!" + data[2:]
 
 
 @pytest.mark.parametrize("act", ["put", "open_writer"])
