@@ -85,8 +85,8 @@ def _of_segments(number: int) -> Callable[[str], str]:
 LONG: Final = Axis(
     "key",
     {
-        **{f"{length} bytes": _of_length(length) for length in (255, 511, 767, 900, 960, 990, 1000)},
-        **{f"{number} segments": _of_segments(number) for number in (40, 128, 200)},
+        **{f"{length} bytes": _of_length(length) for length in (255, 512, 1000)},
+        **{f"{number} segments": _of_segments(number) for number in (200,)},
     },
 )
 

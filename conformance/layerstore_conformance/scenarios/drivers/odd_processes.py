@@ -39,9 +39,8 @@ class Missing(NamedTuple):
 MISSING = Axis(
     "missing",
     {
-        "standard input, closed later": Missing((0,), used=True),
-        "all streams, closed later": Missing((0, 1, 2), used=True),
-        "all streams": Missing((0, 1, 2), used=False),
+        "from the beginning": Missing((0, 1, 2), used=False),
+        "later": Missing((0, 1, 2), used=True),
     },
 )
 

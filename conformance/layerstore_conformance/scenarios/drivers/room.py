@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from layerstore import DriverError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.moments import Held
+from layerstore_conformance.kit.system_calls import begins_change, begins_sync
 from layerstore_conformance.processes.elsewhere import Elsewhere, write
 from layerstore_conformance.steps.points import MIB
 from layerstore_conformance.steps.stores import a_folder, room_of, store_in
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from layerstore_conformance.engine.context import Context
 
 GROUP = "leaks"
@@ -139,3 +144,47 @@ def _work_on(driver: CheckedDriver) -> None:
     assert driver.get("append", MIB) == bytes(1000)
     assert driver.find("new") is None
     driver.delete("after")
+
+
+GIVEN_UP: Final = 100
+"""Writers that are discarded while a call stands still: of so many, some share with it what a driver has few of."""
+
+UNFLUSHED: Final = 20_000
+"""Bytes that each of them has written."""
+
+
+@scenario("T4", "W7", "T6", kills=("what-is-given-up-meanwhile-stays",), rows=(161, 163), needs=("traced", "url"))
+def what_is_given_up_while_a_call_stands_still_takes_no_room(ctx: Context) -> None:
+    """Writers that are discarded in the middle of another call leave no bytes once it has ended and one more was made.
+
+    A discard must not wait for the call. What it could not do then, it must not forget.
+    """
+    with a_folder() as folder, ctx.handles():
+        opens = store_in(ctx, folder / "store")
+        driver, other = ctx.at(opens), ctx.at(opens)
+        for number in range(GIVEN_UP):
+            driver.put(f"d/{number}", b"object")
+        moments = _give_up(driver, other, 1 << 60)
+        before = room_of(folder)
+        for moment in ctx.sample(range(moments), 4):
+            ctx.count("moments")
+            _give_up(driver, other, moment)
+            more = room_of(folder).size - before.size
+            assert more < UNFLUSHED, f"{more} more bytes are in use after discards in the middle of a put"
+
+
+def _give_up(driver: CheckedDriver, other: CheckedDriver, moment: int) -> int:
+    """Discard many writers at a moment of a put, and put once more; return how many moments a put has."""
+    driver.put("d/key", b"object")
+    writers = [driver.open_writer(f"d/{number}") for number in range(GIVEN_UP)]
+    for writer in writers:
+        writer.write(bytes(UNFLUSHED))
+    with Held(partial(other.put, "d/key", b"another"), moment, _changes_no_sync) as held:
+        for writer in writers:
+            writer.discard()
+    driver.put("d/key", b"object")
+    return held.events
+
+
+def _changes_no_sync(frame: FrameType, event: str, called: object) -> bool:
+    return begins_change(frame, event, called) and not begins_sync(frame, event, called)
