@@ -108,12 +108,12 @@ def what_a_process_does_at_its_exit_is_done(ctx: Context) -> None:
     for key in ("d/read", "d/moved", "d/deleted"):
         ctx.driver.put(key, OLD)
     with Elsewhere(ctx) as there:
-        there.run(_begin_for_the_exit, ctx.size(LONG))
+        there.run(_begin_for_the_exit, LONG)
     wanted = {"d/read": OLD, "d/target": OLD, "d/put": OLD + NEW, "d/new": NEW + NEW}
     found = {key: ctx.read(key) for key in ctx.stored("d")}
     long = found.pop("d/long", b"")
     assert found == wanted, f"there are {found.keys()}"
-    ctx.same(long, bulk("long", ctx.size(LONG), ctx.seed), "d/long")
+    ctx.same(long, bulk("long", LONG), "d/long")
 
 
 def _begin_for_the_exit(driver: CheckedDriver, size: int) -> None:
