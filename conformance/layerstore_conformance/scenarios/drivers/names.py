@@ -127,7 +127,7 @@ def a_writer_of_a_long_key_is_a_writer(ctx: Context, key: Callable[[str], str]) 
             writer.flush()
         assert driver.find(long) is None, "what was never flushed is there"
     finally:
-        for each in (top, f"{top}-beside"):
+        for each in (long, top, f"{top}-beside"):
             driver.delete(each)
 
 
