@@ -50,6 +50,17 @@ class Places:
             return True
         return event == "call" and not frame.f_code.co_flags & CO_GENERATOR and self._were_left(frame)
 
+    def are_entered(self, frame: FrameType, event: str, called: object) -> bool:
+        """Return whether the driver's code begins, or goes on after something that it has called.
+
+        That is where another thread comes between, generators included: after one lock is given up, say, and before the
+        next one is taken.
+        """
+        if event == "return":
+            caller = frame.f_back
+            return caller is not None and self.own(caller)
+        return event in {"call", "c_return"} and getattr(called, "__name__", "") != "acquire" and self.own(frame)
+
     def _in_a_with_statement(self, frame: FrameType, called: object) -> bool:
         """Return whether a function was called by a generator of the driver that ``contextlib`` has begun or ends."""
         if not frame.f_code.co_flags & CO_GENERATOR or getattr(called, "__name__", "") == "acquire":

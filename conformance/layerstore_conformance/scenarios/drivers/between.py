@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from layerstore import BackendUnavailableError, DriverError, Writer, open_driver
-from layerstore.checked import CheckedDriver
+from layerstore import BackendUnavailableError, DriverError
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
-from layerstore_conformance.kit.keys import keys_below
+from layerstore_conformance.steps.encounters import RIVALS, WORKS, Stage, Work
+from layerstore_conformance.steps.orders import Outcome, expect_an_order, outcome, seen
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -28,137 +27,6 @@ RIVAL_REFUSED = BackendUnavailableError.__name__
 """The rival could not act, say because its own thread holds a lock in the middle of the call."""
 
 
-class Stage:
-    """Some keys of one store, and two handles on it: ours, whose call is disturbed, and theirs."""
-
-    def __init__(self, ours: CheckedDriver, theirs: CheckedDriver, below: str, size: int) -> None:
-        """Store the object that both use."""
-        self.ours, self.theirs, self.size = ours, theirs, size
-        self.below, self.key = below, f"{below}/key"
-        self.our_writer: Writer | None = None
-        self.their_writer: Writer | None = None
-        ours.put(self.key, self.data("old"))
-        self.version = ours.stat(self.key).version
-
-    def data(self, label: str) -> bytes:
-        """Return bytes of the stage's size that are told apart by their label."""
-        text = label.encode()
-        return (text * (self.size // len(text) + 1))[: self.size]
-
-    def contents(self) -> dict[str, str]:
-        """Return a short description of every object."""
-        keys = [key.removeprefix(f"{self.below}/") for key in keys_below(self.theirs, self.below)]
-        return {key: self._described(key) for key in keys}
-
-    def _described(self, key: str) -> str:
-        data = self.theirs.get(f"{self.below}/{key}", 1 << 40)
-        runs = [bytes(data[at : at + self.size]) for at in range(0, len(data), self.size)] if self.size else []
-        return f"{len(data)} bytes: " + ", ".join(dict.fromkeys(run[:12].decode("ascii", "replace") for run in runs))
-
-    def discard(self) -> None:
-        """Discard what is open."""
-        for writer in (self.our_writer, self.their_writer):
-            if writer is not None:
-                writer.discard()
-
-
-Step = Callable[[Stage], object]
-
-
-class Work(NamedTuple):
-    """A call, with the steps before it."""
-
-    prepare: Step
-    act: Step
-
-
-def _nothing(stage: Stage) -> None:
-    """Prepare nothing."""
-
-
-def _open(stage: Stage) -> None:
-    stage.our_writer = stage.ours.open_writer(stage.key)
-    stage.our_writer.write(stage.data("our first"))
-
-
-def _open_new(stage: Stage) -> None:
-    stage.ours.delete(stage.key)
-    _open(stage)
-
-
-def _flush_once(stage: Stage) -> None:
-    _open(stage)
-    _flush(stage)
-    assert stage.our_writer is not None
-    stage.our_writer.write(stage.data("our second"))
-
-
-def _flush(stage: Stage) -> None:
-    assert stage.our_writer is not None
-    stage.our_writer.flush()
-
-
-def _reopen(stage: Stage) -> int:
-    stage.our_writer = stage.ours.open_writer(stage.key)
-    return stage.our_writer.size
-
-
-def _put_beside(stage: Stage) -> None:
-    stage.ours.put(f"{stage.below}/source", stage.data("our source"))
-
-
-def _move_version(stage: Stage) -> None:
-    stage.ours.move(stage.key, f"{stage.below}/away", version=stage.version)
-
-
-WORKS: dict[str, Work] = {
-    "a put": Work(_nothing, lambda stage: stage.ours.put(stage.key, stage.data("our put"))),
-    "a flush": Work(_open, _flush),
-    "a flush of a new object": Work(_open_new, _flush),
-    "a second flush": Work(_flush_once, _flush),
-    "an opening": Work(_nothing, _reopen),
-    "a move over it": Work(_put_beside, lambda stage: stage.ours.move(f"{stage.below}/source", stage.key)),
-    "a move away": Work(_nothing, lambda stage: stage.ours.move(stage.key, f"{stage.below}/away")),
-    "a move of a version": Work(_nothing, _move_version),
-    "a delete": Work(_nothing, lambda stage: stage.ours.delete(stage.key)),
-}
-"""The calls that are disturbed."""
-
-
-def _their_flush(stage: Stage) -> None:
-    stage.their_writer = stage.theirs.open_writer(stage.key)
-    stage.their_writer.seek(0)
-    stage.their_writer.write(stage.data("their flush"))
-    stage.their_writer.flush()
-
-
-def _their_move(stage: Stage) -> None:
-    stage.theirs.put(f"{stage.below}/theirs", stage.data("their source"))
-    stage.theirs.move(f"{stage.below}/theirs", stage.key)
-
-
-def _their_opening(stage: Stage) -> int:
-    stage.their_writer = stage.theirs.open_writer(stage.key)
-    return stage.their_writer.size
-
-
-def _their_reading(stage: Stage) -> bytes:
-    with stage.theirs.open_reader(stage.key) as reader:
-        return reader.readall()[:12]
-
-
-RIVALS: dict[str, Step] = {
-    "a put": lambda stage: stage.theirs.put(stage.key, stage.data("their put")),
-    "a flush": _their_flush,
-    "an opening": _their_opening,
-    "a move over it": _their_move,
-    "a move away": lambda stage: stage.theirs.move(stage.key, f"{stage.below}/gone"),
-    "a delete": lambda stage: stage.theirs.delete(stage.key),
-    "a reading": _their_reading,
-}
-"""What another handle does in the meantime."""
-
-
 class Encounter(NamedTuple):
     """A call, a rival, and the moment at which it acts."""
 
@@ -170,29 +38,13 @@ class Encounter(NamedTuple):
         return f"{self.rival} by another handle, after request {self.at + 1} of {self.work},"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """All that can be seen of a call and its rival."""
-
-    work: str
-    rival: str
-    then: tuple[str, str]
-    """What the next flush of our writer came to, and of theirs."""
-    left: tuple[tuple[str, str], ...]
-    """The objects."""
-
-    def __str__(self) -> str:
-        after = f"our next flush: {self.then[0]}, theirs: {self.then[1]}"
-        return f"the call: {self.work}; the other handle: {self.rival}; {after}; {dict(self.left)}"
-
-
 class Moment:
     """Lets a rival act once, at one of the moments of a call. Threads may come by here."""
 
     def __init__(self, index: int, rival: Callable[[], object]) -> None:
         self.passed = 0
         """Moments so far."""
-        self.outcome: str | None = None
+        self.outcome: Outcome | None = None
         """What the rival's act came to; None if it did not act."""
         self._index, self._rival = index, rival
         self._lock = threading.Lock()
@@ -208,50 +60,15 @@ class Moment:
                 return
             self._acting = True
         try:
-            self.outcome = _outcome(self._rival)
+            self.outcome = outcome(self._rival)
         finally:
             self._acting = False
-
-
-def _outcome(act: Callable[[], object]) -> str:
-    try:
-        return f"done, {result!r}" if (result := act()) is not None else "done"
-    except DriverError as error:
-        return type(error).__name__
-
-
-def _next_flush(writer: Writer | None, data: bytes) -> str:
-    def act() -> None:
-        assert writer is not None
-        writer.write(data)
-        writer.flush()
-
-    return "none is open" if writer is None else _outcome(act)
-
-
-def _seen(stage: Stage, work: str, rival: str) -> Found:
-    then = _next_flush(stage.our_writer, b"our next"), _next_flush(stage.their_writer, b"their next")
-    left = tuple(sorted(stage.contents().items()))
-    stage.discard()
-    return Found(work, rival, then, left)
-
-
-def _in_order(work: Work, rival: Step, size: int, *, first: str) -> Found:
-    """Return what the reference driver makes of the two, one after the other."""
-    with closing(CheckedDriver(open_driver("memory:"))) as driver:
-        stage = Stage(driver, driver, "d", size)
-        work.prepare(stage)
-        if first == "rival":
-            theirs, ours = _outcome(lambda: rival(stage)), _outcome(lambda: work.act(stage))
-        else:
-            ours, theirs = _outcome(lambda: work.act(stage)), _outcome(lambda: rival(stage))
-        return _seen(stage, ours, theirs)
 
 
 def _undisturbed(ctx: Context, work: Work, below: str, size: int) -> int:
     """Return how many moments a call has."""
     stage, moment = Stage(ctx.driver, ctx.driver, below, size), Moment(-1, lambda: None)
-    work.prepare(stage)
+    stage.prepare(work)
     with ctx.between_requests(moment):
         work.act(stage)
     stage.discard()
@@ -273,20 +90,15 @@ def _disturb_all(ctx: Context, size: int) -> None:
 
 def _disturb(ctx: Context, encounter: Encounter, stage: Stage) -> None:
     work, rival = WORKS[encounter.work], RIVALS[encounter.rival]
-    work.prepare(stage)
-    moment = Moment(encounter.at, lambda: rival(stage))
+    stage.prepare(work, rival)
+    moment = Moment(encounter.at, lambda: rival.act(stage))
     with ctx.between_requests(moment):
-        ours = _outcome(lambda: work.act(stage))
-    if moment.outcome in {None, RIVAL_REFUSED}:  # there is no such moment this time, or nobody can act then
+        ours = outcome(lambda: work.act(stage))
+    if moment.outcome is None or moment.outcome.error == RIVAL_REFUSED:  # no such moment, or nobody can act then
         stage.discard()
         return
     ctx.count("moments")
-    found = _seen(stage, ours, moment.outcome or "")
-    orders = {first: _in_order(work, rival, stage.size, first=first) for first in ("call", "rival")}
-    assert found in orders.values(), (
-        f"{encounter} left what no order of the two explains:\n"
-        f"found       {found}\ncall first  {orders['call']}\nrival first {orders['rival']}"
-    )
+    expect_an_order(seen(stage, ours, moment.outcome), work, rival, stage.size, f"{encounter}")
 
 
 @scenario(

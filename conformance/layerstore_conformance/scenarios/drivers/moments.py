@@ -11,6 +11,8 @@ from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.moments import Meeting
 from layerstore_conformance.kit.places import Places
+from layerstore_conformance.steps.encounters import ALL_RIVALS, ALL_WORKS, RIVALS, Work
+from layerstore_conformance.steps.orders import encountered
 from layerstore_conformance.steps.pairs import PAIRS, Make, met
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 GROUP = "concurrency"
 
-MOMENTS: Final = {"quick": 4, "default": 24, "full": 200}
-"""Moments of each call that are tried: of a memory driver's call there are dozens, of others hundreds."""
+MOMENTS: Final = {"quick": 4, "default": 12, "full": 200}
+"""Moments of each call that are tried, of large objects fewer: a memory driver's has dozens, others' have hundreds."""
 
 SIZES = Axis("size", {"small": 0, "3 MiB": 3 << 20})
 
@@ -42,9 +44,47 @@ def two_calls_that_meet_at_any_moment_are_one_after_the_other(ctx: Context, pair
     """
     pad, other = bulk("pad", size, ctx.seed), ctx.open()
     events = met(ctx, pair, other, pad, 1 << 60)
-    wanted = min(events, MOMENTS[ctx.profile] // (2 if size else 1))
+    wanted = min(events, MOMENTS[ctx.profile] // (3 if size else 1))
     for moment in sorted(ctx.random.sample(range(events), wanted)):
         met(ctx, pair, other, pad, moment)
+
+
+AMID: Final = {"quick": (4, 1), "default": (24, 6, 1), "full": (200, 50)}
+"""Moments of each call that are tried: with the rival that tells most of it, with the next one, and with each other."""
+
+BRIEFLY: Final = 0.003
+"""Seconds for a rival; one that waits for a lock of the call is not waited for any longer."""
+
+
+@scenario(
+    *("F1", "F2", "F3", "F4", "S1", "R4", "L4", "W1", "M4", "P1", "D1", "D3", "E1", "T1"),
+    kills=(
+        "put-fences-before-it-stores",
+        "delete-fences-before-it-removes",
+        "prefix-deleted-key-by-key",
+        "move-fences-before-it-moves",
+        "unchanged-flush-asks-for-the-version",
+        "properties-by-two-looks",
+    ),
+    rows=(119, 120),
+    axes=(Axis("call", ALL_WORKS),),
+)
+def calls_that_meet_at_any_moment_agree_on_which_was_first(ctx: Context, call: Work) -> None:
+    """At whatever moment of a call another one comes, what both return, leave, and fence has one order.
+
+    A writer that is opened in the middle of a change lives on: it is fenced by it, or begins with what it has left.
+    """
+    is_moment, other = Places(ctx.driver).are_entered, ctx.open()
+    first, second = ("a put", "a delete") if call.looks else ("an opening", "a delete")
+    events = encountered(ctx, other, call, RIVALS[first], 1 << 60, is_moment, BRIEFLY)
+    budget = AMID[ctx.profile]
+    many = {first: budget[0], second: budget[1]}
+    for name, rival in ALL_RIVALS.items():
+        if call.looks and rival.looks:
+            continue
+        ctx.step(f"{name}, at moments of {events}")
+        for moment in ctx.sample(range(events), many.get(name, budget[-1])):
+            encountered(ctx, other, call, rival, moment, is_moment, BRIEFLY)
 
 
 Use = Callable[[CheckedDriver], object]
