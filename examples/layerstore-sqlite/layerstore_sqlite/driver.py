@@ -111,6 +111,8 @@ class SqliteDriver(Driver):
                 start = f"{child[:-1]}0" if child.endswith("/") else f"{child}\0"
                 if not edition:
                     [(edition, modified)] = db.execute(all_of_it, (child, start))
+            if edition is None:  # another process has removed it between the two requests
+                continue
             yield child if edition else Unpublished(child, _time(child, modified))
 
     def move(self, source: str, target: str, *, version: str | None = None) -> None:
