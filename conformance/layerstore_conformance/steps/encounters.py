@@ -256,8 +256,11 @@ def _their_flush(stage: Stage) -> None:
 
 
 def _their_move(stage: Stage) -> None:
-    stage.theirs.put(f"{stage.below}/theirs", stage.data("their source"))
     stage.theirs.move(f"{stage.below}/theirs", stage.key)
+
+
+def _put_theirs(stage: Stage) -> None:
+    stage.theirs.put(f"{stage.below}/theirs", stage.data("their source"))
 
 
 def _their_opening(stage: Stage) -> int:
@@ -280,7 +283,7 @@ RIVALS: dict[str, Work] = {
     "a put": Work(lambda stage: stage.theirs.put(stage.key, stage.data("their put"))),
     "a flush": Work(_their_flush),
     "an opening": Work(_their_opening),
-    "a move over it": Work(_their_move),
+    "a move over it": Work(_their_move, _put_theirs),
     "a move away": Work(lambda stage: stage.theirs.move(stage.key, f"{stage.below}/gone")),
     "a delete": Work(lambda stage: stage.theirs.delete(stage.key)),
     "a reading": Work(lambda stage: _read(stage.theirs, stage.key), looks=True),
@@ -298,4 +301,6 @@ MORE_RIVALS: dict[str, Work] = {
 }
 """Others, as of :data:`MORE_WORKS`."""
 
-ALL_WORKS, ALL_RIVALS = WORKS | MORE_WORKS, RIVALS | MORE_RIVALS
+ALL_WORKS: Final = WORKS | MORE_WORKS
+ALL_RIVALS: Final = {name: rival for name, rival in (RIVALS | MORE_RIVALS).items() if rival.act is not _their_flush}
+"""Single calls: in the middle of an opening and its flush, the call that is disturbed may come in turn."""

@@ -118,7 +118,7 @@ REPLACED: Final[dict[str, Replace]] = {"put": _put, "move": _move, "delete and p
 
 @scenario(
     *("R4", "S1", "C3", "P1", "M2", "W1"),
-    kills=("version-and-bytes-by-two-looks", "properties-by-two-looks"),
+    kills=("version-and-bytes-by-two-looks", "missing-pieces-are-gaps", "properties-by-two-looks"),
     needs=("shared", "url"),
 )
 def what_another_process_replaces_is_seen_of_one_version(ctx: Context) -> None:
