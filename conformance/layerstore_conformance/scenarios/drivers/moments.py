@@ -9,7 +9,7 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.kit.moments import Meeting
+from layerstore_conformance.kit.moments import PATIENCE, Meeting
 from layerstore_conformance.kit.places import Places
 from layerstore_conformance.steps.encounters import ALL_RIVALS, ALL_WORKS, RIVALS, Work
 from layerstore_conformance.steps.orders import encountered
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GROUP = "concurrency"
 
-MOMENTS: Final = {"quick": 4, "default": 12, "full": 200}
+MOMENTS: Final = {"quick": 4, "default": 10, "full": 200}
 """Moments of each call that are tried, of large objects fewer: a memory driver's has dozens, others' have hundreds."""
 
 SIZES = Axis("size", {"small": 0, "3 MiB": 3 << 20})
@@ -53,7 +53,7 @@ AMID: Final = {"quick": (4, 1), "default": (24, 6, 1), "full": (200, 50)}
 """Moments of each call that are tried: with the rival that tells most of it, with the next one, and with each other."""
 
 BRIEFLY: Final = 0.003
-"""Seconds for a rival; one that waits for a lock of the call is not waited for any longer."""
+"""Seconds for a rival that tells less; one that waits for a lock of the call is not waited for any longer."""
 
 
 @scenario(
@@ -84,7 +84,8 @@ def calls_that_meet_at_any_moment_agree_on_which_was_first(ctx: Context, call: W
             continue
         ctx.step(f"{name}, at moments of {events}")
         for moment in ctx.sample(range(events), many.get(name, budget[-1])):
-            encountered(ctx, other, call, rival, moment, is_moment, BRIEFLY)
+            patience = PATIENCE if name == first else BRIEFLY
+            encountered(ctx, other, call, rival, moment, is_moment, patience)
 
 
 Use = Callable[[CheckedDriver], object]
