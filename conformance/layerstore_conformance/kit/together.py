@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from layerstore_conformance.kit.moments import IsMoment
 
 T = TypeVar("T")
 
@@ -31,6 +38,65 @@ def together(actions: Sequence[Callable[[], T]]) -> list[T]:
     if failures:
         raise failures[0]
     return [results[index] for index in range(len(actions))]
+
+
+class _Step:
+    """Where threads wait until all of them have come; until one has not come in time."""
+
+    def __init__(self, parties: int, patience: float) -> None:
+        self._all = threading.Condition()
+        self._parties, self._patience = parties, patience
+        self._waiting = self._number = 0
+        self._over = False
+
+    def pass_by(self) -> None:
+        """Wait for the others."""
+        with self._all:
+            if self._over:
+                return
+            self._waiting, number = self._waiting + 1, self._number
+            self._go_on_if_all_wait()
+            if not self._all.wait_for(lambda: self._over or self._number != number, self._patience):
+                self._over = True
+                self._all.notify_all()
+
+    def leave(self) -> None:
+        """Be waited for no more."""
+        with self._all:
+            self._parties -= 1
+            self._go_on_if_all_wait()
+
+    def _go_on_if_all_wait(self) -> None:
+        if self._waiting >= self._parties:
+            self._waiting, self._number = 0, self._number + 1
+            self._all.notify_all()
+
+
+def in_step(actions: Sequence[Callable[[], T]], is_moment: IsMoment, patience: float) -> list[T]:
+    """Do all of them at once, each as far as the others at every moment, and return their results in order.
+
+    One that sleeps waits for another, and goes on alone. All of them do as soon as one has not come to its next moment
+    for so many seconds: it may wait for another's lock.
+    """
+    step = _Step(len(actions), patience)
+
+    def ran(frame: FrameType, event: str, arg: object) -> None:
+        if event == "c_call" and getattr(arg, "__name__", "") == "sleep":
+            sys.setprofile(None)
+            step.leave()
+        elif is_moment(frame, event, arg):
+            step.pass_by()
+
+    def stepping(act: Callable[[], T]) -> T:
+        sys.setprofile(ran)
+        try:
+            return act()
+        finally:
+            if sys.getprofile() is not None:
+                sys.setprofile(None)
+                step.leave()
+
+    return together([partial(stepping, act) for act in actions])
 
 
 def look_during(work: Callable[[], object], look: Callable[[], object], times: int = 0) -> None:
