@@ -14,6 +14,8 @@ from layerstore_conformance.kit.moments import Meeting
 from layerstore_conformance.kit.places import Places
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.processes.remote import RemoteDriver
+from layerstore_conformance.steps.encounters import ALL_RIVALS, ALL_WORKS
+from layerstore_conformance.steps.orders import encountered
 from layerstore_conformance.steps.pairs import PAIRS, met
 
 if TYPE_CHECKING:
@@ -55,6 +57,38 @@ def two_processes_that_meet_at_any_moment_are_one_after_the_other(ctx: Context) 
             events = met(ctx, pair, other, b"", 1 << 60, is_moment)
             for moment in ctx.sample(range(events), MOMENTS[ctx.profile]):
                 met(ctx, pair, other, b"", moment, is_moment)
+
+
+AMID: Final = {"quick": 1, "default": 3, "full": 100}
+"""Moments of each call, with either of the rivals that tell most of it; with two others there is one."""
+
+BRIEFLY: Final = 0.015
+"""Seconds for a call of the other process; one that waits for a lock is not waited for any longer."""
+
+
+@scenario(
+    *("F1", "F2", "F3", "F4", "S1", "R4", "L4", "W1", "M4", "P1", "D1", "D3", "E1", "C3"),
+    kills=("unchanged-flush-asks-for-the-version", "properties-by-two-looks"),
+    needs=("shared", "url"),
+    profile="default",
+)
+def calls_of_two_processes_agree_on_which_was_first(ctx: Context) -> None:
+    """At whatever moment of a call another process makes one, what both return, leave, and fence has one order.
+
+    A writer that another process opens in the middle of a change lives on: it is fenced, or begins with the change.
+    """
+    is_moment = Places(ctx.driver).are_entered
+    with Elsewhere(ctx) as there:
+        other = CheckedDriver(RemoteDriver(ctx.open(), there), "there")
+        for name in ctx.sample(list(ALL_WORKS), len(ALL_WORKS)):
+            call = ALL_WORKS[name]
+            telling = ("a put", "a delete") if call.looks else ("an opening", "a delete")
+            events = encountered(ctx, other, call, ALL_RIVALS[telling[0]], 1 << 60, is_moment, BRIEFLY)
+            changes = [each for each, rival in ALL_RIVALS.items() if not rival.looks and each not in telling]
+            for way in (*telling, *ctx.sample(changes, 2)):
+                ctx.step(f"{name}, and {way} of another process, at moments of {events}")
+                for moment in ctx.sample(range(events), AMID[ctx.profile] if way in telling else 1):
+                    encountered(ctx, other, call, ALL_RIVALS[way], moment, is_moment, BRIEFLY)
 
 
 Seen = tuple[str, int, bytes]
