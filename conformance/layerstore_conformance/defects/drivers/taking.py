@@ -1,4 +1,4 @@
-"""Defects of keys that writers have taken and not published: a scan tells a wrong time, or for too long."""
+"""Defects of taken keys: a scan tells a wrong time, or for too long, or equal bytes fence nobody."""
 
 from __future__ import annotations
 
@@ -96,3 +96,70 @@ class WhatWasDiscardedIsCrossedOffTooEarly(_TellsWhatIsTaken):
             if each != key:
                 self.memory["taken"].pop(each, None)
         return _CrossingOffWriter(self, writer)
+
+
+@planted("L6", "F1")
+class TakenIsOfTheFirstTaking(_TellsWhatIsTaken):
+    """The time at which a key was taken is that of its first writer, whoever has taken it since."""
+
+    def time(self) -> datetime:
+        """Return the present time."""
+        return datetime.now(UTC)
+
+    def open_writer(self, key: str) -> Writer:
+        """Open, and note when it was for the first time."""
+        before = self.memory.setdefault("taken", {}).get(key)
+        writer = super().open_writer(key)
+        if before is not None:
+            self.memory["taken"][key] = before
+        return writer
+
+
+@planted("L6", "F1")
+class TakenIsOfTheFirstTakingUntilADelete(TakenIsOfTheFirstTaking):
+    """The time at which a key was taken is that of its first writer since the key was deleted, or moved away."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, and forget."""
+        self.inner.move(source, target, version=version)
+        self.memory.setdefault("taken", {}).pop(source, None)
+
+    def delete(self, key: str) -> None:
+        """Delete, and forget."""
+        self.inner.delete(key)
+        taken: dict[str, datetime] = self.memory.setdefault("taken", {})
+        for each in [each for each in taken if f"{each}/".startswith(f"{key}/")]:
+            del taken[each]
+
+
+def _is_the_same(driver: DefectiveDriver, key: str, data: bytes) -> bool:
+    """Return whether an object has these bytes already."""
+    try:
+        with driver.inner.open_reader(key) as reader:
+            return reader.size == len(data) and reader.readall() == data
+    except PathNotFoundError:
+        return False
+
+
+@planted("F2", "F3")
+class APutOfTheSameIsSkipped(DefectiveDriver):
+    """A put of the bytes that are there does nothing, and fences nobody."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, unless it is there."""
+        if not _is_the_same(self, key, data):
+            self.inner.put(key, data)
+
+
+@planted("F2", "F3")
+class AMoveOverTheSameIsADelete(DefectiveDriver):
+    """A move over an object of the same bytes deletes its source, and fences no writer of its target."""
+
+    def move(self, source: str, target: str, *, version: str | None = None) -> None:
+        """Move, or delete the source."""
+        with self.inner.open_reader(source) as reader:
+            same = version in (None, reader.version) and _is_the_same(self, target, reader.readall())
+        if same:
+            self.inner.delete(source)
+        else:
+            self.inner.move(source, target, version=version)

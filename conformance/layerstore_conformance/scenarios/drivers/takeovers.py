@@ -24,6 +24,18 @@ GROUP = "concurrency"
 
 KEY = "d/e/key"
 
+
+def _there(driver: CheckedDriver) -> bytes:
+    """Return what is under the key, or nothing."""
+    return driver.get(KEY, 1 << 30) if driver.find(KEY) else b""
+
+
+def _write_the_same(driver: CheckedDriver) -> None:
+    with driver.open_writer(KEY) as writer:
+        writer.seek(0)
+        writer.write(_there(driver))
+
+
 TAKEN = Axis(
     "taken by",
     {
@@ -31,10 +43,12 @@ TAKEN = Axis(
         "a writer discarded": lambda driver: driver.open_writer(KEY).discard(),
         "a writer closed": lambda driver: driver.open_writer(KEY).close(),
         "a put": lambda driver: driver.put(KEY, b"new"),
-        "a put of the same bytes": lambda driver: driver.put(
-            KEY, driver.get(KEY, 1 << 30) if driver.find(KEY) else b""
-        ),
+        "a put of the same bytes": lambda driver: driver.put(KEY, _there(driver)),
         "a move over": lambda driver: (driver.put("source", b"new"), driver.move("source", KEY)),
+        "a move over of the same bytes": lambda driver: (
+            driver.put("source", _there(driver)),
+            driver.move("source", KEY),
+        ),
         "a move away": lambda driver: driver.move(KEY, "away") if driver.find(KEY) else driver.delete(KEY),
         "a move there and back": lambda driver: (
             (driver.move(KEY, "away"), driver.move("away", KEY)) if driver.find(KEY) else driver.delete(KEY)
@@ -55,7 +69,10 @@ WHOSE = Axis("whose", {"the same handle": "same", "another handle": "another"})
 
 @scenario(
     *("F1", "F2", "F3", "E4"),
-    kills=("fencing-absent", "put-does-not-fence", "delete-fences-only-the-key", "move-does-not-fence-the-target"),
+    kills=(
+        *("fencing-absent", "put-does-not-fence", "delete-fences-only-the-key", "move-does-not-fence-the-target"),
+        *("a-put-of-the-same-is-skipped", "a-move-over-the-same-is-a-delete"),
+    ),
     rows=(120, 123),
     axes=(Axis("taken", TAKEN.points), STATES, OBJECTS, WRITTEN, WHOSE),
 )
@@ -180,9 +197,9 @@ def _expect_that_the_last_one_owns(ctx: Context, owner: Writer, fenced: list[Wri
 
 @scenario(
     *("F3", "F2", "E4"),
-    kills=("end-of-nothing-checks-no-fence", "fencing-absent"),
+    kills=("end-of-nothing-checks-no-fence", "fencing-absent", "a-move-over-the-same-is-a-delete"),
     rows=(120, 123),
-    axes=(Axis("taken", TAKEN.points),),
+    axes=(Axis("taken", {**TAKEN.points, "a writer of the same bytes": _write_the_same}),),
 )
 def a_writer_that_ends_is_fenced_as_by_its_flush(ctx: Context, taken: Callable[[CheckedDriver], object]) -> None:
     """``end`` of a fenced writer raises FencedError and changes nothing, with bytes to publish and without any.
