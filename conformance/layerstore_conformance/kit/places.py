@@ -11,7 +11,7 @@ from layerstore.driver import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
+    from types import FrameType, ModuleType
 
     from layerstore.checked import CheckedDriver
 
@@ -75,7 +75,13 @@ class Places:
 
     def own(self, frame: FrameType) -> bool:
         """Return whether a frame is in the driver's code."""
-        name = frame.f_globals.get("__name__", "")
+        return self._has(frame.f_globals.get("__name__", ""))
+
+    def modules(self) -> list[ModuleType]:
+        """Return the modules of the driver's code that were imported so far."""
+        return [module for name, module in list(sys.modules.items()) if self._has(name)]
+
+    def _has(self, name: str) -> bool:
         if name not in self._ours:
             self._ours[name] = any(name == room or name.startswith(f"{room}.") for room in self._rooms)
         return self._ours[name]
