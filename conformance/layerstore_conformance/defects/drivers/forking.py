@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from weakref import finalize
@@ -19,7 +18,6 @@ from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError, FencedError
 from layerstore_conformance.defects.drivers.fencing import ReplayingWriter
 from layerstore_conformance.defects.drivers.stat_versions import VersionedDriver
-from layerstore_conformance.defects.drivers.writing import WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
@@ -283,42 +281,3 @@ class VersionsDrawnInAdvance(VersionedDriver):
         if (key, found.version) not in drawn:
             drawn[key, found.version] = f"{generator.getrandbits(128):032x}"
         return drawn[key, found.version]
-
-
-class _Owners:
-    """A folder with the name of each key's writer, in a file."""
-
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="layerstore-defect-"))
-        finalize(self, rmtree, self._folder, ignore_errors=True)
-
-    def of(self, key: str) -> Path:
-        """Return the file of a key."""
-        return self._folder / key.replace("/", "=")
-
-
-class _NamedWriter(ReplayingWriter):
-    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
-        super().__init__(driver, inner)
-        generator: random.Random = driver.memory.setdefault("generator", random.Random())
-        self._name = f"{generator.getrandbits(128):032x}"
-        self._owner: Path = driver.memory["owners"].of(inner.key)
-        self._owner.write_text(self._name)
-
-    def fenced(self, error: FencedError) -> str:
-        if self._owner.read_text() != self._name:
-            raise error
-        return self.take_over()
-
-
-@planted("F1", "F3", "F4", "T5")
-class NamesDrawnInAdvance(WriterDefect):
-    """Writers' names come from a generator of random numbers: a forked child's writer has the name of its parent's."""
-
-    writer = _NamedWriter
-
-    def __init__(self, inner: Driver, memory: dict[str, Any]) -> None:
-        """Keep the name of each key's writer in a file."""
-        super().__init__(inner, memory)
-        if "owners" not in memory:
-            memory["owners"] = _Owners()

@@ -151,7 +151,7 @@ def _change_by_turns(driver: CheckedDriver, drawn: int) -> list[tuple[str, str]]
 
 @scenario(
     *("F1", "F3", "F4", "T5", "C3"),
-    kills=("names-drawn-in-advance",),
+    kills=("fencing-tokens-repeat-after-a-fork",),
     needs=("shared", "url", "fork"),
 )
 def a_parent_and_its_children_fence_each_other(ctx: Context) -> None:
