@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.powerloss.recording import Node, Recording
+    from layerstore_conformance.promises.first_call import FirstCall
     from layerstore_conformance.promises.states import State
     from layerstore_conformance.promises.traced import Life
 
@@ -45,7 +46,7 @@ class Tree(NamedTuple):
     what: str
 
 
-def watched(where: Path, module: str, life: Life | Objects, failing_sync: int = 0) -> trace.Trace:
+def watched(where: Path, module: str, life: Life | Objects | FirstCall, failing_sync: int = 0) -> trace.Trace:
     """Run a module on a life, and return what the kernel was asked for."""
     (where / "life").write_bytes(pickle.dumps(life))
     words = [sys.executable, "-P", "-m", module, str(where / "life")]
