@@ -12,6 +12,7 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.processes.forking import Forked
+from layerstore_conformance.steps.changes import CHANGES, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,40 +26,6 @@ IDS = "forking"
 
 DRAWN: Final = {"quick": (1,), "default": (1, 6), "full": (0, 1, 2, 3, 6, 20, 100)}
 """How often a parent has changed an object, and opened a writer, before it forks."""
-
-
-def _put(driver: CheckedDriver, data: bytes) -> None:
-    driver.put("d/key", data)
-
-
-def _append(driver: CheckedDriver, data: bytes) -> None:
-    with driver.open_writer("d/key") as writer:
-        writer.write(data)
-
-
-def _rewrite(driver: CheckedDriver, data: bytes) -> None:
-    with driver.open_writer("d/key") as writer:
-        writer.seek(0)
-        writer.write(data)
-
-
-def _move_over(driver: CheckedDriver, data: bytes) -> None:
-    driver.put("d/source", data)
-    driver.move("d/source", "d/key")
-
-
-def _make_anew(driver: CheckedDriver, data: bytes) -> None:
-    driver.delete("d")
-    _append(driver, data)
-
-
-CHANGES: Final = {
-    "put": _put,
-    "append": _append,
-    "rewrite": _rewrite,
-    "move over": _move_over,
-    "make anew": _make_anew,
-}
 
 
 Family = dict[str, "Callable[[str, str], object]"]
@@ -91,7 +58,7 @@ class _Member:
                 self._writer.discard()
             return "published"
         CHANGES[what](self._driver, data)
-        return self._driver.stat("d/key").version
+        return self._driver.stat(KEY).version
 
 
 def _obey(driver: CheckedDriver, parent: Connection) -> None:
@@ -107,9 +74,9 @@ def _ask(child: Forked, what: str, who: str) -> object:
 
 def _family(driver: CheckedDriver, drawn: int, stack: ExitStack) -> Family:
     """Draw so often, and fork."""
-    driver.put("d/key", b"before")
+    driver.put(KEY, b"before")
     for number in range(drawn):
-        _append(driver, b"before %d" % number)
+        CHANGES["append"](driver, b"before %d" % number)
         driver.open_writer("d/written").discard()
     one, other = (stack.enter_context(Forked(partial(_obey, driver))) for _ in range(2))
     for child in (one, other):
@@ -142,7 +109,7 @@ def _change_by_turns(driver: CheckedDriver, drawn: int) -> list[tuple[str, str]]
     """Return what each has done, and the version that it made."""
     with ExitStack() as stack:
         family = _family(driver, drawn, stack)
-        found = [("what was there before", driver.stat("d/key").version)]
+        found = [("what was there before", driver.stat(KEY).version)]
         for what in CHANGES:
             for who, member in family.items():
                 found.append((f"{what} by {who}", str(member(what, who))))
