@@ -77,11 +77,16 @@ def _children(store: Store, objects: Iterable[Listed], below: str) -> dict[str, 
 
 
 def _merge(known: dict[str, Scanned], more: dict[str, Scanned]) -> None:
-    """Add children: something published counts more than a foreign thing, and that more than something reserved."""
+    """Add children: something published counts more than a foreign thing, and that more than something reserved.
+
+    Of what is reserved the latest time counts: pieces of an earlier writer may still be there.
+    """
     for name, child in more.items():
         old = known.get(name)
         if old is None or isinstance(child, str) or (isinstance(child, Foreign) and not isinstance(old, str)):
             known[name] = child
+        elif isinstance(child, Unpublished) and isinstance(old, Unpublished):
+            known[name] = max(old, child, key=lambda each: each.modified)
 
 
 def _owner(name: str) -> tuple[str, bool]:

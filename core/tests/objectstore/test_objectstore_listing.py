@@ -40,6 +40,26 @@ def test_pieces_without_a_head_are_told_when_scanned_until_they_are_deleted(serv
     assert not service.objects
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_key_that_is_taken_again_tells_the_latest_time(backwards: bool) -> None:
+    """Pieces of an earlier writer may still be there, and the service may list them before the head, or after it."""
+
+    class Ordered(MemoryService):
+        def list(self, prefix: str, after: str, most: int, *, deep: bool) -> Page:
+            page = super().list(prefix, after, most, deep=deep)
+            return Page(page.objects[::-1], page.prefixes, page.after) if backwards else page
+
+    driver = Objects(service := Ordered(Limits(least_part=LEAST)))
+    earlier = driver.open_writer("a/b")
+    earlier.write(bytes(3 * LEAST))
+    earlier._stager.settle()
+    driver.open_writer("a/b")
+    latest = max(each.modified for each in service.objects.values())
+    assert len({each.modified for each in service.objects.values()}) > 1
+    for prefix in ("", "a"):
+        assert [each.modified for each in driver.scan(prefix) if isinstance(each, Unpublished)] == [latest]
+
+
 def test_a_key_that_is_reserved_while_it_is_listed_may_be_gone(service: Asked, driver: Objects) -> None:
     """It is no object."""
     driver.open_writer("a")
