@@ -72,10 +72,21 @@ HELD_OUT = (
     f"| three others, of the same day | memory, and core on it | {told(13, 16)} |",
     f"| the same authors | the SQLite example | {told(13, 13)} |",
     f"| the same authors | the local driver | {told(8, 13)} |",
+    f"| three others, later that day | memory, and core on it | {told(14, 14)} |",
+    f"| the same authors | the SQLite example | {told(12, 14)} |",
+    f"| the same authors | the local driver | {told(10, 14)} |",
+    f"| the last three, of the same day | memory, and core on it | {told(14, 14)} |",
+    f"| the same authors | the SQLite example | {told(13, 14)} |",
+    f"| the same authors | the local driver | {told(14, 14)} |",
     "",
     "After each list scenarios were written for the kinds that lived: each figure is that of the suite before these.",
-    "Of those of 29 November that lived, all but one are found now: a move that syncs the source's directory before",
-    "that of the target. It shows where half a rename may reach the disk, which the model of a loss of power excludes.",
+    "Before the last list three others, who had read the suite, looked for what it misses: of 189 defects of theirs it",
+    "missed 114, for whose kinds scenarios were written, too.",
+    "",
+    "Of those of the lists of 29 November that lived, all but two are found now. One is a move that syncs the source's",
+    "directory before that of the target: it shows where half a rename may reach the disk, which the model of a loss of",
+    "power excludes. The other is a database whose log is written over before what it holds was synced: it takes more",
+    "unflushed megabytes than the record of a life can hold.",
 )
 
 

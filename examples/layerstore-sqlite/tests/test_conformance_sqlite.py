@@ -32,19 +32,23 @@ def tampering(path: Path) -> Callable[[str, How], None]:
                 db.execute("DELETE FROM objects WHERE key = ?", (key,))
             if how.startswith("remake"):
                 db.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            _store(db, row[0], row[2], data or b"")
+            _store(db, row[0], row[2], data or b"", _REPLACE if how == "replace-quietly" else _UPDATE)
 
     return tamper
 
 
-def _store(db: sqlite3.Connection, number: int, edition: int, data: bytes) -> None:
-    """Have an object's published chunks hold other bytes: those that are there are changed in place."""
+_UPDATE = "UPDATE chunks SET data = ? WHERE object = ? AND number = ? AND edition <= ?"
+_REPLACE = """REPLACE INTO chunks SELECT object, number, edition, ? FROM chunks
+              WHERE object = ? AND number = ? AND edition <= ?"""
+
+
+def _store(db: sqlite3.Connection, number: int, edition: int, data: bytes, sql: str) -> None:
+    """Have an object's published chunks hold other bytes: those that are there are changed by the statement."""
     parts = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
     if not db.execute("SELECT 1 FROM objects WHERE id = ?", (number,)).fetchone():
         return
     for index, part in enumerate(parts):
         place = (number, index, edition)
-        sql = "UPDATE chunks SET data = ? WHERE object = ? AND number = ? AND edition <= ?"
         if not db.execute(sql, (part, *place)).rowcount:
             db.execute("INSERT INTO chunks VALUES (?, ?, ?, ?)", (*place, part))
     db.execute("DELETE FROM chunks WHERE object = ? AND number >= ? AND edition <= ?", (number, len(parts), edition))
