@@ -84,9 +84,9 @@ HELD_OUT = (
     "missed 114, for whose kinds scenarios were written, too.",
     "",
     "Of those of the lists of 29 November that lived, all but two are found now. One is a move that syncs the source's",
-    "directory before that of the target: it shows where half a rename may reach the disk, which the model of a loss of",
-    "power excludes. The other is a database whose log is written over before what it holds was synced: it takes more",
-    "unflushed megabytes than the record of a life can hold.",
+    "directory before that of the target: it shows where half a rename may reach the disk, which the model of a loss",
+    "of power excludes. The other is a database whose log is written over before what it holds was synced: it takes",
+    "more unflushed megabytes than the record of a life can hold.",
 )
 
 
