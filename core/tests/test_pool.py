@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from layerstore.threads import pool
+from layerstore.threads.pool import Pool
+
 LATE = {
     "at exit": "import atexit; atexit.register(late)",
     "in a thread that outlives the main one": "threading.Thread(target=late).start()",
@@ -37,3 +40,14 @@ def test_work_is_done_though_the_program_ends(late: str, before: str) -> None:
     command = [sys.executable, "-c", f"{PROGRAM}\n{before}\n{LATE[late]}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout.splitlines()[-1:], done.stderr) == (["[1] None ZeroDivisionError"], "")
+
+
+def test_work_is_refused_if_the_system_gives_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be in the queue of the threads that there are: here it might be done twice (W2)."""
+
+    def submit(executor: object, act: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pool.ThreadPoolExecutor, "submit", submit)
+    with pytest.raises(RuntimeError, match="new thread"):
+        Pool(1, "test").submit(lambda: None)

@@ -84,8 +84,9 @@ def test_foreign_things_are_told_apart(page: int) -> None:
 
 
 def test_a_prefix_with_but_a_foreign_thing_says_which(service: Asked, driver: Objects) -> None:
-    """A prefix that is a key is foreign if nothing in it is an object."""
+    """A prefix that is a key is foreign if nothing in it is an object, whatever writers have taken there."""
     service.put("p/q/no key", b"", {})
+    driver.open_writer("p/q/taken")
     [foreign] = driver.scan("p")
     assert foreign == Foreign("p/q/", "no object, and 'p/q/no key', which is no key")
 
