@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from layerstore.threads import pool
 from layerstore.threads.pool import Pool
 
 LATE = {
@@ -48,6 +47,6 @@ def test_work_is_refused_if_the_system_gives_no_thread(monkeypatch: pytest.Monke
     def submit(executor: object, act: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(pool.ThreadPoolExecutor, "submit", submit)
+    monkeypatch.setattr("layerstore.threads.pool.ThreadPoolExecutor.submit", submit)
     with pytest.raises(RuntimeError, match="new thread"):
         Pool(1, "test").submit(lambda: None)
