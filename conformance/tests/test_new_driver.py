@@ -187,7 +187,7 @@ def test_a_service_with_all_its_calls_is_a_driver(tmp_path: Path) -> None:
     folder = installed(made(tmp_path, object_store=True))
     with (folder / "layerstore_crate_2.py").open("a") as module:
         module.write(FILLED)
-    done = run_tests(folder, "--layerstore-profile=quick", "--layerstore-only=listing")
+    done = run_tests(folder, "--layerstore-profile=quick", "--layerstore-only=buffers")
     assert re.search(r"^=+ \d+ passed(, \d+ skipped)? in", done.stdout, re.MULTILINE), done.stdout[-2000:]
 
 

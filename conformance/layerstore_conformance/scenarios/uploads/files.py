@@ -195,7 +195,9 @@ def every_write_is_counted_in_bytes(ctx: Context) -> None:
 
 
 @scenario(
-    *("R2", "R5", "R6"), kills=("reads-are-counted-in-items", "a-layers-reads-are-counted-in-items"), rows=(35, 46)
+    *("R2", "R5", "R6"),
+    kills=("reads-are-counted-in-items", "a-layers-reads-are-counted-in-items", "readall-of-a-layer-moves-nothing"),
+    rows=(35, 46),
 )
 def every_read_is_counted_in_bytes(ctx: Context) -> None:
     """A read into any buffer, also of numbers, returns how many bytes it filled, and moves as far, to the very end."""
