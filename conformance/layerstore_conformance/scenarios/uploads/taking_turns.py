@@ -247,15 +247,20 @@ class _Waiting(io.RawIOBase):
 
 def _in_time(act: Callable[[], object]) -> None:
     """Have another thread do something, and check that it returns though this one does nothing meanwhile."""
-    returned = threading.Event()
+    returned, failures = threading.Event(), []
 
     def run() -> None:
-        with suppress(LayerClosedError):
-            act()
+        try:
+            with suppress(LayerClosedError):
+                act()
+        except Exception as error:  # noqa: BLE001  (raised below, in the scenario's own thread)
+            failures.append(error)
         returned.set()
 
     threading.Thread(target=run, daemon=True).start()
     assert returned.wait(LONG), "it waits for the stream that another thread reads"
+    if failures:
+        raise failures[0]
 
 
 @scenario("T6", "T1", "W6", kills=("a-stream-keeps-the-turn",), rows=(118,))
