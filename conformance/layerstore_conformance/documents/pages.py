@@ -74,7 +74,7 @@ HELD_OUT = (
     f"| the same authors | the local driver | {told(8, 13)} |",
     f"| three others, later that day | memory, and core on it | {told(14, 14)} |",
     f"| the same authors | the SQLite example | {told(12, 14)} |",
-    f"| the same authors | the local driver | {told(10, 14)} |",
+    f"| the same authors | the local driver | {told(8, 12)} |",
     f"| the last three, of the same day | memory, and core on it | {told(14, 14)} |",
     f"| the same authors | the SQLite example | {told(13, 14)} |",
     f"| the same authors | the local driver | {told(14, 14)} |",
