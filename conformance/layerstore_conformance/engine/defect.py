@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import random
 import re
@@ -13,6 +12,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from layerstore_conformance.engine.loading import load_all
+from layerstore_conformance.kit.collection import uncollected
 from layerstore_conformance.kit.passing import PassingDriver
 
 if TYPE_CHECKING:
@@ -137,29 +137,15 @@ def _found(
     def plant_by_name(planted_as: str, at: Mapping[str, Any]) -> Iterator[Wrap]:
         _planted.append(planted_as)
         try:
-            with plant(at) as wrap, _collecting_on_request():
+            # Some defects call the driver when a handle is collected. No driver has to survive that in the middle of
+            # one of its methods (clause T1): one with a lock would wait for itself.
+            with plant(at) as wrap, uncollected():
                 yield wrap
         finally:
             _planted.remove(planted_as)
 
     title = (inspect.getdoc(where) or "").partition("\n")[0]
     _FOUND[name] = Defect(name, title, clauses, plant_by_name, ranges)
-
-
-@contextmanager
-def _collecting_on_request() -> Iterator[None]:
-    """Switch automatic garbage collection off.
-
-    Some defects call the driver when a handle is collected. No driver has to survive that in the middle of one of its
-    methods (clause T1): one with a lock would wait for itself.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @cache

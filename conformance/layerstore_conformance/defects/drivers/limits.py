@@ -30,7 +30,9 @@ class PartOfAWriteTakenForAll(WriterDefect):
     writer = _Trusting
 
 
-class _Torn(DefectiveWriter):
+class _NotingWriter(DefectiveWriter):
+    """Notes what the system took of a write that was refused."""
+
     _refused: tuple[int, bytes] | None = None
 
     def write_at(self, offset: int, data: memoryview) -> None:
@@ -39,6 +41,11 @@ class _Torn(DefectiveWriter):
         except DriverError:
             self._refused = offset, bytes(data[:500])
             raise
+
+
+class _Torn(_NotingWriter):
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
         if self._refused is not None and offset > self._refused[0]:
             super().write_at(self._refused[0], memoryview(self._refused[1]))
 
@@ -50,18 +57,9 @@ class RefusedWriteShowsInAGap(WriterDefect):
     writer = _Torn
 
 
-class _Longer(DefectiveWriter):
-    _refused: tuple[int, bytes] = 0, b""
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        try:
-            super().write_at(offset, data)
-        except DriverError:
-            self._refused = offset, bytes(data[:500])
-            raise
-
+class _Longer(_NotingWriter):
     def publish(self) -> str:
-        offset, data = self._refused
+        offset, data = self._refused or (0, b"")
         if beyond := data[max(0, self.size - offset) :]:
             super().write_at(self.size, memoryview(beyond))
         return super().publish()

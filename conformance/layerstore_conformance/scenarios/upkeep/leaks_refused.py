@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from layerstore import Digest, LayerService, layout
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.collection import uncollected
 from layerstore_conformance.kit.layers import blob, link
 from layerstore_conformance.kit.ledger import LedgerDriver
 from layerstore_conformance.kit.observed import ObservedDriver
@@ -104,18 +103,6 @@ def make(ctx: Context) -> None:
         driver.put(keys.started_at, LONG_AGO)
     driver.put(BEGUN.data, MORE)
     driver.put(MOVED.intent(Digest.parse(digest(DATA))), digest(DATA).encode("ascii"))
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Switch automatic garbage collection off."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def expect_released(ctx: Context, trap: Trap, act: Act, what: str) -> None:
