@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -122,13 +122,22 @@ def look_during(work: Callable[[], object], look: Callable[[], object], times: i
         working.result()
 
 
-def in_another_thread(act: Callable[[], T]) -> T:
-    """Do something in another thread, and return its result."""
-    results: list[T] = []
-    thread = threading.Thread(target=lambda: results.append(act()), daemon=True)
-    thread.start()
-    thread.join()
-    return results[0]
+def in_another_thread(act: Callable[[], T], seconds: float | None = None) -> T:
+    """Do something in another thread, and return its result, or raise its error.
+
+    Raises:
+        TimeoutError: it has not ended after so many seconds; the thread is left alone.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(act())
+        except BaseException as error:  # noqa: BLE001  (raised in the thread that waits)
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future.result(seconds)
 
 
 def outcome_of(act: Callable[[str], object], key: str) -> str:

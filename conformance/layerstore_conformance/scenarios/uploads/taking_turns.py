@@ -18,6 +18,7 @@ from layerstore_conformance.kit.moments import PATIENCE
 from layerstore_conformance.kit.observed import Call
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
+from layerstore_conformance.kit.together import in_another_thread
 from layerstore_conformance.steps.expectations import expect_gone, expect_layer
 from layerstore_conformance.steps.watching import Trap, of, watched
 
@@ -247,20 +248,15 @@ class _Waiting(io.RawIOBase):
 
 def _in_time(act: Callable[[], object]) -> None:
     """Have another thread do something, and check that it returns though this one does nothing meanwhile."""
-    returned, failures = threading.Event(), []
 
     def run() -> None:
-        try:
-            with suppress(LayerClosedError):
-                act()
-        except Exception as error:  # noqa: BLE001  (raised below, in the scenario's own thread)
-            failures.append(error)
-        returned.set()
+        with suppress(LayerClosedError):
+            act()
 
-    threading.Thread(target=run, daemon=True).start()
-    assert returned.wait(LONG), "it waits for the stream that another thread reads"
-    if failures:
-        raise failures[0]
+    try:
+        in_another_thread(run, LONG)
+    except TimeoutError:
+        raise AssertionError("it waits for the stream that another thread reads") from None
 
 
 @scenario("T6", "T1", "W6", kills=("a-stream-keeps-the-turn",), rows=(118,))
