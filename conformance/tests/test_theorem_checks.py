@@ -89,6 +89,16 @@ def test_every_key_below_a_prefix_is_found(raw: CheckedDriver) -> None:
     assert len(list(keys_below(raw, ""))) == 5
 
 
+@pytest.mark.parametrize("children", [("a/b", "a/b"), ("a/c", "a/b"), ("a/",), ("b",)])
+def test_a_listing_that_may_go_on_for_ever_is_found(
+    raw: CheckedDriver, children: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells a child twice, an earlier one, itself, or what lies elsewhere."""
+    monkeypatch.setattr(raw, "list", lambda _: iter(children))
+    with pytest.raises(AssertionError, match=f"the listing of a tells {children[-1]} after"):
+        list(keys_below(raw, "a"))
+
+
 @pytest.mark.parametrize("data", [b"", OTHER])
 def test_a_blob_of_other_bytes_is_found(raw: CheckedDriver, finished: TrackedUpload, data: bytes) -> None:
     """Empty, or whole and another's."""

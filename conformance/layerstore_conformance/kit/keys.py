@@ -17,8 +17,17 @@ WHOLE = 1 << 40
 
 
 def keys_below(driver: Driver, prefix: str) -> Iterator[str]:
-    """Yield every key below a prefix, at any depth."""
+    """Yield every key below a prefix, at any depth.
+
+    Raises:
+        AssertionError: a listing tells a child out of order, twice or from elsewhere. It may go on for ever then.
+    """
+    last = below = f"{prefix}/" if prefix else ""
     for child in driver.list(prefix):
+        where = f"the listing of {prefix or 'the top'} tells {child} after {last or 'nothing'}"
+        assert child > last, where
+        assert child.startswith(below), where
+        last = child
         if child.endswith("/"):
             yield from keys_below(driver, child.rstrip("/"))
         else:

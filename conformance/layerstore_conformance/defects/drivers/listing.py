@@ -137,6 +137,18 @@ class PrefixListedForEveryKey(DefectiveDriver):
                 yield child
 
 
+@planted("L2")
+class FirstPageForEver(DefectiveDriver):
+    """Every page of a listing is the first: what says where to go on is lost."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List the first page as long as it is a whole one."""
+        while page := tuple(islice(self.inner.list(prefix), FEW)):
+            yield from page
+            if len(page) < FEW:
+                return
+
+
 @planted("L3")
 class MissingPrefixRaises(DefectiveDriver):
     """The listing of a missing prefix raises, as that of a missing directory does."""

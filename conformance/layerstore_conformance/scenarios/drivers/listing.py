@@ -90,6 +90,17 @@ def a_prefix_is_listed_once(ctx: Context) -> None:
     _expect(ctx, "d", "d/a/", "d/b/")
 
 
+@scenario("L2", kills=("first-page-for-ever",), rows=(86, 87))
+def a_walk_by_listings_comes_to_an_end(ctx: Context) -> None:
+    """Who goes through a store by its listings meets each key once, and nothing that was there before.
+
+    A page that does not say where the next one begins is listed for ever, and a purge or a scrub with it.
+    """
+    keys = sorted(f"d/{name}/{number}" for name in "abc" for number in (*range(9), "x/y"))
+    _put(ctx, keys)
+    assert ctx.stored("d") == keys
+
+
 @scenario("L3", kills=("missing-prefix-raises",), rows=(3, 77, 78))
 def a_missing_prefix_lists_nothing(ctx: Context) -> None:
     """The listing of a missing prefix yields nothing and is no error; a fresh store is empty."""
