@@ -5,9 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -47,6 +52,41 @@ def test_a_large_layer_is_a_plain_object_at_its_key(server: Server) -> None:
     link = f"large/docker/registry/v2/repositories/demo/_layers/sha256/{hexadecimal}/link"
     assert sorted(names) == [blob, link]
     assert server.client().get_object(Bucket="servers", Key=blob)["Body"].read() == BLOB
+
+
+@pytest.mark.s3
+def test_the_mock_answers_one_request_after_the_other() -> None:
+    """Of two writers with one condition, one is refused; and who sends slowly keeps no other one waiting."""
+    from layerstore_drivers.s3.mock import in_turn
+
+    within, most, slow = set[int](), [0], threading.Event()
+
+    class Slowly(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            slow.wait(60)
+            return super().read(size)
+
+    def app(environ: dict[str, Any], _: object) -> list[bytes]:
+        within.add(number := environ["number"])
+        most[0] = max(most[0], len(within))
+        for _turn in range(1000):
+            environ["wsgi.input"].tell()
+        within.remove(number)
+        return [environ["wsgi.input"].read()]
+
+    served: Any = in_turn(app)
+    request = {"CONTENT_LENGTH": "4"}
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(9) as pool:
+            late = pool.submit(served, {**request, "number": 9, "wsgi.input": Slowly(b"slow")}, None)
+            many = [{**request, "number": number, "wsgi.input": BytesIO(b"data ...")} for number in range(8)]
+            answers = list(pool.map(served, many, [None] * 8))
+            slow.set()
+    finally:
+        sys.setswitchinterval(before)
+    assert (answers, late.result(), most) == ([[b"data"]] * 8, [b"slow"], [1])
 
 
 @pytest.mark.s3

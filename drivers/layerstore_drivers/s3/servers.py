@@ -148,7 +148,7 @@ class Moto(Server):
     def command(self) -> list[str]:
         """See :meth:`Server.command`."""
         [self.port] = free_ports(1)
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        return [sys.executable, "-m", "layerstore_drivers.s3.mock", str(self.port)]
 
 
 class SeaweedFS(Server):
