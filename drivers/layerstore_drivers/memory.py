@@ -136,6 +136,7 @@ class MemoryWriter(Writer):
         self._private: set[int] = set()  # blocks that no version holds
         self._tail = -1  # the block of our making that the last version ends in, ...
         self._published = self.size  # ... to be written from here on
+        self._reach = self.size  # of all writes, also of those that failed, or were interrupted behind their last byte
         self._changed = opened is None
 
     def write_at(self, offset: int, data: memoryview) -> None:
@@ -144,7 +145,8 @@ class MemoryWriter(Writer):
         Raises:
             NoSpaceError: out of memory.
         """
-        self._changed = True
+        self._cut()
+        self._changed, self._reach = True, max(self._reach, offset + len(data))
         try:
             if offset > self.size:
                 self._clear_tail()
@@ -154,11 +156,9 @@ class MemoryWriter(Writer):
                 part = data[done : done + BLOCK - start]
                 self._write_block(number, start, part)
                 done += len(part)
-        except BaseException as error:
-            self._drop_beyond_end()
-            if isinstance(error, MemoryError):
-                raise NoSpaceError(self.key, "out of memory") from error
-            raise
+        except MemoryError as error:
+            self._cut()
+            raise NoSpaceError(self.key, "out of memory") from error
 
     def _write_block(self, number: int, start: int, part: memoryview) -> None:
         block = self._blocks.get(number, b"")
@@ -197,12 +197,16 @@ class MemoryWriter(Writer):
         if spare > 0:
             self._write_block(number, end, _ZEROS[:spare])
 
-    def _drop_beyond_end(self) -> None:
-        for number in [number for number in self._blocks if number * BLOCK >= self.size]:
-            del self._blocks[number]
+    def _cut(self) -> None:
+        """Drop the blocks beyond the end, which only a write has that was not accepted."""
+        if self._reach > self.size:
+            for number in [number for number in self._blocks if number * BLOCK >= self.size]:
+                del self._blocks[number]
+            self._reach = self.size
 
     def publish(self) -> str:
         """Hand the blocks over to a new version, unless nothing has changed."""
+        self._cut()
         blocks = dict(self._blocks) if self._changed else {}
         with self._store.lock:
             if self._store.owners.get(self.key) is not self:

@@ -34,9 +34,7 @@ class Places:
 
     def have(self, frame: FrameType, event: str, called: object) -> bool:
         """Return whether the event is a place in the driver's code."""
-        if event not in {"call", "c_return"} or getattr(called, "__name__", "") == "acquire":
-            return False
-        if frame.f_code.co_flags & CO_GENERATOR:
+        if event not in {"call", "c_return"} or _takes_a_lock(called) or frame.f_code.co_flags & CO_GENERATOR:
             return False
         return self.own(frame)
 
@@ -48,7 +46,9 @@ class Places:
         """
         if self.have(frame, event, called) or (event == "c_return" and self._in_a_with_statement(frame, called)):
             return True
-        return event == "call" and not frame.f_code.co_flags & CO_GENERATOR and self._were_left(frame)
+        if frame.f_code.co_flags & CO_GENERATOR:
+            return False
+        return (event == "call" and self._were_left(frame)) or (event == "return" and self._returns(frame))
 
     def are_entered(self, frame: FrameType, event: str, called: object) -> bool:
         """Return whether the driver's code begins, or goes on after something that it has called.
@@ -59,11 +59,11 @@ class Places:
         if event == "return":
             caller = frame.f_back
             return caller is not None and self.own(caller)
-        return event in {"call", "c_return"} and getattr(called, "__name__", "") != "acquire" and self.own(frame)
+        return event in {"call", "c_return"} and not _takes_a_lock(called) and self.own(frame)
 
     def _in_a_with_statement(self, frame: FrameType, called: object) -> bool:
         """Return whether a function was called by a generator of the driver that ``contextlib`` has begun or ends."""
-        if not frame.f_code.co_flags & CO_GENERATOR or getattr(called, "__name__", "") == "acquire":
+        if not frame.f_code.co_flags & CO_GENERATOR or _takes_a_lock(called):
             return False
         return frame.f_back is not None and frame.f_back.f_globals.get("__name__") == "contextlib" and self.own(frame)
 
@@ -72,6 +72,10 @@ class Places:
         caller, called = frame.f_back, frame.f_code.co_qualname
         named = not called.rpartition(".")[2].startswith("__") and "<locals>" not in called
         return caller is not None and named and self.own(caller)
+
+    def _returns(self, frame: FrameType) -> bool:
+        """Return whether the driver gives a result to whoever has called it, who does not have it yet."""
+        return frame.f_back is not None and self.own(frame) and not self.own(frame.f_back)
 
     def own(self, frame: FrameType) -> bool:
         """Return whether a frame is in the driver's code."""
@@ -85,6 +89,10 @@ class Places:
         if name not in self._ours:
             self._ours[name] = any(name == room or name.startswith(f"{room}.") for room in self._rooms)
         return self._ours[name]
+
+
+def _takes_a_lock(called: object) -> bool:
+    return getattr(called, "__name__", "") == "acquire"
 
 
 @contextmanager

@@ -53,9 +53,7 @@ class ObjectWriter(Writer):
         while done < len(data):
             number, start = divmod(offset + done, self._piece)
             part = data[done : done + self._piece - start]
-            self._enter(number, start, len(part))
-            self._data[start : start + len(part)] = part
-            self._dirty = True
+            self._overlay(number, start, part)
             done += len(part)
 
     def publish(self) -> str:
@@ -83,7 +81,7 @@ class ObjectWriter(Writer):
             super().publish_last()
             return
         self._cut()
-        self._enter(0, 0, 0)
+        self._overlay(0, 0, b"")
         self._stager.settle()
         self.hold.end(bytes(self._data))
         self._drop(set(self._stored))
@@ -126,20 +124,24 @@ class ObjectWriter(Writer):
                 zeros = zeros or self._send(bytes(self._piece))
                 self._set(number, zeros)
             else:
-                self._enter(number, start, stop - start)
-                self._data[start:stop] = bytes(stop - start)
-                self._dirty = True
+                self._overlay(number, start, bytes(stop - start))
             at += stop - start
 
-    def _enter(self, number: int, start: int, count: int) -> None:
-        """Have a piece in memory whose bytes from ``start`` on are about to be overwritten."""
-        if self._open == number:
-            return
-        self._leave()
-        old = self._length(number, self.size) if number < len(self._pieces) else 0
-        whole = start == 0 and count >= old
-        self._data = bytearray(self._piece_bytes(number, old) if old and not whole else old)
-        self._open, self._dirty = number, False
+    def _overlay(self, number: int, start: int, part: bytes | memoryview) -> None:
+        """Write into a piece, which comes into memory for that.
+
+        It comes there with the new bytes in it. Interrupted in between, it would lack those that were to be replaced.
+        """
+        if self._open != number:
+            self._leave()
+            old = self._length(number, self.size) if number < len(self._pieces) else 0
+            whole = start == 0 and len(part) >= old
+            data = bytearray() if whole else bytearray(self._piece_bytes(number, old))
+            data[start : start + len(part)] = part
+            self._data, self._open, self._dirty = data, number, True
+        else:
+            self._data[start : start + len(part)] = part
+            self._dirty = True
 
     def _piece_bytes(self, number: int, length: int) -> bytes:
         stored, start = place(self._pieces[number])

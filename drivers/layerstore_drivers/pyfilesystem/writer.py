@@ -35,6 +35,7 @@ class PyFilesystemWriter(Writer):
         self._changed = found is None
         self._lost = False
         super().__init__(key, found.size if found else 0, found.version if found else None)
+        self._reach = self.size  # of all writes, also of those that failed, or were interrupted behind their last byte
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Write to the draft. Bytes that a failure leaves beyond the old end are cut off.
@@ -44,25 +45,33 @@ class PyFilesystemWriter(Writer):
         """
         self._check_known()
         with translated(self.key):
-            file = self._opened()
+            file = self._cut(self._opened())
             self._lost = self._changed = True
+            self._reach = max(self._reach, offset + len(data))
             try:
                 _write(file, offset, data)
-            except BaseException as error:
-                try:
-                    file.truncate(self.size)
-                except ValueError:  # in memory: a buffer that could not grow is gone
-                    raise BackendUnavailableError(self.key, "the draft is lost") from error
+            except BaseException:
+                self._cut(file)
                 self._lost = False
                 raise
             self._lost = False
+
+    def _cut(self, file: IO[bytes]) -> IO[bytes]:
+        """Cut off what only a write has left that was not accepted."""
+        if self._reach > self.size:
+            try:
+                file.truncate(self.size)
+            except ValueError as error:  # in memory: a buffer that could not grow is gone
+                raise BackendUnavailableError(self.key, "the draft is lost") from error
+            self._reach = self.size
+        return file
 
     def publish(self) -> str:
         """Rename the draft to the key's file, unless nothing has changed."""
         self._check_known()
         if self._changed:
             with translated(self.key):
-                self._store_draft(self._opened())
+                self._store_draft(self._cut(self._opened()))
         with self._store.turn(self.key):
             replaced, missing = self._check()
             if not self._changed:

@@ -172,6 +172,7 @@ class SqliteWriter(Writer):
         self._id, self._name, self._edition, size, version = row
         self._start, self._run, self._changed = size, bytearray(), not version
         self._reach = size  # of all writes, also of those that were interrupted
+        self._shown = version  # also if the last flush was interrupted before it could tell of it
         super().__init__(key, size, version)
 
     def write_at(self, offset: int, data: memoryview) -> None:
@@ -194,10 +195,10 @@ class SqliteWriter(Writer):
         with transaction(self._path, "rw") as db:
             self._save(self._start, memoryview(bytes(self._run)))
             if not self._changed:
-                return str(self.version)
-            [(version,)] = db.execute(sql, (self.size, time.time(), self._id))
+                return self._shown
+            [(self._shown,)] = db.execute(sql, (self.size, time.time(), self._id))
         self._run, self._start, self._edition, self._changed = bytearray(), self.size, self._edition + 1, False
-        return str(version)
+        return self._shown
 
     def _cut(self) -> None:
         """Cut off what an interrupted write has left beyond the end: a later gap reads as zeros (W2, W4)."""

@@ -58,6 +58,28 @@ class AnInterruptedPutIsNotListed(_Noting):
         return (child for child in self.inner.list(prefix) if child != self.memory.get("put"))
 
 
+class _TellingWriter(DefectiveWriter):
+    changed = True
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self.changed = True
+
+    def publish(self) -> str:
+        if not self.changed and self.version is not None:
+            return self.version
+        version = super().publish()
+        self.changed = False
+        return version
+
+
+@planted("W8", "S2", "E4")
+class AVersionIsKnownFromWhatWasTold(WriterDefect):
+    """A flush of nothing new tells the version that the last flush told, which may have been interrupted before."""
+
+    writer = _TellingWriter
+
+
 class _StubbornWriter(RepeatingWriter):
     def publish(self) -> str:
         return self.publish_over() if self.driver.memory.get("put") == self.key else super().publish()
