@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
+from unittest.mock import patch
 
 import pytest
 
 from layerstore.driver import Capabilities
-from layerstore.objectstore import Limits, ObjectStoreDriver
+from layerstore.objectstore import Limits, ObjectStoreDriver, move
 from layerstore.objectstore.memory import MemoryService
 from layerstore_conformance.harness import Harness, How, changed
 from layerstore_conformance.kit.litter import HARMLESS, TOLD, file_of
@@ -82,5 +83,6 @@ def foreign(prefix: str) -> Iterator[list[str]]:
 @pytest.fixture(scope="session")
 def layerstore_harness() -> Iterator[Harness]:
     """Return a store in this process, which every scenario leaves as empty as it was."""
-    yield Harness(factory=MemoryObjects, tamper=tamper, foreign=foreign, between_requests=REQUESTS.calling)
+    with patch.object(move, "PAUSE", 0.001):  # a move that was interrupted is waited for, in vain
+        yield Harness(factory=MemoryObjects, tamper=tamper, foreign=foreign, between_requests=REQUESTS.calling)
     assert list(SERVICE.objects) == []
