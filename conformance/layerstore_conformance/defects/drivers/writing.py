@@ -159,6 +159,23 @@ class WritesCutAtAMebibyte(WriterDefect):
     writer = _CutWriter
 
 
+class _BackwardWriter(DefectiveWriter):
+    start = length = 0  # of the last write
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if self.length and offset == self.start - self.length:
+            offset = self.start + self.length
+        self.start, self.length = offset, len(data)
+        super().write_at(offset, data)
+
+
+@planted("W2")
+class AStepBackIsTakenForOneForward(WriterDefect):
+    """A write that begins as far before the last one as that is long is stored behind it."""
+
+    writer = _BackwardWriter
+
+
 class _LosingWriter(DefectiveWriter):
     writes = 0
 

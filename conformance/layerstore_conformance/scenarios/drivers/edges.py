@@ -66,6 +66,37 @@ def a_write_at_any_edge_is_unseen_until_its_flush(
         ctx.expect(KEY, new if flushed else old)
 
 
+STEPS: Final = Axis("step", {f"{number:+}": number for number in range(-3, 4)})
+"""From where the last write began to where the next one begins, in lengths of the last."""
+
+PIECES: Final = Axis("length", {"100 B": 100, "4,096 B": 4096, "300,000 B": 300_000})
+"""Bytes of one write."""
+
+
+@scenario(
+    *("W2", "W4", "W6"),
+    kills=("a-step-back-is-taken-for-one-forward",),
+    rows=(88,),
+    axes=(STEPS, PIECES, Axis("writes", {"1": 1, "2": 2})),
+)
+def a_write_may_begin_whole_lengths_from_the_last(ctx: Context, step: int, length: int, writes: int) -> None:
+    """A write that begins some lengths before or behind the last one, or where it began, is where it was asked for.
+
+    A driver that gathers what follows on each other must not take another write for what follows.
+    """
+    whole = bytearray(bulk("old", 4 * length))
+    ctx.driver.put(KEY, bytes(whole))
+    with ctx.driver.open_writer(KEY) as writer:
+        at = len(whole)
+        for number in range(writes + 1):
+            data = bytes([ord("a") + number]) * length
+            at += (step if number == writes else number > 0) * length
+            writer.seek(at)
+            writer.write(data)
+            whole[:] = whole[:at].ljust(at, b"\0") + data + whole[at + length :]
+    ctx.expect(KEY, bytes(whole))
+
+
 @scenario(
     *("F3", "F4", "W6"),
     kills=("fenced-writer-writes-on",),
