@@ -267,7 +267,8 @@ def a_write_interrupted_anywhere_is_done_or_refused(ctx: Context, write: Wrote) 
     offset, length, before = write
     old = bulk("old", before - len(NEW + MORE), ctx.seed)
     accepted = old + NEW + MORE
-    for place in _places(ctx, partial(_write_on, _open_and_write(ctx.driver, old=old), offset, length)):
+    places = _places(ctx, partial(_write_on, _open_and_write(ctx.driver, old=old), offset, length))
+    for number, place in enumerate([*places, places[-1]]):  # that is tried in both ways
         writer = _open_and_write(ctx.driver, old=old)
         start, done = before + offset, False
         with Interruption(ctx.driver, place).lurking(), suppress(KeyboardInterrupt):
@@ -278,6 +279,9 @@ def a_write_interrupted_anywhere_is_done_or_refused(ctx: Context, write: Wrote) 
         assert writer.size == size, f"interrupted at place {place}, a write left a size of {writer.size}, not {size}"
         far = max(len(whole), len(accepted)) + 1000
         try:
+            if number % 2:  # of what was not accepted the next writer must find nothing, either
+                writer.close()
+                writer = ctx.driver.open_writer("d/key")
             writer.seek(far)
             writer.write(b"far")
             writer.close()
