@@ -165,6 +165,7 @@ class MemoryWriter(Writer):
         if len(part) == BLOCK and isinstance(part.obj, bytes):  # which cannot change: kept, and not copied
             self._blocks[number] = part
             self._private.discard(number)
+            self._tail = -1 if number == self._tail else self._tail
         elif start + len(part) <= len(block) and self._is_writable(number, start):
             memoryview(block)[start : start + len(part)] = part
         else:

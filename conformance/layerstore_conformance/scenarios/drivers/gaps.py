@@ -180,21 +180,29 @@ def a_write_anywhere_replaces_just_its_range(
 
 
 BLOCKS = Axis("block", {"4 KiB": 4 * KIB, "64 KiB": 64 * KIB, "1 MiB": MIB, "4 MiB": 4 * MIB})
-WRITTEN_FIRST = Axis("first", {"nothing": 0, "a byte": 1, "more than a block": 1.5})
-FLUSHED_AFTER = Axis("flushed", {"neither": 0, "the first write": 1, "the second write": 2})
+WRITTEN_BEFORE = Axis(
+    "before",
+    {
+        f"{first}, {flushed} flushed": (size, number)
+        for first, size in (("two bytes", 0.0), ("a block", 1.0), ("more than a block", 1.5))
+        for number, flushed in enumerate(("neither is", "the first write", "the second write"))
+    },
+)
+"""How much is written first, in blocks, and after which write the writer is flushed."""
 
 
 @scenario(
     *("W5", "W2", "W6"),
     kills=("block-just-written-stays",),
     rows=(68,),
-    axes=(BLOCKS, WRITTEN_FIRST, FLUSHED_AFTER),
+    axes=(BLOCKS, WRITTEN_BEFORE),
 )
-def a_block_that_was_written_over_is_written_over_again(ctx: Context, block: int, first: float, flushed: int) -> None:
+def a_block_that_was_written_over_is_written_over_again(ctx: Context, block: int, before: tuple[float, int]) -> None:
     """A whole block that replaces a part of one is written to in turn, in its middle, at its ends and across them.
 
     A block that is kept as it was given, and not copied, must not be taken for one that may be changed.
     """
+    first, flushed = before
     old, new = bulk("old", int(first * block) or 2, ctx.seed), bulk("new", 2 * block, ctx.seed)
     model = bytearray(old.ljust(block, b"\0")[:block] + new[block:])
     with ctx.driver.open_writer("key") as writer:
