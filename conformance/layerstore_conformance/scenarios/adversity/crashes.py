@@ -132,6 +132,7 @@ def a_small_upload_whose_process_is_killed_leaves_nothing_or_a_layer(ctx: Contex
     kills=("linked-before-moved", "leftovers-are-no-finding", "leftovers-are-not-purged"),
     rows=(161, 173),
     needs=("shared", "url"),
+    profile="default",
 )
 def an_upload_killed_before_its_first_flush_is_purged(ctx: Context) -> None:
     """A kill during a large upload that was never flushed leaves a layer, or a leftover that a purge removes.
@@ -191,6 +192,7 @@ def a_rewound_upload_whose_process_is_killed_keeps_what_it_had(ctx: Context) -> 
     kills=("rewinding-truncates-first", "resumed-upload-stays-taken"),
     rows=(159, 161, 173),
     needs=("shared", "url"),
+    profile="default",
 )
 def a_rewritten_upload_whose_process_is_killed_never_shrinks(ctx: Context) -> None:
     """When a process is killed while it rewrites the middle of an upload, the upload has lost no byte."""
@@ -268,6 +270,7 @@ def a_purge_whose_process_is_killed_is_completed_by_the_next(ctx: Context) -> No
     kills=("existing-blob-is-deleted-first", "no-intent"),
     rows=(161, 173),
     needs=("shared", "url"),
+    profile="default",
 )
 def a_second_upload_of_a_layer_whose_process_is_killed_leaves_the_first(ctx: Context) -> None:
     """A layer stays there and whole while it is uploaded a second time, whenever that process is killed."""
@@ -284,6 +287,7 @@ def a_second_upload_of_a_layer_whose_process_is_killed_leaves_the_first(ctx: Con
     kills=("writes-visible-at-once", "flush-is-put-off"),
     rows=(161, 173),
     needs=("shared", "url"),
+    profile="default",
 )
 def an_upload_killed_while_a_thread_hashes_goes_on(ctx: Context) -> None:
     """When a process is killed while a second thread hashes its upload, another process can end the upload."""

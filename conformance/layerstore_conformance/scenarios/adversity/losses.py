@@ -71,7 +71,13 @@ def power_may_be_lost_at_any_moment(ctx: Context) -> None:
     lost_at_moments_of(ctx, lifecycles.straight)
 
 
-@scenario("C4", kills=("files-are-not-synced", "directories-are-not-synced"), rows=(169,), needs=("traced", "durable"))
+@scenario(
+    "C4",
+    kills=("files-are-not-synced", "directories-are-not-synced"),
+    rows=(169,),
+    needs=("traced", "durable"),
+    profile="default",
+)
 def power_may_be_lost_while_a_small_layer_is_stored(ctx: Context) -> None:
     """When power is lost at any moment of a small upload, its layer is whole or not there.
 
@@ -80,7 +86,13 @@ def power_may_be_lost_while_a_small_layer_is_stored(ctx: Context) -> None:
     lost_at_moments_of(ctx, lifecycles.unflushed)
 
 
-@scenario("C4", kills=("files-are-not-synced", "directories-are-not-synced"), rows=(169,), needs=("traced", "durable"))
+@scenario(
+    "C4",
+    kills=("files-are-not-synced", "directories-are-not-synced"),
+    rows=(169,),
+    needs=("traced", "durable"),
+    profile="default",
+)
 def power_may_be_lost_while_an_upload_is_cancelled(ctx: Context) -> None:
     """When power is lost after an upload was cancelled, it does not come back.
 
@@ -122,6 +134,7 @@ def power_may_be_lost_between_any_calls(ctx: Context) -> None:
     kills=("directories-are-not-synced", "files-are-not-synced"),
     rows=(169,),
     needs=("traced", "durable"),
+    profile="default",
 )
 def power_may_be_lost_after_another_programs_change(ctx: Context) -> None:
     """When power is lost, what a call has stored is there, also in directories and files that others had not synced.
@@ -157,6 +170,7 @@ def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
     kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
     rows=(169,),
     needs=("traced", "durable"),
+    profile="default",
 )
 def power_may_be_lost_while_writers_hold_unflushed_bytes(ctx: Context) -> None:
     """When an object is replaced, moved or deleted while its writer is open, what it has not flushed never appears.
@@ -171,6 +185,7 @@ def power_may_be_lost_while_writers_hold_unflushed_bytes(ctx: Context) -> None:
     kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
     rows=(169,),
     needs=("traced", "durable"),
+    profile="default",
 )
 def power_may_be_lost_of_one_file_alone(ctx: Context) -> None:
     """When one file or directory is behind all others after a loss of power, or ahead, nothing unflushed appears.

@@ -18,7 +18,7 @@ NEEDS = ("url", "traced", "durable")
 """The URL says where a store is: such a driver may keep its objects in files of their names."""
 
 
-@scenario(*("C4", "P2", "E2"), kills=("directories-are-not-synced",), rows=(169,), needs=NEEDS)
+@scenario(*("C4", "P2", "E2"), kills=("directories-are-not-synced",), rows=(169,), needs=NEEDS, profile="default")
 def power_may_be_lost_after_the_store_was_made(ctx: Context) -> None:
     """When a driver makes its store, and directories above it, and power is lost, what it has stored there is there.
 
@@ -32,6 +32,7 @@ def power_may_be_lost_after_the_store_was_made(ctx: Context) -> None:
     kills=("directories-are-not-synced", "what-others-named-is-not-synced"),
     rows=(169,),
     needs=NEEDS,
+    profile="default",
 )
 def power_may_be_lost_after_others_made_the_object(ctx: Context) -> None:
     """When another program has made an object, and power is lost after any call on it, what that call promised holds.
@@ -46,6 +47,7 @@ def power_may_be_lost_after_others_made_the_object(ctx: Context) -> None:
     kills=("directories-are-not-synced", "what-others-named-is-not-synced"),
     rows=(169,),
     needs=NEEDS,
+    profile="default",
 )
 def power_may_be_lost_after_others_made_a_directory_anew(ctx: Context) -> None:
     """When others have put another directory in the place of one that the driver has used, what it stores is durable.
@@ -60,6 +62,7 @@ def power_may_be_lost_after_others_made_a_directory_anew(ctx: Context) -> None:
     kills=("directories-are-not-synced", "what-others-named-is-not-synced"),
     rows=(169,),
     needs=NEEDS,
+    profile="default",
 )
 def power_may_be_lost_after_others_removed_the_object(ctx: Context) -> None:
     """When the driver deletes what others have removed already, and power is lost, it stays away.
@@ -74,6 +77,7 @@ def power_may_be_lost_after_others_removed_the_object(ctx: Context) -> None:
     kills=("directories-are-not-synced", "a-directory-that-stays-is-not-synced"),
     rows=(169,),
     needs=NEEDS,
+    profile="default",
 )
 def power_may_be_lost_after_a_delete_beside_foreign_things(ctx: Context) -> None:
     """When a prefix is deleted in which something foreign stays, and power is lost, its objects stay deleted.

@@ -135,6 +135,7 @@ ENDS: dict[str, tuple[Step, Callable[[], NoReturn]]] = {
     *("T5", "T4"),
     kills=("drafts-go-with-a-forked-child", "readers-end-with-a-forked-child", "a-forked-child-closes-for-its-parent"),
     needs=("url", "fork"),
+    profile="default",
 )
 def a_child_that_ends_takes_nothing_along(ctx: Context) -> None:
     """However a forked child ends, its parent reads, writes and publishes with its open handles.
@@ -209,7 +210,7 @@ def _go_on_beside_a_child(driver: CheckedDriver) -> None:
         child.say("end")
 
 
-@scenario("T5", "T2", kills=("drafts-go-with-a-forked-child",), needs=("shared", "url", "fork"))
+@scenario("T5", "T2", kills=("drafts-go-with-a-forked-child",), needs=("shared", "url", "fork"), profile="default")
 def nobody_takes_a_parent_for_dead_when_its_child_has_ended(ctx: Context) -> None:
     """However a forked child ends, other processes leave alone what its parent has written and not flushed.
 

@@ -42,6 +42,7 @@ NEXT = Axis("then", {"far behind": "far", "at its end": "end", "at its start": "
     rows=(162, 164),
     needs=("shared", "url"),
     axes=(LIMITS, OBJECTS, PLACES, NEXT),
+    profile="default",
 )
 def what_was_taken_in_part_is_whole_or_was_never_written(
     ctx: Context,
@@ -117,6 +118,7 @@ PIECES = Axis("piece", {"1,000": 1000, "64 KiB": 65_536, "256 KiB + 1": 262_145}
     rows=(162, 164),
     needs=("shared", "url"),
     axes=(LIMITS, PIECES, NEXT),
+    profile="default",
 )
 def of_many_writes_the_refused_one_was_never_written(ctx: Context, limit: int, piece: int, then: str) -> None:
     """If one of many small writes is refused, those before it are kept, and it shows nowhere.
@@ -149,6 +151,7 @@ def _write_pieces(driver: CheckedDriver, key: str, limit: int, data: bytes, piec
     rows=(162, 164),
     needs=("shared", "url"),
     axes=(LIMITS, OBJECTS),
+    profile="default",
 )
 def a_flush_for_which_there_was_no_room_may_be_tried_again(ctx: Context, limit: int, object: int) -> None:  # noqa: A002  (the axis's name)
     """If a flush fails because there is no room, nothing of it is seen, and the next one publishes every byte."""

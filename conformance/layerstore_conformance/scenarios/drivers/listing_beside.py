@@ -96,6 +96,7 @@ CHANGES: Final[dict[str, Change]] = {
     *("L2", "L4", "L5", "L6", "E1", "C3"),
     kills=("children-are-looked-up-once-more",),
     needs=("shared", "url"),
+    profile="default",
 )
 def what_another_process_changes_is_listed_whole_or_not(ctx: Context) -> None:
     """At whatever moment of a listing another process deletes, publishes or moves a child, it is listed or it is not.

@@ -41,6 +41,7 @@ def a_tree_in_several_hands_agrees_with_a_model(ctx: Context) -> None:
     kills=("versions-counted-by-process",),
     rows=(5, 131),
     needs=("shared", "url"),
+    profile="default",
 )
 def a_tree_in_several_processes_agrees_with_a_model(ctx: Context) -> None:
     """Two other processes and this one change a tree in turns, and each sees it as a model says."""

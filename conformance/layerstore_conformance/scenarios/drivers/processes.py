@@ -154,6 +154,7 @@ REPLACED: Final[dict[str, Replace]] = {"put": _put, "move": _move, "delete and p
     *("R4", "S1", "C3", "P1", "M2", "W1"),
     kills=("version-and-bytes-by-two-looks", "missing-pieces-are-gaps", "properties-by-two-looks"),
     needs=("shared", "url"),
+    profile="default",
 )
 def what_another_process_replaces_is_seen_of_one_version(ctx: Context) -> None:
     """At whatever moment of a look another process replaces the object, version, size and bytes are of one of them.

@@ -162,6 +162,7 @@ def _is_done(there: Elsewhere, call: str, key: str = "") -> bool:
     *("C3", "F1", "F2"),
     kills=("files-are-for-their-user-only",),
     needs=("traced", "url", "shared", "another_user"),
+    profile="default",
 )
 def users_of_one_group_share_a_store(ctx: Context) -> None:
     """Two users of one group, who keep nothing from it, read, change and take over what the other has stored or begun.
@@ -219,6 +220,7 @@ STATES: Final[dict[str, Callable[[CheckedDriver, str], object]]] = {
     *("R1", "S1", "L1", "E1"),
     kills=("looks-take-what-was-written-to",),
     needs=("traced", "url", "shared", "another_user"),
+    profile="default",
 )
 def who_may_only_look_looks_at_what_is_written_to(ctx: Context) -> None:
     """If a user who may not write to a store can look at one object, he can at all, whatever became of their writers.

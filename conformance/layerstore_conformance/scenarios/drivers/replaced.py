@@ -204,6 +204,7 @@ def _found(ctx: Context, opens: str | Callable[[], Driver]) -> Objects:
     kills=("replaced-store-is-not-noticed",),
     rows=(2,),
     needs=("small_disk", "url", "shared"),
+    profile="default",
 )
 def a_disk_that_is_mounted_over_a_store_is_the_store_now(ctx: Context) -> None:
     """If a disk with another store is mounted over a store's directory, a driver that was open finds that other store.
@@ -291,6 +292,7 @@ BEFORE = Axis("before", {"nothing": _nothing, "an empty directory": _empty_direc
     rows=(2,),
     needs=("traced", "url", "shared"),
     axes=(BEFORE,),
+    profile="default",
 )
 def a_store_that_another_process_makes_is_seen(ctx: Context, before: Callable[[Path, Path], None]) -> None:
     """A driver that has looked in vain, in whatever way, finds the store that another process has made since."""

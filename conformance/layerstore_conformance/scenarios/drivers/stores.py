@@ -233,6 +233,7 @@ KILLED = Axis("size", {"300 KB": 300_000, "17 MiB": 17 * MIB + 3})
     rows=(161, 163),
     needs=("traced", "url", "shared"),
     axes=(KILLED,),
+    profile="default",
 )
 def what_killed_writers_took_is_told_and_can_be_deleted(ctx: Context, size: int) -> None:
     """What killed writers have left takes no room after a while, or a scan tells the keys, and a delete removes it.

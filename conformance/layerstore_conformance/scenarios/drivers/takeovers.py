@@ -285,6 +285,7 @@ def a_fenced_writer_that_ends_leaves_the_later_ones_bytes(
     kills=("every-process-has-its-own", "publishes-behind"),
     rows=(5, 131),
     needs=("shared", "url"),
+    profile="default",
 )
 def another_process_sees_objects_of_any_size(ctx: Context) -> None:
     """What one process puts, flushes, moves or deletes, of any size, another one sees, and is fenced by."""

@@ -319,7 +319,7 @@ def a_move_by_the_version_before_another_programs_change_is_refused(ctx: Context
             ctx.expect("target", left)
 
 
-@scenario("X3", "R4", kills=("reader-takes-the-new-version",), needs=("tamper",))
+@scenario("X3", "R4", kills=("reader-takes-the-new-version",), needs=("tamper",), profile="default")
 def a_reader_keeps_its_version_through_another_programs_change(ctx: Context) -> None:
     """If another program changes an object, its open reader stays at its version, and mixes nothing in.
 

@@ -52,7 +52,13 @@ def expect_there(ctx: Context, place: str, names: list[str]) -> None:
     assert sorted(found) == names, f"of {names} there are {sorted(found)}"
 
 
-@scenario("L6", "D5", kills=("gc-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
+@scenario(
+    "L6",
+    "D5",
+    kills=("gc-passes-over-what-is-foreign", "foreign-things-passed-over"),
+    needs=("foreign",),
+    profile="default",
+)
 def a_collection_that_does_not_understand_everything_deletes_nothing(ctx: Context) -> None:
     """If a foreign thing may refer to a blob, a collection is refused, and its error names one such thing.
 
