@@ -73,7 +73,8 @@ class DictWriter(Writer):
         self._changed = version is None
 
     def write_at(self, offset: int, data: memoryview) -> None:
-        """Overlay the buffer."""
+        """Overlay the buffer, and what an interrupted write has left beyond the end."""
+        del self._buffer[self.size :]
         self._buffer.extend(bytes(max(0, offset - len(self._buffer))))
         self._buffer[offset : offset + len(data)] = data
         self._changed = True
@@ -84,7 +85,7 @@ class DictWriter(Writer):
             if self._store.owners.get(self.key) != self._turn:
                 raise FencedError(self.key)
             if self._changed:
-                self._store.replace(self.key, bytes(self._buffer))
+                self._store.replace(self.key, bytes(self._buffer[: self.size]))
             self._changed = False
             return self._store.objects[self.key].stat.version
 
