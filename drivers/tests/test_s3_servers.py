@@ -56,7 +56,7 @@ def test_a_large_layer_is_a_plain_object_at_its_key(server: Server) -> None:
 
 @pytest.mark.s3
 def test_the_mock_answers_one_request_after_the_other() -> None:
-    """Of two writers with one condition, one is refused; and who sends slowly keeps no other one waiting."""
+    """No two are answered at once, so that conditions hold; and who sends slowly keeps no other one waiting."""
     from layerstore_drivers.s3.mock import in_turn
 
     within, most, slow = set[int](), [0], threading.Event()

@@ -24,9 +24,8 @@ def keys_below(driver: Driver, prefix: str) -> Iterator[str]:
     """
     last = below = f"{prefix}/" if prefix else ""
     for child in driver.list(prefix):
-        where = f"the listing of {prefix or 'the top'} tells {child} after {last or 'nothing'}"
-        assert child > last, where
-        assert child.startswith(below), where
+        if child <= last or not child.startswith(below):
+            raise AssertionError(f"the listing of {prefix or 'the top'} tells {child} after {last or 'nothing'}")
         last = child
         if child.endswith("/"):
             yield from keys_below(driver, child.rstrip("/"))

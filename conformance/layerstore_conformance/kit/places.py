@@ -41,6 +41,7 @@ class Places:
     def have_or_leave(self, frame: FrameType, event: str, called: object) -> bool:
         """Return whether the event is a place in the driver's code, or the beginning of a function that it calls.
 
+        The return of a call of the driver is a place, too: all is done, and whoever has called does not know it yet.
         The return of a built-in function is a place in what a ``with`` statement has entered or leaves, too: that may
         be the end of a transaction.
         """

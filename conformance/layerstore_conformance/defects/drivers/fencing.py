@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from layerstore.driver import Writer
 from layerstore.errors import FencedError, PathNotFoundError
-from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import ChangedWriter, DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
@@ -110,20 +110,9 @@ class FencedOnlyWithNewData(WriterDefect):
     writer = _ComplacentWriter
 
 
-class _EndingLightlyWriter(DefectiveWriter):
-    _changed = False
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        super().write_at(offset, data)
-        self._changed = True
-
-    def publish(self) -> str:
-        version = super().publish()
-        self._changed = False
-        return version
-
+class _EndingLightlyWriter(ChangedWriter):
     def publish_last(self) -> None:
-        if self._changed or self.version is None:
+        if self.changed or self.version is None:
             self.publish()
 
 

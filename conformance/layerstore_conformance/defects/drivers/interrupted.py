@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from layerstore.errors import BackendUnavailableError, FencedError
 from layerstore_conformance.defects.drivers.fencing import ReplayingWriter
 from layerstore_conformance.defects.drivers.writing import (
+    ChangedWriter,
     DefectiveWriter,
     ForgetfulWriter,
     GatheringWriter,
@@ -58,19 +59,11 @@ class AnInterruptedPutIsNotListed(_Noting):
         return (child for child in self.inner.list(prefix) if child != self.memory.get("put"))
 
 
-class _TellingWriter(DefectiveWriter):
-    changed = True
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        super().write_at(offset, data)
-        self.changed = True
+class _TellingWriter(ChangedWriter):
+    changed = True  # until it has published for the first time
 
     def publish(self) -> str:
-        if not self.changed and self.version is not None:
-            return self.version
-        version = super().publish()
-        self.changed = False
-        return version
+        return super().publish() if self.changed or self.version is None else self.version
 
 
 @planted("W8", "S2", "E4")

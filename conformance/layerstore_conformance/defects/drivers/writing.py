@@ -77,6 +77,23 @@ class RepeatingWriter(DefectiveWriter):
         return super().publish()
 
 
+class ChangedWriter(DefectiveWriter):
+    """Knows whether it was written to since it published last."""
+
+    changed = False
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """Write, and note that."""
+        super().write_at(offset, data)
+        self.changed = True
+
+    def publish(self) -> str:
+        """Publish, and note that nothing is new."""
+        version = super().publish()
+        self.changed = False
+        return version
+
+
 class WriterDefect(DefectiveDriver):
     """A driver whose writers are defective."""
 

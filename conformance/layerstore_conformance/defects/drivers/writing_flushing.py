@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from layerstore.driver import Stat, Writer
 from layerstore.errors import DriverError, FencedError, PathNotFoundError
 from layerstore_conformance.defects.drivers.putting import content
-from layerstore_conformance.defects.drivers.writing import CuttingWriter, DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import ChangedWriter, CuttingWriter, DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
@@ -68,19 +68,11 @@ class EmptyObjectNotCreated(WriterDefect):
     writer = _NothingForNothingWriter
 
 
-class _RenewingWriter(DefectiveWriter):
-    _changed = False
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        super().write_at(offset, data)
-        self._changed = True
-
+class _RenewingWriter(ChangedWriter):
     def publish(self) -> str:
-        if not self._changed and self.size:
+        if not self.changed and self.size:
             self._rewrite()
-        version = super().publish()
-        self._changed = False
-        return version
+        return super().publish()
 
     def _rewrite(self) -> None:
         with suppress(PathNotFoundError), self.driver.inner.open_reader(self.key) as reader:
@@ -207,18 +199,11 @@ class GapWritesVisibleAtOnce(WriterDefect):
     writer = _EagerInGaps
 
 
-class _TouchingWriter(DefectiveWriter):
-    _changed = False
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        super().write_at(offset, data)
-        self._changed = True
-
+class _TouchingWriter(ChangedWriter):
     def publish(self) -> str:
-        version = super().publish()
+        changed, version = self.changed, super().publish()
         touched = self.driver.memory.setdefault("touched", {})
-        touched[self.key] = 0 if self._changed else touched.get(self.key, 0) + 1
-        self._changed = False
+        touched[self.key] = 0 if changed else touched.get(self.key, 0) + 1
         return version
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from layerstore.errors import FencedError, PathNotFoundError
 from layerstore_conformance.defects.drivers.putting import content
-from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
+from layerstore_conformance.defects.drivers.writing import ChangedWriter, DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.steps.points import GRAMMAR
@@ -185,20 +185,13 @@ class DraftsBesideTheirKeys(DefectiveDriver):
         return _Drafting(self, self.inner.open_writer(key))
 
 
-class _Drafting(DefectiveWriter):
-    _drafted = False
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        super().write_at(offset, data)
-        self._drafted = True
-
+class _Drafting(ChangedWriter):
     def publish(self) -> str:
-        version = super().publish()
+        drafted, version = self.changed, super().publish()
         above, slash, name = self.key.rpartition("/")
         draft = str(self.driver.at["name"]).format(name)
-        if self._drafted and len(draft) <= 255 and len(self.key) < 900:  # a longer name would be made otherwise
+        if drafted and len(draft) <= 255 and len(self.key) < 900:  # a longer name would be made otherwise
             self.driver.inner.delete(above + slash + draft)
-        self._drafted = False
         return version
 
 

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 GROUP = "crash"
 
+NEEDS = ("traced", "durable")
+
+UNSYNCED = ("files-are-not-synced", "directories-are-not-synced")
+"""What a loss of power at any moment shows."""
+
 NAME = "conformance/power"
 
 ENDINGS = (theorem.finish_again, theorem.cancel_again)
@@ -62,7 +67,7 @@ def _check(ctx: Context, top: Path, recording: trace.Trace, tree: Tree, promise:
             theorem.check_cut_off(LayerService(driver), promise, ctx.random.choice(ENDINGS))
 
 
-@scenario("C4", kills=("files-are-not-synced", "directories-are-not-synced"), rows=(169,), needs=("traced", "durable"))
+@scenario("C4", kills=UNSYNCED, rows=(169,), needs=NEEDS)
 def power_may_be_lost_at_any_moment(ctx: Context) -> None:
     """When power is lost at any moment of a straight upload's life, what was promised is there, and all else goes on.
 
@@ -71,13 +76,7 @@ def power_may_be_lost_at_any_moment(ctx: Context) -> None:
     lost_at_moments_of(ctx, lifecycles.straight)
 
 
-@scenario(
-    "C4",
-    kills=("files-are-not-synced", "directories-are-not-synced"),
-    rows=(169,),
-    needs=("traced", "durable"),
-    profile="default",
-)
+@scenario("C4", kills=UNSYNCED, rows=(169,), needs=NEEDS, profile="default")
 def power_may_be_lost_while_a_small_layer_is_stored(ctx: Context) -> None:
     """When power is lost at any moment of a small upload, its layer is whole or not there.
 
@@ -86,13 +85,7 @@ def power_may_be_lost_while_a_small_layer_is_stored(ctx: Context) -> None:
     lost_at_moments_of(ctx, lifecycles.unflushed)
 
 
-@scenario(
-    "C4",
-    kills=("files-are-not-synced", "directories-are-not-synced"),
-    rows=(169,),
-    needs=("traced", "durable"),
-    profile="default",
-)
+@scenario("C4", kills=UNSYNCED, rows=(169,), needs=NEEDS, profile="default")
 def power_may_be_lost_while_an_upload_is_cancelled(ctx: Context) -> None:
     """When power is lost after an upload was cancelled, it does not come back.
 
@@ -101,13 +94,7 @@ def power_may_be_lost_while_an_upload_is_cancelled(ctx: Context) -> None:
     lost_at_moments_of(ctx, lifecycles.cancelled)
 
 
-@scenario(
-    "C4",
-    kills=("files-are-not-synced", "directories-are-not-synced"),
-    rows=(169,),
-    needs=("traced", "durable"),
-    profile="default",
-)
+@scenario("C4", kills=UNSYNCED, rows=(169,), needs=NEEDS, profile="default")
 def power_may_be_lost_at_any_moment_of_any_life(ctx: Context) -> None:
     """When power is lost at any moment of any life of an upload, what was promised is there, and all else goes on.
 
@@ -122,7 +109,7 @@ def power_may_be_lost_at_any_moment_of_any_life(ctx: Context) -> None:
     *("C4", "P1", "P2", "M5", "D4", "W6", "W7"),
     kills=("files-are-not-synced", "directories-are-not-synced", "a-put-syncs-its-bytes-last"),
     rows=(169,),
-    needs=("traced", "durable"),
+    needs=NEEDS,
 )
 def power_may_be_lost_between_any_calls(ctx: Context) -> None:
     """When power is lost after a put, a flush, a move or a delete, it is done; in the middle, it is done or not."""
@@ -133,7 +120,7 @@ def power_may_be_lost_between_any_calls(ctx: Context) -> None:
     *("C4", "P2", "M5", "W6"),
     kills=("directories-are-not-synced", "files-are-not-synced"),
     rows=(169,),
-    needs=("traced", "durable"),
+    needs=NEEDS,
     profile="default",
 )
 def power_may_be_lost_after_another_programs_change(ctx: Context) -> None:
@@ -151,7 +138,7 @@ def power_may_be_lost_after_another_programs_change(ctx: Context) -> None:
         *("a-failed-flush-fences-its-writer", "a-failed-flush-shows"),
     ),
     rows=(169,),
-    needs=("traced", "durable"),
+    needs=NEEDS,
     profile="default",
 )
 def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
@@ -169,7 +156,7 @@ def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
     *("C4", "W7", "P1", "P2", "M2", "M5", "D4"),
     kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
     rows=(169,),
-    needs=("traced", "durable"),
+    needs=NEEDS,
     profile="default",
 )
 def power_may_be_lost_while_writers_hold_unflushed_bytes(ctx: Context) -> None:
@@ -184,7 +171,7 @@ def power_may_be_lost_while_writers_hold_unflushed_bytes(ctx: Context) -> None:
     *("C4", "W6", "W7", "F4"),
     kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
     rows=(169,),
-    needs=("traced", "durable"),
+    needs=NEEDS,
     profile="default",
 )
 def power_may_be_lost_of_one_file_alone(ctx: Context) -> None:
