@@ -1,31 +1,24 @@
-"""A process of its own: a fresh interpreter, and a pipe to it. It has nothing that a driver keeps in this process."""
+"""A process of its own, and a pipe to it. It has nothing that a driver keeps in this process."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Self
+
+from layerstore_conformance.processes.fresh import Main, fork
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
 class Child:
-    """A Python program at the other end of a pipe; it ends with its ``with`` block, even after an error."""
+    """A fresh process at the other end of a pipe; it ends with its ``with`` block, even after an error."""
 
-    def __init__(self, *words: str) -> None:
-        """Start ``python`` with ``words``, followed by the descriptor of its end of the pipe."""
+    def __init__(self, main: Main) -> None:
+        """Have a process do ``main`` with its end of the pipe."""
         self._pipe, theirs = Pipe()
-        path = os.pathsep.join(filter(None, sys.path))
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", *words, str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-        )
-        theirs.close()
+        with theirs:
+            self._process = fork(main, theirs)
 
     def __enter__(self) -> Self:
         return self

@@ -1,14 +1,12 @@
-"""Act in another process: a fresh interpreter with the scenario's store open, which can be killed.
+"""Act in another process: a fresh one with the scenario's store open, which can be killed.
 
-It is started with ``-m`` and not forked: a driver that keeps something in its process must not find it there.
+It is not forked from this one: a driver that keeps something in its process must not find it there.
 """
 
 from __future__ import annotations
 
 import atexit
-import sys
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from layerstore import open_driver
@@ -20,6 +18,8 @@ from layerstore_conformance.processes.child import Child
 from layerstore_conformance.processes.ending import do_last
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from layerstore.driver import Driver
     from layerstore_conformance.engine.context import Context
 
@@ -44,7 +44,7 @@ class Elsewhere(Child):
 
         ``opens`` opens another store than the scenario's: as :data:`~layerstore_conformance.harness.Traced` says.
         """
-        super().__init__("-m", __name__)
+        super().__init__(_serve)
         self._pipe.send((opens or ctx.harness.url, ctx.prefix, planted_now()))
 
     def run(self, work: Callable[Concatenate[CheckedDriver, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -107,7 +107,3 @@ def _serve(pipe: Connection) -> None:
             if hold:
                 held.append(result)
             pipe.send((None if hold else result, None))
-
-
-if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1])))

@@ -1,6 +1,6 @@
 """Run lifecycles in processes that are killed, one after the other, each in a store of its own.
 
-A :class:`ForkServer` is a fresh interpreter that has imported every module, and has not opened the store: a driver that
+A :class:`ForkServer` is a fresh process that has imported every module, and has not opened the store: a driver that
 keeps something in its process must not find it there. For every plan it forks a worker, which opens the store by its
 URL, runs the lifecycle, and is killed by a :class:`~.killing.Killer`. The worker sends each step over a pipe, before it
 takes the step and after, so that what the store has promised is known whenever the worker dies. ::
@@ -142,7 +142,7 @@ class ForkServer(Child):
 
     def __init__(self, url: str, prefix: str = "", planted: Sequence[str] = ()) -> None:
         """Start it; its workers use a prefix of the store, if one is given, with the defects of these names planted."""
-        super().__init__("-c", f"import sys; from {__name__} import serve; serve(int(sys.argv[1]))")
+        super().__init__(_serve)
         self._pipe.send((url, prefix, tuple(planted)))
 
     @classmethod
@@ -218,10 +218,10 @@ class _Server:
             os._exit(0)
 
 
-def serve(descriptor: int) -> None:
+def _serve(pipe: Connection) -> None:
     """Be a fork server: run the plans that come through a pipe, until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one handles it; this one ends after it
-    with Connection(descriptor) as pipe, suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         server = _Server(*pipe.recv())
         while True:
             for plan in pipe.recv():

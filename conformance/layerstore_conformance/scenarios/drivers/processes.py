@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -33,7 +34,10 @@ LEAST: Final = 600_000
 """Bytes of an object that is read: more than a backend keeps in one row, or a client fetches at once."""
 
 PATIENCE: Final = 0.2
-"""Seconds for the other process to replace an object; a look that has a lock is not waited for any longer."""
+"""Seconds at most for the other process to replace an object; a look that has a lock keeps it from that."""
+
+SPARE: Final = 4
+"""How many times as long as it takes alone it may take, before it is thought to wait for a lock."""
 
 PART: Final = 200_000
 """Bytes that are read at once."""
@@ -162,15 +166,24 @@ def what_another_process_replaces_is_seen_of_one_version(ctx: Context) -> None:
     If one request finds the version and the next one the bytes, the other process comes between them.
     """
     with Elsewhere(ctx) as there:
+        patience = min(PATIENCE, SPARE * max(_seconds(there, replaced) for replaced in REPLACED.values()))
         for name, look in LOOKS.items():
-            events = _looked(ctx, there, look, _put, 1 << 60)
+            events = _looked(ctx, there, look, _put, 1 << 60, patience)
             for moment in ctx.sample(range(events), LOOKED[ctx.profile]):
                 way = ctx.random.choice(list(REPLACED))
                 ctx.step(f"{name}, and {way} at moment {moment} of {events}")
-                _looked(ctx, there, look, REPLACED[way], moment)
+                _looked(ctx, there, look, REPLACED[way], moment, patience)
 
 
-def _looked(ctx: Context, there: Elsewhere, look: Look, replaced: Replace, moment: int) -> int:
+def _seconds(there: Elsewhere, replaced: Replace) -> float:
+    """Return how long the other process takes to replace the object while nobody looks."""
+    there.run(_put, 0)
+    began = time.monotonic()
+    there.run(replaced, 1)
+    return time.monotonic() - began
+
+
+def _looked(ctx: Context, there: Elsewhere, look: Look, replaced: Replace, moment: int, patience: float) -> int:
     """Look while another process replaces the object; check what was seen, and return how many moments a look has."""
     _put(ctx.driver, 0)
     before = ctx.driver.stat("d/key").version
@@ -180,7 +193,7 @@ def _looked(ctx: Context, there: Elsewhere, look: Look, replaced: Replace, momen
         with suppress(PathNotFoundError, BackendUnavailableError):
             found.append(look(ctx.driver))
 
-    meeting = Meeting(partial(there.run, replaced, 1), moment, Places(ctx.driver).have, PATIENCE)
+    meeting = Meeting(partial(there.run, replaced, 1), moment, Places(ctx.driver).have, patience)
     meeting.of(work)
     known = {before: _content(0), ctx.driver.stat("d/key").version: _content(1)}
     for version, size, data in found:  # one that is going may have a version that nobody else has seen

@@ -1,0 +1,175 @@
+"""Fresh processes: forked from one that has never opened a store, with the surroundings of the one that wants them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import Pipe
+from typing import TYPE_CHECKING
+
+import pytest
+
+from layerstore_conformance.processes import fresh
+from layerstore_conformance.processes.child import Child
+from layerstore_conformance.processes.forking import Forked
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from pathlib import Path
+
+kept: list[str] = []
+"""What a driver might keep in its process."""
+
+
+class Asked(Child):
+    """A process that answers."""
+
+    def answer(self) -> object:
+        """Return what it sends next."""
+        return self._pipe.recv()
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    def killed(self) -> int:
+        """Kill it, and return its status."""
+        self._process.kill()
+        return self._process.wait()
+
+
+def tell_what_is_kept(pipe: Connection) -> None:
+    """Tell it, and keep something."""
+    pipe.send(list(kept))
+    kept.append("by a process before")
+
+
+def tell_surroundings(pipe: Connection) -> None:
+    """Tell variables, zone, directory, and where modules are looked for."""
+    pipe.send((dict(os.environ), time.tzname[0], os.getcwd(), sys.path))
+
+
+def tell_handlers(pipe: Connection) -> None:
+    """Tell what an interrupt, and a request to end, would do."""
+    pipe.send([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)])
+
+
+def wait(pipe: Connection) -> None:
+    """Wait until the pipe is closed."""
+    pipe.send("waits")
+    with pytest.raises(EOFError):
+        pipe.recv()
+
+
+def fail(pipe: Connection) -> None:
+    """Fail as a program does."""
+    sys.stderr.close()
+    pipe.close()
+    raise LookupError
+
+
+def test_nothing_is_kept_from_this_process_or_one_before() -> None:
+    """Neither what this process keeps is there, nor what another fresh one has kept."""
+    kept[:] = ["by this process"]
+    for _ in range(2):
+        with Asked(tell_what_is_kept) as child:
+            assert child.answer() == []
+
+
+def test_it_has_the_surroundings_of_the_moment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Variables, zone, directory and path are those of this process now, and not those of the first time."""
+    with Asked(tell_surroundings) as child:
+        child.answer()
+    monkeypatch.setenv("TZ", "XYZ3")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    with Asked(tell_surroundings) as child:
+        wanted = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        assert child.answer() == (wanted, "XYZ", str(tmp_path), sys.path)
+
+
+def test_signals_end_it_as_they_end_a_program() -> None:
+    """The process that forks them all takes no notice of signals."""
+    with Asked(tell_handlers) as child:
+        assert child.answer() == [signal.default_int_handler, signal.SIG_DFL]
+
+
+def test_its_status_is_that_of_a_program() -> None:
+    """It ends with 0, with 1 after an error, or by a signal; a second call of ``wait`` returns the same."""
+    for main, status in ((tell_what_is_kept, 0), (fail, 1)):
+        ours, theirs = Pipe()
+        with ours:
+            with theirs:
+                process = fresh.fork(main, theirs)
+            assert [process.wait(), process.wait()] == [status, status]
+    with Asked(wait) as child:
+        assert child.answer() == "waits"
+        assert child.killed() == -signal.SIGKILL
+
+
+def test_several_live_at_once() -> None:
+    """Each ends with its own block, in whatever order."""
+    with Asked(wait) as one:
+        with Asked(wait) as two:
+            assert (one.answer(), two.answer()) == ("waits", "waits")
+            assert one.pid != two.pid
+        os.kill(one.pid, 0)
+        with pytest.raises(ProcessLookupError):
+            os.kill(two.pid, 0)
+
+
+def ask_for_another(parent: Connection) -> None:
+    """Have a fresh process, as a forked one, and tell its parent's number."""
+    with Asked(tell_parent) as child:
+        parent.send(child.answer())
+
+
+def tell_parent(pipe: Connection) -> None:
+    """Tell who has forked it."""
+    pipe.send(os.getppid())
+
+
+def test_a_forked_process_has_an_origin_of_its_own() -> None:
+    """Two processes that use the same pipe would take each other's answers."""
+    with Asked(tell_parent) as child:
+        here = child.answer()
+    with Forked(ask_for_another) as forked:
+        assert forked.hear() != here
+
+
+GIVEN_UP = """
+import os
+from multiprocessing import Pipe
+from layerstore_conformance.processes import fresh
+from test_fresh import hang
+
+ours, theirs = Pipe()
+process = fresh.fork(hang, theirs)
+theirs.close()
+print(ours.recv(), flush=True)
+os._exit(0)
+"""
+
+
+def hang(pipe: Connection) -> None:
+    """Take no notice of the pipe's end."""
+    pipe.send("hangs")
+    signal.pause()
+
+
+def test_one_that_hangs_ends_when_the_process_is_gone_that_wanted_it() -> None:
+    """Nobody would end it any more."""
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, "-c", GIVEN_UP],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,  # closed when all that have it have ended
+        check=True,
+        timeout=60,
+    )
+    assert ended.stdout == b"hangs\n"
