@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from multiprocessing import Pipe
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
@@ -35,6 +38,10 @@ class Asked(Child):
     def pid(self) -> int:
         """Its number."""
         return self._process.pid
+
+    def status(self) -> int:
+        """Wait for its status."""
+        return self._process.wait()
 
     def killed(self) -> int:
         """Kill it, and return its status."""
@@ -89,8 +96,8 @@ def test_it_has_the_surroundings_of_the_moment(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "modules")
     with Asked(tell_surroundings) as child:
-        wanted = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        assert child.answer() == (wanted, "XYZ", str(tmp_path), sys.path)
+        wanted = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        assert child.answer() == (wanted, "XYZ", str(tmp_path), [each for each in sys.path if each])
 
 
 def test_signals_end_it_as_they_end_a_program() -> None:
@@ -123,6 +130,65 @@ def test_several_live_at_once() -> None:
             os.kill(two.pid, 0)
 
 
+def test_two_threads_may_wait_for_one() -> None:
+    """Both get its status."""
+    with Asked(wait) as child, ThreadPoolExecutor(2) as pool:
+        child.answer()
+        waiting = [pool.submit(child.status) for _ in range(2)]
+        child.killed()
+        assert [each.result() for each in waiting] == [-signal.SIGKILL] * 2
+
+
+def test_one_whose_module_is_not_found_says_so() -> None:
+    """The next one is forked all the same."""
+    ours, theirs = Pipe()
+    with ours, theirs, pytest.raises(ModuleNotFoundError):
+        fresh.fork(cast("fresh.Main", Nowhere()), theirs)
+    with Asked(tell_what_is_kept) as child:
+        assert child.answer() == []
+
+
+class Nowhere:
+    """Cannot be imported elsewhere."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be made by a module that there is not."""
+        return import_module, ("not.there",)
+
+
+def test_an_origin_that_has_died_is_replaced() -> None:
+    """Only the status of those that it has forked is lost."""
+    with Asked(tell_parent) as child:
+        origin = cast("int", child.answer())
+    with Asked(wait) as left:
+        left.answer()
+        os.kill(origin, signal.SIGKILL)
+        assert left.status() == fresh.LOST
+    with Asked(tell_parent) as child:
+        assert child.answer() != origin
+
+
+def test_its_errors_are_shown_where_those_of_this_process_are(capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard error may have been redirected since the origin was started."""
+    with capfd.disabled(), Asked(tell_what_is_kept) as child:
+        child.answer()
+    with Asked(say):
+        pass
+    assert capfd.readouterr().err == "said\n"
+
+
+def say(pipe: Connection) -> None:
+    """Say something, to standard error."""
+    pipe.close()
+    sys.stderr.write("said\n")
+
+
+def exit_with_functions() -> NoReturn:
+    """End after the functions that were registered for the exit, which pytest would call later."""
+    atexit._run_exitfuncs()
+    os._exit(0)
+
+
 def ask_for_another(parent: Connection) -> None:
     """Have a fresh process, as a forked one, and tell its parent's number."""
     with Asked(tell_parent) as child:
@@ -138,8 +204,10 @@ def test_a_forked_process_has_an_origin_of_its_own() -> None:
     """Two processes that use the same pipe would take each other's answers."""
     with Asked(tell_parent) as child:
         here = child.answer()
-    with Forked(ask_for_another) as forked:
+    with Forked(ask_for_another, exit_with_functions) as forked:
         assert forked.hear() != here
+    with Asked(tell_parent) as child:
+        assert child.answer() == here, "the forked process has ended its parent's"
 
 
 GIVEN_UP = """

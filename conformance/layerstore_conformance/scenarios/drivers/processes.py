@@ -36,6 +36,9 @@ LEAST: Final = 600_000
 PATIENCE: Final = 0.2
 """Seconds at most for the other process to replace an object; a look that has a lock keeps it from that."""
 
+LEAST_PATIENCE: Final = 0.03
+"""Seconds that it has at least: what was measured may have been an idle moment."""
+
 SPARE: Final = 4
 """How many times as long as it takes alone it may take, before it is thought to wait for a lock."""
 
@@ -166,7 +169,8 @@ def what_another_process_replaces_is_seen_of_one_version(ctx: Context) -> None:
     If one request finds the version and the next one the bytes, the other process comes between them.
     """
     with Elsewhere(ctx) as there:
-        patience = min(PATIENCE, SPARE * max(_seconds(there, replaced) for replaced in REPLACED.values()))
+        alone = max(_seconds(there, replaced) for replaced in REPLACED.values())
+        patience = min(PATIENCE, max(LEAST_PATIENCE, SPARE * alone))
         for name, look in LOOKS.items():
             events = _looked(ctx, there, look, _put, 1 << 60, patience)
             for moment in ctx.sample(range(events), LOOKED[ctx.profile]):
