@@ -5,10 +5,11 @@ Paths begin with a slash. One thread at a time uses a filesystem. This does not 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import weakref
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,8 @@ from layerstore.driver import moment
 from layerstore_drivers.pyfilesystem.ftp import FTP, close_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fs.base import FS
     from fs.info import Info
 
@@ -30,6 +33,13 @@ if TYPE_CHECKING:
 
 SMALL = 1 << 16
 """Bytes of the largest file that is sent or fetched in one call. A larger one takes a connection of its own."""
+
+
+_PASSED = getattr(os, "O_PATH", os.O_RDONLY)
+"""How a directory is opened that is only passed: where there is O_PATH, nobody needs to be allowed to read it."""
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What the system says of what is not there, or of a link that it must not follow."""
 
 
 class Entry(NamedTuple):
@@ -150,31 +160,46 @@ class Directory(Filesystem):
 
     def find(self, path: str) -> Entry | None:
         """See :meth:`Filesystem.find`. Behind a link there is nothing."""
-        if self._leads_through_a_link(path):
-            return None
+        above, _, name = path.rpartition("/")
         try:
-            found = os.lstat(self._fs.getsyspath(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            with self._directory(above, _PASSED) as directory:
+                found = os.stat(name or ".", dir_fd=directory, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
         is_dir, is_file, is_link = stat.S_ISDIR(found.st_mode), stat.S_ISREG(found.st_mode), stat.S_ISLNK(found.st_mode)
         mark = f".{found.st_ino}.{found.st_ctime_ns}"  # no program can set the time of its last change as it was
-        return Entry(path.rpartition("/")[2], is_dir, is_file, found.st_size, found.st_mtime, is_link, mark)
+        return Entry(name, is_dir, is_file, found.st_size, found.st_mtime, is_link, mark)
 
     def scan(self, path: str) -> list[Entry]:
         """See :meth:`Filesystem.scan`. Behind a link there is nothing."""
-        if self._leads_through_a_link(f"{path}/"):
-            return []
         try:
-            found = os.scandir(self._fs.getsyspath(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        with found:
-            return [_listed(each) for each in found]
+            with self._directory(path, os.O_RDONLY) as directory, os.scandir(directory) as found:
+                return [_listed(each) for each in found]
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return []
+            raise
 
-    def _leads_through_a_link(self, path: str) -> bool:
-        """Return whether a directory on the way to a path is a link; the top of the filesystem may be one."""
-        top, above = self._fs.getsyspath("/"), path.lstrip("/").rpartition("/")[0].split("/")
-        return any(os.path.islink(os.path.join(top, *above[:count])) for count in range(1, len(above) + 1) if above[0])
+    @contextmanager
+    def _directory(self, path: str, flags: int) -> Iterator[int]:
+        """Open a directory, by one segment after the other: only the top of the filesystem may be a link.
+
+        Raises:
+            OSError: of :data:`_NOT_THERE`: there is none, or a link is on the way.
+        """
+        names = [name for name in path.split("/") if name]
+        top, *hows = *(_PASSED for _ in names), flags
+        opened = os.open(self._fs.getsyspath("/"), top | os.O_DIRECTORY)
+        try:
+            for name, how in zip(names, hows, strict=True):
+                below = os.open(name, how | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened)
+                os.close(opened)
+                opened = below
+            yield opened
+        finally:
+            os.close(opened)
 
     def rename(self, source: str, target: str) -> None:
         """Rename. If the system refused, ``FS.move`` would copy over the target, byte by byte."""
