@@ -115,8 +115,13 @@ def test_functions_of_one_name_are_all_noted(described: ModuleType) -> None:
 def test_the_table_is_drawn_of_the_results(described: ModuleType) -> None:
     """Neither a figure nor a target is on the page that is not in a file, or the other way round."""
     del described  # the scripts can be imported
-    for file in RESULTS.glob("*.json"):
-        for group in json.loads(file.read_text(encoding="utf-8")).values():
-            for finding in group["findings"]:
-                row = f"| {finding['target']} | {group['environment']['filesystem']} | {finding['measured']:.2f} "
-                assert row in (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    draw = importlib.import_module("draw")
+    page = draw.README.read_text(encoding="utf-8")
+    assert page.partition(draw.BEGIN)[2].partition(draw.END)[0].strip() == draw.table()
+
+
+def test_the_chart_is_drawn_of_the_results(described: ModuleType) -> None:
+    """Its bars are those of the file."""
+    del described  # the scripts can be imported
+    draw = importlib.import_module("draw")
+    assert draw.CHART.read_text(encoding="utf-8") == draw.chart()

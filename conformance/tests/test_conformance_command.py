@@ -1,6 +1,7 @@
 """``layerstore conformance``: one command, a store's URL, and a verdict with a meaningful exit status."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -82,11 +83,22 @@ def test_the_users_own_pytest_has_no_say(tmp_path: Path) -> None:
     assert result.returncode == 0
 
 
+SAYS_ITS_NAME = """
+import atexit, os
+atexit.register(lambda: open("names", "a").write(os.environ.get("PYTEST_XDIST_WORKER", "none") + " "))
+"""
+"""What each Python does at its end: it says in the current directory which worker it was."""
+
+
 @pytest.mark.once
-def test_several_processes_give_the_same_verdict(tmp_path: Path) -> None:
+def test_several_processes_give_the_same_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``-n`` the records come from workers."""
-    result = run("memory://command", FEW, "-n2")
-    assert result.stdout.splitlines()[-1].startswith("layerstore conformance: PASSED: ")
+    (tmp_path / "sitecustomize.py").write_text(SAYS_ITS_NAME)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    one, two = (run("memory://command", FEW, f"-n{number}", folder=tmp_path).stdout for number in (1, 2))
+    assert one.splitlines()[-1] == two.splitlines()[-1]
+    assert one.splitlines()[-1].startswith("layerstore conformance: PASSED: ")
+    assert set((tmp_path / "names").read_text().split()) == {"none", "gw0", "gw1"}
 
 
 def test_a_store_that_no_other_opening_sees_is_told_before_anything_is_run() -> None:

@@ -12,10 +12,11 @@ import layerstore
 from layerstore import BackendUnavailableError, InvalidNameError, LayerService, UnknownLayerError, layout, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore.driver import Reader
+from layerstore_conformance.kit.cutting import Side
 from layerstore_conformance.kit.observed import Counts, ObservedDriver
 from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.payloads import Payload, digest
-from layerstore_conformance.steps.watching import Trap, of
+from layerstore_conformance.steps.watching import Trap, fail, of
 
 DATA = Payload("front").read(5000)
 
@@ -63,24 +64,30 @@ def test_asking_after_what_was_only_begun_costs_few_calls(url: str) -> None:
     assert counts.calls == {"open_reader": 1, "read_at": 1, "list": 1}  # the data's stat has failed
 
 
-@pytest.mark.parametrize("call", ["get", "find", "list"])
-def test_an_upload_that_is_finished_while_it_is_asked_after_is_never_empty(url: str, call: str) -> None:
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize(
+    ("call", "cut_off"),
+    [("stat", False), ("open_reader", False), ("stat", True), ("list", True), ("open_reader", True)],
+)
+def test_an_upload_that_is_finished_while_it_is_asked_after_is_never_empty(
+    url: str, other: LayerService, call: str, cut_off: bool, side: Side
+) -> None:
     """Its data may be looked for when it has become a blob: the upload is unknown then, or as long as it was."""
-    service, other = LayerService(open_driver(url)), LayerService(open_driver(url))
+    trap, moved = Trap(side), Trap("after")
+    service = LayerService(CheckedDriver(ObservedDriver(open_driver(url), trap)))
     begun = service.begin("a")
     with other.resume("a", begun.uuid) as upload:
         upload.write(DATA)
-    real, ends = getattr(service.driver, call), [other.resume("a", begun.uuid)]
-
-    def finishing(key: str, *more: int) -> object:
-        found = real(key, *more)
-        while ends:
-            ends.pop().finish(digest(DATA)).close()
-        return found
-
-    setattr(service.driver, call, finishing)
+    if cut_off:
+        upload = LayerService(CheckedDriver(ObservedDriver(open_driver(url), moved))).resume("a", begun.uuid)
+        moved.set(of("move"), fail)
+        with pytest.raises(BackendUnavailableError):
+            upload.finish(digest(DATA))
+    ends = other.resume("a", begun.uuid)
+    trap.set(of(call), lambda: ends.finish(digest(DATA)).close())
     with suppress(layerstore.UnknownUploadError):
         assert service.status("a", begun.uuid).offset == len(DATA)
+    assert trap.sprung
 
 
 def test_an_upload_that_was_only_begun_is_cancelled_and_purged(store: LayerService, raw: CheckedDriver) -> None:

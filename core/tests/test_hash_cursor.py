@@ -235,23 +235,25 @@ def test_a_hash_that_failed_covers_nothing(monkeypatch: pytest.MonkeyPatch, numb
     check(hashing, DATA[:BLOCK])
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("piece", [GATHER, OVERLAP])
 def test_an_upload_whose_hash_failed_is_finished_all_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, piece: int
 ) -> None:
     """It is read back: what is asked for is compared with what is stored."""
     watch_updates(monkeypatch, fail_at(number))
-    handle = layerstore.open(f"memory://{tmp_path.name}").upload("a")
+    handle, failed = layerstore.open(f"memory://{tmp_path.name}").upload("a"), 0
     for at in range(0, 4 * piece, piece):
-        with contextlib.suppress(MemoryError):
+        try:
             handle.write(DATA[at : at + piece])
-        handle.seek(at + piece)
+            handle.flush()  # else all of it is hashed at once, at the end
+        except MemoryError:
+            failed += 1
         if handle.size < at + piece:  # refused before it was stored
             handle.seek(at)
             handle.write(DATA[at : at + piece])
-    with contextlib.suppress(MemoryError):
-        handle.flush()
+        handle.seek(at + piece)
+    assert failed == 1
     assert handle.finish(digest(DATA[: 4 * piece])).read() == DATA[: 4 * piece]
 
 

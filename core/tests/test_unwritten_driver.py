@@ -168,7 +168,8 @@ def test_the_program_tells_it_in_one_line(driver: CheckedDriver, monkeypatch: py
     monkeypatch.setattr(layerstore, "open", lambda *_, **__: LayerService(driver))
     result = CliRunner().invoke(program, ["upload", __file__, "--repo", "a/b"])
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith("layerstore: error: driver 'tape' does not implement ")
+    (told,) = result.stderr.splitlines()
+    assert told.startswith("layerstore: error: driver 'tape' does not implement ")
 
 
 def test_every_part_of_a_driver_is_known() -> None:

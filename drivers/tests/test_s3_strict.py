@@ -223,6 +223,8 @@ def done(name: str) -> StrictS3:
 with small_parts():
     REQUESTS = list(each_request())
 
+CONDITIONS = {"if-match", "if-none-match"}
+
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("name", "number"), REQUESTS)
@@ -232,12 +234,13 @@ def test_what_fails_once_is_done_exactly_once(
     """The SDK asks again, and the second answer is understood: the caller notices nothing."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     reference, act = done(name), ACTS[name](driver)
-    strict.fault = failing(number, fault, times=1)
-    if fault == "ConditionalRequestConflict":  # only a conditional write can be in conflict
-        with suppress(DriverError):
-            act()
-        assert seen(strict).keys() <= {"a", "b"}
-        return
+    failed = failing(number, fault, times=1)
+
+    def hook(asked: Asked) -> str:
+        now = failed(asked)  # only a conditional write can be in conflict
+        return now if now != "ConditionalRequestConflict" or CONDITIONS & asked.headers.keys() else ""
+
+    strict.fault = hook
     act()
     assert seen(strict) == seen(reference)
 
@@ -249,14 +252,18 @@ def test_what_fails_for_long_is_done_whole_or_not_at_all_and_can_be_done_again(
 ) -> None:
     """After the error there is the old state or the new one, and the same call, made again, leads to the new one."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    reference, act = done(name), ACTS[name](driver)
+    after, act = seen(done(name)), ACTS[name](driver)
+    before = seen(strict)
     strict.fault = failing(number, fault, times=5)
-    with suppress(BackendUnavailableError):
+    try:
         act()
-    assert all(data in {DATA, b"data"} for data in seen(strict).values())
+    except BackendUnavailableError:
+        assert seen(strict) in (before, after, before | after)  # a move's source and target may both be there
+    else:
+        assert seen(strict) == after
     with suppress(PathNotFoundError):  # a move that was done, and of which the answer was lost
         act()
-    assert seen(strict) == seen(reference)
+    assert seen(strict) == after
 
 
 def test_a_conflict_is_tried_again(strict: StrictS3, driver: S3Driver) -> None:

@@ -145,7 +145,7 @@ def test_skopeo_logs_in(layout: Path, tmp_path: Path) -> None:
     users = tmp_path / "users"
     lines = [f"{name}:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}" for name in ("writer", "reader")]
     users.write_text("\n".join(lines))
-    words = ["--htpasswd", str(users), "--read-only-user", "reader", "--anonymous-pull"]
+    words = ["--htpasswd", str(users), "--read-only-user", "reader", "--anonymous-pull", "--access-log", "json"]
     with serving(*words, store=f"local:{tmp_path / 'store'}", log=tmp_path / "log") as node:
         target = f"docker://{node.host}/demo/app:one"
         skopeo("copy", "--dest-creds=writer:secret", f"oci:{layout}:one", target)
@@ -154,7 +154,9 @@ def test_skopeo_logs_in(layout: Path, tmp_path: Path) -> None:
                 skopeo("copy", *flags, f"oci:{layout}:many", f"docker://{node.host}/demo/app:two")
         skopeo("copy", "--src-creds=reader:secret", target, f"oci:{tmp_path / 'back'}:one")
         skopeo("copy", target, f"oci:{tmp_path / 'back'}:two")
-    assert "secret" not in (tmp_path / "log").read_text()
+    told = (tmp_path / "log").read_text() + "".join(node.lines)
+    assert '"user": "writer"' in told
+    assert "secret" not in told
 
 
 def test_skopeo_pushes_through_three_nodes(layout: Path, tmp_path: Path) -> None:

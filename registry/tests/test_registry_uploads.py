@@ -199,13 +199,13 @@ def test_a_range_of_another_form_is_refused(client: Client, said: str) -> None:
     assert client.code(answer) == (400, "BLOB_UPLOAD_INVALID")
 
 
-@pytest.mark.parametrize("data", [b"x" * 9, b"x" * 11, b"x" * 2 * BLOCK])
-def test_a_chunk_without_a_length_has_to_be_as_long_as_its_range(client: Client, data: bytes) -> None:
+@pytest.mark.parametrize(("size", "kept"), [(9, "0-8"), (11, "0-0"), (2 * BLOCK, "0-0")])
+def test_a_chunk_without_a_length_has_to_be_as_long_as_its_range(client: Client, size: int, kept: str) -> None:
     """What is too short or too long is refused; what was kept of it shows."""
     where = client.begin()
-    answer = chunked(client, "PATCH", where, data, headers={"Content-Range": "0-9"})
+    answer = chunked(client, "PATCH", where, b"x" * size, headers={"Content-Range": "0-9"})
     assert client.code(answer) == (400, "SIZE_INVALID")
-    assert client.get(where).headers["Range"] in ("0-0", "0-8")
+    assert client.get(where).headers["Range"] == kept
 
 
 @pytest.mark.parametrize("wrong", ["", "sha256:abc", "sha1:" + "0" * 40, "tarsum.v1+sha256:" + "0" * 64])
