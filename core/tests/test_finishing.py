@@ -320,7 +320,7 @@ def test_a_damaged_tarsum_link_is_free(url: str, raw: CheckedDriver, store: Laye
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"sha256:", b"x" * 200])
-@pytest.mark.parametrize("method", ["open_writer", "open_reader", "publish", "put", "write_at"])
+@pytest.mark.parametrize("method", ["open_writer", "open_reader", "publish", "write_at"])
 def test_of_two_that_race_for_a_tarsum_the_first_keeps_it(
     url: str, raw: CheckedDriver, store: LayerService, watch: Watch, method: str, damage: bytes | None
 ) -> None:
