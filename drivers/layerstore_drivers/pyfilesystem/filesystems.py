@@ -194,9 +194,8 @@ class Directory(Filesystem):
         opened = os.open(self._fs.getsyspath("/"), top | os.O_DIRECTORY)
         try:
             for name, how in zip(names, hows, strict=True):
-                below = os.open(name, how | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened)
-                os.close(opened)
-                opened = below
+                parent, opened = opened, os.open(name, how | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened)
+                os.close(parent)  # not twice, if interrupted: its number may be another thread's file by then
             yield opened
         finally:
             os.close(opened)
