@@ -27,7 +27,7 @@ from urllib.request import urlopen
 
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, generate_blob_sas
 from described import Recorder
-from targets import Group, keep, line
+from findings import Group, keep, line
 from work import MIB, at_most, pieces_in, read_back, touch, upload
 
 import layerstore

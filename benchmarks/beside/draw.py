@@ -9,7 +9,7 @@ import re
 import statistics
 from pathlib import Path
 
-from targets import Group, is_reached, read
+from findings import Group, is_reached, read
 
 RESULTS = Path(__file__).parents[1] / "results"
 README = RESULTS.parent / "README.md"

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from findings import Finding
 from floors import Pieces, hash_alone, make, read_file, store_durably
 from interleaved import Way, ratio
 from peers import PEERS
-from work import MIB, REPOSITORY, Finding, Machine, at_least, at_most, begun, emptied, pieces_of, upload
+from work import MIB, REPOSITORY, Machine, at_least, at_most, begun, emptied, pieces_of, upload
 
 import layerstore
 from layerstore import LayerService, layout

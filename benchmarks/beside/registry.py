@@ -22,11 +22,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from findings import Finding, Group, keep, line
 from floors import Pieces, hash_alone
 from interleaved import Seconds, Way, ratio
 from servers import Client, Server, docker_registry, layerstore_serve
-from targets import Group, keep, line
-from work import KIB, MIB, Finding, Machine, at_least, at_most, pieces_of, touch
+from work import KIB, MIB, Machine, at_least, at_most, pieces_of, touch
 
 import layerstore
 from layerstore_benchmarks.document import environment

@@ -27,7 +27,7 @@ from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 from described import Recorder
-from targets import Group, keep, line
+from findings import Group, keep, line
 from work import MIB, at_most, pieces_in, read_back, touch, upload
 
 import layerstore

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from findings import Finding
 from floors import hash_alone, make, small_layer, write_small
 from interleaved import Way, ratio
 from outside import import_milliseconds, memory_growth
-from work import GIB, KIB, MIB, REPOSITORY, Finding, Machine, at_least, at_most, pieces_of, upload
+from work import GIB, KIB, MIB, REPOSITORY, Machine, at_least, at_most, pieces_of, upload
 
 import layerstore
 from layerstore import Digest, LayerService, layout

@@ -9,15 +9,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
-from described import Code
+from findings import Group, keep, line
 from large import finishing, large_in_memory, large_on_disk, rereading, two_at_once
 from small import memory, size_and_number, small_layers, small_writes
-from work import MIB, Finding, Machine
+from work import MIB, Machine
 
 from layerstore_benchmarks.document import environment
 
@@ -37,30 +36,6 @@ GROUPS = {
 }
 
 
-class Group(TypedDict):
-    """What was measured together."""
-
-    environment: dict[str, Any]
-    size_mib: int
-    rounds: int
-    findings: list[Finding]
-    code: Code
-    """What was run of layerstore."""
-
-
-def is_reached(finding: Finding) -> bool:
-    """Tell whether a target was reached."""
-    measured, bound = finding["measured"], finding["bound"]
-    return measured >= bound if finding["atleast"] else measured <= bound
-
-
-def line(finding: Finding) -> str:
-    """Say in a line whether a target was reached."""
-    sign = ">=" if finding["atleast"] else "<="
-    figures = f"{finding['measured']:8.2f} {sign} {finding['bound']:6.2f}"
-    return f"{'reached' if is_reached(finding) else 'missed':8} {figures}  {finding['target']}"
-
-
 def measured(name: str, machine: Machine) -> Group:
     """Measure a group, and say so line by line."""
     findings = []
@@ -71,17 +46,6 @@ def measured(name: str, machine: Machine) -> Group:
     made: dict[str, Any] = {**environment(), "filesystem": machine.filesystem}
     size, code = machine.size // MIB, machine.recorder.code()
     return {"environment": made, "size_mib": size, "rounds": machine.rounds, "findings": findings, "code": code}
-
-
-def read(file: Path) -> dict[str, Group]:
-    """Return what a file has, in the order of the targets."""
-    kept: dict[str, Group] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return {name: kept[name] for name in (*GROUPS, *kept) if name in kept}
-
-
-def keep(file: Path, name: str, group: Group) -> None:
-    """Put a group into a file."""
-    file.write_text(json.dumps({**read(file), name: group}, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TypedDict
 
 from described import Recorder
+from findings import Finding
 from floors import Pieces
 from interleaved import Seconds, Way, interleave
 
@@ -27,18 +27,6 @@ DISTINCT = 16
 """Pieces of a layer that differ, before it repeats itself."""
 
 REPOSITORY = "bench"
-
-
-class Finding(TypedDict):
-    """What became of a target."""
-
-    target: str
-    measured: float
-    bound: float
-    """At most; at least, if ``atleast``."""
-    atleast: bool
-    seconds: Seconds
-    """What it was taken from."""
 
 
 class Machine:

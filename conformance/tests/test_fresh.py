@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
@@ -21,10 +21,11 @@ from layerstore_conformance.processes.forking import Forked
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from pathlib import Path
 
-kept: list[str] = []
-"""What a driver might keep in its process."""
+    from tests import in_fresh_processes as mains
+else:
+    sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
+    import in_fresh_processes as mains
 
 
 class Asked(Child):
@@ -49,80 +50,50 @@ class Asked(Child):
         return self._process.wait()
 
 
-def tell_what_is_kept(pipe: Connection) -> None:
-    """Tell it, and keep something."""
-    pipe.send(list(kept))
-    kept.append("by a process before")
-
-
-def tell_surroundings(pipe: Connection) -> None:
-    """Tell variables, zone, directory, and where modules are looked for."""
-    pipe.send((dict(os.environ), time.tzname[0], os.getcwd(), sys.path))
-
-
-def tell_handlers(pipe: Connection) -> None:
-    """Tell what an interrupt, and a request to end, would do."""
-    pipe.send([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)])
-
-
-def wait(pipe: Connection) -> None:
-    """Wait until the pipe is closed."""
-    pipe.send("waits")
-    with pytest.raises(EOFError):
-        pipe.recv()
-
-
-def fail(pipe: Connection) -> None:
-    """Fail as a program does."""
-    sys.stderr.close()
-    pipe.close()
-    raise LookupError
-
-
 def test_nothing_is_kept_from_this_process_or_one_before() -> None:
     """Neither what this process keeps is there, nor what another fresh one has kept."""
-    kept[:] = ["by this process"]
+    mains.kept[:] = ["by this process"]
     for _ in range(2):
-        with Asked(tell_what_is_kept) as child:
+        with Asked(mains.tell_what_is_kept) as child:
             assert child.answer() == []
 
 
 def test_it_has_the_surroundings_of_the_moment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Variables, zone, directory and path are those of this process now, and not those of the first time."""
-    with Asked(tell_surroundings) as child:
+    with Asked(mains.tell_surroundings) as child:
         child.answer()
     monkeypatch.setenv("TZ", "XYZ3")
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "modules")
-    with Asked(tell_surroundings) as child:
+    with Asked(mains.tell_surroundings) as child:
         wanted = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         assert child.answer() == (wanted, "XYZ", str(tmp_path), [each for each in sys.path if each])
 
 
 def test_signals_end_it_as_they_end_a_program() -> None:
     """The process that forks them all takes no notice of signals."""
-    with Asked(tell_handlers) as child:
+    with Asked(mains.tell_handlers) as child:
         assert child.answer() == [signal.default_int_handler, signal.SIG_DFL]
 
 
 def test_its_status_is_that_of_a_program() -> None:
     """It ends with 0, with 1 after an error, or by a signal; a second call of ``wait`` returns the same."""
-    for main, status in ((tell_what_is_kept, 0), (fail, 1)):
+    for main, status in ((mains.tell_what_is_kept, 0), (mains.fail, 1)):
         ours, theirs = Pipe()
         with ours:
             with theirs:
                 process = fresh.fork(main, theirs)
             assert [process.wait(), process.wait()] == [status, status]
-    with Asked(wait) as child:
+    with Asked(mains.wait) as child:
         assert child.answer() == "waits"
         assert child.killed() == -signal.SIGKILL
 
 
 def test_several_live_at_once() -> None:
     """Each ends with its own block, in whatever order."""
-    with Asked(wait) as one:
-        with Asked(wait) as two:
+    with Asked(mains.wait) as one:
+        with Asked(mains.wait) as two:
             assert (one.answer(), two.answer()) == ("waits", "waits")
             assert one.pid != two.pid
         os.kill(one.pid, 0)
@@ -132,7 +103,7 @@ def test_several_live_at_once() -> None:
 
 def test_two_threads_may_wait_for_one() -> None:
     """Both get its status."""
-    with Asked(wait) as child, ThreadPoolExecutor(2) as pool:
+    with Asked(mains.wait) as child, ThreadPoolExecutor(2) as pool:
         child.answer()
         waiting = [pool.submit(child.status) for _ in range(2)]
         child.killed()
@@ -144,7 +115,7 @@ def test_one_whose_module_is_not_found_says_so() -> None:
     ours, theirs = Pipe()
     with ours, theirs, pytest.raises(ModuleNotFoundError):
         fresh.fork(cast("fresh.Main", Nowhere()), theirs)
-    with Asked(tell_what_is_kept) as child:
+    with Asked(mains.tell_what_is_kept) as child:
         assert child.answer() == []
 
 
@@ -158,29 +129,23 @@ class Nowhere:
 
 def test_an_origin_that_has_died_is_replaced() -> None:
     """Only the status of those that it has forked is lost."""
-    with Asked(tell_parent) as child:
+    with Asked(mains.tell_parent) as child:
         origin = cast("int", child.answer())
-    with Asked(wait) as left:
+    with Asked(mains.wait) as left:
         left.answer()
         os.kill(origin, signal.SIGKILL)
         assert left.status() == fresh.LOST
-    with Asked(tell_parent) as child:
+    with Asked(mains.tell_parent) as child:
         assert child.answer() != origin
 
 
 def test_its_errors_are_shown_where_those_of_this_process_are(capfd: pytest.CaptureFixture[str]) -> None:
     """Standard error may have been redirected since the origin was started."""
-    with capfd.disabled(), Asked(tell_what_is_kept) as child:
+    with capfd.disabled(), Asked(mains.tell_what_is_kept) as child:
         child.answer()
-    with Asked(say):
+    with Asked(mains.say):
         pass
     assert capfd.readouterr().err == "said\n"
-
-
-def say(pipe: Connection) -> None:
-    """Say something, to standard error."""
-    pipe.close()
-    sys.stderr.write("said\n")
 
 
 def exit_with_functions() -> NoReturn:
@@ -191,22 +156,17 @@ def exit_with_functions() -> NoReturn:
 
 def ask_for_another(parent: Connection) -> None:
     """Have a fresh process, as a forked one, and tell its parent's number."""
-    with Asked(tell_parent) as child:
+    with Asked(mains.tell_parent) as child:
         parent.send(child.answer())
-
-
-def tell_parent(pipe: Connection) -> None:
-    """Tell who has forked it."""
-    pipe.send(os.getppid())
 
 
 def test_a_forked_process_has_an_origin_of_its_own() -> None:
     """Two processes that use the same pipe would take each other's answers."""
-    with Asked(tell_parent) as child:
+    with Asked(mains.tell_parent) as child:
         here = child.answer()
     with Forked(ask_for_another, exit_with_functions) as forked:
         assert forked.hear() != here
-    with Asked(tell_parent) as child:
+    with Asked(mains.tell_parent) as child:
         assert child.answer() == here, "the forked process has ended its parent's"
 
 
@@ -214,7 +174,7 @@ GIVEN_UP = """
 import os
 from multiprocessing import Pipe
 from layerstore_conformance.processes import fresh
-from test_fresh import hang
+from in_fresh_processes import hang
 
 ours, theirs = Pipe()
 process = fresh.fork(hang, theirs)
@@ -222,12 +182,6 @@ theirs.close()
 print(ours.recv(), flush=True)
 os._exit(0)
 """
-
-
-def hang(pipe: Connection) -> None:
-    """Take no notice of the pipe's end."""
-    pipe.send("hangs")
-    signal.pause()
 
 
 def test_one_that_hangs_ends_when_the_process_is_gone_that_wanted_it() -> None:
