@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
+from layerstore_conformance.kit.another_python import command, environment
 from layerstore_conformance.kit.keys import ROOT
 
 if TYPE_CHECKING:
@@ -58,7 +58,5 @@ def go_round(harness: Harness, done: Callable[[], None]) -> None:
 def started() -> Pace:
     """Measure how fast the machine is now."""
     began = time.monotonic()
-    path = os.pathsep.join(filter(None, sys.path))
-    program = [sys.executable, "-P", "-c", "import layerstore"]
-    subprocess.run(program, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, check=False)
+    subprocess.run(command("-c", "import layerstore"), env=environment(), stdin=subprocess.DEVNULL, check=False)
     return Pace(time.monotonic() - began)

@@ -13,6 +13,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from layerstore_conformance.kit.another_python import command, environment
+
 _NEW_MOUNTS, _NEW_USERS = 0x0002_0000, 0x1000_0000  # CLONE_NEWNS, CLONE_NEWUSER
 _PRIVATE = 0x4000 | 0x4_0000  # MS_REC, MS_PRIVATE
 
@@ -43,10 +45,8 @@ def _succeed(result: int) -> None:
 @cache
 def works() -> bool:
     """Return whether a process can have a small disk here."""
-    path = os.pathsep.join(filter(None, sys.path))
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-P", "-m", __name__, folder]
-        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False, capture_output=True)
+        done = subprocess.run(command("-m", __name__, folder), env=environment(), check=False, capture_output=True)
     return done.returncode == 0
 
 

@@ -22,6 +22,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import Final
 
+from layerstore_conformance.kit.another_python import command, environment
+
 Main = Callable[[Connection], object]
 """What a process does with its end of a pipe: a module-level function, which is sent by name."""
 
@@ -125,8 +127,8 @@ class _Origin:
         self._pipe, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", f"from {__name__} import be_origin; be_origin({theirs.fileno()})"],
-                env=_environment(),
+                command("-c", f"from {__name__} import be_origin; be_origin({theirs.fileno()})"),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
@@ -137,7 +139,7 @@ class _Origin:
         directory = os.open(".", os.O_RDONLY)
         try:
             streams = [number for number in STREAMS if _is_open(number)]
-            self._pipe.send((_environment(), _path(), streams))
+            self._pipe.send((environment(), streams))
             for number in (pipe.fileno(), answers.fileno(), directory, *streams):
                 send_handle(self._pipe, number, self._process.pid)
             self._pipe.send(main)
@@ -154,14 +156,6 @@ class _Origin:
         """Leave it to the process that has started it."""
         self._pipe.close()
         self._process.returncode = 0  # as if it had been waited for: it is no child of this process
-
-
-def _path() -> list[str]:
-    return [each for each in sys.path if each]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(_path())}
 
 
 def _is_open(number: int) -> bool:
@@ -217,7 +211,8 @@ class _Forking:
                     answers.send(os.waitstatus_to_exitcode(status))
 
     def _fork(self) -> Callable[[], object] | None:
-        environment, sys.path[:], streams = self._pipe.recv()
+        surroundings, streams = self._pipe.recv()
+        sys.path[:] = surroundings["PYTHONPATH"].split(os.pathsep)
         pipe, answers = (Connection(recv_handle(self._pipe)) for _ in range(2))
         with ExitStack() as received:
             directory, *given = (recv_handle(self._pipe) for _ in range(1 + len(streams)))
@@ -232,7 +227,7 @@ class _Forking:
                 return None
             if not pid:
                 self._leave(answers)
-                _enter(environment, directory, dict(zip(streams, given, strict=True)))
+                _enter(surroundings, directory, dict(zip(streams, given, strict=True)))
                 return partial(main, pipe)
         pipe.close()
         self._living[pid] = answers
@@ -251,10 +246,10 @@ class _Forking:
             each.close()
 
 
-def _enter(environment: dict[str, str], directory: int, streams: dict[int, int]) -> None:
+def _enter(surroundings: dict[str, str], directory: int, streams: dict[int, int]) -> None:
     """Take the surroundings of the process that asked."""
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(surroundings)
     time.tzset()
     os.fchdir(directory)
     for number in STREAMS:

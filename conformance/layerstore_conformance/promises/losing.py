@@ -6,9 +6,7 @@ made that a disk may show after it, and on each a fresh handle is opened.
 
 from __future__ import annotations
 
-import os
 import pickle
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerstore import BackendUnavailableError, LayerStoreError
 from layerstore_conformance.engine.defect import planted_now
+from layerstore_conformance.kit.another_python import command, environment
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.powerloss import trace
 from layerstore_conformance.powerloss.losses import LOSSES, Loss, all_lost, of_one, rebuild, some_lost
@@ -49,9 +48,8 @@ class Tree(NamedTuple):
 def watched(where: Path, module: str, life: Life | Objects | FirstCall, failing_sync: int = 0) -> trace.Trace:
     """Run a module on a life, and return what the kernel was asked for."""
     (where / "life").write_bytes(pickle.dumps(life))
-    words = [sys.executable, "-P", "-m", module, str(where / "life")]
-    path = os.pathsep.join(filter(None, sys.path))
-    trace.run(words, where / "calls", failing_sync=failing_sync, env={**os.environ, "PYTHONPATH": path})
+    words = command("-m", module, str(where / "life"))
+    trace.run(words, where / "calls", failing_sync=failing_sync, env=environment())
     recording = trace.Trace(where / "store", life.marks)
     recording.read(where / "calls")
     assert recording.time, "no system call changes anything in the directory: the store is elsewhere"

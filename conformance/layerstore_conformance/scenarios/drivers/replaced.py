@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layerstore import BackendUnavailableError, DriverError, FencedError, PathNotFoundError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.another_python import command, environment
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.small_disk import mount_small_disk
 from layerstore_conformance.processes.elsewhere import Elsewhere
@@ -222,7 +222,7 @@ def _mounted_over(driver: CheckedDriver, directory: Path, key: str, opens: str) 
     mount_small_disk(directory, DISK)
     driver.put("d/old", OLD)
     mount_small_disk(directory, DISK)
-    subprocess.run([sys.executable, "-P", "-c", PUT, opens, key], check=True)
+    subprocess.run(command("-c", PUT, opens, key), env=environment(), check=True)
     assert driver.find("d/old") is None, "an object of the store below is found"
     assert list(driver.list("d")) == ["d/new"], "the store below is listed"
     driver.put("d/more", MORE)
