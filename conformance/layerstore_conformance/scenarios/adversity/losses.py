@@ -107,7 +107,7 @@ def power_may_be_lost_at_any_moment_of_any_life(ctx: Context) -> None:
 
 @scenario(
     *("C4", "P1", "P2", "M5", "D4", "W6", "W7"),
-    kills=("files-are-not-synced", "directories-are-not-synced", "a-put-syncs-its-bytes-last"),
+    kills=(*UNSYNCED, "a-put-syncs-its-bytes-last"),
     rows=(169,),
     needs=NEEDS,
 )
@@ -118,7 +118,7 @@ def power_may_be_lost_between_any_calls(ctx: Context) -> None:
 
 @scenario(
     *("C4", "P2", "M5", "W6"),
-    kills=("directories-are-not-synced", "files-are-not-synced"),
+    kills=UNSYNCED,
     rows=(169,),
     needs=NEEDS,
     profile="default",
@@ -154,7 +154,7 @@ def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
 
 @scenario(
     *("C4", "W7", "P1", "P2", "M2", "M5", "D4"),
-    kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
+    kills=(*UNSYNCED, "writes-visible-at-once"),
     rows=(169,),
     needs=NEEDS,
     profile="default",
@@ -169,7 +169,7 @@ def power_may_be_lost_while_writers_hold_unflushed_bytes(ctx: Context) -> None:
 
 @scenario(
     *("C4", "W6", "W7", "F4"),
-    kills=("files-are-not-synced", "directories-are-not-synced", "writes-visible-at-once"),
+    kills=(*UNSYNCED, "writes-visible-at-once"),
     rows=(169,),
     needs=NEEDS,
     profile="default",
