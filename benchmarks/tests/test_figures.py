@@ -112,16 +112,19 @@ def test_functions_of_one_name_are_all_noted(described: ModuleType) -> None:
     assert {"layerstore.uploads.finish:link", "layerstore.layout:link"} <= recorder.code().keys()
 
 
-def test_the_table_is_drawn_of_the_results(described: ModuleType) -> None:
+@pytest.fixture
+def draw(described: ModuleType) -> ModuleType:
+    """Load what draws."""
+    del described  # it can be imported now
+    return importlib.import_module("draw")
+
+
+def test_the_table_is_drawn_of_the_results(draw: ModuleType) -> None:
     """Neither a figure nor a target is on the page that is not in a file, or the other way round."""
-    del described  # the scripts can be imported
-    draw = importlib.import_module("draw")
     page = draw.README.read_text(encoding="utf-8")
     assert page.partition(draw.BEGIN)[2].partition(draw.END)[0].strip() == draw.table()
 
 
-def test_the_chart_is_drawn_of_the_results(described: ModuleType) -> None:
+def test_the_chart_is_drawn_of_the_results(draw: ModuleType) -> None:
     """Its bars are those of the file."""
-    del described  # the scripts can be imported
-    draw = importlib.import_module("draw")
     assert draw.CHART.read_text(encoding="utf-8") == draw.chart()

@@ -1,8 +1,14 @@
 """What all tests of the suite share."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+# Modules that several test files, and other processes, share: in importlib mode pytest leaves sys.path alone.
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ import pytest
 if TYPE_CHECKING:
     from tests.test_verdict import bare, run_suite, said
 else:
-    sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
     from test_verdict import bare, run_suite, said
 
 pytest_plugins = ["pytester"]

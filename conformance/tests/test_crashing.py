@@ -107,9 +107,8 @@ def test_a_write_is_cut_in_the_middle(url: str) -> None:
         ("by_a_kill_from_elsewhere", "killed by SIGKILL after 4 driver calls"),
     ],
 )
-def test_a_worker_with_another_end_is_an_error(url: str, monkeypatch: pytest.MonkeyPatch, name: str, told: str) -> None:
+def test_a_worker_with_another_end_is_an_error(url: str, name: str, told: str) -> None:
     """It proves nothing about the store, and so it is no pass; the next worker is forked all the same."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
     lifecycle = getattr(importlib.import_module("dying"), name)
     with ForkServer(url, "") as server:
         ended, next_one = die(server, Plan(lifecycle, "a", CutPoint(9, "before")), Plan(lifecycles.straight, "b"))

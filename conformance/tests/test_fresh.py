@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
+from layerstore_conformance.kit.another_python import command, environment
 from layerstore_conformance.processes import fresh
 from layerstore_conformance.processes.child import Child
 from layerstore_conformance.processes.forking import Forked
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from tests import in_fresh_processes as mains
 else:
-    sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
     import in_fresh_processes as mains
 
 
@@ -186,10 +186,9 @@ os._exit(0)
 
 def test_one_that_hangs_ends_when_the_process_is_gone_that_wanted_it() -> None:
     """Nobody would end it any more."""
-    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     ended = subprocess.run(
-        [sys.executable, "-c", GIVEN_UP],
-        env={**os.environ, "PYTHONPATH": path},
+        command("-c", GIVEN_UP),
+        env=environment(),
         stdout=subprocess.PIPE,  # closed when all that have it have ended
         check=True,
         timeout=60,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from tests.behind_memory import Littered, littering, tampering
     from tests.in_one_file import InOneFile
 else:
-    sys.path.append(str(Path(__file__).parent))  # in importlib mode pytest leaves it alone
     from behind_memory import Littered, littering, tampering
     from in_one_file import InOneFile
 
