@@ -17,7 +17,7 @@ from layerstore.hashing import sha256
 from layerstore_conformance.kit import another_user, small_disk
 from layerstore_conformance.kit.holes import free_of_charge
 from layerstore_conformance.kit.known import open_known
-from layerstore_conformance.powerloss import trace
+from layerstore_conformance.powerloss import strace
 
 if TYPE_CHECKING:
     from layerstore.driver import Capabilities, Driver
@@ -189,7 +189,7 @@ class Harness:
         """Return the names of the capabilities and offers that scenarios may need."""
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
         names |= {name for name in OFFERS if getattr(self, name)}
-        names -= set() if trace.works() else {"traced"}
+        names -= set() if strace.works() else {"traced"}
         names |= {"hypothesis"} if find_spec("hypothesis") else set()
         names |= {"holes"} if self._has_free_holes else set()
         names |= {"small_disk"} if self.traced is not None and small_disk.works() else set()

@@ -21,7 +21,7 @@ from layerstore_conformance.kit import another_user
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.kit.requests import Requests
-from layerstore_conformance.powerloss import trace
+from layerstore_conformance.powerloss import strace
 
 if TYPE_CHECKING:
     from tests.behind_memory import Littered, littering, tampering
@@ -59,7 +59,7 @@ def on_disk(tmp_path: Path) -> Harness:
 
 def traceable(tmp_path: Path) -> Harness:
     """Make a store of the test's own on disk, beside others that keep everything in a file."""
-    if not trace.works():
+    if not strace.works():
         pytest.skip("there is no strace, or it may not trace")
     return Harness(f"local://{tmp_path}/store", traced=partial(partial, InOneFile))
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from layerstore_conformance.powerloss import trace
+from layerstore_conformance.powerloss import strace
 from layerstore_conformance.powerloss.losses import all_lost, nothing_lost, rebuild
+from layerstore_conformance.powerloss.trace import Trace
 
-pytestmark = pytest.mark.skipif(not trace.works(), reason="there is no strace, or it may not trace")
+pytestmark = pytest.mark.skipif(not strace.works(), reason="there is no strace, or it may not trace")
 
 EVERYTHING = """
 import os, shutil
@@ -57,12 +58,12 @@ assert not ctypes.CDLL(None).renameat2(-100, b"a", -100, b"b", 2)
 """
 
 
-def traced(tmp_path: Path, program: str) -> trace.Trace:
+def traced(tmp_path: Path, program: str) -> Trace:
     """Run a program in an empty directory, and return the recording."""
     top = tmp_path.resolve() / "top"
     top.mkdir()
-    trace.run([sys.executable, "-c", program], tmp_path / "calls", cwd=top)
-    recording = trace.Trace(top, tmp_path / "marks")
+    strace.run([sys.executable, "-c", program], tmp_path / "calls", cwd=top)
+    recording = Trace(top, tmp_path / "marks")
     recording.read(tmp_path / "calls")
     return recording
 
@@ -119,7 +120,7 @@ def test_a_call_that_is_not_understood_is_no_verdict(tmp_path: Path, program: st
     tried.mkdir()
     if subprocess.run([sys.executable, "-c", program], cwd=tried, capture_output=True, check=False).returncode:
         pytest.skip("this file system does not do it")
-    with pytest.raises(trace.UntracedError):
+    with pytest.raises(strace.UntracedError):
         traced(tmp_path, program)
 
 

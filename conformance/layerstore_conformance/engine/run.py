@@ -16,7 +16,7 @@ from layerstore_conformance.engine.liveness import EVERYTHING, Activity, HungErr
 from layerstore_conformance.engine.sweep import perform
 from layerstore_conformance.harness import OFFERS
 from layerstore_conformance.kit.unwritten import unwritten
-from layerstore_conformance.powerloss import trace
+from layerstore_conformance.powerloss import strace
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +68,7 @@ def unmet(scenario: Scenario, declared: frozenset[str]) -> str:
             return "the harness has no traced" if "traced" not in declared else "no process may mount a disk here"
         if name == "another_user" and name not in declared:
             return "the harness has no traced" if "traced" not in declared else "only root can become another user"
-        if name == "traced" and name not in declared and not trace.works():
+        if name == "traced" and name not in declared and not strace.works():
             return "there is no strace, or it may not trace"
         if name not in declared:
             return f"the harness has no {name}" if name in OFFERS else f"{name} is not declared"

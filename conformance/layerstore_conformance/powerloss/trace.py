@@ -1,4 +1,4 @@
-"""The system calls of another process, as strace writes them down, made a recording of how files were changed.
+"""A recording of how files were changed, made of the system calls of another process.
 
 It serves any driver that keeps files, in whatever language: one that keeps them by SQLite, say. Bytes that are written
 through a shared mapping are not seen, and so count as never written.
@@ -6,159 +6,26 @@ through a shared mapping are not seen, and so count as never written.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from layerstore_conformance.powerloss.recording import Data, Node, Recording
+from layerstore_conformance.powerloss.strace import Call, UntracedError, calls, in_hex
 
 UNSYNCED: set[str] = set()
 """Of which kinds of file, ``file`` and ``directory``, a sync does nothing; for planted defects."""
 
-_CALLS: Final = (
-    *("open", "openat", "openat2", "creat", "close", "dup", "dup2", "dup3", "fcntl", "lseek", "ioctl"),
-    *("mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2", "link", "linkat"),
-    *("write", "writev", "pwrite64", "pwritev", "pwritev2", "copy_file_range", "sendfile", "ftruncate", "truncate"),
-    *("fallocate", "utimensat", "fsync", "fdatasync", "sync", "syncfs", "fstat", "newfstatat"),
-    *("chdir", "fchdir"),
-)
-FAILING: Final = 7
-_SYNCS: Final = ("fsync", "fdatasync")
 _OF_ONE_FILE: Final = frozenset(("fstat", "newfstatat", "lseek", "ioctl"))
 """Calls about a file that the arguments name; most are about Python's own."""
 
-_LONGEST: Final = 1 << 28
-"""Bytes of an argument that are written down."""
-
-_LINE: Final = re.compile(r"(\d+) +(\d+)\.(\d+) (?:<\.\.\. \w+ resumed>)?(.*)")
-_CALL: Final = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<([^>]*)>)?")
-_BEGUN: Final = " <unfinished ...>"
-_NAMED: Final = re.compile(r"(-?\d+|AT_FDCWD)<((?:\\x[0-9a-f]{2})*)>")
-_TEXT: Final = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _STATUS: Final = re.compile(
     r"st_ino=(\d+), .*?st_mtime=(\d+).*?st_mtime_nsec=(\d+), st_ctime=(\d+).*?st_ctime_nsec=(\d+)"
 )
 _TIMES: Final = re.compile(r"tv_sec=(\d+), tv_nsec=(\d+)\}")
-
-
-class UntracedError(Exception):
-    """A system call that is not understood, so that nothing can be said about a loss of power."""
-
-
-@cache
-def works() -> bool:
-    """Return whether there is a strace that may trace."""
-    if shutil.which("strace") is None:
-        return False
-    tried = subprocess.run(
-        [*_words(Path(os.devnull)), "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    return tried.returncode == 0
-
-
-def run(words: list[str], notes: Path, *, failing_sync: int = 0, **more: Any) -> None:  # noqa: ANN401  (of subprocess.run)
-    """Run a command, and write down its system calls.
-
-    If ``failing_sync`` is not 0, that sync of each process, counted from 1, and each :data:`FAILING`-th after it fail.
-
-    Raises:
-        AssertionError: the command failed.
-    """
-    fail = ["-e", f"inject={','.join(_SYNCS)}:error=EIO:when={failing_sync}+{FAILING}"] if failing_sync else []
-    ended = subprocess.run([*_words(notes, *fail), *words], capture_output=True, text=True, check=False, **more)
-    assert ended.returncode == 0, f"the traced process failed: {ended.stderr[-2000:]}"
-
-
-def _words(notes: Path, *more: str) -> list[str]:
-    """Return the strace command: threads and children, paths of descriptors, times, and whole arguments, in hex."""
-    how = [*more, "-f", "-y", "-v", "-xx", "-ttt", "-s", str(_LONGEST), "-e", "signal=none", "-e", "quiet=all"]
-    return ["strace", *how, "--seccomp-bpf", "-e", f"trace={','.join(_CALLS)}", "-o", str(notes), "--"]
-
-
-class Call(NamedTuple):
-    """A system call that succeeded, or a sync that failed."""
-
-    name: str
-    args: str
-    result: int
-    path: str
-    """Of the descriptor that it returned."""
-    ns: int
-    """When it ended."""
-
-    def descriptor(self) -> int:
-        """Return the first descriptor among the arguments; -1 for the working directory, or if there is none."""
-        found = _NAMED.search(self.args)
-        return _number(found[1]) if found else -1
-
-    def descriptors(self) -> list[int]:
-        """Return the descriptors among the arguments; -1 for the working directory."""
-        return [_number(number) for number, _ in _NAMED.findall(self.args)]
-
-    def directories(self) -> list[str]:
-        """Return the paths of the descriptors among the arguments."""
-        return [_plain(path) for _, path in _NAMED.findall(self.args)]
-
-    def paths(self, directory: str) -> list[str]:
-        """Return the paths that the arguments name, whole; those without a descriptor begin at ``directory``."""
-        texts = map(_plain, _TEXT.findall(self.args))
-        pairs = zip_longest(self.directories(), texts, fillvalue=directory)
-        return [os.path.normpath(os.path.join(below, text)) for below, text in pairs]
-
-    def data(self) -> bytes:
-        """Return the bytes that were written."""
-        whole = b"".join(_bytes(text) for text in _TEXT.findall(self.args))
-        return whole[: self.result]
-
-    def numbers(self) -> list[int]:
-        """Return the numbers at the end of the arguments."""
-        return [int(each) for each in re.findall(r", (-?\d+)(?=,|$)", self.args)]
-
-
-def calls(lines: Iterable[str]) -> Iterator[Call]:
-    """Yield the calls that succeeded, and the syncs that failed, in the order of their ends."""
-    begun: dict[str, str] = {}
-    for line in lines:
-        process, seconds, micros, text = _matched(line)
-        if text.endswith(_BEGUN):
-            begun[process] = text.removesuffix(_BEGUN)
-            continue
-        match = _CALL.match(begun.pop(process, "") + text)
-        if match and (int(match[3]) >= 0 or match[1] in _SYNCS):
-            ns = int(seconds) * 10**9 + int(micros) * 1000
-            yield Call(match[1], match[2], int(match[3]), _plain(match[4] or ""), ns)
-
-
-def _matched(line: str) -> tuple[str, str, str, str]:
-    match = _LINE.fullmatch(line.rstrip("\n"))
-    if match is None:
-        raise UntracedError(line)
-    process, seconds, micros, text = match.groups()
-    return process, seconds, micros, text
-
-
-def _number(descriptor: str) -> int:
-    return -1 if descriptor == "AT_FDCWD" else int(descriptor)
-
-
-def _bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace("\\x", ""))
-
-
-def _hex(text: str) -> str:
-    return "".join(f"\\x{each:02x}" for each in os.fsencode(text))
-
-
-def _plain(text: str) -> str:
-    return os.fsdecode(_bytes(text))
 
 
 @dataclass
@@ -177,7 +44,7 @@ class Trace(Recording):
         """Record what is changed below a directory, which is empty at first."""
         super().__init__()
         self._top = f"{top}/"
-        self._hex_of_top = _hex(str(top))
+        self._hex_of_top = in_hex(str(top))
         self._marks = str(marks)
         self._progress = -1
         self.steps: list[tuple[int, int]] = []
@@ -188,7 +55,7 @@ class Trace(Recording):
         """The working directory."""
 
     def read(self, notes: Path) -> None:
-        """Record what :func:`run` has written down.
+        """Record what ``strace.run`` has written down.
 
         Raises:
             UntracedError: a call is not understood.
@@ -203,7 +70,7 @@ class Trace(Recording):
             return
         self._ns = call.ns
         if "AT_FDCWD" in call.args:
-            self._directory = call.directories()[0]
+            self._directory = call.working_directory()
         taken: Callable[[Call], None] | None = getattr(self, f"_on_{call.name}", None)
         if taken:
             taken(call)
@@ -252,7 +119,7 @@ class Trace(Recording):
         (self._directory,) = call.paths(self._directory)
 
     def _on_fchdir(self, call: Call) -> None:
-        (self._directory,) = call.directories()
+        self._directory = call.directory()
 
     # what is named
 
@@ -323,8 +190,7 @@ class Trace(Recording):
     _on_writev = _on_write
 
     def _is_mark(self, call: Call) -> bool:
-        found = _NAMED.search(call.args)
-        return found is not None and _plain(found[2]) == self._marks
+        return call.directory() == self._marks
 
     def _on_pwrite64(self, call: Call) -> None:
         if found := self._file(call):
@@ -422,9 +288,8 @@ class Trace(Recording):
 
     def _on_fstat(self, call: Call) -> None:
         """Note the attributes of a file as the process has seen them: it may have written them down."""
-        match, named = _STATUS.search(call.args), _TEXT.search(call.args)
-        found = self._file(call)
-        node = self._named(call) if named and named[1] else found.node if found else None
+        match, found = _STATUS.search(call.args), self._file(call)
+        node = self._named(call) if any(call.texts()) else found.node if found else None
         if match is None or node is None or node.is_directory:
             return
         inode, mtime, mtime_ns, ctime, ctime_ns = map(int, match.groups())

@@ -17,8 +17,9 @@ from layerstore import BackendUnavailableError, LayerStoreError
 from layerstore_conformance.engine.defect import planted_now
 from layerstore_conformance.kit.another_python import command, environment
 from layerstore_conformance.kit.keys import keys_below
-from layerstore_conformance.powerloss import trace
+from layerstore_conformance.powerloss import strace
 from layerstore_conformance.powerloss.losses import LOSSES, Loss, all_lost, of_one, rebuild, some_lost
+from layerstore_conformance.powerloss.trace import Trace
 from layerstore_conformance.promises.objects import Objects
 from layerstore_conformance.steps.stores import a_folder
 
@@ -45,18 +46,18 @@ class Tree(NamedTuple):
     what: str
 
 
-def watched(where: Path, module: str, life: Life | Objects | FirstCall, failing_sync: int = 0) -> trace.Trace:
+def watched(where: Path, module: str, life: Life | Objects | FirstCall, failing_sync: int = 0) -> Trace:
     """Run a module on a life, and return what the kernel was asked for."""
     (where / "life").write_bytes(pickle.dumps(life))
     words = command("-m", module, str(where / "life"))
-    trace.run(words, where / "calls", failing_sync=failing_sync, env=environment())
-    recording = trace.Trace(where / "store", life.marks)
+    strace.run(words, where / "calls", failing_sync=failing_sync, env=environment())
+    recording = Trace(where / "store", life.marks)
     recording.read(where / "calls")
     assert recording.time, "no system call changes anything in the directory: the store is elsewhere"
     return recording
 
 
-def trees(ctx: Context, recording: trace.Trace, samples: int = 1) -> Iterator[Tree]:
+def trees(ctx: Context, recording: Trace, samples: int = 1) -> Iterator[Tree]:
     """Yield what is lost when: all that was not synced, at the end of each step and after syncs; a sample of all else.
 
     What is on the disk changes with every sync: if a name comes there before its bytes, it shows between the two.
@@ -73,7 +74,7 @@ def trees(ctx: Context, recording: trace.Trace, samples: int = 1) -> Iterator[Tr
         yield Tree(time, max(recording.moments[time], 0), loss, what)
 
 
-def one_lost(ctx: Context, recording: trace.Trace) -> Iterator[Tree]:
+def one_lost(ctx: Context, recording: Trace) -> Iterator[Tree]:
     """Yield what is left if one file or directory is behind all others, or ahead, after each step and after syncs.
 
     The one has changed in that step.
@@ -100,7 +101,7 @@ def _these(kept: dict[Node, Any], recording: Recording, time: int) -> dict[Node,
 
 @contextmanager
 def found(
-    ctx: Context, top: Path, recording: trace.Trace, tree: Tree, below: str = ""
+    ctx: Context, top: Path, recording: Trace, tree: Tree, below: str = ""
 ) -> Iterator[CheckedDriver | None]:
     """Make a tree, and open the store that is in it, or below; None if it cannot be made."""
     assert ctx.harness.traced is not None, "needs traced"
@@ -120,7 +121,7 @@ def found(
 def lost_between(
     ctx: Context,
     amid: str,
-    drawn: Callable[[Context, trace.Trace], Iterator[Tree]],
+    drawn: Callable[[Context, Trace], Iterator[Tree]],
     *,
     failing_sync: int = 0,
     below: str = "",

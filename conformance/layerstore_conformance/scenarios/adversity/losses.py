@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from layerstore import LayerService
 from layerstore_conformance.engine.defect import planted_now
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.powerloss import trace
+from layerstore_conformance.powerloss import strace
 from layerstore_conformance.promises import lifecycles, theorem
 from layerstore_conformance.promises.lifecycles import TrackedUpload
 from layerstore_conformance.promises.losing import Tree, found, lost_between, one_lost, trees, watched
@@ -25,6 +25,7 @@ from layerstore_conformance.steps.stores import a_folder
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
+    from layerstore_conformance.powerloss.trace import Trace
     from layerstore_conformance.promises.promise import Promise
 
 GROUP = "crash"
@@ -50,7 +51,7 @@ def lost_at_moments_of(ctx: Context, lifecycle: Callable[[TrackedUpload], None])
             _check(ctx, where / str(number), recording, tree, promise)
 
 
-def _traced(ctx: Context, where: Path, lifecycle: Callable[[TrackedUpload], None]) -> tuple[trace.Trace, list[Promise]]:
+def _traced(ctx: Context, where: Path, lifecycle: Callable[[TrackedUpload], None]) -> tuple[Trace, list[Promise]]:
     """Run a life on a store of its own in another process."""
     top, marks = where / "store", where / "marks"
     top.mkdir()
@@ -60,7 +61,7 @@ def _traced(ctx: Context, where: Path, lifecycle: Callable[[TrackedUpload], None
     return recording, pickle.loads(life.promises.read_bytes())  # noqa: S301  (our own)
 
 
-def _check(ctx: Context, top: Path, recording: trace.Trace, tree: Tree, promise: Promise) -> None:
+def _check(ctx: Context, top: Path, recording: Trace, tree: Tree, promise: Promise) -> None:
     """Make a tree, and check it as a fresh handle finds it; again when the upload has been ended."""
     with found(ctx, top, recording, tree) as driver:
         if driver is not None:
@@ -148,7 +149,7 @@ def power_may_be_lost_after_a_sync_has_failed(ctx: Context) -> None:
     failed has done is seen as a whole, or not at all, and nobody is fenced by it. Nor is the failure told as a full
     disk, which somebody would try to mend by deleting layers.
     """
-    for failing in range(1, 1 + ctx.size(trace.FAILING)):  # in all these lives together each sync fails once
+    for failing in range(1, 1 + ctx.size(strace.FAILING)):  # in all these lives together each sync fails once
         lost_between(ctx, "failures", partial(trees, samples=0), failing_sync=failing)
 
 
