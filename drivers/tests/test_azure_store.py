@@ -148,6 +148,52 @@ def test_a_foreign_blobs_version_is_its_etag(driver: CheckedDriver, container: C
         writer.flush()
 
 
+@pytest.mark.parametrize("is_ours", [False, True], ids=["another tool's", "ours"])
+def test_an_empty_blob_that_is_made_anew_has_another_version(
+    driver: CheckedDriver, container: ContainerClient, *, is_ours: bool
+) -> None:
+    """Another tool deletes an empty blob, and makes it anew in a later second with all metadata: the version is new."""
+    blob = container.get_blob_client("key")
+    if is_ours:
+        driver.put("key", b"")
+    else:
+        blob.upload_blob(b"")
+    before = driver.stat("key")
+    driver.open_writer("key").discard()
+    assert driver.stat("key") == before
+    made = blob.get_blob_properties()
+    while blob.get_blob_properties().creation_time == made.creation_time:
+        blob.delete_blob()
+        blob.upload_blob(b"", metadata=made.metadata)
+    assert driver.stat("key").version != before.version
+
+
+@pytest.mark.parametrize("unseen", [False, True], ids=["alone", "with bytes that are kept unseen"])
+def test_a_move_of_an_empty_object_that_is_cut_off_keeps_its_version(
+    driver: CheckedDriver, container: ContainerClient, monkeypatch: pytest.MonkeyPatch, *, unseen: bool
+) -> None:
+    """What a writer had kept unseen behind an empty object goes, when the move begins; the object stays as it was."""
+    writer = driver.open_writer("key")
+    writer.flush()
+    if unseen:
+        writer = driver.open_writer("key")
+        writer.write(b"x" * 1000)
+        for offset in (500, 900):
+            writer.seek(offset)
+            writer.write(b"y")
+    assert bool(container.get_blob_client("key").get_blob_properties().size) == unseen
+    before = driver.stat("key")
+    monkeypatch.setattr(blobs.Blobs, "copy", _unavailable)
+    with pytest.raises(BackendUnavailableError):
+        driver.move("key", "moved")
+    assert driver.stat("key") == before
+    assert driver.get("key", 10) == b""
+
+
+def _unavailable(*_: object) -> str:
+    raise BackendUnavailableError("moved", "lost")
+
+
 def test_opening_a_writer_keeps_another_tools_metadata(driver: CheckedDriver, container: ContainerClient) -> None:
     """Metadata of other programs stay until the bytes change."""
     container.upload_blob("key", b"data", metadata={"theirs": "kept"})

@@ -28,6 +28,7 @@ a prefix, removes it.
 A noted version is believed while the blob has the noted blocks. Block ids that another program chose prove nothing: the
 SDK's own are numbers, the same ones for other bytes; and a blob that was put whole has none. So if no block has an id
 of ours, opening stores one block again, with the same bytes, under an id that begins with a new nonce (:func:`seal`).
+A blob of no bytes has no block: of that one, its time of creation is noted.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def _mark(blobs: Blobs, key: str, found: Found | None, mark: str, first: int) ->
         raise UnsupportedOperationError(key, "a folder lies there: the account has a hierarchical namespace")
     if found.kind == PAGE:
         raise UnsupportedOperationError(key, "a page blob of another program's: it can be read, moved and deleted only")
-    if found.size is not None and found.kind == BLOCK:
+    if found.size is not None and found.blob_size and found.kind == BLOCK:
         found = blobs.with_blocks(key, found)
         if not is_sealed(found):
             return seal(blobs, key, found, mark, first)
@@ -271,9 +272,9 @@ _OURS = re.compile(r"[0-9a-f]{16}[0-9]+\Z")
 
 
 def is_sealed(found: Found) -> bool:
-    """Return whether a blob, whose blocks are known, has one with an id of ours, or no bytes at all."""
+    """Return whether a blob, whose blocks are known, has one with an id of ours."""
     believed = found.version != found.etag.strip('"')
-    return believed or not found.blob_size or any(_OURS.match(name) for name, _ in found.listed or ())
+    return believed or any(_OURS.match(name) for name, _ in found.listed or ())
 
 
 def seal(blobs: Blobs, key: str, found: Found, mark: str, first: int) -> tuple[Found, str]:

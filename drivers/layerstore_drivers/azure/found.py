@@ -22,11 +22,14 @@ and which such a change of bytes cannot preserve:
   stored the blocks. A put, a copy or a list of other blocks has other ids, or none. If a blob has no block of ours,
   opening a writer stores one of its blocks again, under such an id, before it notes a version (``fence``).
 - "append:" and size, number of blocks and time of creation, of an append blob. Every append changes the first two.
-- "md5:" and the MD5 that the service computes of a blob that is put whole; noted when such a blob is moved.
+- "md5:" and the MD5 that the service computes of a blob that is put whole, and the time of creation; noted when such a
+  blob is moved.
+- "empty:" and the time of creation of a blob of no bytes, which can have no block of ours.
 
 A note whose content does not match is ignored: then the version is the ETag. So in any doubt an object counts as
-changed, and is read again. One kind of program escapes that: it stores other bytes under the ids that are there, ours
-included, in the same order and sizes, keeps all metadata, and does so between an opening and the next publication.
+changed, and is read again. Two kinds of program escape that, both between an opening and the next publication. One
+stores other bytes under the ids that are there, ours included, in the same order and sizes, and keeps all metadata. The
+other makes a blob without blocks of ours anew, with the same bytes and metadata, in the second in which it was created.
 """
 
 from __future__ import annotations
@@ -111,6 +114,8 @@ class Found:
     """How the bytes are stored, if that is known."""
     listed: Listed | None = None
     """The blob's blocks, once they were asked for."""
+    created: str = ""
+    """When the blob was made, in whole seconds, if that is known."""
     settings: ContentSettings | None = None
     """Properties that other programs have set, such as the type of the content."""
 
@@ -120,10 +125,9 @@ class Found:
         status = str(blob.copy.status or "")
         found = cls.read(str(blob.etag), blob.size, blob.last_modified, blob.metadata or {}, status)
         kind = str(getattr(blob.blob_type, "value", blob.blob_type) or BLOCK)
-        noted = found.metadata.get(CONTENT, "")
-        content = noted if kind == BLOCK and noted.startswith(_BLOCKS) else _reported(blob, kind)
-        found = replace(found, kind=kind, content=content, settings=blob.content_settings)
-        return cls._believing(found)
+        found = replace(found, kind=kind, created=str(blob.creation_time), settings=blob.content_settings)
+        content = found.metadata[CONTENT] if found.notes_blocks else cls._reported(found, blob)
+        return cls._believing(replace(found, content=content))
 
     @classmethod
     def read(
@@ -152,18 +156,28 @@ class Found:
         return self.metadata.get(SIZE) == NOTHING and self.copy_status in {"", "success"}
 
     @property
+    def empty(self) -> str:
+        """The note about the content of this blob, if it has no bytes."""
+        return f"empty:{self.created}"
+
+    @property
     def notes_version(self) -> bool:
         """Whether a version is noted, believed or not."""
         return VERSION in self.metadata and CONTENT in self.metadata and self.size is not None
 
     @property
+    def notes_blocks(self) -> bool:
+        """Whether its blocks are noted, believed or not."""
+        return self.kind == BLOCK and self.blob_size > 0 and self.metadata.get(CONTENT, "").startswith(_BLOCKS)
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether the blob's blocks are needed to know the version."""
-        return self.notes_version and self.metadata[CONTENT].startswith(_BLOCKS) and self.kind == BLOCK
+        return self.notes_version and self.notes_blocks
 
     def with_blocks(self, listed: Listed) -> Found:
         """Return the same blob, now that its blocks are known."""
-        whole = sum(size for _, size in listed) == self.blob_size
+        whole = listed and sum(size for _, size in listed) == self.blob_size
         found = replace(self, listed=listed, content=content_of(listed) if whole else self._other_content())
         return self._believing(found)
 
@@ -189,6 +203,16 @@ class Found:
     def _other_content(self) -> str:
         return "" if self.content.startswith(_BLOCKS) else self.content
 
+    @staticmethod
+    def _reported(found: Found, blob: BlobProperties) -> str:
+        """Return how the bytes are stored, according to the properties; empty if they do not say."""
+        if found.kind == APPEND:
+            return f"append:{blob.size} {blob.append_blob_committed_block_count} {found.created}"
+        if found.kind == BLOCK and not blob.size:
+            return found.empty
+        md5 = blob.content_settings.content_md5 if found.kind == BLOCK else None
+        return f"md5:{bytes(md5).hex()} {found.created}" if md5 else ""
+
 
 def _is_folder(notes: Mapping[str, str], blob_size: int) -> bool:
     return not blob_size and notes.get(FOLDER, "").lower() == "true"
@@ -198,14 +222,6 @@ def _size(noted: str, blob_size: int) -> int | None:
     if noted == NOTHING:
         return None
     return min(int(noted), blob_size) if noted.isdecimal() else blob_size
-
-
-def _reported(blob: BlobProperties, kind: str) -> str:
-    """Return how the bytes are stored, according to the properties; empty if they do not say."""
-    if kind == APPEND:
-        return f"append:{blob.size} {blob.append_blob_committed_block_count} {blob.creation_time}"
-    md5 = blob.content_settings.content_md5 if kind == BLOCK else None
-    return f"md5:{bytes(md5).hex()}" if md5 else ""
 
 
 _METADATA = "x-ms-meta-"

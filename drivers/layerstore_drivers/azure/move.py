@@ -90,7 +90,9 @@ def move(
 
 def _known(found: Found | None, version: str | None) -> Found | None:
     """Return the known state of the source, if it is enough to claim it."""
-    if found is None or found.size is None or version not in {None, found.version} or MOVING in found.metadata:
+    if found is None or version not in {None, found.version} or MOVING in found.metadata:
+        return None
+    if not found.size:  # of no bytes the time of creation is needed, which is not known
         return None
     return found
 
@@ -120,7 +122,7 @@ def _claim(blobs: Blobs, source: str, found: Found, where: str) -> tuple[str, di
             return blobs.note(source, notes, found.etag), notes
         del notes[SIZE]
         seen = _seen(blobs.with_blocks(source, found))
-        notes[CONTENT] = content_of(seen)
+        notes[CONTENT] = content_of(seen) if seen else found.empty
         return blobs.commit(source, [name for name, _ in seen], notes, found.etag).etag, notes
     except (FencedError, PathNotFoundError):
         now = blobs.find(source)
