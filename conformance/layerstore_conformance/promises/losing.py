@@ -100,9 +100,7 @@ def _these(kept: dict[Node, Any], recording: Recording, time: int) -> dict[Node,
 
 
 @contextmanager
-def found(
-    ctx: Context, top: Path, recording: Trace, tree: Tree, below: str = ""
-) -> Iterator[CheckedDriver | None]:
+def found(ctx: Context, top: Path, recording: Trace, tree: Tree, below: str = "") -> Iterator[CheckedDriver | None]:
     """Make a tree, and open the store that is in it, or below; None if it cannot be made."""
     assert ctx.harness.traced is not None, "needs traced"
     made = rebuild(recording, tree.loss(recording, tree.time), top)
