@@ -43,6 +43,17 @@ def block_size(offset: int, first: int = FIRST) -> int:
     return size
 
 
+def count_of(size: int, first: int = FIRST) -> int:
+    """Return how many blocks an object has whose blocks are as large as :func:`block_size` says; sizes in bytes."""
+    count = end = 0
+    while end < size:
+        each = block_size(end, first)
+        stop = size if each >= LARGEST else min(size, each * DOUBLED_EVERY)
+        alike = -(-(stop - end) // each)
+        count, end = count + alike, end + alike * each
+    return min(count, MAX_BLOCKS)
+
+
 @dataclass(slots=True, eq=False)
 class Block:
     """Some bytes of a blob, in one piece. If they repeat, as zeros do, one object is at several places."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from layerstore.errors import DriverLoadError, InvalidPathError, InvalidURLError
 from layerstore.keys import check_prefix
-from layerstore_drivers.azure.blocks import FIRST
+from layerstore_drivers.azure.blocks import FIRST, count_of
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import HttpTransport
@@ -126,6 +126,12 @@ HELP = {
 BESIDE = 8 << 20
 """Bytes of memory beside a writer's blocks: a reader's, the SDK's and layerstore's own; about 5 MiB are used."""
 
+RECORD = 1200
+"""Bytes of memory for each block of an object whose writer is opened: the SDK's answer that names it, and our notes."""
+
+LARGEST = 64 << 30
+"""Bytes of the largest object for which the bound of memory holds (clause C6)."""
+
 Checksum = bool | Literal["crc64"]
 """As the SDK has it: False for none, True for MD5."""
 
@@ -150,8 +156,9 @@ class Settings:
 
     @property
     def memory(self) -> int:
-        """Bytes of memory at most (clause C6): a writer's blocks under way and the one that fills."""
-        return (self.concurrency + 1) * self.block_size + BESIDE
+        """Bytes of memory at most (clause C6): a writer's blocks under way and the one that fills, or a list of all."""
+        buffers = (self.concurrency + 1) * self.block_size
+        return max(buffers, RECORD * count_of(LARGEST, self.block_size)) + BESIDE
 
 
 def read_settings(url: StoreURL, given: Mapping[str, Any]) -> Settings:
