@@ -53,6 +53,14 @@ def driver(azurite: Azurite, container: ContainerClient, transport: Hierarchical
         yield opened
 
 
+@pytest.fixture
+def told(azurite: Azurite, container: ContainerClient, transport: HierarchicalTransport) -> Iterator[CheckedDriver]:
+    """Return a driver that is told the kind of the account."""
+    url = f"azure+emulator://{container.container_name}?hierarchical=true"
+    with closing(layerstore.open_driver(url, endpoint=azurite.endpoint, transport=transport)) as opened:
+        yield opened
+
+
 def names(container: ContainerClient) -> list[str]:
     """Return the names of all blobs and folders."""
     return list(container.list_blob_names())
@@ -145,15 +153,41 @@ def test_no_key_lies_below_another(driver: CheckedDriver) -> None:
     assert [driver.get(key, 9) for key in ("a/b", "key")] == [b"data"] * 2
 
 
+def test_a_refused_move_has_fenced_nobody(told: CheckedDriver) -> None:
+    """A move to where a folder or a blob is in the way leaves all as it was, the writer of its source too (C2, E4)."""
+    for key in ("a/b", "key"):
+        told.put(key, b"data")
+    writer = told.open_writer("key")
+    writer.write(b" and more")
+    for target in ("a", "a/b/c", "a/b/c/d/e"):
+        with pytest.raises(UnsupportedOperationError):
+            told.move("key", target)
+    writer.close()
+    assert [told.get(key, 99) for key in ("a/b", "key")] == [b"data", b"data and more"]
+
+
+def test_an_existing_object_that_gave_way_is_fenced(driver: CheckedDriver) -> None:
+    """A writer of an object that was deleted is fenced, also where another key lies below it now (D4)."""
+    driver.put("a", b"data")
+    writer = driver.open_writer("a")
+    writer.write(b" and more")
+    driver.delete("a")
+    driver.put("a/b", b"other")
+    with pytest.raises(FencedError):
+        writer.flush()
+    writer.discard()
+    assert list(driver.list("")) == ["a/"]
+
+
 @pytest.mark.parametrize(("late", "early"), [("a", "a/b"), ("a/b/c", "a")])
 def test_what_is_no_object_is_in_nobodys_way(driver: CheckedDriver, late: str, early: str) -> None:
-    """A key that was only reserved, and folders with nothing in them, give way; the writer is fenced then."""
+    """A key that was only reserved, and folders with nothing in them, give way; the writer's flush is refused then."""
     driver.put("a/b/d", b"data")
     driver.delete("a/b/d")
     writer = driver.open_writer(late)
     writer.write(b"late")
     driver.put(early, b"data")
-    with pytest.raises(FencedError):
+    with pytest.raises(UnsupportedOperationError):
         writer.flush()
     writer.discard()
     assert driver.get(early, 9) == b"data"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from layerstore.url import StoreURL
     from layerstore_drivers.azure.credentials import Access
+    from layerstore_drivers.azure.found import Found
     from layerstore_drivers.azure.options import Settings
     from layerstore_drivers.azure.reader import AzureReader
 
@@ -103,7 +104,12 @@ class AzureDriver(Driver):
         """See :meth:`Driver.move`."""
         hold = self._holds.pop(source, None)
         known = hold.now if hold else None
-        self._placing(target, lambda: move(self._blobs, self._signing, source, target, version, known))
+        self._placing(target, lambda: self._move(source, target, version, known))
+
+    def _move(self, source: str, target: str, version: str | None, known: Found | None) -> None:
+        if not self.capabilities.nested_keys:
+            listing.check_place(self._blobs, target)
+        move(self._blobs, self._signing, source, target, version, known)
 
     def delete(self, key: str) -> None:
         """See :meth:`Driver.delete`."""

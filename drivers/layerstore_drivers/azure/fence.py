@@ -140,6 +140,18 @@ class Hold:
         """
         self._held(self.blobs.find(self.key))
 
+    def check_refused(self) -> None:
+        """Make sure that the key is still held, although a request of ours was refused for what lies there.
+
+        A new key is not lost to a folder, or to an object in the place of a folder above: these are only in the way.
+
+        Raises:
+            FencedError: it is not.
+        """
+        now = self.blobs.find(self.key)
+        if self.version is not None or (now is not None and not now.is_folder):
+            self._held(now)
+
     def _held(self, now: Found | None) -> Found:
         if now is None or (now.etag != self.etag and not self._recognise(now)):
             raise FencedError(self.key)

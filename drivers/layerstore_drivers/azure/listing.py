@@ -169,6 +169,23 @@ def make_way(blobs: Blobs, key: str) -> bool:
     return found is not None and found.is_folder and _clear(blobs, key)
 
 
+def check_place(blobs: Blobs, key: str) -> None:
+    """Look whether anything is in the way of a key, where there are folders; a move fences its source before it copies.
+
+    Raises:
+        UnsupportedOperationError: a folder lies there, or a blob lies in the place of a folder above.
+    """
+    found = blobs.find(key)
+    if found is not None and found.is_folder:
+        raise UnsupportedOperationError(key, "a folder lies there")
+    above = key
+    while found is None and "/" in above:
+        above = above.rpartition("/")[0]
+        found = blobs.find(above)
+        if found is not None and not found.is_folder:
+            raise UnsupportedOperationError(key, f"a blob lies in the place of the folder {above!r}")
+
+
 def _clear(blobs: Blobs, folder: str) -> bool:
     folders = [folder]
     for page in blobs.pages(f"{folder}/"):

@@ -56,7 +56,7 @@ class AzureWriter(Writer):
             return act()
         except UnsupportedOperationError:
             if not self._hold.regain():
-                self._hold.check()  # fenced, if another program has put another kind of blob there
+                self._hold.check_refused()  # fenced, if another program has put another kind of blob there
                 raise
         return act()
 
