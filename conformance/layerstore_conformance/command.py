@@ -37,6 +37,7 @@ PATIENCE = 30
 @click.option("--full", "profile", flag_value="full", help="Run everything, also with layers of a GiB.")
 @click.option("--continue", "earlier", metavar="FILE", help="Run only what this report.json does not have.")
 @click.option("--missing", metavar="URL", help="A store that does not exist: an unknown bucket, say.")
+@click.option("--another", metavar="URL", help="Another store of the same backend: another bucket, say.")
 @click.option("--scale", metavar="X", type=float, default=1.0, help="Below 1: smaller payloads, fewer repetitions.")
 @click.option("--waivers", metavar="FILE", help="Scenarios that may fail, each with a reason and a last day.")
 @click.option("-n", "processes", metavar="N", type=click.IntRange(min=0), default=0, help="Run in N processes.")
@@ -105,7 +106,14 @@ def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
     words += [f"--layerstore-only={name}" for name in options["only"]]
     words += [f"--layerstore-seed={options['seed']}", f"--layerstore-profile={options['profile'] or 'default'}"]
     words += [f"--layerstore-scale={options['scale']}"]
-    for option, name in {"report": "report", "continue": "earlier", "missing": "missing", "waivers": "waivers"}.items():
+    given = {
+        "report": "report",
+        "continue": "earlier",
+        "missing": "missing",
+        "another": "another",
+        "waivers": "waivers",
+    }
+    for option, name in given.items():
         words += [f"--layerstore-{option}={options[name]}"] if options[name] else []
     words += ["--layerstore-prove"] if options["prove"] else []
     if not sys.stdout.isatty():

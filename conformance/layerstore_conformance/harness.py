@@ -94,8 +94,8 @@ what the driver has noted of inode numbers and times."""
 
 OFFERS = frozenset(
     {
-        *("url", "side_door", "tamper", "foreign", "missing", "away", "restart", "cut", "fork", "between_requests"),
-        "traced",
+        *("url", "side_door", "tamper", "foreign", "missing", "another", "away", "restart", "cut", "fork"),
+        *("between_requests", "traced"),
     }
 )
 """Everything that a harness may offer."""
@@ -133,6 +133,7 @@ class Harness:
         tamper: Tamper | None = None,
         foreign: Foreign | None = None,
         missing: str | None = None,
+        another: str | None = None,
         away: Away | None = None,
         restart: Callable[[], None] | None = None,
         cut: Callable[[], None] | None = None,
@@ -145,7 +146,8 @@ class Harness:
         """Open the driver by ``url``, or by ``factory``, which must open the same store at every call.
 
         ``tamper`` changes an object as another program does; ``foreign`` puts foreign things beside the objects.
-        ``missing`` is the URL of a backend that does not exist: an unknown bucket, a directory never made. ``away``
+        ``missing`` is the URL of a backend that does not exist: an unknown bucket, a directory never made. ``another``
+        is that of another store of the same backend, which may hold anything: another bucket or directory. ``away``
         takes the backend away for a block, while handles are open, as a disk that is unmounted: a directory can have
         another name meanwhile. ``restart`` kills the backend and starts it again; ``cut`` breaks every open connection
         to it, and lets new ones be made. Both return when it is done. ``between_requests`` takes a callable, and calls
@@ -168,6 +170,7 @@ class Harness:
         self.tamper = tamper
         self.foreign = foreign
         self.missing = missing
+        self.another = another
         self.away = away
         self.restart = restart
         self.cut = cut
@@ -189,6 +192,7 @@ class Harness:
         """Return the names of the capabilities and offers that scenarios may need."""
         names = {name for name in ("nested_keys", "shared", "durable") if getattr(capabilities, name)}
         names |= {name for name in OFFERS if getattr(self, name)}
+        names |= {"another"} if self.traced is not None else set()
         names -= set() if strace.works() else {"traced"}
         names |= {"hypothesis"} if find_spec("hypothesis") else set()
         names |= {"holes"} if self._has_free_holes else set()

@@ -30,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--layerstore-url", metavar="URL", help="run the scenarios on the store at this URL")
     group.addoption("--layerstore-missing", metavar="URL", help="a store that does not exist: an unknown bucket, say")
     group.addoption(
+        "--layerstore-another", metavar="URL", help="another store of the same backend: another bucket, say"
+    )
+    group.addoption(
         "--layerstore-scale", metavar="X", type=float, default=1.0, help="below 1: smaller payloads, fewer repetitions"
     )
     group.addoption(
@@ -141,4 +144,5 @@ def layerstore_harness(request: pytest.FixtureRequest) -> Harness:
     if url is None:
         pytest.fail("give --layerstore-url, or override the fixture layerstore_harness", pytrace=False)
     options = request.config.option
-    return Harness(url, missing=options.layerstore_missing, scale=options.layerstore_scale)
+    missing, another = options.layerstore_missing, options.layerstore_another
+    return Harness(url, missing=missing, another=another, scale=options.layerstore_scale)

@@ -41,7 +41,7 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 def in_memory(tmp_path: Path) -> Harness:
     """Make a store of the test's own in memory."""
     url = f"memory://{tmp_path.parent.name}-{tmp_path.name}"
-    return Harness(url, tamper=tampering(url))
+    return Harness(url, tamper=tampering(url), another=f"{url}-beside")
 
 
 def littered(tmp_path: Path) -> Harness:
@@ -181,6 +181,8 @@ def fitting(scenario: Scenario, tmp_path: Path) -> Harness:
         pytest.skip("only root can become another user")
     if {"traced", "small_disk"} & needs:
         return anywhere(tmp_path) if {"url", "small_disk"} & needs else traceable(tmp_path)
+    if "another" in needs:
+        return in_memory(tmp_path)
     if "foreign" in needs:
         return littered(tmp_path)
     on_disk_only = {"shared", "durable", "missing", "away"} & needs or "nested_keys" in scenario.without

@@ -122,16 +122,18 @@ def between_requests(act: Callable[[], None]) -> Iterator[None]:
 
 def harness_of(server: Server, bucket: str) -> Iterator[Harness]:
     """Yield a store in a bucket, which every scenario leaves as empty as it was."""
-    door = Bucket(server, bucket)
+    door, beside = Bucket(server, bucket), Bucket(server, f"{bucket}-beside")
     yield Harness(
         door.url,
         side_door=door,
         tamper=door.tamper,
         foreign=door.foreign,
         missing=server.url("there-is-no-such-bucket"),
+        another=beside.url,
         cut=door.cut,
         between_requests=between_requests,
         scale=0.25,  # of sizes and repetitions: every request goes through a server that has one core at best
     )
-    assert list(door.names()) == []
-    door.client.close()
+    for each in (door, beside):
+        assert list(each.names()) == []
+        each.client.close()

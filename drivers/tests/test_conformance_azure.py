@@ -129,6 +129,7 @@ def layerstore_harness(azurite: Azurite) -> Iterator[Harness]:
         tamper=door.tamper,
         foreign=door.foreign,
         missing=azurite.url("missing"),
+        another=azurite.url("another", create_container="true"),
         restart=azurite.restart,
         cut=lambda: cut(azurite.port),
         between_requests=between_requests,

@@ -25,4 +25,4 @@ def tamper(key: str, how: How) -> None:
 @pytest.fixture(scope="session")
 def layerstore_harness() -> Harness:
     """Return a store in this process."""
-    return Harness(str(URL), tamper=tamper)
+    return Harness(str(URL), tamper=tamper, another="memory://another")

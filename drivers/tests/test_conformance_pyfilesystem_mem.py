@@ -65,4 +65,4 @@ def foreign(prefix: str) -> Iterator[list[str]]:
 @pytest.fixture(scope="session")
 def layerstore_harness() -> Harness:
     """Return a store in this process."""
-    return Harness(str(URL), tamper=tamper, foreign=foreign)
+    return Harness(str(URL), tamper=tamper, foreign=foreign, another="pyfs+mem://another")

@@ -1,13 +1,16 @@
-"""Other stores than the scenario's, each in a directory of its own, for scenarios that need ``traced``."""
+"""Other stores than the scenario's."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
+
+from layerstore.checked import CheckedDriver
+from layerstore_conformance.kit.prefixed import PrefixedDriver
 
 if TYPE_CHECKING:
     from layerstore.driver import Driver
@@ -22,11 +25,23 @@ def a_folder() -> Iterator[Path]:
 
 
 def store_in(ctx: Context, directory: Path) -> str | Callable[[], Driver]:
-    """Make a directory, of any name, and return what opens a store that keeps everything in it."""
+    """Make a directory, of any name, and return what opens a store in it, for scenarios that need ``traced``."""
     assert ctx.harness.traced is not None, "needs traced"
     directory.mkdir()
     opens = ctx.harness.traced(plain := directory.with_name("plain"))
     return opens.replace(str(plain), quote(str(directory))) if isinstance(opens, str) else ctx.harness.traced(directory)
+
+
+@contextmanager
+def another_store(ctx: Context) -> Iterator[CheckedDriver]:
+    """Open a handle on another store, whose keys have the same prefix, for scenarios that need ``another``."""
+    with a_folder() as folder:
+        opens = ctx.harness.another or store_in(ctx, folder / "another")
+        with closing(ctx.at(opens)) as driver:
+            try:
+                yield CheckedDriver(PrefixedDriver(driver, ctx.prefix))
+            finally:
+                driver.delete(ctx.prefix)
 
 
 class Room(NamedTuple):

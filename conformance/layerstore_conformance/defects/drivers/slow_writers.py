@@ -37,15 +37,20 @@ class _LeasingWriter(DefectiveWriter):
         super().__init__(driver, inner)
         self._since = time.monotonic()
 
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if self.driver.at["renewed"] == "by a write":
+            self._since = time.monotonic()
+        super().write_at(offset, data)
+
     def publish(self) -> str:
-        if time.monotonic() - self._since > HOUR:
+        if time.monotonic() - self._since > self.driver.at["seconds"]:
             raise FencedError(self.key, "its lease has ended")
         self._since = time.monotonic()
         return super().publish()
 
 
-@planted("T2", "W6", "F3")
+@planted("T2", "W6", "F3", seconds=(60, 900, HOUR), renewed=("by a write", "by a flush"))
 class WritersHoldALease(WriterDefect):
-    """A writer that has not flushed for an hour is taken for dead, though nobody has taken its key."""
+    """A writer that has been idle for so long is taken for dead, though nobody has taken its key."""
 
     writer = _LeasingWriter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from layerstore.driver import Reader, Writer
 from layerstore.errors import BackendUnavailableError
@@ -11,6 +12,8 @@ from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from layerstore.driver import Stat
 
 
@@ -65,3 +68,24 @@ class ReadersLimited(DefectiveDriver):
     def open_reader(self, key: str, offset: int = 0) -> Reader:
         """Open one, and close another."""
         return PassingReader(_with_others(self.memory, self.inner.open_reader(key, offset), self.at["readers"]))
+
+
+@planted("T2", "F3", handles=(140, 256, 500, 512, 1000, 1024))
+class SoManyHandles(DefectiveDriver):
+    """So many readers, and so many writers, are open at most: to open one more is refused."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open, if there is room."""
+        return self._counted(key, "readers", lambda: self.inner.open_reader(key, offset))
+
+    def open_writer(self, key: str) -> Writer:
+        """Open, if there is room."""
+        return self._counted(key, "writers", lambda: self.inner.open_writer(key))
+
+    def _counted(self, key: str, kind: str, opens: Callable[[], HandleT]) -> HandleT:
+        opened: WeakSet[HandleT] = self.memory.setdefault(kind, WeakSet())
+        if len(opened) >= self.at["handles"] and sum(not each.closed for each in list(opened)) >= self.at["handles"]:
+            raise BackendUnavailableError(key, f"{self.at['handles']} {kind} are open")
+        handle = opens()
+        opened.add(handle)
+        return handle

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from layerstore.errors import FencedError
+from layerstore.errors import BackendUnavailableError, FencedError
 from layerstore_conformance.defects.drivers.stat_versions import VersionedDriver
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
@@ -157,6 +157,34 @@ class VersionWraps(VersionedDriver):
         """Number the versions of a key."""
         numbers: dict[str, int] = self.memory.setdefault(f"versions of {key}", {})
         return str(numbers.setdefault(found.version, len(numbers)) % self.at["period"])
+
+
+class _NumberingWriter(DefectiveWriter):
+    def publish(self) -> str:
+        version = super().publish()
+        numbers: dict[str, int] = self.driver.memory.setdefault(f"numbers of {self.key}", {})
+        return str(numbers.setdefault(version, len(numbers)) % self.driver.at["period"])
+
+
+@planted("S2", "W6", period=(300, 512, 1000, 1024))
+class VersionWrapsLate(WriterDefect):
+    """The versions that a flush returns are numbers that begin anew after so many."""
+
+    writer = _NumberingWriter
+
+
+@planted("E4", "T2", refusals=(64, 100, 256, 1000, 1024))
+class RefusalsTakeSlots(DefectiveDriver):
+    """So many refused openings, and no reader is opened any more: each has taken a place, and none gave it back."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open, if there is a place."""
+        if self.memory.get("taken", 0) >= self.at["refusals"]:
+            raise BackendUnavailableError(key, "no place is left")
+        self.memory["taken"] = self.memory.get("taken", 0) + 1
+        reader = self.inner.open_reader(key, offset)
+        self.memory["taken"] -= 1
+        return reader
 
 
 def _is_nth(memory: dict[str, Any], what: str, period: int) -> bool:

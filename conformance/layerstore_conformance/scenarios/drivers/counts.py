@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from layerstore import FencedError
+from layerstore import FencedError, InvalidOffsetError, PathNotFoundError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from layerstore_conformance.engine.context import Context
 
@@ -142,6 +144,61 @@ def hundreds_of_changes_make_hundreds_of_versions(ctx: Context) -> None:
         ctx.same(ctx.driver.get("key", 100), data, f"after change {number}")
     twice = sorted({each for each in versions if versions.count(each) > 1})
     assert not twice, f"versions came back: {twice[:5]}"
+
+
+NUMBERED: Final = (1060, 4200, 65_600)
+"""Flushes: more than 10, 12 and 16 bits can number. Always the first, and the others if they take a few seconds."""
+
+SECONDS: Final = 4
+"""Which the flushes may take, except in the full profile."""
+
+
+@scenario(*("S2", "W6"), kills=("version-wraps-late",), rows=(74,), profile="default")
+def tens_of_thousands_of_flushes_make_as_many_versions(ctx: Context) -> None:
+    """Thousands of flushes of one object, tens of thousands if the store is fast, each make another version.
+
+    A number of 16 bits begins anew; then what was saved of an old version is taken for the new one's.
+    """
+    versions, began = set[str](), time.monotonic()
+    with ctx.driver.open_writer("key") as writer:
+        writer.write(b"0")
+        for most in map(ctx.size, NUMBERED):
+            took = time.monotonic() - began
+            if ctx.profile != "full" and took * most > SECONDS * len(versions) > 0:
+                break
+            while len(versions) < most:
+                writer.seek(0)
+                writer.write(b"%d" % len(versions))
+                writer.flush()
+                assert writer.version not in versions, f"flush {len(versions)} made a version that was there before"
+                versions.add(writer.version or "")
+    ctx.count("flushes", len(versions))
+
+
+@scenario(*("T2", "E4"), kills=("refusals-take-slots",), rows=(127,), profile="default")
+def a_thousand_refused_calls_take_nothing_away(ctx: Context) -> None:
+    """After more than a thousand refused calls of each kind, every call is done as before."""
+    driver, count = ctx.driver, ctx.size(1060)
+    driver.put("d/key", b"the object")
+    for kind, call in (
+        (PathNotFoundError, lambda: driver.open_reader("d/missing")),
+        (PathNotFoundError, lambda: driver.stat("d/missing")),
+        (PathNotFoundError, lambda: driver.move("d/missing", "d/moved")),
+        (InvalidOffsetError, lambda: driver.open_reader("d/key", 100)),
+        (FencedError, lambda: driver.move("d/key", "d/moved", version="another")),
+    ):
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(partial(_expect_refusal, kind, call), range(count)))
+    with driver.open_reader("d/key", 4) as reader, driver.open_writer("d/key") as writer:
+        assert reader.readall() == b"object"
+        writer.write(b", and more")
+    driver.move("d/key", "d/moved", version=driver.stat("d/key").version)
+    ctx.expect("d/moved", b"the object, and more")
+
+
+def _expect_refusal(kind: type[Exception], call: Callable[[], object], _number: int) -> None:
+    with refused(kind):
+        call()
 
 
 @scenario(

@@ -1,19 +1,21 @@
-"""Crowds: dozens of threads use one driver, and more than a hundred writers are open at once."""
+"""Crowds: dozens of threads use one driver, and hundreds of readers and writers are open at once."""
 
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from layerstore import PathNotFoundError
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.kit.descriptors import as_many_as_may_be, descriptors
 from layerstore_conformance.kit.together import together
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
+    from layerstore.driver import Reader, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -68,6 +70,48 @@ def a_hundred_writers_are_open_at_once(ctx: Context) -> None:
             writer.close()
     for number in range(len(writers)):
         ctx.same(ctx.driver.get(f"d/{number:03}", 100), b"first of %d, second of %d, " % (number, number), f"{number}")
+
+
+HANDLES: Final = 1060
+"""Readers and writers of each that are open at once: a table or a pool has room for 1,024."""
+
+EACH: Final = 4
+"""Descriptors that a handle may hold."""
+
+
+@scenario(*("T2", "F3", "R4"), kills=("so-many-handles",), rows=(117, 127), profile="default")
+def a_thousand_handles_are_open_at_once(ctx: Context) -> None:
+    """As many readers, and then as many writers of keys of their own, are open at once as descriptors allow.
+
+    The first ones go on as if there were no others: none has lost its place or its key, and none waits.
+    """
+    ctx.driver.put("d/read", b"read by many")
+    with as_many_as_may_be() as most:
+        count = min(ctx.size(HANDLES), (most - descriptors()) // EACH)
+        looked_at = sorted({0, 1, count // 2, count - 1})
+        with ctx.handles(), ThreadPoolExecutor(8) as pool:
+            readers = list(pool.map(partial(_open_and_read, ctx.driver), range(count)))
+            for number in looked_at:
+                assert readers[number].read(100) == b"by many", f"reader {number} of {count}"
+        with ctx.handles(), ThreadPoolExecutor(8) as pool:
+            writers = list(pool.map(partial(_open_and_write, ctx.driver), range(count)))
+            for number in looked_at:
+                writers[number].write(b", and more")
+                writers[number].flush()
+                ctx.same(ctx.driver.get(f"d/{number:04}", 100), b"written, and more", f"writer {number} of {count}")
+            list(pool.map(lambda writer: writer.discard(), writers))
+
+
+def _open_and_read(driver: CheckedDriver, _number: int) -> Reader:
+    reader = driver.open_reader("d/read")
+    assert reader.read(5) == b"read "
+    return reader
+
+
+def _open_and_write(driver: CheckedDriver, number: int) -> Writer:
+    writer = driver.open_writer(f"d/{number:04}")
+    writer.write(b"written")
+    return writer
 
 
 @scenario(*("T6", "M1", "M3"), kills=("moves-wait-for-each-other",), rows=(48, 126))

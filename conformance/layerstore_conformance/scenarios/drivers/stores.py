@@ -1,4 +1,4 @@
-"""Stores: one in any directory, one after the other, and one that is made anew where another was."""
+"""Stores: one in any directory, beside another, one after the other, and made anew where another was."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from layerstore_conformance.kit.descriptors import descriptors
 from layerstore_conformance.kit.litter import HARMLESS
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.points import MIB
-from layerstore_conformance.steps.stores import a_folder, room_of, store_in
+from layerstore_conformance.steps.stores import a_folder, another_store, room_of, store_in
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
@@ -278,6 +278,45 @@ def _told_unpublished(driver: CheckedDriver, prefix: str) -> list[str]:
         assert deeper, f"a scan tells of {below}/, and of nothing below it"
         keys += deeper
     return keys
+
+
+@scenario(
+    *("T2", "F3", "S1"),
+    kills=("owners-of-all-stores", "objects-known-by-their-keys-alone"),
+    rows=(120,),
+    needs=("another",),
+)
+def two_stores_have_nothing_in_common(ctx: Context) -> None:
+    """What is done to a key of one store is done to no key of another, which the same process has open.
+
+    A table of a module, or a cache, that knows objects by their keys alone takes one store's for the other's.
+    """
+    with another_store(ctx) as other:
+        for here, there in ((ctx.driver, other), (other, ctx.driver)):
+            here.put("d/key", b"here")
+            there.put("d/key", b"and there")
+            writers = [each.open_writer("d/key") for each in (here, there)]
+            for writer in writers:
+                writer.write(b", more")
+                writer.flush()
+            for store, data in ((here, b"here, more"), (there, b"and there, more")):
+                assert store.get("d/key", 100) == data
+                assert store.stat("d/key").size == len(data), f"{store.stat('d/key').size} bytes of {len(data)}"
+            here.put("d/only", b"only here")
+            assert there.find("d/only") is None, "an object of another store is found"
+            assert list(there.list("d")) == ["d/key"], "an object of another store is listed"
+            there.put("d/only", b"also there")
+            here.move("d/only", "d/moved")
+            there.delete("d/key")
+            writers[0].write(b", and more")
+            writers[0].close()
+            writers[1].discard()
+            assert (here.get("d/key", 100), here.get("d/moved", 100)) == (b"here, more, and more", b"only here")
+            here.delete("d")
+            assert list(here.list("d")) == []
+            assert list(there.list("d")) == ["d/only"], "a delete in one store has deleted in another"
+            assert there.get("d/only", 100) == b"also there"
+            there.delete("d")
 
 
 def _nothing_but_looks(driver: CheckedDriver) -> None:
