@@ -30,6 +30,23 @@ class _KeepingReader(PassingReader):
         return len(buffer)
 
 
+class _CopyingReader(PassingReader):
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        data = bytearray(len(buffer))
+        count = super().read_at(offset, memoryview(data))
+        buffer[:count] = data[:count]
+        return count
+
+
+@planted("C6", "R5")
+class OneReadIsCopied(DefectiveDriver):
+    """A read of any size fills another buffer first, as large as the caller's."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that copies."""
+        return _CopyingReader(self.inner.open_reader(key, offset))
+
+
 @planted("R5")
 class RingReadOverItsEnd(DefectiveDriver):
     """A reader fetches a MiB ahead into a ring, and a read across its end continues at its beginning."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from layerstore.errors import PathNotFoundError
+from layerstore.errors import FencedError, PathNotFoundError
+from layerstore_conformance.defects.drivers.putting import content
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.steps.points import GRAMMAR
@@ -82,6 +85,53 @@ class NeighbourFenced(DefectiveDriver):
         """Fence two."""
         self.inner.open_writer(key + self.at["char"]).discard()
         return self.inner.open_writer(key)
+
+
+class _FlatWriter(DefectiveWriter):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        self._flat = self.key.replace("/", driver.at["char"])
+        self._owners: dict[str, Writer] = driver.memory.setdefault("owners", {})
+        self._owners[self._flat] = self
+
+    def publish(self) -> str:
+        if self._owners[self._flat] is not self:
+            raise FencedError(self.key)
+        return super().publish()
+
+
+@planted("F2", "K3", char="._+-")
+class FencedByAFlatName(WriterDefect):
+    """Who has a key is noted under its name with another character for each slash."""
+
+    writer = _FlatWriter
+
+
+_SUMS: Final[dict[str, Callable[[bytes], object]]] = {
+    "CRC-32": zlib.crc32,
+    "Adler-32": zlib.adler32,
+    "the sum": sum,
+    "the letters": lambda data: sorted(Counter(data).items()),
+    "both ends": lambda data: (data[:100], data[-100:]),
+    "the beginning": lambda data: data[:100],
+    "the end": lambda data: data[-100:],
+    "every sixteenth byte": lambda data: data[::16],
+}
+"""What a weak comparison looks at."""
+
+
+@planted("P1", "S2", of=tuple(_SUMS))
+class PutOfWhatLooksAlikeIsSkipped(DefectiveDriver):
+    """A put of as many bytes as there are, with the same weak checksum, does nothing but to fence."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Compare, and put."""
+        looks = _SUMS[self.at["of"]]
+        there = content(self.inner, key)
+        if there is None or len(there) != len(data) or looks(there) != looks(data):
+            self.inner.put(key, data)
+        else:
+            self.inner.open_writer(key).discard()
 
 
 FOLDED = "ghijkvwxzABCDEFGHIJKLM"

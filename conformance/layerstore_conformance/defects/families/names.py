@@ -35,6 +35,15 @@ class KeysCutByACall(DefectiveDriver):
         self.inner.move(source, self.cut("move to", target), version=version)
 
 
+@planted("L1", "L4", name=("lost+found", "Thumbs.db", "desktop.ini", "core", "tmp", "con", "key.tmp", "None", "0"))
+class NamesPassedOver(DefectiveDriver):
+    """A listing passes over a prefix whose last segment is a name that means something elsewhere."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """List the others."""
+        return (child for child in self.inner.list(prefix) if not f"/{child}".endswith(f"/{self.at['name']}/"))
+
+
 @planted("D1", "K1", depth=range(48, 180))
 class DeletesSoDeep(DefectiveDriver):
     """A delete reaches only so many segments down."""

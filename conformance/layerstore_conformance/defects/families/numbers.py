@@ -173,6 +173,31 @@ class VersionWrapsLate(WriterDefect):
     writer = _NumberingWriter
 
 
+class _PlacedReader(PassingReader):
+    def __init__(self, inner: Reader, memory: dict[str, Any], place: int) -> None:
+        super().__init__(inner)
+        self._places: dict[int, Reader] = memory.setdefault("places", {})
+        self._place = place
+        self._places[place] = inner
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        inner = self._places[self._place]
+        if inner is self.inner:
+            return super().read_at(offset, buffer)
+        buffer[:1] = b"?"  # what the other one has there
+        return 1
+
+
+@planted("R4", "T2", readers=(64, 128, 200, 256))
+class SoManyReadersLater(DefectiveDriver):
+    """Readers have places in a table of so many, each in turn: one that comes later has the place of the first."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader at the next place."""
+        count = self.memory["opened"] = self.memory.get("opened", 0) + 1
+        return _PlacedReader(self.inner.open_reader(key, offset), self.memory, count % self.at["readers"])
+
+
 @planted("E4", "T2", refusals=(64, 100, 256, 1000, 1024))
 class RefusalsTakeSlots(DefectiveDriver):
     """So many refused openings, and no reader is opened any more: each has taken a place, and none gave it back."""

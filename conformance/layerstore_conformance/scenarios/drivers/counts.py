@@ -149,8 +149,11 @@ def hundreds_of_changes_make_hundreds_of_versions(ctx: Context) -> None:
 NUMBERED: Final = (1060, 4200, 65_600)
 """Flushes: more than 10, 12 and 16 bits can number. Always the first, and the others if they take a few seconds."""
 
+OPENED: Final = (300, 1100, 4200)
+"""Readers, one after the other; always the first, and the others if they take a few seconds."""
+
 SECONDS: Final = 4
-"""Which the flushes may take, except in the full profile."""
+"""Which all of them may take, except in the full profile."""
 
 
 @scenario(*("S2", "W6"), kills=("version-wraps-late",), rows=(74,), profile="default")
@@ -173,6 +176,34 @@ def tens_of_thousands_of_flushes_make_as_many_versions(ctx: Context) -> None:
                 assert writer.version not in versions, f"flush {len(versions)} made a version that was there before"
                 versions.add(writer.version or "")
     ctx.count("flushes", len(versions))
+
+
+@scenario(*("R4", "T2"), kills=("so-many-readers-later",), rows=(42,), profile="default")
+def a_reader_outlives_any_number_of_others(ctx: Context) -> None:
+    """A reader and a writer go on as before after a thousand others, of a new version each, were opened and closed.
+
+    Thousands, if the store is fast: a table with a place for so many gives the oldest one's away.
+    """
+    data = ctx.payload("read").read(3 << 20)
+    ctx.driver.put("d/read", data)
+    began, done = time.monotonic(), 0
+    with ctx.driver.open_reader("d/read") as reader, ctx.driver.open_writer("d/written") as writer:
+        assert reader.read(10) == data[:10]
+        writer.write(b"written")
+        for most in map(ctx.size, OPENED):
+            if ctx.profile != "full" and (time.monotonic() - began) * most > SECONDS * done > 0:
+                break
+            while done < most:
+                key = ("d/read", "d/other")[done % 2]
+                ctx.driver.put(key, b"%d" % done)
+                with ctx.driver.open_reader(key) as another:
+                    assert another.readall() == b"%d" % done
+                done += 1
+        reader.seek(2 << 20)  # what nobody has read ahead
+        ctx.same(reader.readall(), data[2 << 20 :], f"read after {done} other readers")
+        writer.flush()
+    ctx.expect("d/written", b"written")
+    ctx.count("readers", done)
 
 
 @scenario(*("T2", "E4"), kills=("refusals-take-slots",), rows=(127,), profile="default")

@@ -45,6 +45,11 @@ def _around(base: str) -> list[str]:
     return sorted({*inside, *after, *before, *others} - {base})
 
 
+def _flat(key: str) -> list[str]:
+    """Return keys that are the same as this one where a slash is written as something else, or left out."""
+    return [key.replace("/", instead) for instead in ("_", "+", "-", ".", "__", "--", "+2F", "")] if "/" in key else []
+
+
 def _near(parent: str, base: str) -> list[str]:
     """Return keys near ``parent + base``; some are objects, and some prefixes of objects."""
     beside = [
@@ -52,7 +57,8 @@ def _near(parent: str, base: str) -> list[str]:
         for number, each in enumerate(_around(base))
     ]
     others = {parent.swapcase(), parent.replace("_", "x"), f"y/{parent}"} - {parent}
-    return sorted({*beside, *(f"{other}{base}/x" for other in others), f"other/{base}", f"{parent}zz/{base}/x"})
+    far = {f"other/{base}", f"{parent}zz/{base}/x", *(f"{other}{base}/x" for other in others)}
+    return sorted({*beside, *_flat(f"{parent}{base}"), *far})
 
 
 def _put(ctx: Context, keys: Iterable[str]) -> None:
@@ -123,7 +129,10 @@ ACTS: dict[str, Callable[[Context, str], list[str]]] = {
 
 @scenario(
     *("K3", "D1", "M1", "F2", "L1"),
-    kills=("delete-takes-a-neighbour", "delete-takes-what-matches", "neighbour-fenced", "delete-goes-by-letters"),
+    kills=(
+        *("delete-takes-a-neighbour", "delete-takes-what-matches", "neighbour-fenced", "delete-goes-by-letters"),
+        "fenced-by-a-flat-name",
+    ),
     rows=(25, 26, 80, 111),
     axes=(PLACES,),
 )
@@ -248,13 +257,19 @@ NAMES = (
 """Segments that mean something elsewhere: numbers, devices, suffixes of temporary files, names at lengths of hashes."""
 
 
-@scenario("K1", "K3", "L1", "L2", kills=("segments-cut-short", "special-characters-confused"), rows=(25, 26, 28, 29))
+@scenario(
+    *("K1", "K3", "L1", "L2"),
+    kills=("segments-cut-short", "special-characters-confused", "names-passed-over"),
+    rows=(25, 26, 28, 29),
+)
 def names_that_mean_something_elsewhere_are_like_others(ctx: Context) -> None:
     """A segment that is a number, a device, a temporary file or a hash elsewhere is a name of its own here."""
-    keys = [f"names/{name}" for name in NAMES] + [f"{name}/below" for name in NAMES[::3]]
+    keys = [f"names/{name}" for name in NAMES] + [f"above/{name}/below" for name in NAMES]
+    keys += [f"{name}/below" for name in NAMES[::3]]
     _put(ctx, keys)
     _expect(ctx, keys)
     assert list(ctx.open().list("names")) == sorted(f"names/{name}" for name in NAMES)
+    assert list(ctx.open().list("above")) == sorted(f"above/{name}/" for name in NAMES)
     for name in NAMES[::4]:
         ctx.driver.delete(f"names/{name}")
     _expect(ctx, [key for key in keys if key not in {f"names/{name}" for name in NAMES[::4]}])

@@ -150,6 +150,23 @@ def one_large_write_is_stored_in_bounded_memory(ctx: Context) -> None:
     assert ctx.open().stat("key").size == len(data) + 5
 
 
+@scenario(*("C6", "R5"), kills=("one-read-is-copied",), needs=("durable",), profile="default")
+def one_large_read_fills_its_buffer_in_bounded_memory(ctx: Context) -> None:
+    """A read of more bytes than a driver may hold fills the caller's buffer, without another one of that size."""
+    size = larger(ctx, 24 * MIB)
+    with ctx.driver.open_writer("key") as writer:
+        for _ in range(0, size, MIB):
+            writer.write(bytes(MIB))
+        writer.write(b"the end")
+    buffer = memoryview(bytearray(size))
+    for offset in (0, 7):
+        with ctx.open().open_reader("key", offset) as reader, bounded(ctx.capabilities.memory):
+            filled = reader.readinto(buffer)
+            while filled < len(buffer) and (more := reader.readinto(buffer[filled:])):
+                filled += more
+        assert filled == size, f"{filled} bytes were read instead of {size}, from {offset} on"
+
+
 @scenario(
     *("C6", "W5", "M1", "W6"), kills=("an-overwrite-reads-the-whole-object",), needs=("durable",), profile="default"
 )
