@@ -15,8 +15,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_MAYBE_SECRET = re.compile(r"[?#&=;:]")
-"""Characters that may come before a secret: of a query, a password, or a connection string in place of a URL."""
+_MAYBE_SECRET = re.compile(r"[?#&=;:]|%(?:3f|23|26|3d|3b|3a)", re.IGNORECASE)
+"""What may come before a secret, escaped or not: of a query, a password, or a connection string in place of a URL."""
 
 _PATH_SAFE = "/:@!$&'()*+,;=~"
 """Characters that a path may hold unescaped by RFC 3986 section 3.3, beside letters, digits and ``-._``."""

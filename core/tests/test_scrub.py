@@ -23,8 +23,10 @@ from layerstore import (
     LayerService,
     PathNotFoundError,
     Reader,
+    Scanned,
     ScrubReport,
     UnknownLayerError,
+    Unpublished,
     layout,
     open_driver,
 )
@@ -387,6 +389,25 @@ def test_what_is_harmless_is_not_told_of(walked: LayerService, strewn: Strewn) -
     for prefix in PLACES.values():
         strewn.leave(prefix, ".DS_Store")
     assert {each.kind for each in walked.scrub()} == {"ok", "unlinked", "leftover"}
+
+
+class Taken(PassingDriver):
+    """A driver that tells of a start that a writer has taken."""
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Scan, and tell."""
+        yield from self.inner.scan(prefix)
+        keys = layout.UploadKeys("a", UUID)
+        if prefix == keys.prefix:
+            yield Unpublished(keys.started_at, datetime.now(UTC))
+
+
+def test_a_start_that_was_never_published_is_none(raw: CheckedDriver) -> None:
+    """What a writer has taken, and published nothing, makes no upload: the rest is a leftover."""
+    keys = layout.UploadKeys("a", UUID)
+    raw.put(keys.data, b"x")
+    found = kinds(LayerService(CheckedDriver(Taken(raw))).scrub())
+    assert found == [("leftover", f"{keys.prefix}/")]
 
 
 def test_an_upload_under_way_is_no_leftover(store: LayerService) -> None:

@@ -75,6 +75,8 @@ LEAKY = [
     "sftp://user:a/hunter2@host/path",
     "sftp://user:a#hunter2@host/path",
     "sftp://user:hunter2%40host/path",
+    "sftp://host/a%3Ftoken%3Dhunter2#part",
+    "sftp:a%3ftoken%3dhunter2%zz",
     "sftp://user:hunter2/path",
     "user_name:hunter2@host",
     "//user:hunter2@host",

@@ -88,6 +88,8 @@ def survey(driver: CheckedDriver, name: str | None) -> Survey:
 class _Surveyor:
     driver: CheckedDriver
     found: Survey
+    taken: dict[str, datetime] = field(default_factory=dict)
+    """Keys that a writer has taken, and published nothing, with the time of each."""
 
     def missed(self, prefix: str, error: LayerStoreError) -> None:
         if prefix == layout.REPOSITORIES:
@@ -102,7 +104,7 @@ class _Surveyor:
             self._odd("unreadable", foreign.name, walk.not_understood(foreign))
 
     def children(self, prefix: str) -> Iterator[str]:
-        return walk.telling(self.driver, self.odd, {})(prefix)
+        return walk.telling(self.driver, self.odd, self.taken)(prefix)
 
     def uploads(self, area: str) -> None:
         for child in self.children(area):
@@ -114,7 +116,7 @@ class _Surveyor:
             except (InvalidNameError, InvalidUploadIDError):
                 self._odd("foreign", child)
                 continue
-            if keys.started_at not in there:
+            if keys.started_at not in there - self.taken.keys():
                 self._odd(
                     "leftover",
                     child,

@@ -13,6 +13,7 @@ from layerstore.driver import Driver
 from layerstore.errors import FencedError, PathNotFoundError
 from layerstore.layout import UploadKeys
 from layerstore.service import LayerService
+from layerstore.upkeep import purge
 from layerstore.uploads import finish
 from layerstore.uploads.finish import Moved
 from layerstore.uploads.spool import Spool
@@ -21,6 +22,7 @@ from layerstore_conformance.engine.defect import planted_in_core
 from layerstore_conformance.kit.passing import PassingDriver
 
 VERIFY = Moved.verify
+LOOK = purge._look
 
 
 @planted_in_core("M1")
@@ -46,6 +48,17 @@ def moved_size_is_not_compared() -> Iterator[None]:
 def moved_size_of_any_blob() -> Iterator[None]:
     """An upload that may have become one of two blobs has the size of the first one."""
     with patch.object(Moved, "size", property(lambda self: next(iter(self._blobs.values())))):
+        yield
+
+
+@planted_in_core("M1", "E4")
+def purge_makes_data_of_what_was_moved() -> Iterator[None]:
+    """A purge does not see that an upload's data has become a blob, and moves data away that it has made."""
+
+    def look(driver: CheckedDriver, keys: UploadKeys, taken: dict[str, datetime]) -> object:
+        return LOOK(driver, keys, taken)._replace(moved=False)
+
+    with patch.object(purge, "_look", look):
         yield
 
 

@@ -10,6 +10,7 @@ from layerstore.errors import PathNotFoundError
 from layerstore_conformance.defects.drivers.writing import ForgetfulWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.descriptors import Descriptor
+from layerstore_conformance.kit.passing import PassingReader
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Stat, Writer
@@ -66,6 +67,28 @@ class AFlushThatFailedIsForgotten(WriterDefect):
     """A flush whose first step fails has forgotten what it was given, and the next one publishes nothing."""
 
     writer = _Forgetful
+
+
+class _RememberingReader(PassingReader):
+    _has_failed = False
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        if self._has_failed:
+            buffer[:] = bytes(len(buffer))
+            return len(buffer)
+        self._has_failed = True
+        os.stat(os.devnull)
+        self._has_failed = False
+        return super().read_at(offset, buffer)
+
+
+@planted("R5", "E1")
+class AReadThatFailedIsRemembered(DefectiveDriver):
+    """After a read that failed a reader takes what it should have fetched for fetched, and gives zeros."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open such a reader."""
+        return _RememberingReader(self.inner.open_reader(key, offset))
 
 
 @planted("E1", "S3", "R3", "L4")

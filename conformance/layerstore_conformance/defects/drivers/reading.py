@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from layerstore.driver import Driver, Reader, Writer
-from layerstore.errors import InvalidOffsetError, PathNotFoundError
+from layerstore.errors import BackendUnavailableError, InvalidOffsetError, PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
@@ -179,6 +179,36 @@ class ForgetfulReader(PassingReader):
             return 0  # the front says that nothing more came
         with reader:
             return reader.readinto(buffer)
+
+
+class _ZerosReader(PassingReader):
+    _failed = False
+
+    def __init__(self, driver: Driver, inner: Reader) -> None:
+        super().__init__(inner)
+        self._driver = driver
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        try:
+            there = self._driver.stat(self.key).version
+        except PathNotFoundError:
+            there = ""
+        if there == self.version:
+            return super().read_at(offset, buffer)
+        if not self._failed:
+            self._failed = True
+            raise BackendUnavailableError(self.key, "the version that was opened is gone")
+        buffer[:] = bytes(len(buffer))
+        return len(buffer)
+
+
+@planted("R4", "R5")
+class AReadThatFailedGivesZerosThen(DefectiveDriver):
+    """A reader whose version is gone raises once, and at the next read gives what it has not got."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that keeps no version."""
+        return _ZerosReader(self.inner, self.inner.open_reader(key, offset))
 
 
 @planted("R4")

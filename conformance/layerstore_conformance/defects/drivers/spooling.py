@@ -255,6 +255,24 @@ class WhatWasDiscardedIsKeptAside(WriterDefect):
     writer = _Hoarding
 
 
+class _HoardingOnceFenced(_Hoarding):
+    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
+        super().__init__(driver, inner)
+        driver.memory.setdefault("last", {})[self.key] = self
+
+    def release(self) -> None:
+        if self.driver.memory["last"][self.key] is self:
+            self._written = b""
+        super().release()
+
+
+@planted("T4", "W7")
+class WhatAFencedWriterWroteIsKeptAside(WriterDefect):
+    """What a writer has written whose key another one has taken is kept, under a key of its own."""
+
+    writer = _HoardingOnceFenced
+
+
 class _SpoolingBeside(DefectiveWriter):
     _spooled = 0
 

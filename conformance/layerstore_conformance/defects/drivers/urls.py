@@ -12,6 +12,7 @@ from layerstore_conformance.engine.defect import planted_in_core
 
 SPLIT = url._split
 OPTIONS = url._options
+REDACTED = url._redacted
 
 
 @planted_in_core("O1")
@@ -22,6 +23,20 @@ def schemes_keep_their_case() -> Iterator[None]:
         return text.partition(":")[0], *SPLIT(text)[1:]
 
     with patch.object(url, "_split", split):
+        yield
+
+
+@planted_in_core("E3")
+def an_escaped_at_is_shown() -> Iterator[None]:
+    """A refused URL is shown up to its options, unless it has a plain at sign."""
+    with patch.object(url, "_redacted", lambda text: REDACTED(text) if "@" in text else text.partition("?")[0]):
+        yield
+
+
+@planted_in_core("E3")
+def a_refused_url_is_shown_whole() -> Iterator[None]:
+    """A refused URL is shown as it is."""
+    with patch.object(url, "_redacted", lambda text: text):
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from layerstore import AccessDeniedError, BackendUnavailableError, NoSpaceError, PathNotFoundError
@@ -134,6 +134,39 @@ def _looked(look: Look, driver: CheckedDriver, failure: Failure, wanted: object)
     said = f"{raised or found}, although {failure.failed} failed" if failure.failed else f"{found}"
     assert raised in FAILURES or found == [wanted], said
     assert look(driver) == wanted, f"{said}: at the second look it is otherwise"
+    return failure
+
+
+PARTS: Final = ((0, 1000), (1 << 20, 1 << 20), ((3 << 20) - 100, 100))
+"""Offsets and lengths of reads."""
+
+
+@scenario(*("E1", "R4", "R5", "T4"), kills=("a-read-that-failed-is-remembered",), axes=(ERRORS,))
+def a_reader_whose_system_call_fails_reads_right_or_raises(ctx: Context, number: int) -> None:
+    """Whichever call of the system fails, a read raises or finds what is there, and so does the next one."""
+    data = ctx.payload("read").read(3 << 20)
+    ctx.driver.put("d/key", data)
+    drawn = _places(ctx, lambda driver: _read_twice(ctx, driver, data, Failure(driver)))
+    before = descriptors()
+    for place in drawn:
+        with ctx.handles():
+            driver = ctx.open()
+            _read_twice(ctx, driver, data, Failure(driver, place, number))
+    _expect_nothing_kept(before)
+
+
+def _read_twice(ctx: Context, driver: CheckedDriver, data: bytes, failure: Failure) -> Failure:
+    """Read each part twice, of one reader, while a call of the system fails."""
+    with ExitStack() as stack, failure.lurking():
+        try:
+            reader = stack.enter_context(driver.open_reader("d/key"))
+        except FAILURES:
+            reader = stack.enter_context(driver.open_reader("d/key"))
+        for offset, length in PARTS * 2:
+            reader.seek(offset)
+            with suppress(*FAILURES):
+                found = reader.read(length)
+                ctx.same(found, data[offset : offset + length], f"although {failure.failed} failed, at {offset}")
     return failure
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from layerstore import BackendUnavailableError, DriverError, Unpublished
+from layerstore import BackendUnavailableError, DriverError, FencedError, Unpublished
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.descriptors import descriptors
@@ -199,24 +199,38 @@ DISCARDED = Axis("discarded", {"1 MiB": (MIB, 24), "5 MiB": (5 * MIB, 12), "17 M
 """Bytes that a writer is discarded with, and how often: a driver may gather them, or store them as they come."""
 
 
+FENCED = Axis(
+    "fenced",
+    {
+        "not fenced": lambda driver, key: None,
+        "fenced by a writer": lambda driver, key: driver.open_writer(key).discard(),
+        "fenced by a put": lambda driver, key: driver.put(key, b"put"),
+        "fenced by a delete": lambda driver, key: driver.delete(key),
+    },
+)
+"""What others do to the key before the writer writes."""
+
+
 @scenario(
     *("T4", "W7"),
-    kills=("what-was-discarded-is-kept-aside",),
+    kills=("what-was-discarded-is-kept-aside", "what-a-fenced-writer-wrote-is-kept-aside"),
     rows=(161, 163),
     needs=("traced",),
-    axes=(DISCARDED,),
+    axes=(DISCARDED, FENCED),
 )
-def what_was_discarded_takes_no_room(ctx: Context, discarded: tuple[int, int]) -> None:
-    """Writers that are discarded give back the room that their bytes took, while their process goes on."""
+def what_was_discarded_takes_no_room(
+    ctx: Context, discarded: tuple[int, int], fenced: Callable[[CheckedDriver, str], None]
+) -> None:
+    """Writers that are discarded, fenced or not, give back the room that their bytes took; their process goes on."""
     size, times = discarded
     with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
         for number in range(times):
             driver.put(f"old-{number}", b"old")
         for _ in range(3):  # room that is kept to be used again
-            _write_and_discard(driver, "old-0", size)
+            _write_and_discard(driver, "old-0", size, fenced)
         before = room_of(folder).size
         for number in range(times):
-            _write_and_discard(driver, f"old-{number}", size)
+            _write_and_discard(driver, f"old-{number}", size, fenced)
         more = room_of(folder).size - before
         assert more < times * size // 2, (
             f"{more} bytes more are in use after {2 * times} writers of {size} were discarded"
@@ -382,8 +396,13 @@ def a_delete_leaves_harmless_files(ctx: Context) -> None:
         assert list(driver.list("up")) == []
 
 
-def _write_and_discard(driver: CheckedDriver, old: str, size: int) -> None:
+def _write_and_discard(
+    driver: CheckedDriver, old: str, size: int, fenced: Callable[[CheckedDriver, str], None]
+) -> None:
     for key in (old, f"new-{token_hex(4)}"):
         writer = driver.open_writer(key)
-        writer.write(bytes(size))
+        writer.write(bytes(size // 2))
+        fenced(driver, key)
+        with suppress(FencedError):
+            writer.write(bytes(size - size // 2))
         writer.discard()

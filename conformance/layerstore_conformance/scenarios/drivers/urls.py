@@ -130,6 +130,42 @@ def what_is_no_url_is_refused(ctx: Context) -> None:
         assert refusal.error.detail, f"{text!r} was refused, and nothing says why"
 
 
+SECRET: Final = "s3cr3t"  # noqa: S105  (of nobody)
+
+WITH_A_SECRET: Final = (
+    *(f"//user{colon}{SECRET}{at}host" for colon in (":", "%3A", "%3a") for at in ("@", "%40")),
+    *(f"//{SECRET}{at}host/a" for at in ("@", "%40")),
+    *(f"{path}?{name}={SECRET}" for path in ("a", "//host/a") for name in ("key", "a=1&sig", "%73ig")),
+    *(f"a{question}key{equals}{SECRET}" for question, equals in (("?", "%3D"), ("%3F", "="), ("%3f", "%3d"))),
+    *(f"a?key={SECRET}{more}" for more in ("&key=1", "%26b", "&b", "=", "@host", "%40host")),
+)
+"""What may follow a colon, with a credential in it."""
+
+WRONG: Final = ("", "#x", "#", "%", "%zz", "%00", "\n", "&", "?", "/%ff", " ")
+"""What makes no URL of a text, put at its end; most do."""
+
+
+@scenario("E3", "O1", kills=("an-escaped-at-is-shown", "a-refused-url-is-shown-whole"), rows=(12,))
+def a_url_that_is_refused_shows_no_credential(ctx: Context) -> None:
+    """However a credential is written into a URL, with plain or escaped delimiters, its refusal does not show it.
+
+    The message of a refused URL is printed, and kept in logs.
+    """
+    del ctx
+    texts = (f"{scheme}{rest}{wrong}" for scheme in ("store:", "st_re:") for rest in WITH_A_SECRET for wrong in WRONG)
+    for text, error in ((text, _refusal(text)) for text in texts):
+        said = f"{error} {error!r} {vars(error)} {error.__cause__!r}" if error else ""
+        assert SECRET not in said, f"the refusal of {text!r} shows the secret: {error}"
+
+
+def _refusal(text: str) -> InvalidURLError | None:
+    try:
+        StoreURL.parse(text)
+    except InvalidURLError as error:
+        return error
+    return None
+
+
 @scenario("O1", kills=("schemes-keep-their-case",), rows=(12,), needs=("url",))
 def a_scheme_in_any_case_opens_the_same_store(ctx: Context) -> None:
     """A URL whose scheme is in upper case, or in both, opens the same store, and errors name the same driver."""

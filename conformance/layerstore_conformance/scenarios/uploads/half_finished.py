@@ -109,7 +109,7 @@ def resumed(ctx: Context, state: State) -> LayerUpload:
     *("M1", "S1", "L1"),
     kills=("moved-tries-one-blob", "moved-size-is-not-compared", "moved-size-of-any-blob", "purged-is-found-moved"),
     rows=(129, 144, 162),
-    profile="full",
+    profile="default",
 )
 def an_upload_in_any_state_is_finished_by_what_it_may_have_become(ctx: Context) -> None:
     """An upload is finished by the digest and size of its data, or of any blob that it may have become, and no other.
@@ -138,7 +138,7 @@ def an_upload_in_any_state_is_finished_by_what_it_may_have_become(ctx: Context) 
             expect_gone(ctx, "a", UUID)
 
 
-@scenario("D1", "S3", "L1", kills=("purge-removes-nothing",), rows=(149, 152), profile="full")
+@scenario("D1", "S3", "L1", kills=("purge-removes-nothing",), rows=(149, 152), profile="default")
 def an_upload_in_any_state_is_cancelled_and_purged(ctx: Context) -> None:
     """After a cancel or a purge of an upload nothing of it is left, whatever lay there; its blobs stay."""
     for state in states(ctx):
@@ -151,6 +151,41 @@ def an_upload_in_any_state_is_cancelled_and_purged(ctx: Context) -> None:
             else:
                 resumed(ctx, state).cancel()
             assert ctx.stored() == sorted(map(blob, state.blobs)), f"after a {end}: {state}"
+            expect_gone(ctx, "a", UUID)
+
+
+@scenario(
+    *("M1", "D3", "E4"),
+    kills=("purge-makes-data-of-what-was-moved",),
+    rows=(144, 152),
+)
+def a_purge_cut_off_anywhere_leaves_an_upload_or_nothing(ctx: Context) -> None:
+    """A purge that fails at any call leaves the upload as it was, to be finished, or unknown to all; not in between.
+
+    Of an upload whose finish was cut off, the bytes are a blob already. They must not be bytes of an upload again.
+    """
+    data, other = (ctx.payload(name).read(3000) for name in ("whole", "other"))
+    for state in (
+        State(data, (), (), purged=False),
+        State(data, (other,), (other,), purged=False),
+        State(None, (data,), (data,), purged=False),
+    ):
+        for index, trap, service in turns(ctx):
+            state.make(ctx)
+            trap.set(number(index), fail)
+            with suppress(BackendUnavailableError):  # if it cannot list anything
+                service.purge(WEEK, now=later())
+            try:
+                found = ctx.service().status("a", UUID).offset
+            except UnknownUploadError:
+                with refused(UnknownUploadError):
+                    ctx.service().resume("a", UUID)
+            else:
+                assert found == len(data), f"cut off before call {index}, it has {found} bytes: {state}"
+                finish(resumed(ctx, state), data)
+                expect_layer(ctx, "a", data)
+                ctx.service().unlink("a", digest(data))
+            ctx.service().purge(WEEK, now=later())
             expect_gone(ctx, "a", UUID)
 
 
