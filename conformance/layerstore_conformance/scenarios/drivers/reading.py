@@ -133,13 +133,16 @@ def _reads_one_version(ctx: Context, change: Callable[[], object]) -> None:
     """Begin to read, change the object, and check that the rest is of the same version, or refused, again and again."""
     old = ctx.payload("old").read(300_000)
     ctx.driver.put("key", old)
-    with ctx.open().open_reader("key") as reader:
+    with ctx.open().open_reader("key") as reader, ctx.open().open_reader("key") as late:
         begun = reader.read(1000)
         change()
         for time in ("first", "second", "third"):
             reader.seek(1000)
             with suppress(BackendUnavailableError):
                 ctx.same(begun + reader.read(), old, f"read before and after the change, the {time} time")
+            late.seek(0)
+            with suppress(BackendUnavailableError):
+                ctx.same(late.read(), old, f"read after the change, the {time} time")
 
 
 @scenario("R4", kills=("reader-mixes-versions",), rows=(48,))
