@@ -6,9 +6,11 @@ so. The modules that they come from are not public, and their names may change w
 
 from layerstore_conformance.faults.faulty import FaultyDriver
 from layerstore_conformance.faults.plan import KINDS, Fault, FaultPlan
-from layerstore_conformance.harness import Harness, SideDoor
+from layerstore_conformance.harness import Harness, How, SideDoor, changed
 from layerstore_conformance.kit.payloads import Payload, difference, digest, expect_same
+from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.kit.requests import Requests
+from layerstore_conformance.other_programs import littering, tampering
 from layerstore_conformance.promises.forkserver import ExitRecord, ForkServer, Plan
 from layerstore_conformance.promises.killing import CutPoint
 from layerstore_conformance.promises.lifecycles import LIFECYCLES, TrackedUpload, straight
@@ -24,19 +26,24 @@ __all__ = [
     "FaultyDriver",
     "ForkServer",
     "Harness",
+    "How",
     "Payload",
     "Plan",
     "Requests",
     "SideDoor",
     "TrackedUpload",
     "cancel_again",
+    "changed",
     "check_cut_off",
     "check_store",
     "difference",
     "digest",
     "expect_same",
     "finish_again",
+    "littering",
+    "renaming",
     "straight",
+    "tampering",
 ]
 
 _OLD = {"Death": ExitRecord, "Life": TrackedUpload, "Zygote": ForkServer}

@@ -11,17 +11,16 @@ from layerstore import PathNotFoundError
 from layerstore.keys import is_key
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit.renaming import renaming
+from layerstore_conformance.other_programs import littering, tampering
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 from layerstore_drivers.local.driver import LocalDriver
 
 if TYPE_CHECKING:
     from tests.local_calls import counted
     from tests.local_rebuilt import rebuilt
-    from tests.other_programs import littering, tampering
 else:
     from local_calls import counted
     from local_rebuilt import rebuilt
-    from other_programs import littering, tampering
 
 
 class Files:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.other_programs import littering, tampering
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 
 if TYPE_CHECKING:
-    from tests.other_programs import littering, tampering
     from tests.pyfilesystem_files import Files
 else:
-    from other_programs import littering, tampering
     from pyfilesystem_files import Files
 
 

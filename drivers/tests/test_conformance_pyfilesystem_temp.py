@@ -1,19 +1,14 @@
 """The whole suite, on PyFilesystem2's TempFS."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from layerstore import StoreURL
 from layerstore_conformance.harness import Harness
+from layerstore_conformance.other_programs import littering, tampering
 from layerstore_conformance.suite import *  # noqa: F403  (a module of a driver author's: the suite takes it over)
 from layerstore_drivers.pyfilesystem.driver import PyFilesystemDriver
-
-if TYPE_CHECKING:
-    from tests.other_programs import littering, tampering
-else:
-    from other_programs import littering, tampering
 
 URL = StoreURL("pyfs+temp", "conformance")
 

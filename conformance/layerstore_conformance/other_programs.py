@@ -1,4 +1,7 @@
-"""What other programs do in a directory that is a store: to its files, and beside them."""
+"""What other programs do in a directory that is a store: to its files, and beside them.
+
+For drivers whose objects are files, each under its key below one directory.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from layerstore_conformance.kit.litter import HARMLESS, TOLD, file_of
 
 
 def tampering(root: Path, read: Callable[[str], bytes | None]) -> Callable[[str, How], None]:
-    """Return what changes the files of a store; ``read`` tells what of a file is published.
+    """Return the ``tamper`` of a harness, which changes files; ``read`` tells what of a file is published.
 
     Behind that may lie what a writer has not flushed. It goes: another program stores what it has read.
     """
@@ -71,21 +74,8 @@ def _as_it_was(path: Path, before: os.stat_result) -> None:
             return
 
 
-def by_the_second(tamper: Callable[[str, How], None], root: Path) -> Callable[[str, How], None]:
-    """Return what changes files, and leaves each dated a second later than before: all that a server tells of times."""
-
-    def later(key: str, how: How) -> None:
-        path = root / key
-        before = path.stat().st_mtime if path.exists() else None
-        tamper(key, how)
-        if path.exists() and before is not None:
-            os.utime(path, (before + 1, before + 1))
-
-    return later
-
-
 def littering(root: Path, *, served: bool = False) -> Callable[[str], AbstractContextManager[list[str]]]:
-    """Return what puts one of everything below a prefix that a directory can hold and no driver stores.
+    """Return what puts below a prefix one of everything that no driver stores, the ``foreign`` of a harness.
 
     Where it is ``served``, by FTP, these are names alone: what a link leads to is all that a server tells of it.
     """
