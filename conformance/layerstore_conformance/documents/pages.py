@@ -85,16 +85,16 @@ HELD_OUT = (
     f"| the same author | a driver of his own, of chunks and manifests | {told(10, 15)} |",
     "",
     "After each list scenarios were written for the kinds that lived: each figure is that of the suite before these.",
-    "Before the last list of 29 November three others, who had read the suite, looked for what it misses: of 189 defects",
-    "of theirs it missed 114, for whose kinds scenarios were written, too.",
+    "Before the last list of 29 November three others, who had read the suite, looked for what it misses: of 189",
+    "defects of theirs it missed 114, for whose kinds scenarios were written, too.",
     "",
     "Of those of the lists of 29 November that lived, all but two are found now. One is a move that syncs the source's",
     "directory before that of the target: it shows where half a rename may reach the disk, which the model of a loss",
     "of power excludes. The other is a database whose log is written over before what it holds was synced: it takes",
     "more unflushed megabytes than the record of a life can hold.",
     "",
-    "Of those of 30 November two live. A put that fails in the middle has fenced a writer: the contract allows that since",
-    "(F2.1). And a flush of nothing new does not sync what a process published that was killed before it had synced.",
+    "Of those of 30 November two live. A put that fails in the middle has fenced a writer: since then the contract",
+    "allows that (F2.1). And a flush of nothing new does not sync what a process published that was killed before it had synced.",
 )
 
 
