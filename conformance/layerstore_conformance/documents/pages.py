@@ -93,8 +93,8 @@ HELD_OUT = (
     "of power excludes. The other is a database whose log is written over before what it holds was synced: it takes",
     "more unflushed megabytes than the record of a life can hold.",
     "",
-    "Of those of 30 November two live. A put that fails in the middle has fenced a writer: since then the contract",
-    "allows that (F2.1). And a flush of nothing new does not sync what a process published that was killed before it had synced.",
+    "Of those of 30 November one lives: a put that fails in the middle has fenced a writer. Since then the contract",
+    "allows that (F2.1).",
 )
 
 

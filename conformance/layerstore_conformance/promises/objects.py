@@ -18,7 +18,7 @@ from layerstore import AccessDeniedError, DriverError, FencedError, NoSpaceError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.defect import defect_named, planted_before
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.promises import beside, unflushed
+from layerstore_conformance.promises import beside, predecessors, unflushed
 from layerstore_conformance.promises.states import Around, Lived, State, without
 from layerstore_conformance.promises.traced import opened
 
@@ -174,6 +174,7 @@ LIVES: dict[str, Lived] = {
     "nothing": calls,
     "failures": calls_amid_failures,
     "other programs": beside.calls_beside,
+    "killed processes": predecessors.calls_after_processes_were_killed,
     "no store": beside.calls_in_a_store_to_be_made,
     "files of others": beside.calls_on_files_of_others,
     "directories made anew": beside.calls_in_directories_made_anew,

@@ -133,6 +133,21 @@ def power_may_be_lost_after_another_programs_change(ctx: Context) -> None:
 
 
 @scenario(
+    *("C4", "W6"),
+    kills=UNSYNCED,
+    rows=(161, 169),
+    needs=(*NEEDS, "shared", "fork"),
+    profile="default",
+)
+def power_may_be_lost_after_a_process_was_killed(ctx: Context) -> None:
+    """When power is lost, what a flush of nothing new has answered for is there, though who published it was killed.
+
+    A process may be killed between a change and its sync. Who finds the change, and flushes, makes it durable.
+    """
+    lost_between(ctx, "killed processes", partial(trees, samples=0))
+
+
+@scenario(
     *("C4", "W8", "P2", "M5", "E1", "E4"),
     kills=(
         *("files-are-not-synced", "failed-syncs-are-repeated", "errors-of-the-disk-are-taken-for-a-full-one"),
