@@ -51,9 +51,10 @@ def calls_after_processes_were_killed(driver: CheckedDriver, around: Around) -> 
             if old:
                 driver.put(KEY, old)
             was_killed = _killed_at(place, around, act)
-            with driver.open_writer(KEY) as writer:
-                writer.flush()
+            writer = driver.open_writer(KEY)
+            writer.flush()
             yield {KEY: driver.get(KEY, 1 << 20), SOURCE: None}
+            writer.discard()
             driver.delete("d")
 
 
