@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from layerstore import FencedError, InvalidOffsetError, PathNotFoundError
+from layerstore import FencedError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from layerstore_conformance.engine.context import Context
 
@@ -144,92 +142,6 @@ def hundreds_of_changes_make_hundreds_of_versions(ctx: Context) -> None:
         ctx.same(ctx.driver.get("key", 100), data, f"after change {number}")
     twice = sorted({each for each in versions if versions.count(each) > 1})
     assert not twice, f"versions came back: {twice[:5]}"
-
-
-NUMBERED: Final = (1060, 4200, 65_600)
-"""Flushes: more than 10, 12 and 16 bits can number. Always the first, and the others if they take a few seconds."""
-
-OPENED: Final = (300, 1100, 4200)
-"""Readers, one after the other; always the first, and the others if they take a few seconds."""
-
-SECONDS: Final = 4
-"""Which all of them may take, except in the full profile."""
-
-
-@scenario(*("S2", "W6"), kills=("version-wraps-late",), rows=(74,), profile="default")
-def tens_of_thousands_of_flushes_make_as_many_versions(ctx: Context) -> None:
-    """Thousands of flushes of one object, tens of thousands if the store is fast, each make another version.
-
-    A number of 16 bits begins anew; then what was saved of an old version is taken for the new one's.
-    """
-    versions, began = set[str](), time.monotonic()
-    with ctx.driver.open_writer("key") as writer:
-        writer.write(b"0")
-        for most in map(ctx.size, NUMBERED):
-            took = time.monotonic() - began
-            if ctx.profile != "full" and took * most > SECONDS * len(versions) > 0:
-                break
-            while len(versions) < most:
-                writer.seek(0)
-                writer.write(b"%d" % len(versions))
-                writer.flush()
-                assert writer.version not in versions, f"flush {len(versions)} made a version that was there before"
-                versions.add(writer.version or "")
-    ctx.count("flushes", len(versions))
-
-
-@scenario(*("R4", "T2"), kills=("so-many-readers-later",), rows=(42,), profile="default")
-def a_reader_outlives_any_number_of_others(ctx: Context) -> None:
-    """A reader and a writer go on as before after hundreds of others, of a new version each, were opened and closed.
-
-    Thousands, if the store is fast: a table with a place for so many gives the oldest one's away.
-    """
-    data = ctx.payload("read").read(3 << 20)
-    ctx.driver.put("d/read", data)
-    began, done = time.monotonic(), 0
-    with ctx.driver.open_reader("d/read") as reader, ctx.driver.open_writer("d/written") as writer:
-        assert reader.read(10) == data[:10]
-        writer.write(b"written")
-        for most in map(ctx.size, OPENED):
-            if ctx.profile != "full" and (time.monotonic() - began) * most > SECONDS * done > 0:
-                break
-            while done < most:
-                key = ("d/one", "d/other")[done % 2]
-                ctx.driver.put(key, b"%d" % done)
-                with ctx.driver.open_reader(key) as another:
-                    assert another.readall() == b"%d" % done
-                done += 1
-        reader.seek(2 << 20)  # what nobody has read ahead
-        ctx.same(reader.readall(), data[2 << 20 :], f"read after {done} other readers")
-        writer.flush()
-    ctx.expect("d/written", b"written")
-    ctx.count("readers", done)
-
-
-@scenario(*("T2", "E4"), kills=("refusals-take-slots",), rows=(127,), profile="default")
-def a_thousand_refused_calls_take_nothing_away(ctx: Context) -> None:
-    """After more than a thousand refused calls of each kind, every call is done as before."""
-    driver, count = ctx.driver, ctx.size(1060)
-    driver.put("d/key", b"the object")
-    for kind, call in (
-        (PathNotFoundError, lambda: driver.open_reader("d/missing")),
-        (PathNotFoundError, lambda: driver.stat("d/missing")),
-        (PathNotFoundError, lambda: driver.move("d/missing", "d/moved")),
-        (InvalidOffsetError, lambda: driver.open_reader("d/key", 100)),
-        (FencedError, lambda: driver.move("d/key", "d/moved", version="another")),
-    ):
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(partial(_expect_refusal, kind, call), range(count)))
-    with driver.open_reader("d/key", 4) as reader, driver.open_writer("d/key") as writer:
-        assert reader.readall() == b"object"
-        writer.write(b", and more")
-    driver.move("d/key", "d/moved", version=driver.stat("d/key").version)
-    ctx.expect("d/moved", b"the object, and more")
-
-
-def _expect_refusal(kind: type[Exception], call: Callable[[], object], _number: int) -> None:
-    with refused(kind):
-        call()
 
 
 @scenario(
