@@ -114,6 +114,12 @@ def call_or_return(frame: FrameType, event: str, arg: object) -> bool:
     return event in ("call", "return")
 
 
+def released(frame: FrameType, event: str, arg: object) -> bool:
+    """Return whether the event is the release of a lock, by a method in C: whoever waited for it may go on now."""
+    del frame
+    return event == "c_return" and getattr(arg, "__name__", "") in {"__exit__", "release"}
+
+
 class Meeting:
     """Has another thread do something at one moment of the work of this thread: at a call or return, by its number."""
 

@@ -9,7 +9,7 @@ from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.kit.moments import PATIENCE, Meeting
+from layerstore_conformance.kit.moments import PATIENCE, Meeting, call_or_return, released
 from layerstore_conformance.kit.places import Places
 from layerstore_conformance.steps.encounters import ALL_RIVALS, ALL_WORKS, RIVALS, Work
 from layerstore_conformance.steps.orders import encountered
@@ -40,13 +40,15 @@ SIZES = Axis("size", {"small": 0, "3 MiB": 3 << 20})
 def two_calls_that_meet_at_any_moment_are_one_after_the_other(ctx: Context, pair: Make, size: int) -> None:
     """At whatever moment of a call another one comes, on the same key, what is there is as if one had come first.
 
-    A check that is made before the lock is taken passes, unless the other call comes in between.
+    A check that is made before the lock is taken passes, unless the other call comes in between. Nor may a call let go
+    of the lock half way: so the other one comes also whenever a lock was released.
     """
     pad, other = bulk("pad", size, ctx.seed), ctx.open()
-    events = met(ctx, pair, other, pad, 1 << 60)
-    wanted = min(events, MOMENTS[ctx.profile] // (3 if size else 1))
-    for moment in sorted(ctx.random.sample(range(events), wanted)):
-        met(ctx, pair, other, pad, moment)
+    most = MOMENTS[ctx.profile] // (3 if size else 1)
+    for is_moment in (call_or_return, released):
+        events = met(ctx, pair, other, pad, 1 << 60, is_moment)
+        for moment in sorted(ctx.random.sample(range(events), min(events, most))):
+            met(ctx, pair, other, pad, moment, is_moment)
 
 
 AMID: Final = {"quick": (4, 1), "default": (24, 6, 1), "full": (200, 50)}
