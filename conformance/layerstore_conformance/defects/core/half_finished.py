@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from unittest.mock import patch
 
 from layerstore.checked import CheckedDriver
@@ -16,6 +16,7 @@ from layerstore.service import LayerService
 from layerstore.upkeep import purge
 from layerstore.uploads import finish
 from layerstore.uploads.finish import Moved
+from layerstore.uploads.front import Front
 from layerstore.uploads.spool import Spool
 from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
@@ -59,6 +60,35 @@ def purge_makes_data_of_what_was_moved() -> Iterator[None]:
         return LOOK(driver, keys, taken)._replace(moved=False)
 
     with patch.object(purge, "_look", look):
+        yield
+
+
+@planted_in_core("D3", "F2")
+def resume_looks_once() -> Iterator[None]:
+    """A resume does not look again whether the upload is still there when it has its data."""
+
+    def content(self: LayerService, keys: UploadKeys, spool: Spool) -> Front | Moved:
+        moved = finish.find_moved(self.driver, keys) if spool.version is None else None
+        if moved is None:
+            return Front(self.driver, keys, spool)
+        spool.release()
+        return moved
+
+    with patch.object(LayerService, "_content", content):
+        yield
+
+
+@planted_in_core("S1")
+def a_start_is_read_without_its_zone() -> Iterator[None]:
+    """The start of an upload is taken for UTC, whatever its offset says."""
+    started = finish.started_at
+
+    def read(driver: CheckedDriver, keys: UploadKeys) -> datetime:
+        started(driver, keys)
+        text = driver.get(keys.started_at, 99).decode("ascii")
+        return datetime.fromisoformat(text.upper()).replace(tzinfo=UTC)
+
+    with patch.object(finish, "started_at", read):
         yield
 
 

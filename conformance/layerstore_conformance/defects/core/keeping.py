@@ -26,6 +26,19 @@ from layerstore_conformance.engine.defect import planted_in_core
 WHOLE = 1 << 40
 LOOK = purge._look
 TAKE_AWAY = purge._take_away
+KEYS_BELOW = walk.keys_below
+
+
+@planted_in_core("L2")
+def scrub_passes_over_a_folder() -> Iterator[None]:
+    """A scrub that goes on after a blob passes over the others whose names begin with the same two digits."""
+
+    def keys_below(children: walk.Children, prefix: str, *, after: str = "") -> Iterator[str]:
+        beside = after.rsplit("/", 2)[0]
+        return (key for key in KEYS_BELOW(children, prefix, after=after) if key.rsplit("/", 2)[0] != beside)
+
+    with patch.object(walk, "keys_below", keys_below):
+        yield
 
 
 @planted_in_core("D1")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from layerstore import (
     BackendUnavailableError,
+    Digest,
     FencedError,
     MarkingIncompleteError,
     UnknownLayerError,
@@ -203,15 +204,17 @@ def a_scrub_tells_of_what_does_not_belong_together(ctx: Context) -> None:
     }
 
 
-@scenario("L2", kills=("scrub-begins-anew",))
+@scenario("L2", kills=("scrub-begins-anew", "scrub-passes-over-a-folder"))
 def a_scrub_that_was_cut_off_is_gone_on_with(ctx: Context) -> None:
-    """A scrub that begins after any blob reads the ones behind it, each once."""
+    """A scrub that begins after any blob reads the ones behind it, each once; also where nothing links to them."""
     for index in range(4):
         store(ctx.service(), "a", ctx.payload(f"resumed-{index}").read(SMALL))
+    for beside in "0123":  # their names begin alike
+        ctx.driver.put(layout.blob(Digest("sha256", "ab" + beside * 62)), b"damaged")
     whole: list[Finding] = list(ctx.service().scrub())
-    for index, each in enumerate(whole):
-        assert each.digest is not None
-        assert list(ctx.service().scrub(after=each.digest.hex)) == whole[index + 1 :]
+    for after in {each.digest.hex for each in whole if each.digest}:
+        behind = [each for each in whole if each.digest and each.digest.hex > after]
+        assert list(ctx.service().scrub(after=after)) == behind, f"after {after}"
 
 
 @scenario("D1", "S1", kills=("gc-sweeps-what-is-young", "dry-run-deletes"))

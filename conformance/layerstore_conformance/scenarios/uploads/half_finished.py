@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore import (
@@ -187,6 +188,46 @@ def a_purge_cut_off_anywhere_leaves_an_upload_or_nothing(ctx: Context) -> None:
                 ctx.service().unlink("a", digest(data))
             ctx.service().purge(WEEK, now=later())
             expect_gone(ctx, "a", UUID)
+
+
+@scenario("D3", "F2", kills=("resume-looks-once",), rows=(120, 128))
+def a_resume_that_meets_the_end_of_its_upload_is_refused_or_had_it(ctx: Context) -> None:
+    """If an upload is cancelled before any call of a resume, that is told so, or has begun with all of its bytes.
+
+    A client that is given an upload of no bytes sends the rest of a layer behind nothing.
+    """
+    data = ctx.payload("ended").read(3000)
+    for index, trap, service in turns(ctx):
+        state = State(data, (), (), purged=False)
+        state.make(ctx)
+        trap.set(number(index), lambda: ctx.service().cancel("a", UUID))
+        try:
+            upload = service.resume("a", UUID)
+        except UnknownUploadError:
+            ctx.step("refused")
+        else:
+            assert upload.tell() == len(data), f"resumed at {upload.tell()}, with a cancel before call {index}"
+        ctx.service().purge(WEEK, now=later())
+        expect_gone(ctx, "a", UUID)
+
+
+STARTS = ("2001-09-09T01:46:40Z", "2001-09-09t01:46:40z", "2001-09-09T03:46:40+02:00", "2001-09-08T18:16:40.000-07:30")
+"""One moment, as RFC 3339 lets it be written."""
+
+
+@scenario("S1", kills=("a-start-is-read-without-its-zone",), rows=(73,))
+def a_start_in_any_zone_is_of_that_moment(ctx: Context) -> None:
+    """However the start of an upload is written, with whatever offset from UTC, it is the moment that it says.
+
+    Another registry may have begun the upload. A purge goes by its start.
+    """
+    began = datetime.fromtimestamp(10**9, UTC)
+    for text in STARTS:
+        State(b"begun elsewhere", (), (), purged=False).make(ctx)
+        ctx.driver.put(KEYS.started_at, text.encode("ascii"))
+        told = [ctx.service().status("a", UUID), *ctx.service().uploads("a")]
+        assert [each.started_at for each in told] == [began, began], f"{text} is told as {told[0].started_at}"
+        assert told[0].started_at.utcoffset() == timedelta(0), f"{text} is told as {told[0].started_at}"
 
 
 @scenario("M1", "D3", kills=("moved-is-linked-though-cancelled",), rows=(144, 149))
