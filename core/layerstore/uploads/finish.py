@@ -78,7 +78,7 @@ def started_at(driver: CheckedDriver, keys: UploadKeys) -> datetime | None:
     Raises:
         PathNotFoundError: no start is stored.
     """
-    text = driver.get(keys.started_at, 64).decode("ascii", "replace").upper()  # RFC 3339 has letters in either case
+    text = driver.get(keys.started_at, 64).decode("ascii", "replace")
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):

@@ -211,7 +211,12 @@ def a_resume_that_meets_the_end_of_its_upload_is_refused_or_had_it(ctx: Context)
         expect_gone(ctx, "a", UUID)
 
 
-STARTS = ("2001-09-09T01:46:40Z", "2001-09-09t01:46:40z", "2001-09-09T03:46:40+02:00", "2001-09-08T18:16:40.000-07:30")
+STARTS = (
+    "2001-09-09T01:46:40Z",
+    "2001-09-09 01:46:40+00:00",
+    "2001-09-09T03:46:40+02:00",
+    "2001-09-08T18:16:40.000-07:30",
+)
 """One moment, as RFC 3339 lets it be written."""
 
 
