@@ -95,12 +95,14 @@ HELD_OUT = (
     "of power excludes. The other is a database whose log is written over before what it holds was synced: it takes",
     "more unflushed megabytes than the record of a life can hold.",
     "",
-    "Of those of 30 November ten live. A put that fails in the middle has fenced a writer: since then the contract",
-    "allows that (F2.1). One write takes 2 GiB at most: no scenario writes as much at once. A memory error of the",
-    "memory driver is told as it is, a closed reader of it keeps its object for whoever keeps the reader, and a path",
-    "beside the host of its URL is passed over. Three of core's cost reading back: the last of many marks is dropped,",
-    "a state of the same length is not saved, and a long one is not read. And two are about moments: a link that",
-    "cannot be renewed is told as a failure, and a blob that comes back during a scrub is told as missing.",
+    "Of those of 30 November eleven live. A put that fails in the middle has fenced a writer: since then the",
+    "contract allows that (F2.1). One write takes 2 GiB at most: no scenario writes as much at once. A memory error",
+    "of the memory driver is told as it is, a closed reader of it keeps its object for whoever keeps the reader,",
+    "and a path beside the host of its URL is passed over. Three of core's cost reading back: the last of many",
+    "marks is dropped, a state of the same length is not saved, and a long one is not read. And two are about",
+    "moments: a link that cannot be renewed is told as a failure, and a blob that comes back during a scrub is told",
+    "as missing. And the time at which a key was taken is that of the last write to its draft, as it is on the",
+    "toolkit for object stores, too.",
 )
 
 
