@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Final
-
-resource: Final[Any] = import_module("resource") if find_spec("resource") else None
-"""Of POSIX systems."""
-
-MANY: Final = 20_000
-"""Descriptors, where there is no bound."""
+from contextlib import suppress
 
 
 def descriptors() -> int:
@@ -24,21 +14,6 @@ def descriptors() -> int:
         with suppress(OSError):
             return len(os.listdir(directory))
     return 0
-
-
-@contextmanager
-def as_many_as_may_be() -> Iterator[int]:
-    """Let this process open as many descriptors as it may, for the block; yield how many."""
-    if resource is None:
-        yield MANY
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MANY if hard == resource.RLIM_INFINITY else min(hard, MANY)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-    try:
-        yield max(soft, most)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Descriptor:

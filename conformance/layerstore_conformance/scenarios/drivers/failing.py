@@ -45,16 +45,10 @@ def a_change_whose_system_call_fails_is_done_or_not(ctx: Context, call: Call, nu
     process has too many files open.
     """
     ctx.driver.put("begun", b"")  # before there is a store, a delete is refused
-    drawn = _places(ctx, lambda driver: _changed(ctx, driver, call, Failure(driver)))
-    before = descriptors()
-    for place in drawn:
-        with ctx.handles():
-            driver = ctx.open()
-            _changed(ctx, driver, call, Failure(driver, place, number))
-    _expect_nothing_kept(before)
+    _try_at_places(ctx, number, lambda driver, failure: _changed(ctx, driver, call, failure))
 
 
-def _changed(ctx: Context, driver: CheckedDriver, call: Call, failure: Failure) -> Failure:
+def _changed(ctx: Context, driver: CheckedDriver, call: Call, failure: Failure) -> None:
     """Make a change while a call of the system fails, look at what is there, and make it once more."""
     ctx.driver.delete("d")
     for key, data in call.before.items():
@@ -70,7 +64,6 @@ def _changed(ctx: Context, driver: CheckedDriver, call: Call, failure: Failure) 
             call.act(driver)
         found = {key: ctx.open().get(key, 1 << 20) for key in ctx.stored("d")}
         assert found == call.done, f"{said}: repeated, it left {told(found)}"
-    return failure
 
 
 @contextmanager
@@ -119,22 +112,15 @@ def a_look_whose_system_call_fails_raises_or_is_right(ctx: Context, look: Look, 
         ctx.driver.put(key, data)
     with _bystanders(ctx):
         wanted = look(ctx.driver)
-        drawn = _places(ctx, lambda driver: _looked(look, driver, Failure(driver), wanted))
-        before = descriptors()
-        for place in drawn:
-            with ctx.handles():
-                driver = ctx.open()
-                _looked(look, driver, Failure(driver, place, number), wanted)
-        _expect_nothing_kept(before)
+        _try_at_places(ctx, number, lambda driver, failure: _looked(look, driver, failure, wanted))
 
 
-def _looked(look: Look, driver: CheckedDriver, failure: Failure, wanted: object) -> Failure:
+def _looked(look: Look, driver: CheckedDriver, failure: Failure, wanted: object) -> None:
     found: list[object] = []
     raised = _outcome(lambda: found.append(look(driver)), failure)
     said = f"{raised or found}, although {failure.failed} failed" if failure.failed else f"{found}"
     assert raised in FAILURES or found == [wanted], said
     assert look(driver) == wanted, f"{said}: at the second look it is otherwise"
-    return failure
 
 
 PARTS: Final = ((0, 1000), (1 << 20, 1 << 20), ((3 << 20) - 100, 100))
@@ -146,16 +132,10 @@ def a_reader_whose_system_call_fails_reads_right_or_raises(ctx: Context, number:
     """Whichever call of the system fails, a read raises or finds what is there, and so does the next one."""
     data = ctx.payload("read").read(3 << 20)
     ctx.driver.put("d/key", data)
-    drawn = _places(ctx, lambda driver: _read_twice(ctx, driver, data, Failure(driver)))
-    before = descriptors()
-    for place in drawn:
-        with ctx.handles():
-            driver = ctx.open()
-            _read_twice(ctx, driver, data, Failure(driver, place, number))
-    _expect_nothing_kept(before)
+    _try_at_places(ctx, number, lambda driver, failure: _read_twice(ctx, driver, data, failure))
 
 
-def _read_twice(ctx: Context, driver: CheckedDriver, data: bytes, failure: Failure) -> Failure:
+def _read_twice(ctx: Context, driver: CheckedDriver, data: bytes, failure: Failure) -> None:
     """Read each part twice, of one reader, while a call of the system fails."""
     with ExitStack() as stack, failure.lurking():
         try:
@@ -167,7 +147,6 @@ def _read_twice(ctx: Context, driver: CheckedDriver, data: bytes, failure: Failu
             with suppress(*FAILURES):
                 found = reader.read(length)
                 ctx.same(found, data[offset : offset + length], f"although {failure.failed} failed, at {offset}")
-    return failure
 
 
 START = Axis("start", {"a new object": None, "an append": len(OLD), "over the end": 1000, "a rewrite": 0})
@@ -184,16 +163,10 @@ def a_writer_whose_system_call_fails_goes_on(ctx: Context, start: int | None, nu
     What is visible is old or new, no other writer loses anything, and no descriptor stays open.
     """
     ctx.driver.put("begun", b"")
-    drawn = _places(ctx, lambda driver: _written(ctx, driver, start, Failure(driver)))
-    before = descriptors()
-    for place in drawn:
-        with ctx.handles():
-            driver = ctx.open()
-            _written(ctx, driver, start, Failure(driver, place, number))
-    _expect_nothing_kept(before)
+    _try_at_places(ctx, number, lambda driver, failure: _written(ctx, driver, start, failure))
 
 
-def _written(ctx: Context, driver: CheckedDriver, start: int | None, failure: Failure) -> Failure:
+def _written(ctx: Context, driver: CheckedDriver, start: int | None, failure: Failure) -> None:
     """Open a writer, write twice, and flush, each once more if it failed."""
     ctx.driver.delete("d")
     if start is not None:
@@ -215,7 +188,6 @@ def _written(ctx: Context, driver: CheckedDriver, start: int | None, failure: Fa
                 writer.write(NEW + MORE)
         ctx.same(ctx.open().get("d/key", 1 << 20), new, f"what was flushed, {said},")
         writer.discard()
-    return failure
 
 
 def _persist(act: Callable[[], Writer]) -> Writer:
@@ -260,17 +232,30 @@ def _outcome(act: Callable[[], object], failure: Failure) -> type[Exception] | N
     return None
 
 
-def _places(ctx: Context, work: Callable[[CheckedDriver], Failure]) -> list[int]:
+Work = Callable[["CheckedDriver", Failure], None]
+"""Uses a driver, while a call of the system fails."""
+
+
+def _try_at_places(ctx: Context, number: int, work: Work) -> None:
+    """Do some work again and again, while each time another call of the system fails; no descriptor stays open."""
+    drawn = _places(ctx, work)
+    before = descriptors()
+    for place in drawn:
+        with ctx.handles():
+            driver = ctx.open()
+            work(driver, Failure(driver, place, number))
+    more = descriptors() - before
+    assert more <= 0, f"{more} more descriptors are open after calls that failed"
+
+
+def _places(ctx: Context, work: Work) -> list[int]:
     """Do some work twice, count the calls of the system in it that may fail, and return some of their numbers."""
     counted = []
     for _ in range(2):
         with ctx.handles():
-            counted.append(work(ctx.open()).places)
+            driver = ctx.open()
+            work(driver, failure := Failure(driver))
+            counted.append(failure.places)
     drawn = ctx.sample(range(1, counted[-1] + 1), PLACES[ctx.profile])
     ctx.count("failed system calls", len(drawn))
     return drawn
-
-
-def _expect_nothing_kept(before: int) -> None:
-    more = descriptors() - before
-    assert more <= 0, f"{more} more descriptors are open after calls that failed"
