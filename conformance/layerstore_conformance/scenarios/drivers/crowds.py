@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from layerstore import PathNotFoundError
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.descriptors import as_many_as_may_be, descriptors
+from layerstore_conformance.kit.descriptors import descriptors
+from layerstore_conformance.kit.limited import as_many_descriptors_as_may_be
 from layerstore_conformance.kit.together import together
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def a_thousand_handles_are_open_at_once(ctx: Context) -> None:
     The first ones go on as if there were no others: none has lost its place or its key, and none waits.
     """
     ctx.driver.put("d/read", b"read by many")
-    with as_many_as_may_be() as most:
+    with as_many_descriptors_as_may_be() as most:
         count = min(ctx.size(HANDLES), (most - descriptors()) // EACH)
         looked_at = sorted({0, 1, count // 2, count - 1})
         with ctx.handles(), ThreadPoolExecutor(8) as pool:

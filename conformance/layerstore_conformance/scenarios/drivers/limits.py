@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layerstore import DriverError
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
+from layerstore_conformance.kit.limited import limited
 from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.points import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from layerstore.checked import CheckedDriver
     from layerstore.driver import Writer
     from layerstore_conformance.engine.context import Context
@@ -85,7 +84,7 @@ def _write_within(driver: CheckedDriver, key: str, limit: int, at: int, data: by
     writer = driver.open_writer(key)
     _held[:] = [writer]
     try:
-        with _limited("RLIMIT_FSIZE", limit):
+        with limited("RLIMIT_FSIZE", limit):
             writer.seek(at)
             writer.write(data)
     except DriverError:
@@ -139,7 +138,7 @@ def _write_pieces(driver: CheckedDriver, key: str, limit: int, data: bytes, piec
     writer = driver.open_writer(key)
     _held[:] = [writer]
     accepted = 0
-    with suppress(DriverError), _limited("RLIMIT_FSIZE", limit):
+    with suppress(DriverError), limited("RLIMIT_FSIZE", limit):
         for start in range(0, len(data), piece):
             accepted += writer.write(data[start : start + piece])
     return accepted, writer.size
@@ -171,7 +170,7 @@ def _flush_within(driver: CheckedDriver, key: str, limit: int, data: bytes) -> b
     _held[:] = [writer]
     writer.write(data)
     try:
-        with _limited("RLIMIT_FSIZE", limit):
+        with limited("RLIMIT_FSIZE", limit):
             writer.flush()
     except DriverError:
         return False
@@ -198,7 +197,7 @@ def _write_beyond_memory(driver: CheckedDriver, key: str) -> bytes:
     writer.write(b"first")
     with open("/proc/self/statm", encoding="ascii") as stream:
         used = int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    with _limited("RLIMIT_AS", used + 20 * MIB), suppress(DriverError, MemoryError):
+    with limited("RLIMIT_AS", used + 20 * MIB), suppress(DriverError, MemoryError):
         writer.write(data)
     size = writer.size
     try:
@@ -209,17 +208,3 @@ def _write_beyond_memory(driver: CheckedDriver, key: str) -> bytes:
         return b"" if driver.find(key) is None else driver.get(key, 64 * MIB)
     found = driver.get(key, 64 * MIB)
     return found if size == len(b"first") else found[:5].ljust(40 * MIB, b"\0") + found[40 * MIB :]
-
-
-@contextmanager
-def _limited(name: str, limit: int) -> Iterator[None]:
-    """Give this process less of something for the block."""
-    import resource
-
-    kind = getattr(resource, name)
-    soft, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(kind, (soft, hard))
