@@ -8,14 +8,21 @@ from layerstore_conformance.defects.drivers.writing import DefectiveWriter, Writ
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 
 
-class _OwningWriter(DefectiveWriter):
+class OwningWriter(DefectiveWriter):
+    """Has its key by a table of the driver's, where the next writer of the key takes its place."""
+
     def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
         super().__init__(driver, inner)
         self._owners: dict[str, Writer] = driver.memory.setdefault("owners", {})
-        self._owners[self.key] = self
+        self._owners[self.entry()] = self
+
+    def entry(self) -> str:
+        """Return under which name the table has the key."""
+        return self.key
 
     def publish(self) -> str:
-        if self._owners[self.key] is not self:
+        """Publish, if nobody has taken its place."""
+        if self._owners[self.entry()] is not self:
             raise FencedError(self.key)
         return super().publish()
 
@@ -24,7 +31,7 @@ class _OwningWriter(DefectiveWriter):
 class OwnersOfAllStores(WriterDefect):
     """The table of who has which key is one for all stores of a process."""
 
-    writer = _OwningWriter
+    writer = OwningWriter
 
 
 class _ForgettingWriter(DefectiveWriter):

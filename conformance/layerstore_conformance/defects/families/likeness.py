@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from layerstore.errors import FencedError, PathNotFoundError
+from layerstore.errors import PathNotFoundError
 from layerstore_conformance.defects.drivers.putting import content
+from layerstore_conformance.defects.drivers.stores import OwningWriter
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.steps.points import GRAMMAR
@@ -87,17 +88,10 @@ class NeighbourFenced(DefectiveDriver):
         return self.inner.open_writer(key)
 
 
-class _FlatWriter(DefectiveWriter):
-    def __init__(self, driver: DefectiveDriver, inner: Writer) -> None:
-        super().__init__(driver, inner)
-        self._flat = self.key.replace("/", driver.at["char"])
-        self._owners: dict[str, Writer] = driver.memory.setdefault("owners", {})
-        self._owners[self._flat] = self
-
-    def publish(self) -> str:
-        if self._owners[self._flat] is not self:
-            raise FencedError(self.key)
-        return super().publish()
+class _FlatWriter(OwningWriter):
+    def entry(self) -> str:
+        char: str = self.driver.at["char"]
+        return self.key.replace("/", char)
 
 
 @planted("F2", "K3", char="._+-")
