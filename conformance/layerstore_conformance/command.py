@@ -107,14 +107,10 @@ def _pytest(url: str, processes: int, options: dict[str, Any]) -> list[str]:
     words += [f"--layerstore-seed={options['seed']}", f"--layerstore-profile={options['profile'] or 'default'}"]
     words += [f"--layerstore-scale={options['scale']}"]
     given = {
-        "report": "report",
-        "continue": "earlier",
-        "missing": "missing",
-        "another": "another",
-        "waivers": "waivers",
+        "continue": options["earlier"],
+        **{name: options[name] for name in ("report", "missing", "another", "waivers")},
     }
-    for option, name in given.items():
-        words += [f"--layerstore-{option}={options[name]}"] if options[name] else []
+    words += [f"--layerstore-{name}={value}" for name, value in given.items() if value]
     words += ["--layerstore-prove"] if options["prove"] else []
     if not sys.stdout.isatty():
         words += ["-p", "layerstore_conformance.session.quiet", "-o", "console_output_style=classic"]
