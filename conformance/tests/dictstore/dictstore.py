@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any, NamedTuple, Self
 
 from layerstore.driver import Capabilities, Driver, Reader, Stat, Writer
-from layerstore.errors import FencedError, InvalidOffsetError, PathNotFoundError
+from layerstore.errors import FencedError, InvalidOffsetError, InvalidURLError, PathNotFoundError
 from layerstore.hookspecs import hookimpl
 from layerstore.url import StoreURL
 
@@ -60,6 +60,10 @@ class DictReader(Reader):
         buffer[:] = self._data[offset : offset + len(buffer)]
         return len(buffer)
 
+    def release(self) -> None:
+        """Forget the bytes."""
+        self._data = b""
+
 
 class DictWriter(Writer):
     """Writes to a buffer of its own."""
@@ -106,7 +110,9 @@ class DictDriver(Driver):
 
     @classmethod
     def open(cls, url: StoreURL, **_options: Any) -> Self:  # noqa: ANN401  (as Driver.open)
-        """Open the store of the URL's host."""
+        """Open the store of the URL's host; there is no path."""
+        if url.path:
+            raise InvalidURLError(str(url), "expected dict://name")
         return cls(STORES.setdefault(url.host or "", Store()))
 
     def open_reader(self, key: str, offset: int = 0) -> Reader:

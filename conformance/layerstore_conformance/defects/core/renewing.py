@@ -9,9 +9,11 @@ from unittest.mock import patch
 
 from layerstore.checked import CheckedDriver
 from layerstore.contents import links
+from layerstore.digest import Digest
 from layerstore.errors import DriverError, FencedError
 from layerstore_conformance.engine.defect import planted_in_core
 
+RENEW = links.renew
 SPELL = links.spell
 
 
@@ -48,6 +50,20 @@ def fenced_renew_is_done() -> Iterator[None]:
 def renewed_if_condemned() -> Iterator[None]:
     """A link that is not condemned yet is not renewed, however old it is."""
     with patch.object(links, "_is_old", lambda driver, key: False):
+        yield
+
+
+@planted_in_core("E1", "S1")
+def unwritten_renew_hides_the_layer() -> Iterator[None]:
+    """A link that is not condemned and cannot be written is told as a failure."""
+
+    def renew(driver: CheckedDriver, key: str) -> Digest | None:
+        target = RENEW(driver, key)
+        if target is not None and links._is_old(driver, key):
+            SPELL(driver, key)
+        return target
+
+    with patch.object(links, "renew", renew):
         yield
 
 

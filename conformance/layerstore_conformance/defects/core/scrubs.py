@@ -22,6 +22,12 @@ from layerstore_conformance.engine.defect import planted_in_core
 
 SCRUB = scrub.scrub
 LOOK = Scrub._look
+MISSING = Scrub._missing
+
+
+class _FindsNothing(CheckedDriver):
+    def find(self, key: str) -> None:
+        del key
 
 
 @planted_in_core("L1")
@@ -71,6 +77,18 @@ def scrub_knows_only_what_it_reads() -> Iterator[None]:
         return [] if old else LOOK(self, key, digest)
 
     with patch.object(Scrub, "_look", look):
+        yield
+
+
+@planted_in_core("L1", "S1")
+def scrub_looks_for_a_blob_once() -> Iterator[None]:
+    """A scrub calls a blob missing which was not there when it looked, and is there by the time it knows its links."""
+
+    def missing(self: Scrub, key: str, digest: Digest) -> list[Finding]:
+        with patch.object(self, "driver", _FindsNothing(self.driver, self.driver.scheme)):
+            return MISSING(self, key, digest)
+
+    with patch.object(Scrub, "_missing", missing):
         yield
 
 

@@ -30,6 +30,23 @@ class _KeepingReader(PassingReader):
         return len(buffer)
 
 
+class _HoldingReader(PassingReader):
+    _held = b""
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        self._held += bytes(buffer)
+        return super().read_at(offset, buffer)
+
+
+@planted("T4")
+class AClosedReaderKeepsItsObject(DefectiveDriver):
+    """A reader keeps as many bytes as it has read, also when it is closed."""
+
+    def open_reader(self, key: str, offset: int = 0) -> Reader:
+        """Open a reader that holds."""
+        return _HoldingReader(self.inner.open_reader(key, offset))
+
+
 class _CopyingReader(PassingReader):
     def read_at(self, offset: int, buffer: memoryview) -> int:
         data = bytearray(len(buffer))

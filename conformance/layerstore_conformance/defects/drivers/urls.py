@@ -40,6 +40,18 @@ def a_refused_url_is_shown_whole() -> Iterator[None]:
         yield
 
 
+@planted_in_core("O2")
+def paths_beside_a_host_are_ignored() -> Iterator[None]:
+    """A URL with a host has no path, whatever is written."""
+
+    def split(text: str) -> tuple[str, str | None, str, dict[str, str]]:
+        scheme, host, path, options = SPLIT(text)
+        return scheme, host, "" if host else path, options
+
+    with patch.object(url, "_split", split):
+        yield
+
+
 @planted_in_core("O1")
 def a_plus_is_a_space() -> Iterator[None]:
     """A plus in an option is a space, as in a web form."""

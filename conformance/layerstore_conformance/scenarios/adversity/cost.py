@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from layerstore import layout
 from layerstore.hashing.sha256 import exportable
@@ -12,7 +12,7 @@ from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin, store
 from layerstore_conformance.kit.payloads import digest, expect_same
-from layerstore_conformance.steps.expectations import expect_layer
+from layerstore_conformance.steps.expectations import expect_layer, finish_resumed
 from layerstore_conformance.steps.watching import Tally, watched
 
 if TYPE_CHECKING:
@@ -159,6 +159,51 @@ def the_last_chunk_written_again_costs_no_reading(ctx: Context) -> None:
     upload.write(again[200_000:])
     upload.finish(digest(data[:200_000] + again[200_000:])).close()
     assert tally.data_read == 0
+
+
+MANY: Final = (1, 40, 63, 64, 65, 66, 129)
+"""Flushes after which an upload is resumed; core keeps 64 of its states."""
+
+
+@scenario("W6", "P1", kills=("cursor-loses-its-last-mark", "long-states-are-not-read"), rows=(159, 188))
+def an_upload_of_many_flushes_is_resumed_without_reading_back(ctx: Context) -> None:
+    """An upload that was flushed many times reads nothing back when it is resumed, after however many flushes."""
+    tally, data, uuid = Tally.zero(), b"", ""
+    for number in range(1, MANY[-1] + 1):
+        if number == 1 or number - 1 in MANY:
+            upload = watched(ctx, tally).resume("a", uuid) if uuid else watched(ctx, tally).upload("a")
+        piece = ctx.payload(f"piece-{number}").read(100)
+        data += piece
+        upload.write(piece)
+        upload.flush()
+        if number in MANY:
+            uuid = upload.uuid
+            upload.close()
+            with watched(ctx, tally).resume("a", uuid) as later:
+                assert str(later.digest()) == digest(data)
+            assert tally.data_read == 0 or not exportable(), f"{tally.data_read} bytes, after {number} flushes"
+    finish_resumed(ctx, uuid, data, b"")
+
+
+@scenario("W5", "W6", "P1", kills=("state-of-the-same-length-is-not-saved",), rows=(159, 188))
+def an_upload_that_was_written_anew_is_resumed_without_reading_back(ctx: Context) -> None:
+    """An upload that goes back and writes as many other bytes reads nothing back when it is resumed, once or again."""
+    data, tally = [ctx.payload(label).read(SIZE) for label in ("first", "second", "third")], Tally.zero()
+    upload = watched(ctx, tally).upload("a")
+    for each in data[:2]:
+        upload.seek(0)
+        upload.write(each)
+        upload.flush()
+    for each in data[1:]:
+        upload.close()
+        upload = watched(ctx, tally).resume("a", upload.uuid, offset=SIZE)
+        assert str(upload.digest()) == digest(data[1])
+        assert tally.data_read == 0 or not exportable(), f"{tally.data_read} bytes were read back"
+        upload.seek(0)
+        upload.write(each)
+        data[1] = each
+    upload.finish(digest(data[2])).close()
+    expect_layer(ctx, "a", data[2])
 
 
 @scenario("R5", kills=("reread-does-not-read", "every-finish-reads-back-twice"), rows=(188,))

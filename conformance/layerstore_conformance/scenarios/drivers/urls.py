@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from layerstore import InvalidURLError, StoreURL
+from layerstore import InvalidURLError, LayerStoreError, StoreURL
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.refusal import refused
 
@@ -128,6 +128,19 @@ def what_is_no_url_is_refused(ctx: Context) -> None:
         except AssertionError as error:
             raise AssertionError(f"{text!r} was taken for a URL") from error
         assert refusal.error.detail, f"{text!r} was refused, and nothing says why"
+
+
+@scenario("O2", "O1", kills=("paths-beside-a-host-are-ignored",), rows=(12,), needs=("url",))
+def no_part_of_a_url_is_passed_over(ctx: Context) -> None:
+    """A URL with one segment more is of another store, or is refused: it does not open the same one.
+
+    Who mistypes the URL of a test's store must not empty the other.
+    """
+    assert ctx.harness.url is not None, "needs url"
+    ctx.driver.put("key", b"of this store alone")
+    place, question, options = ctx.harness.url.partition("?")
+    with suppress(LayerStoreError), closing(ctx.at(f"{place.rstrip('/')}/more{question}{options}")) as other:
+        assert other.find(f"{ctx.prefix}/key") is None, "a URL with one more segment opens the same store"
 
 
 SECRET: Final = "s3cr3t"  # noqa: S105  (of nobody)

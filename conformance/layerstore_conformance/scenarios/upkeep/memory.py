@@ -18,6 +18,7 @@ from layerstore_conformance.kit.descriptors import descriptors
 
 if TYPE_CHECKING:
     from layerstore.checked import CheckedDriver
+    from layerstore.driver import Reader, Writer
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.engine.profile import Profile
 
@@ -228,6 +229,38 @@ def writers_that_are_let_go_give_their_memory_back(ctx: Context) -> None:
                 if (kept := beyond()) < bound:
                     break
         assert kept < bound, f"{kept >> 20} MiB are kept of {count} writers that were {end}"
+
+
+@scenario("T4", kills=("a-closed-reader-keeps-its-object",), rows=(163,))
+def handles_that_have_ended_keep_no_memory(ctx: Context) -> None:
+    """Readers and writers that were closed or discarded keep no memory, though somebody still has them.
+
+    A server keeps an error, or a log a request, and with it the handle that it was about.
+    """
+    data, driver, count = ctx.payload("ended").read(MIB), ctx.open(observed=False), ctx.size(WRITERS)
+    for end in ("read and closed", "written and closed", "written and discarded"):
+        _end_and_delete(driver, data, end)  # what is kept to be used again is kept once
+        with _counted() as beyond:
+            ended = [_end_and_delete(driver, data, end) for _ in range(count)]
+            gc.collect()
+            kept = beyond()
+        assert kept < max(8, count // 2) * MIB, f"{kept >> 20} MiB are kept by {len(ended)} handles: {end}"
+
+
+def _end_and_delete(driver: CheckedDriver, data: bytes, end: str) -> Reader | Writer:
+    """Use a handle, end it, and delete the object; return the handle."""
+    handle: Reader | Writer
+    with driver.open_writer("d/ended") as writer:
+        writer.write(bytearray(data))
+        handle = writer
+        if end == "written and discarded":
+            writer.discard()
+    if end == "read and closed":
+        with driver.open_reader("d/ended") as reader:
+            reader.readall()
+            handle = reader
+    driver.delete("d")
+    return handle
 
 
 def _delete_unpublished(driver: CheckedDriver) -> None:

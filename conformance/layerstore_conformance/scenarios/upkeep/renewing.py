@@ -17,7 +17,7 @@ from layerstore_conformance.kit.layers import blob, link, store
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.steps.ages import SMALL
-from layerstore_conformance.steps.watching import Trap, fail, number, watched
+from layerstore_conformance.steps.watching import Trap, fail, number, of, watched
 
 if TYPE_CHECKING:
     from layerstore_conformance.engine.context import Context
@@ -99,6 +99,25 @@ def a_renewed_link_stays_for_as_long_as_a_new_one(ctx: Context) -> None:
     now = driver.stat(link("a", new)).modified + DAY - timedelta(minutes=5)
     dropped = [str(each.digest) for each in service.collect(dry_run=True, unreferenced=True, now=now).dropped.removed]
     assert dropped == [idle], f"renewed were {kept}, dropped are {dropped}"
+
+
+@scenario("E1", "S1", kills=("unwritten-renew-hides-the-layer",), rows=(120, 174))
+def a_link_that_cannot_be_renewed_is_there_all_the_same(ctx: Context) -> None:
+    """If an old link that is not condemned can be read and not be written, a renewal says that the layer is there.
+
+    A store that is full, or read only for a while, still serves its layers.
+    """
+    data, ages = ctx.payload("read only").read(SMALL), dict[str, timedelta]()
+    driver = CheckedDriver(AgedDriver(ctx.open(), ages))
+    wanted = store(LayerService(driver), "a", data)
+    ages[link("a", wanted)] = OLD
+    for method in ("open_writer", "write_at", "publish"):
+        trap = Trap()
+        trap.set(of(method), fail)
+        service = LayerService(CheckedDriver(ObservedDriver(driver, trap), driver.scheme))
+        assert service.renew("a", wanted), f"not there, after a failed {method}"
+        assert trap.sprung, f"renewed without {method}"
+        assert driver.get(link("a", wanted), 99) == wanted.encode()
 
 
 def _at(wanted: int, key: str) -> When:

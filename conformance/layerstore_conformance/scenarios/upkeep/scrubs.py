@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,17 +15,20 @@ from layerstore import (
     FencedError,
     InvalidDigestError,
     InvalidNameError,
+    LayerService,
     PathNotFoundError,
 )
+from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.scenario import scenario
-from layerstore_conformance.kit.layers import BLOBS, blob, store
+from layerstore_conformance.kit.layers import BLOBS, blob, link, store
+from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.payloads import digest
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.steps.ages import SMALL
 from layerstore_conformance.steps.watching import Trap, of, watched
+from layerstore_conformance.steps.watching import number as at_call
 
 if TYPE_CHECKING:
-    from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.observed import Call
 
@@ -127,6 +131,35 @@ def a_blob_stored_during_a_scrub_is_not_called_unlinked(ctx: Context) -> None:
     assert ("unlinked", blob(old)) in found, f"found: {found}"
     if driver.stat(blob(young)).modified > driver.stat(blob(old)).modified:
         assert ("unlinked", blob(young)) not in found, f"found: {found}"
+
+
+@scenario("L1", "S1", kills=("scrub-looks-for-a-blob-once",))
+def a_layer_that_is_removed_and_comes_back_during_a_scrub_is_never_called_missing(ctx: Context) -> None:
+    """If a layer is removed before any call of a scrub, and is stored again before the next one, nothing is missing."""
+    data = _stored(ctx, "a", "first", "second")[1]
+    driver = ctx.driver
+    key, wanted = link("a", digest(data)), digest(data).encode()
+
+    def removed() -> None:
+        driver.delete(key)
+        driver.delete(blob(data))
+
+    def restored() -> None:
+        driver.put(blob(data), data)
+        driver.put(key, wanted)
+
+    for index in itertools.count():
+        gone, back = Trap(), Trap()
+        gone.set(at_call(index), removed)
+        back.set(at_call(index + 1), restored)
+        seen = CheckedDriver(ObservedDriver(ObservedDriver(ctx.open(), gone), back), driver.scheme)
+        told = [each.kind for each in LayerService(seen).scrub(jobs=1)]
+        if not back.sprung:
+            restored()
+        assert {*told} <= {"ok", "unlinked"}, f"a scrub tells {told}; the layer was away between calls {index} and next"
+        if not gone.sprung:
+            break
+        ctx.count("moments")
 
 
 @scenario("R1", "R5", kills=("scrub-tells-no-progress",))
