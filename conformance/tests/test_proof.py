@@ -18,16 +18,17 @@ from layerstore_conformance.engine.run import run
 from layerstore_conformance.engine.scenario import Scenario, scenarios
 from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit import another_user
+from layerstore_conformance.kit.littered import Littered, littering
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader, PassingWriter
 from layerstore_conformance.kit.renaming import renaming
 from layerstore_conformance.kit.requests import Requests
 from layerstore_conformance.powerloss import strace
 
 if TYPE_CHECKING:
-    from tests.behind_memory import Littered, littering, tampering
+    from tests.behind_memory import tampering
     from tests.in_one_file import InOneFile
 else:
-    from behind_memory import Littered, littering, tampering
+    from behind_memory import tampering
     from in_one_file import InOneFile
 
 

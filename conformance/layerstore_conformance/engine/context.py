@@ -17,6 +17,7 @@ from layerstore_conformance.engine.liveness import Activity
 from layerstore_conformance.harness import How, changed, making
 from layerstore_conformance.kit.keys import ROOT, keys_below
 from layerstore_conformance.kit.known import open_known
+from layerstore_conformance.kit.littered import Littered, littering
 from layerstore_conformance.kit.observed import Call, ObservedDriver
 from layerstore_conformance.kit.payloads import Payload, expect_same
 from layerstore_conformance.kit.prefixed import PrefixedDriver
@@ -76,6 +77,7 @@ class Context:
         self.unwritten: list[str] = []
         """The unwritten parts of the driver that the clean-up needed."""
         self._wrap = wrap
+        self._things: dict[str, str] = {}
         self._opened: list[CheckedDriver] = []
         self._seen: deque[ObservedDriver] = deque(maxlen=SEEN)
         self.driver = self.open()
@@ -91,6 +93,8 @@ class Context:
         scheme = driver.scheme if isinstance(driver, CheckedDriver) else type(driver).__name__
         if self._wrap is not None:
             driver = self._wrap(driver)
+        if self._things:
+            driver = Littered(driver, self._things)
         seen = self._observed(driver) if observed else driver
         front = CheckedDriver(PrefixedDriver(seen, self.prefix), scheme)
         self._opened.append(front)
@@ -224,12 +228,13 @@ class Context:
 
     @contextmanager
     def foreign(self, prefix: str) -> Iterator[list[str]]:
-        """Put foreign things below a prefix, for scenarios that need ``foreign``, and yield their names, in order.
+        """Put foreign things below a prefix, and yield their names, in order; that of a directory ends in a slash.
 
-        The name of a directory ends in a slash.
+        If the harness cannot put any, handles that are opened in the block tell of some: core must know what to do
+        about them. A scenario that asks that of the driver needs ``foreign``.
         """
-        assert self.harness.foreign is not None, "needs foreign"
-        with self.harness.foreign(f"{self.prefix}/{prefix}") as names:
+        put = self.harness.foreign or littering(self._things)
+        with put(f"{self.prefix}/{prefix}") as names:
             self.step(f"there are {sorted(names)}")
             assert names, "the harness puts no foreign thing there"
             yield sorted(name.removeprefix(f"{self.prefix}/") for name in names)

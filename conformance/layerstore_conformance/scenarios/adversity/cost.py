@@ -168,21 +168,19 @@ MANY: Final = (1, 40, 63, 64, 65, 66, 129)
 @scenario("W6", "P1", kills=("cursor-loses-its-last-mark", "long-states-are-not-read"), rows=(159, 188))
 def an_upload_of_many_flushes_is_resumed_without_reading_back(ctx: Context) -> None:
     """An upload that was flushed many times reads nothing back when it is resumed, after however many flushes."""
-    tally, data, uuid = Tally.zero(), b"", ""
+    tally, data = Tally.zero(), b""
+    upload = watched(ctx, tally).upload("a")
     for number in range(1, MANY[-1] + 1):
-        if number == 1 or number - 1 in MANY:
-            upload = watched(ctx, tally).resume("a", uuid) if uuid else watched(ctx, tally).upload("a")
         piece = ctx.payload(f"piece-{number}").read(100)
         data += piece
         upload.write(piece)
         upload.flush()
         if number in MANY:
-            uuid = upload.uuid
             upload.close()
-            with watched(ctx, tally).resume("a", uuid) as later:
-                assert str(later.digest()) == digest(data)
+            upload = watched(ctx, tally).resume("a", upload.uuid)
+            assert str(upload.digest()) == digest(data)
             assert tally.data_read == 0 or not exportable(), f"{tally.data_read} bytes, after {number} flushes"
-    finish_resumed(ctx, uuid, data, b"")
+    finish_resumed(ctx, upload.uuid, data, b"")
 
 
 @scenario("W5", "W6", "P1", kills=("state-of-the-same-length-is-not-saved",), rows=(159, 188))

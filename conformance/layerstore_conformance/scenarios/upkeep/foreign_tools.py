@@ -55,8 +55,7 @@ def expect_there(ctx: Context, place: str, names: list[str]) -> None:
 @scenario(
     "L6",
     "D5",
-    kills=("gc-passes-over-what-is-foreign", "foreign-things-passed-over"),
-    needs=("foreign",),
+    kills=("gc-passes-over-what-is-foreign",),
     profile="default",
 )
 def a_collection_that_does_not_understand_everything_deletes_nothing(ctx: Context) -> None:
@@ -78,7 +77,7 @@ def a_collection_that_does_not_understand_everything_deletes_nothing(ctx: Contex
         assert ctx.stored() == before, "a collection that was refused has deleted something"
 
 
-@scenario("L6", "D5", kills=("gc-never-ignores-what-is-foreign",), needs=("foreign",))
+@scenario("L6", "D5", kills=("gc-never-ignores-what-is-foreign",))
 def a_collection_may_be_made_to_go_on(ctx: Context) -> None:
     """With ``ignore_foreign`` a collection passes over foreign things, and leaves them in place."""
     data = ctx.payload("used").read(SMALL)
@@ -93,7 +92,7 @@ def a_collection_may_be_made_to_go_on(ctx: Context) -> None:
     assert ctx.stored() == [blob(data), link("a/b", linked)]
 
 
-@scenario("L6", kills=("scrub-passes-over-what-is-foreign", "foreign-things-passed-over"), needs=("foreign",))
+@scenario("L6", kills=("scrub-passes-over-what-is-foreign",))
 def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
     """A scrub reports each foreign thing in a repository as harm, and goes on."""
     linked, _, uuid = used_store(ctx)
@@ -109,7 +108,7 @@ def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
     assert not [each for each in ctx.service().scrub() if each.harmful]
 
 
-@scenario("L6", "D5", kills=("purge-stops-at-what-is-foreign",), needs=("foreign",))
+@scenario("L6", "D5", kills=("purge-stops-at-what-is-foreign",))
 def a_purge_leaves_what_it_does_not_understand(ctx: Context) -> None:
     """A purge removes the old uploads, and leaves the foreign things beside them."""
     linked, _, uuid = used_store(ctx)
@@ -122,7 +121,7 @@ def a_purge_leaves_what_it_does_not_understand(ctx: Context) -> None:
             expect_gone(ctx, "a/b", gone)
 
 
-@scenario("D5", "L6", kills=("foreign-things-deleted", "purge-passes-over-what-is-foreign"), needs=("foreign",))
+@scenario("D5", "L6", kills=("purge-passes-over-what-is-foreign",))
 def an_upload_ends_beside_what_it_does_not_understand(ctx: Context) -> None:
     """An upload with a foreign thing below it can be finished or cancelled, and the thing stays.
 
@@ -150,7 +149,7 @@ def an_upload_ends_beside_what_it_does_not_understand(ctx: Context) -> None:
     expect_layer(ctx, "a", data)
 
 
-@scenario("L6", "L1", kills=("names-that-are-no-keys-are-listed",), needs=("foreign",))
+@scenario("L6", "L1", kills=("names-that-are-no-keys-are-listed",))
 def listings_pass_over_what_they_do_not_understand(ctx: Context) -> None:
     """Repositories, layers and uploads are listed as if no foreign thing were there."""
     linked, _, uuid = used_store(ctx)
