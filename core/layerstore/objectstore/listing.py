@@ -7,7 +7,7 @@ folders, and foreign objects, whose names are no keys. No order of the service's
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore.driver import Foreign, Scanned, Unpublished
 from layerstore.keys import is_harmless, is_key
@@ -39,12 +39,12 @@ def scan(store: Store, prefix: str) -> Iterator[Scanned]:
     if more:
         known = _named(store, below, known)
     for name in sorted(known):
-        yield known[name]
+        yield known[name].child
 
 
-def _named(store: Store, below: str, known: dict[str, Scanned]) -> dict[str, Scanned]:
+def _named(store: Store, below: str, known: dict[str, _Seen]) -> dict[str, _Seen]:
     """Return the children that the service names, with what lies below them."""
-    children: dict[str, Scanned] = {name: child for name, child in known.items() if isinstance(child, str)}
+    children = {name: seen for name, seen in known.items() if seen.rank == _PUBLISHED}
     for objects, prefixes, _ in store.pages(below, deep=False):
         _merge(children, _children(store, objects, below))
         for name in prefixes:
@@ -53,40 +53,49 @@ def _named(store: Store, below: str, known: dict[str, Scanned]) -> dict[str, Sca
     return children
 
 
-def _peeked(store: Store, name: str, below: str) -> dict[str, Scanned]:
+def _peeked(store: Store, name: str, below: str) -> dict[str, _Seen]:
     """Return the child that a prefix is, by as many requests as it takes to find something published below it."""
-    seen: dict[str, Scanned] = {}
+    seen: dict[str, _Seen] = {}
     most = 0 if name.endswith(f"{PRIVATE}/") else PEEK  # nothing is published there, so all pages are needed
     for objects, _, _ in store.pages(name, most):
         _merge(seen, _children(store, objects, below))
-        if isinstance(seen.get(name), str):
+        if name in seen and seen[name].rank == _PUBLISHED:
             break
     return seen
 
 
-def _children(store: Store, objects: Iterable[Listed], below: str) -> dict[str, Scanned]:
+def _children(store: Store, objects: Iterable[Listed], below: str) -> dict[str, _Seen]:
     """Return the children that objects lie in, by name."""
-    known: dict[str, Scanned] = {}
+    known: dict[str, _Seen] = {}
     for each in objects:
         key, private = _owner(each.name)
         if len(key) > len(below):
             child = key[: key.find("/", len(below)) + 1] or key
-            if not isinstance(known.get(child), str) and (kind := _kind(store, each, child, private=private)):
-                _merge(known, {child: kind})
+            published = child in known and known[child].rank == _PUBLISHED
+            if not published and (seen := _seen(store, each, child, private=private)):
+                _merge(known, {child: seen})
     return known
 
 
-def _merge(known: dict[str, Scanned], more: dict[str, Scanned]) -> None:
-    """Add children: something published counts more than a foreign thing, and that more than something reserved.
+_PUBLISHED, _FOREIGN, _TAKEN, _PIECE = 3, 2, 1, 0
 
-    Of what is reserved the latest time counts: pieces of an earlier writer may still be there.
-    """
-    for name, child in more.items():
-        old = known.get(name)
-        if old is None or isinstance(child, str) or (isinstance(child, Foreign) and not isinstance(old, str)):
-            known[name] = child
-        elif isinstance(child, Unpublished) and isinstance(old, Unpublished):
-            known[name] = max(old, child, key=lambda each: each.modified)
+
+class _Seen(NamedTuple):
+    """What one object tells of the child that it lies in; of several objects the one of the highest rank tells."""
+
+    rank: int
+    """A head tells when its key was taken, and so counts more than pieces: some are stored later, some are older."""
+    child: Scanned
+
+
+def _merge(known: dict[str, _Seen], more: dict[str, _Seen]) -> None:
+    """Add children; of several keys that were taken, or of several pieces, the latest time counts."""
+    for name, seen in more.items():
+        known[name] = max(known.get(name, seen), seen, key=_weight)
+
+
+def _weight(seen: _Seen) -> tuple[int, float]:
+    return seen.rank, seen.child.modified.timestamp() if isinstance(seen.child, Unpublished) else 0
 
 
 def _owner(name: str) -> tuple[str, bool]:
@@ -98,16 +107,18 @@ def _owner(name: str) -> tuple[str, bool]:
     return ("", True) if private and not folder else (name, False)
 
 
-def _kind(store: Store, each: Listed, child: str, *, private: bool) -> Scanned | None:
+def _seen(store: Store, each: Listed, child: str, *, private: bool) -> _Seen | None:
     if private:
-        return Unpublished(child, each.modified)
+        return _Seen(_PIECE, Unpublished(child, each.modified))
     if is_key(each.name):
-        return Unpublished(child, each.modified) if store.is_reserved(each) else child
+        reserved = store.is_reserved(each)
+        return _Seen(_TAKEN, Unpublished(child, each.modified)) if reserved else _Seen(_PUBLISHED, child)
     if _is_marker(each) or _is_harmless(each.name):
         return None
     if child != each.name and is_key(child.removesuffix("/")):
-        return Foreign(child, f"no object, and {each.name!r}, which is no key")
-    return Foreign(child, "a folder whose name is no key" if child.endswith("/") else "an object whose name is no key")
+        return _Seen(_FOREIGN, Foreign(child, f"no object, and {each.name!r}, which is no key"))
+    what = "a folder" if child.endswith("/") else "an object"
+    return _Seen(_FOREIGN, Foreign(child, f"{what} whose name is no key"))
 
 
 def _is_marker(each: Listed) -> bool:

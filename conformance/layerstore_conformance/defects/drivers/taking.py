@@ -48,6 +48,29 @@ class TakenInLocalTime(_TellsWhatIsTaken):
         return datetime.now().astimezone().replace(tzinfo=UTC)
 
 
+class _TouchingWriter(PassingWriter):
+    def __init__(self, inner: Writer, taken: dict[str, datetime]) -> None:
+        super().__init__(inner)
+        self._taken = taken
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        self._taken[self.key] = datetime.now(UTC)
+
+
+@planted("L6")
+class TakenIsOfTheLastWrite(_TellsWhatIsTaken):
+    """The time at which a key was taken is that of the last write."""
+
+    def time(self) -> datetime:
+        """Return the present time."""
+        return datetime.now(UTC)
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that notes when it writes."""
+        return _TouchingWriter(super().open_writer(key), self.memory["taken"])
+
+
 @planted("L6")
 class TakenWithoutAZone(_TellsWhatIsTaken):
     """The time at which a key was taken does not say its zone."""

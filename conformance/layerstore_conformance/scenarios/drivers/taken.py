@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from layerstore import Unpublished
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.steps.points import MIB
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +26,9 @@ KEY: Final = "d/new"
 
 COARSE: Final = 2.5
 """Seconds after which a time must have gone on: the coarsest clock of a common backend counts two."""
+
+AFTER: Final = timedelta(milliseconds=20)
+"""Later than that, what is touched has another time, unless the clock is coarser."""
 
 Again = Callable[[CheckedDriver, "Writer"], object]
 """Does something before a key is taken again; takes the writer that has it."""
@@ -99,3 +104,21 @@ def a_key_that_is_taken_again_tells_of_the_last_time(ctx: Context, before: Again
         now = _told(ctx)
     last.discard()
     assert not (first and now) or min(now) > max(first), f"taken for {COARSE} seconds, and told of {min(now)} still"
+
+
+@scenario("L6", kills=("taken-is-of-the-last-write",), rows=(69, 73))
+def a_key_that_is_written_to_tells_of_its_taking(ctx: Context) -> None:
+    """If a scan tells of a key that a writer has taken, its time stays, however much is written and not flushed.
+
+    What a dead writer has left would be young for as long as its files are touched.
+    """
+    writer = ctx.driver.open_writer(KEY)
+    writer.write(bytes(MIB))
+    first, began = _told(ctx), time.monotonic()
+    ctx.driver.put("clock", b"0")
+    while first and ctx.driver.stat("clock").modified <= max(first) + AFTER and time.monotonic() - began < COARSE:
+        ctx.driver.put("clock", b"1")
+    writer.write(bytes(6 * MIB))
+    now = _told(ctx)
+    writer.discard()
+    assert not (first and now) or max(now) <= max(first), f"taken at {max(first)}, and told of {max(now)} by now"
