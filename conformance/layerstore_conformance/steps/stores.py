@@ -56,3 +56,12 @@ def room_of(folder: Path) -> Room:
     """Return what the files below a directory take now."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return Room(len(sizes), sum(sizes))
+
+
+def keep_house(driver: CheckedDriver) -> None:
+    """Do what may remove what dead processes left."""
+    driver.put("house/one", b"one")
+    with driver.open_writer("house/one") as writer:
+        writer.write(b"more")
+    list(driver.scan(""))
+    driver.delete("house")

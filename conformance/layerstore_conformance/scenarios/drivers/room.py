@@ -1,25 +1,28 @@
-"""Room: what was refused, and what a killed process has left, takes no room on the disk for good."""
+"""Room: what was refused or discarded, and what a killed process has left, takes no room on the disk for good."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from layerstore import DriverError
+from layerstore import DriverError, FencedError, Unpublished
 from layerstore.checked import CheckedDriver
+from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.moments import Held
 from layerstore_conformance.kit.system_calls import begins_change, begins_sync
 from layerstore_conformance.processes.elsewhere import Elsewhere, write
 from layerstore_conformance.steps.points import MIB
-from layerstore_conformance.steps.stores import a_folder, room_of, store_in
+from layerstore_conformance.steps.stores import a_folder, keep_house, room_of, store_in
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from layerstore.driver import Driver, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "leaks"
@@ -188,3 +191,114 @@ def _give_up(driver: CheckedDriver, other: CheckedDriver, moment: int) -> int:
 
 def _changes_no_sync(frame: FrameType, event: str, called: object) -> bool:
     return begins_change(frame, event, called) and not begins_sync(frame, event, called)
+
+
+DISCARDED = Axis("discarded", {"1 MiB": (MIB, 24), "5 MiB": (5 * MIB, 12), "17 MiB": (17 * MIB + 3, 6)})
+"""Bytes that a writer is discarded with, and how often: a driver may gather them, or store them as they come."""
+
+
+FENCED = Axis(
+    "fenced",
+    {
+        "not fenced": lambda driver, key: None,
+        "fenced by a writer": lambda driver, key: driver.open_writer(key).discard(),
+        "fenced by a put": lambda driver, key: driver.put(key, b"put"),
+        "fenced by a delete": lambda driver, key: driver.delete(key),
+    },
+)
+"""What others do to the key before the writer writes."""
+
+
+@scenario(
+    *("T4", "W7"),
+    kills=("what-was-discarded-is-kept-aside", "what-a-fenced-writer-wrote-is-kept-aside"),
+    rows=(161, 163),
+    needs=("traced",),
+    axes=(DISCARDED, FENCED),
+)
+def what_was_discarded_takes_no_room(
+    ctx: Context, discarded: tuple[int, int], fenced: Callable[[CheckedDriver, str], None]
+) -> None:
+    """Writers that are discarded, fenced or not, give back the room that their bytes took; their process goes on."""
+    size, times = discarded
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        for number in range(times):
+            driver.put(f"old-{number}", b"old")
+        for _ in range(3):  # room that is kept to be used again
+            _write_and_discard(driver, "old-0", size, fenced)
+        before = room_of(folder).size
+        for number in range(times):
+            _write_and_discard(driver, f"old-{number}", size, fenced)
+        more = room_of(folder).size - before
+        assert more < times * size // 2, (
+            f"{more} bytes more are in use after {2 * times} writers of {size} were discarded"
+        )
+
+
+ENDED = Axis("size", {"300 KB": 300_000, "17 MiB": 17 * MIB + 3})
+"""Bytes that a writer has not flushed when it is killed."""
+
+
+@scenario(
+    *("L6", "T4", "W7"),
+    kills=("drafts-lie-under-other-keys",),
+    rows=(161, 163),
+    needs=("traced", "url", "shared"),
+    axes=(ENDED,),
+    profile="default",
+)
+def what_killed_writers_took_is_told_and_can_be_deleted(ctx: Context, size: int) -> None:
+    """What killed writers have left takes no room after a while, or a scan tells the keys, and a delete removes it.
+
+    A store that keeps the bytes of every client that died, and tells nobody, fills up.
+    """
+    with a_folder() as folder:
+        opens, rooms = store_in(ctx, folder / "store"), []
+        for number in range(2):
+            _write_and_be_killed(ctx, opens, f"up/{number}/data", size)
+            with closing(ctx.at(opens)) as driver:
+                assert list(driver.list("")) == [], "what was never published is listed"
+                keep_house(driver)
+                for left in _told_unpublished(driver, ""):
+                    driver.delete(left)
+                again = _told_unpublished(driver, "")
+                assert not again, f"what was deleted is told of: {again}"
+            rooms.append(room_of(folder).size)
+        more = rooms[1] - rooms[0]
+        assert more < size // 2, f"{more} bytes more are in use after one more writer of {size} was killed"
+
+
+def _write_and_be_killed(ctx: Context, opens: str | Callable[[], Driver], key: str, size: int) -> None:
+    with Elsewhere(ctx, opens) as there:
+        there.hold(_begin, key, size)
+        there.kill()
+
+
+def _begin(driver: CheckedDriver, key: str, size: int) -> Writer:
+    writer = driver.open_writer(key)
+    writer.write(bytes(size))
+    return writer
+
+
+def _told_unpublished(driver: CheckedDriver, prefix: str) -> list[str]:
+    """Return the keys that were taken and never published: whatever lies below a prefix shows in a scan of it."""
+    found = [each for each in driver.scan(prefix) if isinstance(each, Unpublished)]
+    assert all(each.modified.tzinfo for each in found), f"the times are not aware: {found}"
+    keys = [each.name for each in found if not each.name.endswith("/")]
+    for below in [each.name.rstrip("/") for each in found if each.name.endswith("/")]:
+        deeper = _told_unpublished(driver, below)
+        assert deeper, f"a scan tells of {below}/, and of nothing below it"
+        keys += deeper
+    return keys
+
+
+def _write_and_discard(
+    driver: CheckedDriver, old: str, size: int, fenced: Callable[[CheckedDriver, str], None]
+) -> None:
+    for key in (old, f"new-{token_hex(4)}"):
+        writer = driver.open_writer(key)
+        writer.write(bytes(size // 2))
+        fenced(driver, key)
+        with suppress(FencedError):
+            writer.write(bytes(size - size // 2))
+        writer.discard()
