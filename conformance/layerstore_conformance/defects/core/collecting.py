@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -104,4 +105,20 @@ def gc_follows_a_link_elsewhere() -> Iterator[None]:
         return real(driver, key)
 
     with patch.object(marks, "link", link):
+        yield
+
+
+@planted_in_core("L6")
+def long_links_are_no_links() -> Iterator[None]:
+    """Only a link of 64 digits has a place in which a folder counts as foreign."""
+    pattern = re.compile(layout._BELOW_LINK.pattern.replace("{64,128}", "{64}"))
+    with patch.object(layout, "_BELOW_LINK", pattern):
+        yield
+
+
+@planted_in_core("L6")
+def links_below_a_link_are_links() -> Iterator[None]:
+    """An object of the name of a link is one, also where it lies below the place of another."""
+    real = layout.link_above
+    with patch.object(layout, "link_above", lambda path: None if path.endswith("/link") else real(path)):
         yield

@@ -92,6 +92,42 @@ def a_collection_may_be_made_to_go_on(ctx: Context) -> None:
     assert ctx.stored() == [blob(data), link("a/b", linked)]
 
 
+PLACES = (
+    *(
+        "_layers/sha256/{:064x}",
+        "_layers/sha384/{:096x}",
+        "_layers/sha512/{:0128x}",
+        "_layers/tarsum/v1/sha256/{:064x}",
+    ),
+    *("_manifests/revisions/sha256/{:064x}", "_manifests/revisions/sha512/{:0128x}", "_manifests/tags/latest/current"),
+    *("_manifests/tags/latest/index/sha256/{:064x}", "_manifests/tags/v1/index/sha512/{:0128x}"),
+    "_manifests/revisions/sha256/{:064x}/signatures/sha256/{:064x}",
+)
+"""Where a registry has a link, each below its repository."""
+
+
+@scenario("L6", "D5", kills=("long-links-are-no-links", "links-below-a-link-are-links"))
+def objects_below_the_place_of_a_link_stop_a_collection(ctx: Context) -> None:
+    """If objects lie where a link should be, as below a folder of its name, a collection is refused and names it.
+
+    The link that should be there may keep a blob in use. A scrub reports the place as harm.
+    """
+    linked, unused, _ = used_store(ctx)
+    for number, place in enumerate(PLACES):
+        for below in ("sha256", "a/b", "link", "0/link"):
+            key = f"{layout.REPOSITORIES}/a/b/{place.format(number + 1, number)}/link"
+            ctx.driver.put(f"{key}/{below}", unused.encode())
+            with refused(MarkingIncompleteError) as refusal:
+                ctx.service().collect(now=later())
+            assert key in str(refusal.error), f"{refusal.error!s} does not name {key}"
+            harm = [each.key for each in ctx.service().scrub() if each.harmful]
+            assert [each.rstrip("/") for each in harm] == [key], f"a scrub tells of {harm}, and not of {key}"
+            ctx.driver.delete(key)
+    assert [str(each.digest) for each in ctx.service().collect(now=later()).removed] == [unused]
+    expect_layer(ctx, "a/b", ctx.payload("used").read(SMALL))
+    assert ctx.service().exists("a/b", linked)
+
+
 @scenario("L6", kills=("scrub-passes-over-what-is-foreign",))
 def a_scrub_reports_what_it_does_not_understand(ctx: Context) -> None:
     """A scrub reports each foreign thing in a repository as harm, and goes on."""
