@@ -68,3 +68,15 @@ def copies_of_a_hash_are_one() -> Iterator[None]:
     """A hash that gives out no state is not copied: each mark of an upload is the state at its end."""
     with patch.object(sha256._HashlibHasher, "copy", lambda self: type(self)(self._hash)):
         yield
+
+
+@planted_in_core("T6")
+def work_is_lost_as_a_thread_runs_out() -> Iterator[None]:
+    """A thread that has done all work of a lane gives it back without another look."""
+
+    def drain(self: lanes.Lane) -> None:
+        self._do_all()
+        self._busy.release()
+
+    with patch.object(lanes.Lane, "drain", drain):
+        yield

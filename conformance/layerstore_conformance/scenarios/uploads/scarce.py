@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
-from _thread import start_new_thread
+from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.together import in_another_thread
 from layerstore_conformance.steps.expectations import expect_layer
 
 if TYPE_CHECKING:
@@ -210,3 +212,63 @@ def an_upload_whose_hashing_lags_behind_has_the_digest_of_its_bytes(ctx: Context
         verify: Verify = "reread" if way is _at_once else "resume"  # it is read back into few buffers, too
         _upload(ctx, way, ALL if verify == "reread" or way in STREAMS.values() else FEW, verify)
         assert gates, "nothing was hashed by a thread"
+
+
+PATIENCE = 5.0
+"""Seconds to wait for a thread at most: it comes at once, or never."""
+
+RELEASES = 2
+"""Locks that a thread gives back when it has hashed the only block there is: the task's, and the lane's."""
+
+
+class _RunningOut:
+    """Holds a thread up as it gives back its lock of this number, until more work has come."""
+
+    def __init__(self, wanted: int) -> None:
+        self.there, self.more = threading.Event(), threading.Event()
+        self._wanted, self._released, self._owner = wanted, itertools.count(), threading.get_ident()
+
+    def lock(self) -> _Lock:
+        """Make a lock of the lanes."""
+        return _Lock(self)
+
+    def released(self) -> None:
+        """Be told of a lock that is about to be given back."""
+        if threading.get_ident() != self._owner and next(self._released) == self._wanted:
+            self.there.set()
+            self.more.wait(PATIENCE)
+
+
+class _Lock:
+    def __init__(self, running_out: _RunningOut) -> None:
+        self._lock, self._running_out = allocate_lock(), running_out
+
+    def acquire(self, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002  (as a lock has it)
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        self._running_out.released()
+        self._lock.release()
+
+
+@scenario("T6", "W6", kills=("work-is-lost-as-a-thread-runs-out",), rows=(141, 142))
+def what_comes_as_a_thread_runs_out_of_work_is_hashed(ctx: Context) -> None:
+    """If more is written just when a thread has hashed all there was, that is hashed too, and the upload ends.
+
+    Otherwise the upload waits for ever for a thread that has stopped looking.
+    """
+    data = bulk("more", 10 + 2 * MIB, ctx.seed)
+    for number in range(RELEASES):
+        running_out = _RunningOut(number)
+        with patch.object(lanes, "allocate_lock", running_out.lock):
+            upload = ctx.service().upload("a")
+            upload.write(data[:10])
+            upload.flush()  # from here on whole blocks are not gathered
+            upload.write(data[10 : 10 + MIB])
+            assert running_out.there.wait(PATIENCE), "no thread has hashed the first block"
+            upload.write(data[10 + MIB :])
+            running_out.more.set()
+            told = str(in_another_thread(upload.digest, PATIENCE))
+        assert told == digest(data), "the digest is that of other bytes"
+        upload.finish(told).close()
+        expect_layer(ctx, "a", data)
