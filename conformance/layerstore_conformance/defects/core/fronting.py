@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from unittest.mock import patch
 
 from layerstore import layout
@@ -30,6 +30,18 @@ def begun_upload_is_forgotten() -> Iterator[None]:
     def begin(self: LayerService, name: str) -> UploadInfo:
         with patch.object(finish, "put_start", lambda driver, keys, at: None):
             return BEGIN(self, name)
+
+    with patch.object(LayerService, "begin", begin):
+        yield
+
+
+@planted_in_core("P1")
+def begun_is_told_otherwise() -> Iterator[None]:
+    """Who begins an upload is told another moment than who asks for it later."""
+
+    def begin(self: LayerService, name: str) -> UploadInfo:
+        begun = BEGIN(self, name)
+        return begun._replace(started_at=begun.started_at + timedelta(microseconds=1))
 
     with patch.object(LayerService, "begin", begin):
         yield

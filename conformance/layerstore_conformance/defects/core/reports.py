@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from layerstore import layout
 from layerstore.checked import CheckedDriver
+from layerstore.contents.listing import Listing
 from layerstore.contents.survey import Finding, Survey, survey
 from layerstore.digest import Digest
 from layerstore.errors import DriverError
@@ -170,4 +171,39 @@ def trash_is_of_every_repository() -> Iterator[None]:
         return known
 
     with patch.object(scrub, "survey", surveyed):
+        yield
+
+
+@planted_in_core("L6")
+def listings_say_nothing_of_what_is_foreign() -> Iterator[None]:
+    """A listing passes over foreign things, and logs nothing."""
+    with patch.object(Listing, "tell", lambda self: None):
+        yield
+
+
+@planted_in_core("L6")
+def each_foreign_thing_is_warned_of() -> Iterator[None]:
+    """A listing logs a warning for each foreign thing."""
+    real = Listing.tell
+
+    def tell(self: Listing) -> None:
+        for _ in self._passed:
+            real(self)
+
+    with patch.object(Listing, "tell", tell):
+        yield
+
+
+@planted_in_core("L1")
+def notes_are_foreign() -> Iterator[None]:
+    """A scrub tells of a registry's notes as if they were anybody's."""
+    with patch.object(layout, "is_note", lambda key: False):
+        yield
+
+
+@planted_in_core("L1", "L6")
+def whatever_lies_beside_manifests_is_known() -> Iterator[None]:
+    """A scrub tells of nothing that lies below a repository's manifests."""
+    real = layout.is_note
+    with patch.object(layout, "is_note", lambda key: "/_manifests/" in key or real(key)):
         yield

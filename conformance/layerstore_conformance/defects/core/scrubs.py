@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from layerstore import layout
 from layerstore.checked import CheckedDriver
@@ -125,6 +125,13 @@ def scrub_goes_on_when_given_up() -> Iterator[None]:
         real(self, wait)
 
     with patch.object(ThreadPoolExecutor, "shutdown", shutdown):
+        yield
+
+
+@planted_in_core("T4")
+def scrub_reads_to_the_end_when_given_up() -> Iterator[None]:
+    """A scrub that is given up reads the blobs that it is at to their ends."""
+    with patch.object(scrub, "Event", lambda: Mock(is_set=lambda: False)):
         yield
 
 

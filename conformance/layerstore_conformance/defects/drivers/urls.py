@@ -41,6 +41,18 @@ def what_an_escape_in_capitals_hides_is_shown() -> Iterator[None]:
 
 
 @planted_in_core("E3")
+def whatever_precedes_a_colon_is_shown() -> Iterator[None]:
+    """A refused URL is shown up to its first colon, be that a scheme or not."""
+
+    def redacted(text: str) -> str:
+        known, colon, _ = text.partition(":")
+        return known + REDACTED(f"a:{text.removeprefix(known + colon)}")[1:] if colon else REDACTED(text)
+
+    with patch.object(url, "_redacted", redacted):
+        yield
+
+
+@planted_in_core("E3")
 def a_refused_url_is_shown_whole() -> Iterator[None]:
     """A refused URL is shown as it is."""
     with patch.object(url, "_redacted", lambda text: text):

@@ -162,6 +162,12 @@ WITH_A_SECRET: Final = (
 )
 """What may follow a colon, with a credential in it: a query's, a password, or part of a connection string."""
 
+IN_PLACE_OF_A_URL: Final = (
+    *(f"AccountName=a;AccountKey={SECRET};{rest}" for rest in ("", "Endpoint=http://host/a", "x:y")),
+    *(f"user:{SECRET}@host", f"{SECRET}@host:1", f"name={SECRET}", f"a=b;{SECRET}:x", f"a&b={SECRET}://host/a"),
+)
+"""What somebody may give in place of a URL."""
+
 WRONG: Final = ("", "#x", "#", "%", "%zz", "%00", "\n", "&", "?", "/%ff", " ")
 """What makes no URL of a text, put at its end; most do."""
 
@@ -169,7 +175,12 @@ WRONG: Final = ("", "#x", "#", "%", "%zz", "%00", "\n", "&", "?", "/%ff", " ")
 @scenario(
     "E3",
     "O1",
-    kills=("an-escaped-at-is-shown", "a-refused-url-is-shown-whole", "what-an-escape-in-capitals-hides-is-shown"),
+    kills=(
+        "an-escaped-at-is-shown",
+        "a-refused-url-is-shown-whole",
+        "what-an-escape-in-capitals-hides-is-shown",
+        "whatever-precedes-a-colon-is-shown",
+    ),
     rows=(12,),
 )
 def a_url_that_is_refused_shows_no_credential(ctx: Context) -> None:
@@ -178,8 +189,8 @@ def a_url_that_is_refused_shows_no_credential(ctx: Context) -> None:
     The message of a refused URL is printed, and kept in logs.
     """
     del ctx
-    texts = (f"{scheme}{rest}{wrong}" for scheme in ("store:", "st_re:") for rest in WITH_A_SECRET for wrong in WRONG)
-    for text, error in ((text, _refusal(text)) for text in texts):
+    whole = (*(f"{scheme}{rest}" for scheme in ("store:", "st_re:") for rest in WITH_A_SECRET), *IN_PLACE_OF_A_URL)
+    for text, error in ((text, _refusal(text)) for text in (each + wrong for each in whole for wrong in WRONG)):
         said = f"{error} {error!r} {vars(error)} {error.__cause__!r}" if error else ""
         assert SECRET not in said, f"the refusal of {text!r} shows the secret: {error}"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from layerstore import Foreign, MarkingIncompleteError, layout
+from layerstore import Foreign, LayerService, MarkingIncompleteError, layout
 from layerstore.layout import UploadKeys
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.layers import begin, blob, link, store
@@ -200,3 +202,71 @@ def listings_pass_over_what_they_do_not_understand(ctx: Context) -> None:
             stack.enter_context(ctx.foreign(place))
         assert listed() == before
         assert ctx.service().exists("a/b", linked)
+
+
+class _Told(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def _told() -> Iterator[list[str]]:
+    """Yield the warnings that core logs in the block."""
+    handler, log = _Told(), logging.getLogger("layerstore")
+    log.addHandler(handler)
+    try:
+        yield handler.texts
+    finally:
+        log.removeHandler(handler)
+
+
+@scenario("L6", "L1", kills=("listings-say-nothing-of-what-is-foreign", "each-foreign-thing-is-warned-of"))
+def a_listing_warns_once_of_what_it_passes_over(ctx: Context) -> None:
+    """A listing that leaves out foreign things logs one warning, with the first of them; any other logs none."""
+    linked, _, uuid = used_store(ctx)
+    listings: dict[str, Callable[[LayerService], Iterator[object]]] = {
+        "repositories": lambda service: service.repositories(),
+        "layers": lambda service: service.layers(),
+        "layers of one": lambda service: service.layers("a/b"),
+        "uploads": lambda service: service.uploads(),
+        "uploads of one": lambda service: service.uploads("a/b"),
+    }
+    met = {f"{layout.REPOSITORIES}/a": ("repositories", "layers", "uploads"), layout.uploads("a/b"): ("uploads",)}
+    met[layout.uploads("a/b")] = ("uploads", "uploads of one")
+    met[layout.links("a/b", "sha256")] = ("layers", "layers of one")
+    for place, expected in met.items():
+        for name, listing in listings.items():
+            with _told() as told:
+                list(listing(ctx.service()))
+                assert told == [], f"{name} warn of {told}"
+                with ctx.foreign(place) as names:
+                    list(listing(ctx.service()))
+            if name in expected:
+                assert len(told) == 1, f"{name} warn {len(told)} times of {names}: {told}"
+                assert any(each in told[0] for each in names), f"{name} warn of {told[0]!r}, and of none of {names}"
+    assert ctx.service().status("a/b", uuid).uuid == uuid
+    assert ctx.service().exists("a/b", linked)
+
+
+NOTES = (
+    "tags/latest/current/digest",
+    *(f"referrers/sha{bits}/{'1' * (bits // 4)}/sha256/{'2' * 64}/referrer" for bits in (256, 512)),
+    f"referrers/sha256/{'1' * 64}/sha512/{'2' * 128}/referrer",
+)
+"""What layerstore's registry keeps below a repository's manifests beside links."""
+
+
+@scenario("L1", "L6", kills=("notes-are-foreign", "whatever-lies-beside-manifests-is-known"))
+def a_scrub_knows_the_notes_of_a_registry(ctx: Context) -> None:
+    """Below a repository's manifests, a scrub knows links and the notes of a registry, and tells of all else."""
+    manifests = layout.manifests("a")
+    for note in NOTES:
+        for key, kinds in ((note, []), (f"{note}2", ["foreign"]), (f"other/{note}", ["foreign"])):
+            ctx.driver.put(f"{manifests}/{key}", b"sha512:noted")
+            told = [(each.kind, each.key) for each in ctx.service().scrub()]
+            assert told == [(kind, f"{manifests}/{key}") for kind in kinds], f"of {key} a scrub tells {told}"
+            ctx.driver.delete(f"{manifests}/{key.partition('/')[0]}")

@@ -40,6 +40,8 @@ PATIENCE = 5.0
 SLOW = 0.2
 """Seconds that a slow blob takes: nothing tells how long others would have had to wait."""
 
+LARGE = 4 << 20
+"""Bytes of a blob that takes several reads."""
 
 AHEAD = 16
 """Blobs of which a scrub has few in hand."""
@@ -178,7 +180,7 @@ def a_scrub_tells_how_many_bytes_it_has_read(ctx: Context) -> None:
 
 @scenario("T4", "T6", kills=("scrub-goes-on-when-given-up",))
 def a_scrub_that_is_given_up_begins_no_other_blob(ctx: Context) -> None:
-    """After ``close`` of a scrub's report the threads finish what they are at, begin no other blob, and end."""
+    """After ``close`` of a scrub's report the threads begin no other blob, and end."""
     gate, data = Event(), _stored(ctx, "a", *map(str, range(8)))
     reads = _Reads(lambda key: key == blob(data[0]) or gate.wait(PATIENCE))
     report = watched(ctx, reads).scrub(jobs=2)
@@ -190,6 +192,39 @@ def a_scrub_that_is_given_up_begins_no_other_blob(ctx: Context) -> None:
     closing.join()
     assert len(reads.begun) <= 3, f"given up after the first blob, and 2 others at work, it read {len(reads.begun)}"
     assert list(report) == [], "a scrub that was given up goes on"
+
+
+class _LargeReads(_Reads):
+    """Counts the bytes that are read of blobs, too."""
+
+    read = 0
+
+    def after(self, call: Call, result: object) -> None:
+        if call.method == "read_at" and call.key.startswith(BLOBS) and isinstance(result, int):
+            self.read += result
+
+
+@scenario("T4", "T6", kills=("scrub-reads-to-the-end-when-given-up",))
+def a_scrub_that_is_given_up_reads_no_blob_to_its_end(ctx: Context) -> None:
+    """After ``close`` of a scrub's report, of blobs that are being read some more bytes are read, and not all.
+
+    A blob may have gigabytes, and who gives up waits for the threads.
+    """
+    gate, large = Event(), [ctx.payload(f"large {number}").read(LARGE) for number in range(2)]
+    others = (ctx.payload(f"small {number}").read(SMALL) for number in itertools.count())
+    small = next(each for each in others if blob(each) < min(map(blob, large)))
+    for each in (small, *large):
+        ctx.driver.put(blob(each), each)
+    reads = _LargeReads(lambda key: key == blob(small) or gate.wait(PATIENCE))
+    report = watched(ctx, reads).scrub(jobs=2)
+    assert next(report).key == blob(small)
+    _until(lambda: len(reads.begun) == 1 + len(large))
+    closing = Thread(target=report.close)
+    closing.start()
+    _until(lambda: _is_joining(closing) or not closing.is_alive())
+    gate.set()
+    closing.join()
+    assert reads.read <= SMALL + LARGE, f"given up at the beginning of two blobs of {LARGE} bytes, it read {reads.read}"
 
 
 def _until(condition: Callable[[], bool]) -> None:

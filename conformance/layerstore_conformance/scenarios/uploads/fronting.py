@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 GROUP = "upload"
 
 
-@scenario("P1", "P2", "L1", kills=("begun-upload-is-forgotten", "begun-upload-opens-a-writer"), rows=(131,))
+@scenario(
+    "P1",
+    "P2",
+    "L1",
+    kills=("begun-upload-is-forgotten", "begun-upload-opens-a-writer", "begun-is-told-otherwise"),
+    rows=(131,),
+)
 def an_upload_that_is_begun_is_gone_on_with_anywhere(ctx: Context) -> None:
     """An upload that one request begins, by one put, is listed at offset 0, and another one finishes it.
 
@@ -30,7 +36,9 @@ def an_upload_that_is_begun_is_gone_on_with_anywhere(ctx: Context) -> None:
     tally, data = Tally.zero(), ctx.payload("begun").read(5000)
     begun = watched(ctx, tally).begin("a")
     assert tally.calls == {"put": 1}, f"beginning took {tally.calls}"
-    assert ctx.service().status("a", begun.uuid).offset == 0
+    told = ctx.service().status("a", begun.uuid)
+    assert (begun.name, begun.offset, told.offset) == ("a", 0, 0), f"begun is {begun}, and the status tells {told}"
+    assert begun.started_at == begun.modified == told.started_at, f"begun is {begun}, and the status tells {told}"
     assert [(info.uuid, info.offset) for info in ctx.service().uploads("a")] == [(begun.uuid, 0)]
     upload = ctx.service().resume("a", begun.uuid, offset=0)
     upload.write(data)
