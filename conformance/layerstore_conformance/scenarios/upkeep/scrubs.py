@@ -200,7 +200,7 @@ class _LargeReads(_Reads):
     read = 0
 
     def after(self, call: Call, result: object) -> None:
-        if call.method == "read_at" and call.key.startswith(BLOBS) and isinstance(result, int):
+        if call.method == "read_at" and BLOBS in call.key and isinstance(result, int):
             self.read += result
 
 
