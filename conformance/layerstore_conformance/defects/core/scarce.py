@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -79,4 +80,19 @@ def work_is_lost_as_a_thread_runs_out() -> Iterator[None]:
         self._busy.release()
 
     with patch.object(lanes.Lane, "drain", drain):
+        yield
+
+
+@planted_in_core("T5", "T6")
+def a_forked_child_has_no_seats() -> Iterator[None]:
+    """A forked child counts its parent's threads as if they were its own."""
+    owner, seats = os.getpid(), lanes._threads._seats
+
+    class Threads(lanes._Threads):
+        def __init__(self) -> None:
+            super().__init__()
+            if os.getpid() != owner:
+                self._seats = seats
+
+    with patch.object(lanes, "_Threads", Threads):
         yield

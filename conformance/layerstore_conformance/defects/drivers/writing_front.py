@@ -59,6 +59,19 @@ def size_grown_by_a_refused_write() -> Iterator[None]:
         yield
 
 
+@planted_in_core("W2")
+def large_writes_are_passed_on_in_parts() -> Iterator[None]:
+    """A write goes to the driver in parts of 8 MiB, and if one fails, those before it are written."""
+    real, most = Writer.write, 8 << 20
+
+    def write(self: Writer, data: Buffer) -> int:
+        whole = memoryview(data).cast("B")
+        return sum(real(self, whole[start : start + most]) for start in range(0, whole.nbytes, most))
+
+    with patch.object(Writer, "write", write):
+        yield
+
+
 @planted_in_core("W3", "W4")
 def empty_write_grows() -> Iterator[None]:
     """A write of no bytes beyond the end fills the gap with zeros."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ from layerstore import BackendUnavailableError, DriverError, PathNotFoundError
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
+from layerstore_conformance.kit.bulk import bulk
 from layerstore_conformance.kit.keys import WHOLE
 from layerstore_conformance.kit.observed import ObservedDriver
 from layerstore_conformance.kit.passing import PassingDriver, PassingReader
 from layerstore_conformance.kit.payloads import Payload
-from layerstore_conformance.steps.watching import Trap, of
+from layerstore_conformance.steps.points import MIB
+from layerstore_conformance.steps.watching import Trap, fail, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from layerstore.driver import Driver, Reader
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.cutting import Side
+    from layerstore_conformance.steps.watching import When
 
 GROUP = "primitives"
 IDS = "reading"
@@ -190,3 +194,37 @@ def a_small_object_is_got_whole_though_it_is_replaced(
             new = ctx.driver.get("key", limit) if ctx.driver.find("key") else None
             assert trap.sprung or not limit, "it was not replaced"
             assert found in (DATA[:limit], new), f"of {limit} bytes, {found if found is None else len(found)} were got"
+
+
+WRITTEN = Axis("written", {"700": 700, "1 MiB + 1": MIB + 1, "9 MiB": 9 * MIB, "33 MiB + 5": 33 * MIB + 5})
+"""Bytes of one write: what a front may pass on in parts."""
+
+PARTS = 4
+"""Calls of the driver in a write that fail, one after the other, if there are as many."""
+
+
+def _write_of(number: int) -> When:
+    """Be true for the ``write_at`` of this number."""
+    calls = itertools.count()
+    return lambda _, call: call.method == "write_at" and next(calls) == number
+
+
+@scenario("W2", "W3", "E4", kills=("large-writes-are-passed-on-in-parts",), rows=(58, 59, 170), axes=(WRITTEN,))
+def a_write_that_failed_at_any_call_has_moved_nothing(ctx: Context, written: int) -> None:
+    """If any call of the driver in a write fails, the writer has the size and position of before, and the old bytes."""
+    data = bulk("faltering", written, ctx.seed)
+    for number in range(PARTS):
+        trap, inner = Trap(), ctx.open()
+        writer = CheckedDriver(ObservedDriver(inner, trap)).open_writer("d/key")
+        writer.seek(0)
+        writer.write(b"before")
+        trap.set(_write_of(number), fail)
+        with suppress(BackendUnavailableError):
+            writer.write(data)
+        before = b"before" + (b"" if trap.sprung else data)
+        assert (writer.size, writer.tell()) == (len(before), len(before)), f"size {writer.size}, at {writer.tell()}"
+        writer.close()
+        ctx.same(ctx.read("d/key"), before, f"call {number} of a write failed: {trap.sprung}")
+        ctx.driver.delete("d")
+        if not trap.sprung:
+            break

@@ -7,22 +7,28 @@ import itertools
 import threading
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from layerstore import LayerService, LayerStoreError
 from layerstore.threads import lanes
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
-from layerstore_conformance.kit.payloads import digest
+from layerstore_conformance.kit.payloads import Payload, digest
 from layerstore_conformance.kit.together import in_another_thread
+from layerstore_conformance.processes.elsewhere import Elsewhere
+from layerstore_conformance.processes.forking import Forked
 from layerstore_conformance.steps.expectations import expect_layer
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from layerstore import LayerUpload, Verify
+    from layerstore.checked import CheckedDriver
     from layerstore_conformance.engine.context import Context
 
 GROUP = "verify"
@@ -272,3 +278,45 @@ def what_comes_as_a_thread_runs_out_of_work_is_hashed(ctx: Context) -> None:
         assert told == digest(data), "the digest is that of other bytes"
         upload.finish(told).close()
         expect_layer(ctx, "a", data)
+
+
+LONGEST = 20
+"""Seconds that a forked child may take for one upload; one that waits for a thread of its parent's waits for ever."""
+
+
+@scenario("T5", "T6", kills=("a-forked-child-has-no-seats",), rows=(142,), needs=("url", "fork"))
+def a_forked_child_has_threads_of_its_own(ctx: Context) -> None:
+    """If every thread of a process has hashed something, a forked child, which has none of them, hashes all the same.
+
+    If the store is not shared, the child may be refused, but its upload must end.
+    """
+    with Elsewhere(ctx) as there:
+        there.run(_upload_in_a_child, "shared" in ctx.harness.declared(ctx.capabilities))
+
+
+def _upload_in_a_child(driver: CheckedDriver, shared: bool) -> None:  # noqa: FBT001  (sent to another process)
+    data = Payload("forked").read(10 + MIB)
+    with hashing_lags():  # so each upload has a thread of its own
+        uploads = [LayerService(driver).upload("parent") for _ in range(lanes.THREADS)]
+        for upload in uploads:
+            upload.write(data[:10])
+            upload.flush()
+            upload.write(data[10:])
+
+    def child(_parent: Connection) -> None:
+        with suppress(*() if shared else (LayerStoreError,)):
+            _store(driver, "child", data)
+
+    for upload in uploads:
+        upload.finish(digest(data)).close()
+    with Forked(child, longest=LONGEST):
+        pass
+    _store(driver, "after", data)
+
+
+def _store(driver: CheckedDriver, name: str, data: bytes) -> None:
+    upload = LayerService(driver).upload(name)
+    upload.write(data[:10])
+    upload.flush()
+    upload.write(data[10:])
+    upload.finish(digest(data)).close()
