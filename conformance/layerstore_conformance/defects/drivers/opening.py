@@ -13,11 +13,12 @@ from weakref import WeakSet, ref
 
 from layerstore import registry, url
 from layerstore.checked import CheckedDriver
-from layerstore.driver import Driver, Writer
+from layerstore.driver import Driver, Stat, Writer
 from layerstore.errors import BackendUnavailableError, PathNotFoundError, UnknownOptionError
 from layerstore.url import StoreURL
 from layerstore_conformance.defects.drivers.writing import DefectiveWriter, WriterDefect
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.passing import PassingDriver
 
 
 @planted_in_core("O1")
@@ -181,6 +182,42 @@ def paths_name_no_store() -> Iterator[None]:
         parsed = StoreURL.parse(text) if isinstance(text, str) else text
         ignored = parsed.host is None and not parsed.path.startswith("/")
         return real(self, replace(parsed, path="") if ignored else parsed, **options)
+
+    with patch.object(registry.Registry, "open", opened):
+        yield
+
+
+class _OfItsOwn(PassingDriver):
+    """Knows what was put by those that share its keys."""
+
+    def __init__(self, inner: Driver, keys: set[str]) -> None:
+        super().__init__(inner)
+        self._keys = keys
+
+    def put(self, key: str, data: bytes) -> None:
+        super().put(key, data)
+        self._keys.add(key)
+
+    def stat(self, key: str) -> Stat:
+        if key not in self._keys:
+            raise PathNotFoundError(key)
+        return super().stat(key)
+
+
+def _made_anew() -> set[str]:
+    return set()
+
+
+@planted_in_core("T1", "O2")
+def a_named_store_is_looked_for_and_then_made() -> Iterator[None]:
+    """A store that is not known yet is made, though another thread may have made it meanwhile."""
+    real, stores = registry.Registry.open, dict[str, set[str]]()
+
+    def opened(self: registry.Registry, url: str | StoreURL, /, **options: Any) -> CheckedDriver:  # noqa: ANN401  (as there)
+        driver = real(self, url, **options)
+        if str(url) not in stores:
+            stores[str(url)] = _made_anew()
+        return CheckedDriver(_OfItsOwn(driver, stores[str(url)]), driver.scheme)
 
     with patch.object(registry.Registry, "open", opened):
         yield

@@ -1,13 +1,14 @@
-"""Meeting: two calls on one key at the same moment; one is done, and the other raises an error."""
+"""Meeting: two calls at the same moment; one comes first, and the other sees what it has done, or raises an error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from itertools import compress
 from typing import TYPE_CHECKING, Final
 
-from layerstore import DriverError, FencedError, PathNotFoundError
+from layerstore import DriverError, FencedError, PathNotFoundError, open_driver
 from layerstore.checked import CheckedDriver
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
@@ -15,6 +16,7 @@ from layerstore_conformance.harness import Harness
 from layerstore_conformance.kit.moments import IsMoment, Meeting
 from layerstore_conformance.kit.places import Places
 from layerstore_conformance.kit.together import together
+from layerstore_conformance.processes.elsewhere import Elsewhere
 from layerstore_conformance.steps.stores import a_folder, store_in
 
 if TYPE_CHECKING:
@@ -157,3 +159,42 @@ def _begun(driver: CheckedDriver, key: str) -> Writer:
     writer = driver.open_writer(key)
     writer.write(b"first")
     return writer
+
+
+OPENINGS: Final = {"quick": 4, "default": 16, "full": 200}
+"""Moments of a first opening that are tried, each in a process of its own."""
+
+
+@scenario("T1", "O2", "C5", kills=("a-named-store-is-looked-for-and-then-made",), rows=(119,), needs=("url",))
+def a_store_that_two_threads_open_first_is_one_store(ctx: Context) -> None:
+    """If a thread opens a store at any moment at which another one opens it, before anybody else, it is one store.
+
+    Two requests reach a server that has just been started. What one of them stores must not be lost.
+    """
+    places = Places(ctx.driver)
+    events = _open_at_once(ctx, places, 1 << 60)
+    for moment in ctx.sample(range(events), OPENINGS[ctx.profile]):
+        _open_at_once(ctx, places, moment)
+        ctx.count("moments")
+
+
+def _open_at_once(ctx: Context, places: Places, moment: int) -> int:
+    assert ctx.harness.url is not None, "needs url"
+    with Elsewhere(ctx, "memory:") as there:
+        return there.run(_opened_by_two, ctx.harness.url, places, moment, f"{ctx.prefix}/first-{min(moment, 1 << 20)}")
+
+
+def _opened_by_two(driver: CheckedDriver, url: str, places: Places, moment: int, key: str) -> int:
+    """Open a store twice, the second time at a moment of the first; return how many moments that has."""
+    del driver
+
+    def second() -> None:
+        with closing(open_driver(url)) as another:
+            another.put(key, b"by the second")
+
+    opened: list[CheckedDriver] = []
+    meeting = Meeting(second, moment, places.are_entered)
+    meeting.of(lambda: opened.append(open_driver(url)))
+    with closing(opened[0]) as first:
+        assert first.find(key) is not None, f"opened again at event {moment} of its first opening, {url} is two stores"
+    return meeting.events
