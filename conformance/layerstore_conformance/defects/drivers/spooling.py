@@ -213,6 +213,38 @@ class HoldsWhatWasNotFlushed(DefectiveDriver):
         return HoldingWriter(self.inner.open_writer(key))
 
 
+@planted("C6")
+class SmallWritesAreGatheredAndCopied(DefectiveDriver):
+    """A writer gathers 12 MiB of small writes, and copies them to store them."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that gathers."""
+        return _GatheringWriter(self.inner.open_writer(key))
+
+
+class _GatheringWriter(PassingWriter):
+    _start, _most = 0, 12 << 20
+
+    def __init__(self, inner: Writer) -> None:
+        super().__init__(inner)
+        self._gathered = bytearray()
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        if offset != self._start + len(self._gathered) or len(self._gathered) + len(data) > self._most:
+            self._store()
+            self._start = offset
+        self._gathered += data
+
+    def publish(self) -> str:
+        self._store()
+        return super().publish()
+
+    def _store(self) -> None:
+        if self._gathered:
+            super().write_at(self._start, memoryview(bytes(self._gathered)))
+        self._gathered = bytearray()
+
+
 class HoldingWriter(PassingWriter):
     """Keeps what was not flushed in memory."""
 
