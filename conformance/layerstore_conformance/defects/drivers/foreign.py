@@ -291,6 +291,13 @@ def purge_passes_over_what_is_foreign() -> Iterator[None]:
         yield
 
 
+@planted_in_core("K3", "L5")
+def names_of_a_driver_are_not_checked() -> Iterator[None]:
+    """Whatever name a driver yields is taken for a key."""
+    with patch.object(checked, "is_key", lambda text: True):
+        yield
+
+
 @planted_in_core("L6", "L1")
 def names_that_are_no_keys_are_listed() -> Iterator[None]:
     """A listing yields names that are no keys."""

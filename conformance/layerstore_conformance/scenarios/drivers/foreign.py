@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from layerstore import (
     AccessDeniedError,
@@ -14,10 +14,13 @@ from layerstore import (
     PathNotFoundError,
     UnsupportedOperationError,
 )
+from layerstore.checked import CheckedDriver
 from layerstore.keys import is_key
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.keys import keys_below
 from layerstore_conformance.kit.layers import link
+from layerstore_conformance.kit.litter import HARMLESS, TOLD
+from layerstore_conformance.kit.passing import PassingDriver
 from layerstore_conformance.kit.refusal import refused
 from layerstore_conformance.kit.small_disk import mount_small_disk
 from layerstore_conformance.processes.elsewhere import Elsewhere
@@ -26,8 +29,7 @@ from layerstore_conformance.steps.stores import a_folder, store_in
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from layerstore.checked import CheckedDriver
-    from layerstore.driver import Writer
+    from layerstore.driver import Scanned, Writer
     from layerstore_conformance.engine.context import Context
 
 GROUP = "primitives"
@@ -304,3 +306,33 @@ def _expect_told(driver: CheckedDriver, key: str) -> None:
 
 def _foreign_in(driver: CheckedDriver, prefix: str) -> list[str]:
     return [each.name for each in driver.scan(prefix) if isinstance(each, Foreign)]
+
+
+class _Names(PassingDriver):
+    """Yields what its backend calls things, as a driver of files may, be that a key or not."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the names directly below a prefix of one segment."""
+        yield from sorted({*self.inner.list(prefix), *(f"{prefix}/{name}" for name in (*TOLD, *HARMLESS, *LONG))})
+
+    def scan(self, prefix: str) -> Iterator[Scanned]:
+        """Yield the same."""
+        return self.list(prefix)
+
+
+LONG: Final = ("k" * 256, "k" * 256 + "/", "a b/", "a\nb", "a\n")
+"""More names that are no keys."""
+
+
+@scenario("K3", "L5", "L6", kills=("names-of-a-driver-are-not-checked", "names-that-are-no-keys-are-listed"))
+def a_name_that_is_no_key_is_foreign_whoever_yields_it(ctx: Context) -> None:
+    """Whatever names a driver yields, the front lists keys alone, and a scan tells of the others, less the harmless."""
+    inner = ctx.open()
+    driver = CheckedDriver(_Names(inner), inner.scheme)
+    for key in ("d/key", "d/below/key"):
+        driver.put(key, b"there")
+    assert list(driver.list("d")) == ["d/below/", "d/key"]
+    found = list(driver.scan("d"))
+    assert [each for each in found if isinstance(each, str)] == ["d/below/", "d/key"]
+    told = sorted(each.name for each in found if isinstance(each, Foreign))
+    assert told == sorted(f"d/{name}" for name in (*TOLD, *LONG)), f"a scan tells of {told}"
