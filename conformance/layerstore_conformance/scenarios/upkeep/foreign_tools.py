@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -108,23 +109,22 @@ PLACES = (
 """Where a registry has a link, each below its repository."""
 
 
-@scenario("L6", "D5", kills=("long-links-are-no-links", "links-below-a-link-are-links"))
+@scenario("L6", "D5", kills=("long-links-are-no-links", "links-below-a-link-are-links"), profile="default")
 def objects_below_the_place_of_a_link_stop_a_collection(ctx: Context) -> None:
     """If objects lie where a link should be, as below a folder of its name, a collection is refused and names it.
 
     The link that should be there may keep a blob in use. A scrub reports the place as harm.
     """
     linked, unused, _ = used_store(ctx)
-    for number, place in enumerate(PLACES):
-        for below in ("sha256", "a/b", "link", "0/link"):
-            key = f"{layout.REPOSITORIES}/a/b/{place.format(number + 1, number)}/link"
-            ctx.driver.put(f"{key}/{below}", unused.encode())
-            with refused(MarkingIncompleteError) as refusal:
-                ctx.service().collect(now=later())
-            assert key in str(refusal.error), f"{refusal.error!s} does not name {key}"
-            harm = [each.key for each in ctx.service().scrub() if each.harmful]
-            assert [each.rstrip("/") for each in harm] == [key], f"a scrub tells of {harm}, and not of {key}"
-            ctx.driver.delete(key)
+    for number, (place, below) in enumerate(zip(PLACES, itertools.cycle(("sha256", "link", "a/b", "0/link")))):
+        key = f"{layout.REPOSITORIES}/a/b/{place.format(number + 1, number)}/link"
+        ctx.driver.put(f"{key}/{below}", unused.encode())
+        with refused(MarkingIncompleteError) as refusal:
+            ctx.service().collect(now=later())
+        assert key in str(refusal.error), f"{refusal.error!s} does not name {key}"
+        harm = [each.key for each in ctx.service().scrub() if each.harmful]
+        assert [each.rstrip("/") for each in harm] == [key], f"a scrub tells of {harm}, and not of {key}"
+        ctx.driver.delete(key)
     assert [str(each.digest) for each in ctx.service().collect(now=later()).removed] == [unused]
     expect_layer(ctx, "a/b", ctx.payload("used").read(SMALL))
     assert ctx.service().exists("a/b", linked)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GROUP = "upkeep"
 
-NAMES: Final = ("a", "a/b", "a-b", "c/d/e")
+NAMES: Final = ("a", "a/b", "c/d")
 """Repositories, one below another."""
 
 
@@ -46,6 +46,7 @@ def _failing(ctx: Context) -> Iterator[tuple[Trap, LayerService]]:
         "a-top-unlisted-is-empty",
     ),
     rows=(119,),
+    profile="default",
 )
 def a_scrub_of_which_a_listing_fails_tells_of_all_else(ctx: Context) -> None:
     """If any listing of a scrub fails, it raises, or tells of the prefix as unreadable and of all other repositories.
@@ -82,6 +83,7 @@ def a_scrub_of_which_a_listing_fails_tells_of_all_else(ctx: Context) -> None:
     *("E1", "L1", "D1"),
     kills=("an-unlisted-repository-ends-the-walk", "a-top-unlisted-is-empty"),
     rows=(119, 152),
+    profile="default",
 )
 def a_purge_of_which_a_listing_fails_purges_all_else(ctx: Context) -> None:
     """If any listing of a purge fails, it raises, or reports that as failed and purges the uploads of all others."""
