@@ -192,6 +192,18 @@ def gap_in_front_is_closed() -> Iterator[None]:
         yield
 
 
+@planted_in_core("W4")
+def a_gap_of_a_byte_is_closed() -> Iterator[None]:
+    """A write a byte behind the end of gathered bytes is appended without a gap."""
+    real = Front.gather
+
+    def gather(self: Front, offset: int, data: bytes | memoryview) -> bool:
+        return real(self, offset - (offset == self.size + 1), data)
+
+    with patch.object(Front, "gather", gather):
+        yield
+
+
 @planted_in_core("T5")
 def forked_child_has_what_was_gathered() -> Iterator[None]:
     """A forked child can finish, close and cancel its parent's gathered bytes."""

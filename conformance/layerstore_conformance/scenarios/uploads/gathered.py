@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerstore import LayerInvalidDigestError
+from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
 from layerstore_conformance.kit.bulk import bulk
@@ -94,6 +95,38 @@ def what_was_written_last_is_written_over(
     upload.finish(digest(bytes(model)), len(model)).close()
     expect_layer(ctx, "a", bytes(model))
     expect_gone(ctx, "a", upload.uuid)
+
+
+BEFORE = Axis("before", {"1": 1, "700": 700, **{f"{FRONT:,} - {less}": FRONT - less for less in (2, 1, 0)}})
+"""Bytes of the write before: as many as are gathered at most, or a few less."""
+
+BESIDE = Axis("beside", {f"{gap:+}": gap for gap in (-2, -1, 0, 1, 2, 3)})
+"""Where the next write begins, from the end of that one."""
+
+COUNT = Axis("count", {"1": 1, "2": 2, "3": 3, "1 MiB": 1 << 20})
+"""Bytes of that."""
+
+
+@scenario(
+    *("W3", "W4", "W5"),
+    kills=("a-gap-of-a-byte-is-closed",),
+    rows=(64, 142),
+    axes=(Axis("flushed", {"nothing": 0, "10": 10}), BEFORE, BESIDE, COUNT),
+)
+def a_write_right_beside_the_last_one_is_where_it_was_put(
+    ctx: Context, flushed: int, before: int, beside: int, count: int
+) -> None:
+    """A write that begins a byte or two before or behind the last one's end is there, and gaps are zeros."""
+    upload, model = ctx.service().upload("a"), bytearray()
+    if flushed:
+        _write(upload, model, 0, bulk("flushed", flushed, ctx.seed))
+        upload.flush()
+    _write(upload, model, flushed, bulk("before", before, ctx.seed))
+    _write(upload, model, max(0, len(model) + beside), bulk("beside", count, ctx.seed))
+    _write(upload, model, len(model), b"behind")
+    assert upload.size == len(model), f"{upload.size} of {len(model)} bytes"
+    upload.finish(digest(bytes(model)), len(model)).close()
+    expect_layer(ctx, "a", bytes(model))
 
 
 def _write(upload: LayerUpload, model: bytearray, at: int, data: bytes) -> None:
