@@ -16,6 +16,22 @@ from layerstore.uploads.upload import LayerUpload
 from layerstore_conformance.engine.defect import planted_in_core
 
 
+@planted_in_core("R5", "M4")
+def an_interrupted_write_stays_hashed() -> Iterator[None]:
+    """What was being hashed when a write was interrupted counts as written."""
+
+    @contextmanager
+    def doubting(self: Spool) -> Iterator[None]:
+        try:
+            yield
+        except DriverError:
+            self._certain = False
+            raise
+
+    with patch.object(Spool, "_doubting", doubting):
+        yield
+
+
 @planted_in_core("E4", "W2")
 def interrupted_write_has_moved_on() -> Iterator[None]:
     """A write that is interrupted has moved the position past the blocks that it stored."""

@@ -13,6 +13,7 @@ from layerstore import registry
 from layerstore.driver import CONTRACT_VERSION, Driver, Reader, Stat, Writer
 from layerstore.errors import FencedError, PathNotFoundError, UnsupportedOperationError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.passing import PassingWriter
 
 
 @planted("C1")
@@ -108,6 +109,32 @@ class AMoveFencesBeforeItIsRefused(DefectiveDriver):
         if _object_above(self.inner, target) or next(self.inner.list(target), None):
             self.inner.open_writer(source).discard()
         self.inner.move(source, target, version=version)
+
+
+@planted("F2")
+class APutFencesBeforeItIsRefused(DefectiveDriver):
+    """A put where no key can be has fenced the key's writer when it is refused."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that is fenced so."""
+        writer = _Fenceable(self.inner.open_writer(key))
+        self.memory.setdefault("writers", {})[key] = writer
+        return writer
+
+    def put(self, key: str, data: bytes) -> None:
+        """Fence, and be refused."""
+        if _object_above(self.inner, key) or next(self.inner.list(key), None):
+            self.memory.get("writers", {}).pop(key, _Fenceable).fenced = True
+        self.inner.put(key, data)
+
+
+class _Fenceable(PassingWriter):
+    fenced = False
+
+    def publish(self) -> str:
+        if self.fenced:
+            raise FencedError(self.key)
+        return super().publish()
 
 
 def _object_above(driver: Driver, key: str) -> str:

@@ -38,6 +38,29 @@ class _Edgy(DefectiveWriter):
         return version
 
 
+@planted("W6", "W7")
+class AnAppendIsPublishedAtItsFirstFlushOnly(DefectiveDriver):
+    """What was appended after a writer's first flush, and flushed, is written over in the published block."""
+
+    def open_writer(self, key: str) -> Writer:
+        """Open a writer that knows the end of its first flush."""
+        return _KnowingOneEnd(self, self.inner.open_writer(key))
+
+
+class _KnowingOneEnd(DefectiveWriter):
+    _first = _last = 1 << 62
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        super().write_at(offset, data)
+        if self._first <= offset < self._last:
+            super().publish()
+
+    def publish(self) -> str:
+        version = super().publish()
+        self._first, self._last = min(self._first, self.inner.size), self.inner.size
+        return version
+
+
 class _GoingOn(DefectiveWriter):
     def write_at(self, offset: int, data: memoryview) -> None:
         if self.version is not None and self.driver.inner.stat(self.key).version != self.version:

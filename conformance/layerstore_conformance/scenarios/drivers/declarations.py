@@ -220,6 +220,30 @@ def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
         ctx.expect(key, data + b"goes on")
 
 
+@scenario(
+    *("C2", "F2"),
+    kills=("a-put-fences-before-it-is-refused", "nested-keys-denied-in-vain"),
+    rows=(63, 120),
+    without=("nested_keys",),
+)
+def a_key_that_is_refused_keeps_its_writer(ctx: Context) -> None:
+    """Whoever is refused because a key lies below or above fences no writer of the key, which had it before that."""
+    ctx.driver.put("source", b"source")
+    for name, attempt in ATTEMPTS.items():
+        for key, other in (("a", "a/b"), ("a", "a/b/c"), ("a/b", "a")):
+            ctx.step(f"{name} {key}, when {other} is there")
+            writer = ctx.open().open_writer(key)
+            writer.write(b"of its writer")
+            ctx.driver.put(other, b"in the way")
+            with refused(UnsupportedOperationError):
+                attempt(ctx.driver, key)
+            ctx.driver.move(other, "away")
+            writer.close()
+            ctx.expect(key, b"of its writer")
+            ctx.driver.delete("a")
+    ctx.expect("source", b"source")
+
+
 @scenario("C2", "W6", "E4", kills=("nested-keys-denied-in-vain",), rows=(63,), without=("nested_keys",))
 def without_nested_keys_the_later_flush_is_refused(ctx: Context) -> None:
     """If the other key was created after a writer was opened, the writer's flush is refused and changes nothing."""

@@ -66,6 +66,43 @@ def a_write_at_any_edge_is_unseen_until_its_flush(
         ctx.expect(KEY, new if flushed else old)
 
 
+BEGUN: Final = Axis("begun", {"200": (200,), "200 and 50": (200, 50), "1 MiB and 5": (1 << 20, 5)})
+"""Bytes of the writes before the first flush: a driver may have made room for more."""
+
+APPENDED: Final = Axis("appended", {"30": (30,), "30 twice": (30, 30), "1, 700 and 5,000": (1, 700, 5000)})
+"""Bytes of the writes after it, each of which is flushed."""
+
+
+@scenario(
+    *("W6", "W7", "R4"),
+    kills=("an-append-is-published-at-its-first-flush-only",),
+    rows=(88, 149, 161),
+    axes=(BEGUN, APPENDED, Axis("over", {"the first": 0, "the second": 1, "the last": -1})),
+)
+def what_was_appended_is_written_over_unseen(
+    ctx: Context, begun: tuple[int, ...], appended: tuple[int, ...], over: int
+) -> None:
+    """A write over what the same writer has appended and flushed is unseen until its flush, by whoever reads it."""
+    writer, model, starts = ctx.driver.open_writer(KEY), b"", list[int]()
+    for flushed, pieces in ((False, begun), (True, appended)):
+        for size in pieces:
+            starts.append(len(model))
+            model += bulk(f"{flushed}-{len(model)}", size)
+            writer.write(model[starts[-1] :])
+            if flushed:
+                writer.flush()
+        writer.flush()
+    at = starts[len(begun) :][min(over, len(appended) - 1)]
+    with ctx.open().open_reader(KEY) as reader:
+        writer.seek(at)
+        writer.write(b"X" * (len(model) - at))
+        ctx.same(reader.readall(), model, "by a reader from before the write")
+    ctx.expect(KEY, model)
+    writer.flush()
+    ctx.expect(KEY, model[:at] + b"X" * (len(model) - at))
+    writer.discard()
+
+
 STEPS: Final = Axis("step", {f"{number:+}": number for number in range(-3, 4)})
 """From where the last write began to where the next one begins, in lengths of the last."""
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from layerstore import BackendUnavailableError, DriverError
 from layerstore_conformance.engine.axes import Axis
@@ -280,6 +280,28 @@ def a_delete_leaves_harmless_files(ctx: Context) -> None:
         left = [path / name for path in beside for name in HARMLESS if not name.endswith("/")]
         for path in left:
             path.write_bytes(b"harmless")
+        for key in ("up/dir/key", "up/dir", "up"):
+            driver.delete(key)
+            gone = [os.fspath(path.relative_to(folder)) for path in left if not path.exists()]
+            assert not gone, f"a delete of {key} took {gone}"
+        assert list(driver.list("up")) == []
+
+
+NO_KEYS: Final = (("d" * 200,) * 5, ("a",) * 210, ("b c", "key"), (".hidden", "key"), ("x", "k\n"), ("\u00e4",))
+"""Paths that no key has: some have too many characters or segments, and the others a segment that is none."""
+
+
+@scenario("D5", "K1", kills=("paths-of-any-length-are-its-own",), needs=("traced", "url"))
+def a_delete_leaves_files_that_no_key_names(ctx: Context) -> None:
+    """Below a prefix that is deleted, files of other programs stay whose paths are no keys, be they merely too long."""
+    with a_folder() as folder, closing(ctx.at(store_in(ctx, folder / "store"))) as driver:
+        driver.put("up/dir/key", b"object")
+        left = []
+        for path in [path for path in folder.rglob("up/dir") if path.is_dir()]:
+            for parts in NO_KEYS:
+                left.append(path.joinpath(*parts, "theirs"))
+                left[-1].parent.mkdir(parents=True)
+                left[-1].write_bytes(b"of another program")
         for key in ("up/dir/key", "up/dir", "up"):
             driver.delete(key)
             gone = [os.fspath(path.relative_to(folder)) for path in left if not path.exists()]

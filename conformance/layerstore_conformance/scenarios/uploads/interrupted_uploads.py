@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from layerstore import UnknownUploadError, layout
+from layerstore import DriverError, LayerInvalidDigestError, UnknownUploadError, layout
 from layerstore.uploads.front import FRONT
 from layerstore_conformance.engine.axes import Axis
 from layerstore_conformance.engine.scenario import scenario
@@ -60,6 +60,7 @@ def _digest(upload: LayerUpload, data: bytes) -> None:
 
 WORKS: dict[str, Work] = {
     "a write of many blocks": Work(0, 0, 2 * MIB + 5, lambda upload, data: upload.write(data)),
+    "a write of a block": Work(MIB + 3, 0, MIB, lambda upload, data: upload.write(data)),
     "a small write": Work(FRONT - 10, 0, 700, lambda upload, data: upload.write(data)),
     "a write over what there is": Work(MIB + 3, 300_000, 700_000, lambda upload, data: upload.write(data)),
     "a small write over what there is": Work(MIB + 70_000, MIB, 700, lambda upload, data: upload.write(data)),
@@ -137,6 +138,42 @@ def _written(ctx: Context, upload: LayerUpload, work: Work, trap: Trap, index: i
     assert ctx.service().exists("a", digest(whole)), "finished, and no layer of the repository"
     kept.clear()
     return sprung
+
+
+@scenario(
+    *("E4", "W2", "R5", "M4"),
+    kills=("an-interrupted-write-stays-hashed",),
+    rows=(162, 164, 174),
+    profile="default",
+    axes=(Axis("work", WORKS), Axis("side", {"before": "before", "after": "after"})),
+)
+def a_finish_after_an_interruption_accepts_what_is_stored(ctx: Context, work: Work, side: Side) -> None:
+    """If Ctrl-C interrupts an upload at any call, a finish accepts no digest but that of the bytes which it stores.
+
+    A hash that has got the bytes of a write that was not done would have a layer accepted that is another.
+    """
+    at = work.begun - work.back
+    both = bulk("interrupted", work.begun + work.rest, ctx.seed)
+    data, rest = both[: work.begun], both[work.begun :]
+    whole = data[:at] + rest + data[at + len(rest) :]
+    for index in count():
+        trap, kind = Trap(side), INTERRUPTIONS[index % len(INTERRUPTIONS)]
+        upload = watched(ctx, trap).upload("a")
+        upload.write(data)
+        upload.seek(at)
+        trap.set(number(index), _interrupting(kind))
+        with suppress(kind):
+            work.act(upload, rest)
+        if not trap.sprung:
+            return
+        ctx.count("moments")
+        for wanted in (whole, data, *(whole[:end] for end in range(at, len(whole), MIB))):
+            with suppress(LayerInvalidDigestError, DriverError):  # a handle may know less than the backend has
+                upload.finish(digest(wanted)).close()
+                ctx.same(ctx.read(blob(wanted)), wanted, f"a layer, interrupted {side} call {index}")
+                break
+        upload.cancel()
+        ctx.driver.delete(layout.ROOT)
 
 
 FINISHED: dict[str, tuple[Verify, int]] = {"small": ("resume", 0), "large": ("resume", MIB), "read back": ("reread", 0)}
