@@ -161,7 +161,7 @@ def _begun(driver: CheckedDriver, key: str) -> Writer:
     return writer
 
 
-OPENINGS: Final = {"quick": 4, "default": 16, "full": 200}
+OPENINGS: Final = {"quick": 3, "default": 8, "full": 200}
 """Moments of a first opening that are tried, each in a process of its own."""
 
 

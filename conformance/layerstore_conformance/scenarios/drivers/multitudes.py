@@ -23,7 +23,7 @@ MOST: Final = 33_100
 AT_ONCE: Final = 300
 """Keys that are put between two looks at the clock."""
 
-SECONDS: Final[dict[Profile, float]] = {"quick": 1.0, "default": 4.0, "full": 120.0}
+SECONDS: Final[dict[Profile, float]] = {"quick": 1.0, "default": 3.0, "full": 120.0}
 """How long keys are put, at most: a slow driver gets fewer of them, and the report has their number."""
 
 BESIDE: Final = ("d/before", "d/many-", "d/many.d/key", "d/many0", "d/manyother/key", "d/more")
