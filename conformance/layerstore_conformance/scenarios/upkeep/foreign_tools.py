@@ -235,10 +235,12 @@ def a_listing_warns_once_of_what_it_passes_over(ctx: Context) -> None:
         "uploads": lambda service: service.uploads(),
         "uploads of one": lambda service: service.uploads("a/b"),
     }
-    met = {f"{layout.REPOSITORIES}/a": ("repositories", "layers", "uploads"), layout.uploads("a/b"): ("uploads",)}
-    met[layout.uploads("a/b")] = ("uploads", "uploads of one")
-    met[layout.links("a/b", "sha256")] = ("layers", "layers of one")
-    for place, expected in met.items():
+    meeting = {
+        f"{layout.REPOSITORIES}/a": ("repositories", "layers", "uploads"),
+        layout.uploads("a/b"): ("uploads", "uploads of one"),
+        layout.links("a/b", "sha256"): ("layers", "layers of one"),
+    }
+    for place, expected in meeting.items():
         for name, listing in listings.items():
             with _told() as told:
                 list(listing(ctx.service()))
