@@ -148,10 +148,14 @@ class Stager:
 
     def submit(self, block: Block) -> None:
         """Send a block, as soon as fewer than the pool's threads are busy with this writer's blocks."""
-        while len(self._underway) >= self._pool.threads:
+        self.leave(1)
+        self._underway[self._pool.submit(partial(self._stage, block))] = block
+
+    def leave(self, idle: int) -> None:
+        """Wait until so many of the pool's threads, or all, have none of this writer's blocks, nor their memory."""
+        while len(self._underway) > max(0, self._pool.threads - idle):
             done, _ = wait(self._underway, return_when=FIRST_COMPLETED)
             self._collect(done)
-        self._underway[self._pool.submit(partial(self._stage, block))] = block
 
     def settle(self, last: Block | None = None) -> None:
         """Send ``last``, here and now, and wait for all others.

@@ -156,8 +156,11 @@ class Settings:
 
     @property
     def memory(self) -> int:
-        """Bytes of memory at most (clause C6): a writer's blocks under way and the one that fills, or a list of all."""
-        buffers = (self.concurrency + 1) * self.block_size
+        """Bytes of memory at most (clause C6): a writer's blocks under way and the one that fills, or a list of all.
+
+        Three blocks at least: a written one that is changed, what it was, and the one that fills.
+        """
+        buffers = max(self.concurrency + 1, 3) * self.block_size
         return max(buffers, RECORD * count_of(LARGEST, self.block_size)) + BESIDE
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+COPIED = 2
+"""Blocks that are in memory while an open one is copied."""
+
 
 class AzureWriter(Writer):
     """Stages blocks while it is written to, and commits them when it is flushed."""
@@ -253,25 +256,28 @@ class Draft:
         """Open a block to be written from ``start`` to ``stop``, so that all written bytes of it are one run."""
         if self._open is None or self._open.number != number:
             self._seal()
+            self._stager.leave(1)
             self._open = _Open(number, size, start)
         elif start > self._open.stop or stop < self._open.start:
             self._complete(self._open)
         return self._open
 
     def _complete(self, opened: _Open) -> None:
-        """Read the bytes that were not overwritten."""
-        size = len(opened.data)
-        if (opened.start, opened.stop) != (0, size):
-            old = self._bytes_of(self._blocks[opened.number])
+        """Read the bytes that were not overwritten; those of a new block are zeros."""
+        size, block = len(opened.data), self._blocks[opened.number]
+        if (opened.start, opened.stop) != (0, size) and not block.zeros:
+            self._stager.leave(COPIED)
+            old = memoryview(self._bytes_of(block))
             opened.data[: opened.start] = old[: opened.start]
             opened.data[opened.stop :] = old[opened.stop :]
-            opened.start, opened.stop = 0, size
+        opened.start, opened.stop = 0, size
 
     def _seal(self) -> None:
         """Stage the open block."""
         if self._open is None:
             return
         self._complete(self._open)
+        self._stager.leave(COPIED)
         opened, self._open = self._open, None
         block = self._new(bytes(opened.data))
         self._blocks[opened.number] = block
