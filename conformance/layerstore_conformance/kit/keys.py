@@ -1,8 +1,10 @@
-"""Read every key below a prefix by the driver alone: the core has functions for it, and they are under test."""
+"""Ask the driver alone for every key below a prefix, and for one: the core has functions for it that are under test."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from layerstore.errors import PathNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,3 +33,12 @@ def keys_below(driver: Driver, prefix: str) -> Iterator[str]:
             yield from keys_below(driver, child.rstrip("/"))
         else:
             yield child
+
+
+def is_stored(driver: Driver, key: str) -> bool:
+    """Return whether an object is published under a key."""
+    try:
+        driver.stat(key)
+    except PathNotFoundError:
+        return False
+    return True

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from layerstore.driver import Driver, Scanned, Unpublished, Writer
-from layerstore.errors import PathNotFoundError
+from layerstore_conformance.kit.keys import is_stored
 from layerstore_conformance.kit.passing import PassingDriver
 
 
@@ -39,17 +39,10 @@ class TakingDriver(PassingDriver):
         """See :meth:`Driver.scan`; what the driver itself tells of taken keys is left out."""
         below, found = f"{prefix}/" if prefix else "", dict[str, Scanned]()
         for key, time in sorted(self.taken.items(), key=lambda each: each[1]):
-            if key.startswith(below) and not self._is_published(key):
+            if key.startswith(below) and not is_stored(self.inner, key):
                 child, slash, _ = key.removeprefix(below).partition("/")
                 found[below + child + slash] = Unpublished(below + child + slash, time)
         for each in self.inner.scan(prefix):
             if not isinstance(each, Unpublished):
                 found[each if isinstance(each, str) else each.name] = each
         yield from (found[name] for name in sorted(found))
-
-    def _is_published(self, key: str) -> bool:
-        try:
-            self.inner.stat(key)
-        except PathNotFoundError:
-            return False
-        return True

@@ -11,8 +11,9 @@ from unittest.mock import patch
 
 from layerstore import registry
 from layerstore.driver import CONTRACT_VERSION, Driver, Reader, Stat, Writer
-from layerstore.errors import FencedError, PathNotFoundError, UnsupportedOperationError
+from layerstore.errors import FencedError, UnsupportedOperationError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted, planted_in_core
+from layerstore_conformance.kit.keys import is_stored
 from layerstore_conformance.kit.passing import PassingWriter
 
 
@@ -140,17 +141,9 @@ class _Fenceable(PassingWriter):
 def _object_above(driver: Driver, key: str) -> str:
     """Return the longest key of an object that this key lies below; empty if there is none."""
     while key := key.rpartition("/")[0]:
-        if _exists(driver, key):
+        if is_stored(driver, key):
             return key
     return ""
-
-
-def _exists(driver: Driver, key: str) -> bool:
-    try:
-        driver.stat(key)
-    except PathNotFoundError:
-        return False
-    return True
 
 
 @planted("C2", "K3")
@@ -170,7 +163,7 @@ class BelowAnObjectIsTheObject(DefectiveDriver):
         return self.inner.stat(self._nearest(key))
 
     def _nearest(self, key: str) -> str:
-        return key if _exists(self.inner, key) else _object_above(self.inner, key) or key
+        return key if is_stored(self.inner, key) else _object_above(self.inner, key) or key
 
 
 @planted("C2")

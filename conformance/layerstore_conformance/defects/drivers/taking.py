@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from layerstore.driver import Scanned, Unpublished, Writer
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.keys import is_stored
 from layerstore_conformance.kit.passing import PassingWriter
 
 
@@ -28,15 +29,8 @@ class _TellsWhatIsTaken(DefectiveDriver):
         """Scan, and tell."""
         yield from (each for each in self.inner.scan(prefix) if not isinstance(each, Unpublished))
         for key, time in list(self.memory.get("taken", {}).items()):
-            if key.rpartition("/")[0] == prefix and not self._is_published(key):
+            if key.rpartition("/")[0] == prefix and not is_stored(self.inner, key):
                 yield Unpublished(key, time)
-
-    def _is_published(self, key: str) -> bool:
-        try:
-            self.inner.stat(key)
-        except PathNotFoundError:
-            return False
-        return True
 
 
 @planted("L6")

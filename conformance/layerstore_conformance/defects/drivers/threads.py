@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from layerstore.errors import PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
+from layerstore_conformance.kit.keys import is_stored
 from layerstore_conformance.kit.passing import PassingReader, PassingWriter
 
 if TYPE_CHECKING:
@@ -206,14 +206,6 @@ def _is_alone(driver: Driver, key: str) -> bool:
     return next(driver.list(key), None) is None
 
 
-def _is_object(driver: Driver, key: str) -> bool:
-    try:
-        driver.stat(key)
-    except PathNotFoundError:
-        return False
-    return True
-
-
 @planted("F3", "F4")
 class FencingCheckedTooEarly(_Slow):
     """A flush checks its fence, and then publishes over any change that came since."""
@@ -285,7 +277,7 @@ class EmptyParentsTakenAway(_Slow):
             self.inner.delete(key)
 
     def _is_last(self, key: str, above: str) -> bool:
-        return [*islice(self.inner.list(above), 2)] == [key] and not _is_object(self.inner, above)
+        return [*islice(self.inner.list(above), 2)] == [key] and not is_stored(self.inner, above)
 
 
 @planted("L4", "E1")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from layerstore.errors import PathNotFoundError
 from layerstore_conformance.engine.defect import DefectiveDriver, planted
 from layerstore_conformance.kit.descriptors import Descriptor
+from layerstore_conformance.kit.keys import is_stored
 
 if TYPE_CHECKING:
     from layerstore.driver import Reader, Scanned, Stat
@@ -54,23 +55,16 @@ class DescriptorKeptAfter(DefectiveDriver):
 
     def delete(self, key: str) -> None:
         """Delete, and leave what is missing open."""
-        self._after("delete of nothing", happened=not self._is_object(key) and not self._is_prefix(key))
+        self._after("delete of nothing", happened=not is_stored(self.inner, key) and not self._is_prefix(key))
         self.inner.delete(key)
 
     def put(self, key: str, data: bytes) -> None:
         """Put, and leave the object above open."""
-        self._after("put below an object", happened=self._is_object(key.rpartition("/")[0] or key))
+        self._after("put below an object", happened=is_stored(self.inner, key.rpartition("/")[0] or key))
         self.inner.put(key, data)
 
     def _is_prefix(self, key: str) -> bool:
         return next(self.inner.list(key), None) is not None
-
-    def _is_object(self, key: str) -> bool:
-        try:
-            self.inner.stat(key)
-        except PathNotFoundError:
-            return False
-        return True
 
     def _after(self, call: str, *, happened: bool) -> None:
         if happened and call == self.at["after"]:
