@@ -227,19 +227,19 @@ def without_nested_keys_the_attempt_is_refused(ctx: Context) -> None:
     without=("nested_keys",),
 )
 def a_key_that_is_refused_keeps_its_writer(ctx: Context) -> None:
-    """Whoever is refused because a key lies below or above fences no writer of the key, which had it before that."""
+    """Whoever is refused because a key lies below fences no writer of the key, which had it before that."""
     ctx.driver.put("source", b"source")
     for name, attempt in ATTEMPTS.items():
-        for key, other in (("a", "a/b"), ("a", "a/b/c"), ("a/b", "a")):
-            ctx.step(f"{name} {key}, when {other} is there")
-            writer = ctx.open().open_writer(key)
+        for below in ("a/b", "a/b/c"):
+            ctx.step(f"{name} a, when {below} is there")
+            writer = ctx.open().open_writer("a")
             writer.write(b"of its writer")
-            ctx.driver.put(other, b"in the way")
+            ctx.driver.put(below, b"in the way")
             with refused(UnsupportedOperationError):
-                attempt(ctx.driver, key)
-            ctx.driver.move(other, "away")
+                attempt(ctx.driver, "a")
+            ctx.driver.move(below, "away")
             writer.close()
-            ctx.expect(key, b"of its writer")
+            ctx.expect("a", b"of its writer")
             ctx.driver.delete("a")
     ctx.expect("source", b"source")
 
