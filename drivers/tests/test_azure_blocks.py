@@ -40,6 +40,9 @@ class Service:
     def admit(self) -> None:
         """Have nothing to try again."""
 
+    def leave(self, idle: int) -> None:
+        """Have nothing on its way."""
+
     def settle(self, last: Block | None = None) -> None:
         """Stage the last block."""
         if last is not None:
