@@ -125,7 +125,9 @@ class APutFencesBeforeItIsRefused(DefectiveDriver):
     def put(self, key: str, data: bytes) -> None:
         """Fence, and be refused."""
         if _object_above(self.inner, key) or next(self.inner.list(key), None):
-            self.memory.get("writers", {}).pop(key, _Fenceable).fenced = True
+            writer = self.memory.get("writers", {}).pop(key, None)
+            if writer is not None:
+                writer.fenced = True
         self.inner.put(key, data)
 
 
