@@ -29,6 +29,7 @@ from layerstore_conformance.steps.watching import Trap, of, watched
 from layerstore_conformance.steps.watching import number as at_call
 
 if TYPE_CHECKING:
+    from layerstore.upkeep.scrub import ScrubReport
     from layerstore_conformance.engine.context import Context
     from layerstore_conformance.kit.observed import Call
 
@@ -185,11 +186,7 @@ def a_scrub_that_is_given_up_begins_no_other_blob(ctx: Context) -> None:
     reads = _Reads(lambda key: key == blob(data[0]) or gate.wait(PATIENCE))
     report = watched(ctx, reads).scrub(jobs=2)
     assert next(report).key == blob(data[0])
-    closing = Thread(target=report.close)
-    closing.start()
-    _until(lambda: _is_joining(closing) or not closing.is_alive())
-    gate.set()
-    closing.join()
+    _give_up(report, gate)
     assert len(reads.begun) <= 3, f"given up after the first blob, and 2 others at work, it read {len(reads.begun)}"
     assert list(report) == [], "a scrub that was given up goes on"
 
@@ -219,12 +216,17 @@ def a_scrub_that_is_given_up_reads_no_blob_to_its_end(ctx: Context) -> None:
     report = watched(ctx, reads).scrub(jobs=2)
     assert next(report).key == blob(small)
     _until(lambda: len(reads.begun) == 1 + len(large))
+    _give_up(report, gate)
+    assert reads.read <= SMALL + LARGE, f"given up at the beginning of two blobs of {LARGE} bytes, it read {reads.read}"
+
+
+def _give_up(report: ScrubReport, gate: Event) -> None:
+    """Close a scrub's report, and let the threads, which a gate holds up, go on as soon as it waits for them."""
     closing = Thread(target=report.close)
     closing.start()
     _until(lambda: _is_joining(closing) or not closing.is_alive())
     gate.set()
     closing.join()
-    assert reads.read <= SMALL + LARGE, f"given up at the beginning of two blobs of {LARGE} bytes, it read {reads.read}"
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -297,26 +297,23 @@ def a_forked_child_has_threads_of_its_own(ctx: Context) -> None:
 def _upload_in_a_child(driver: CheckedDriver, shared: bool) -> None:  # noqa: FBT001  (sent to another process)
     data = Payload("forked").read(10 + MIB)
     with hashing_lags():  # so each upload has a thread of its own
-        uploads = [LayerService(driver).upload("parent") for _ in range(lanes.THREADS)]
-        for upload in uploads:
-            upload.write(data[:10])
-            upload.flush()
-            upload.write(data[10:])
+        uploads = [_written(driver, "parent", data) for _ in range(lanes.THREADS)]
 
     def child(_parent: Connection) -> None:
         with suppress(*() if shared else (LayerStoreError,)):
-            _store(driver, "child", data)
+            _written(driver, "child", data).finish(digest(data)).close()
 
     for upload in uploads:
         upload.finish(digest(data)).close()
     with Forked(child, longest=LONGEST):
         pass
-    _store(driver, "after", data)
+    _written(driver, "after", data).finish(digest(data)).close()
 
 
-def _store(driver: CheckedDriver, name: str, data: bytes) -> None:
+def _written(driver: CheckedDriver, name: str, data: bytes) -> LayerUpload:
+    """Begin an upload, and write all of the data, most of it in a block that a thread hashes."""
     upload = LayerService(driver).upload(name)
     upload.write(data[:10])
-    upload.flush()
+    upload.flush()  # from here on whole blocks are not gathered
     upload.write(data[10:])
-    upload.finish(digest(data)).close()
+    return upload
