@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PEEK = 100
 """Objects looked at in the first request below a prefix: mostly one of them is published."""
 
+_PUBLISHED, _FOREIGN, _TAKEN, _PIECE = 3, 2, 1, 0
+"""Ranks of what objects tell of the child that they lie in (:class:`_Seen`)."""
+
 
 def children(store: Store, prefix: str) -> Iterator[str]:
     """Yield the keys and prefixes directly below a prefix, in order."""
@@ -59,7 +62,7 @@ def _peeked(store: Store, name: str, below: str) -> dict[str, _Seen]:
     most = 0 if name.endswith(f"{PRIVATE}/") else PEEK  # nothing is published there, so all pages are needed
     for objects, _, _ in store.pages(name, most):
         _merge(seen, _children(store, objects, below))
-        if name in seen and seen[name].rank == _PUBLISHED:
+        if _is_published(seen, name):
             break
     return seen
 
@@ -71,13 +74,9 @@ def _children(store: Store, objects: Iterable[Listed], below: str) -> dict[str, 
         key, private = _owner(each.name)
         if len(key) > len(below):
             child = key[: key.find("/", len(below)) + 1] or key
-            published = child in known and known[child].rank == _PUBLISHED
-            if not published and (seen := _seen(store, each, child, private=private)):
+            if not _is_published(known, child) and (seen := _seen(store, each, child, private=private)):
                 _merge(known, {child: seen})
     return known
-
-
-_PUBLISHED, _FOREIGN, _TAKEN, _PIECE = 3, 2, 1, 0
 
 
 class _Seen(NamedTuple):
@@ -86,6 +85,10 @@ class _Seen(NamedTuple):
     rank: int
     """A head tells when its key was taken, and so counts more than pieces: some are stored later, some are older."""
     child: Scanned
+
+
+def _is_published(known: dict[str, _Seen], name: str) -> bool:
+    return name in known and known[name].rank == _PUBLISHED
 
 
 def _merge(known: dict[str, _Seen], more: dict[str, _Seen]) -> None:
