@@ -35,7 +35,7 @@ def url(azurite: Azurite) -> str:
 @pytest.mark.parametrize("scenario", BOUNDED, ids=lambda each: each.id)
 def test_the_settings_keep_to_what_they_declare(url: str, scenario: Scenario, concurrency: int) -> None:
     """Layers larger than the blocks under way are stored and verified within the declared bound, by many or by one."""
-    result = run(scenario, Harness(f"{url}{'&' if '?' in url else '?'}concurrency={concurrency}"))
+    result = run(scenario, Harness(f"{url}&concurrency={concurrency}"))
     assert result.outcome == "passed", result.reason
 
 
